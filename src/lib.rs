@@ -1,0 +1,19 @@
+//! Sluice delivers Knative Services from Git, a few percent of traffic at a time,
+//! and takes a bad release back by itself.
+//!
+//! One binary, two halves that meet only at the Kubernetes API: the **agent**
+//! (Git to plan to server-side apply to rollout) and the **local cluster** (an
+//! embedded Kubernetes API server with Knative Serving, a gateway and a node).
+//! `docs/architecture.md` names the rooms and the invariants.
+
+pub mod agent;
+pub mod api;
+pub mod cli;
+pub mod cluster;
+pub mod git;
+pub mod health;
+pub mod local;
+pub mod manifest;
+pub mod plan;
+pub mod policy;
+pub mod rollout;

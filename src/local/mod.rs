@@ -1,0 +1,15 @@
+//! The embedded cluster: a Kubernetes API server with Knative Serving, a gateway,
+//! an autoscaler and a node that runs Pods as processes, all in one process.
+//!
+//! It is not a second code path for the agent: the agent talks to it through the
+//! Kubernetes API exactly as it talks to a production cluster. Nothing in here
+//! may use the agent's rooms.
+
+pub mod admission;
+pub mod apiserver;
+pub mod autoscaler;
+pub mod controllers;
+pub mod gateway;
+pub mod node;
+pub mod pod_logs;
+pub mod samples;
