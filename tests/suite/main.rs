@@ -1,1 +1,1 @@
-fn main(){}
+//! The one integration binary: each module tells one part of the story.
