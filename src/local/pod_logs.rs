@@ -40,5 +40,8 @@ pub enum LogError {
 /// Who keeps the logs of containers: the node.
 pub trait PodLogs: Send + Sync + 'static {
     /// Opens the log; the stream ends at its end, or, followed, when the container is gone.
-    fn open(&self, request: LogRequest) -> Result<BoxStream<'static, std::io::Result<Bytes>>, LogError>;
+    fn open(
+        &self,
+        request: LogRequest,
+    ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, LogError>;
 }

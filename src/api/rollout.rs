@@ -1,0 +1,233 @@
+//! `Rollout`: the story of one service's releases, written by the agent.
+//!
+//! The status is the agent's only memory: killed between any two calls, it goes
+//! on from here. `spec` is what people ask for (`sluice rollout pause`, ...).
+
+use jiff::Timestamp;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::condition::Condition;
+use super::delivery::Expand;
+use super::object::TemplateHash;
+
+/// What people ask of a service's rollout. The object has the service's name and namespace.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "Rollout",
+    plural = "rollouts",
+    namespaced,
+    status = "RolloutStatus",
+    category = "sluice",
+    shortname = "ro",
+    derive = "PartialEq",
+    derive = "Default",
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Weight","type":"integer","jsonPath":".status.weight"}"#,
+    printcolumn = r#"{"name":"Stable","type":"string","jsonPath":".status.stable.revision"}"#,
+    printcolumn = r#"{"name":"Candidate","type":"string","jsonPath":".status.candidate.revision"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.message"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RolloutSpec {
+    /// Hold where it is; a rollback still happens.
+    pub paused: bool,
+    /// One action, done once: a new `id` is a new request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+}
+
+/// One thing a person asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Any text that differs from the last one.
+    pub id: String,
+    /// What to do.
+    pub action: Action,
+    /// `undo`: the revision to go back to; the one before the present when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// What a person can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Go to 100 % (past an approval, a hold or the rest of the steps).
+    Promote,
+    /// Take the candidate back and quarantine it.
+    Abort,
+    /// Lift the quarantine of Git's present template and try it again.
+    Retry,
+    /// Put an earlier revision back to 100 % and quarantine the present one.
+    Undo,
+}
+
+/// Where a service's release stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RolloutStatus {
+    /// Where the state machine is.
+    pub phase: Phase,
+    /// When it came there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub phase_since: Option<Timestamp>,
+    /// In one sentence: what it does or waits for, or why it ended.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// What is applied for the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expand: Option<Expand>,
+    /// What serves users: 100 % less the candidate's weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable: Option<Release>,
+    /// What is being let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Release>,
+    /// The step of the policy, from 0; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// The candidate's share of user traffic that was last asked for, in percent.
+    pub weight: u8,
+    /// When `status.traffic` confirmed that weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub confirmed_at: Option<Timestamp>,
+    /// Failed judgements one after the other.
+    pub failures: u32,
+    /// The evidence of this release, newest last, one entry a step (the last of each).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<StepEvidence>,
+    /// Past releases, newest first (the last twenty).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+    /// Templates that stay out until Git changes or a person says retry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quarantine: Vec<Quarantine>,
+    /// The `id` of the last request that was carried out or refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handled_request: Option<String>,
+    /// `Ready`, `Progressing`, `Degraded`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where the state machine of a release is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Nothing was delivered yet.
+    #[default]
+    Pending,
+    /// The very first revision is on its way: readiness and probes, then 100 %.
+    Initial,
+    /// Stable is being pinned to 100 % by name, before anything else changes.
+    Pinning,
+    /// The new template is applied; its revision is awaited, at 0 %.
+    Staging,
+    /// The candidate is ready and tagged; its tag URL is probed.
+    Probing,
+    /// The candidate has a share of user traffic, which is being judged.
+    Stepping,
+    /// Evidence neither passes nor fails, an approval is awaited, or a person paused it.
+    Holding,
+    /// Every step passed: 100 % is written, its confirmation awaited.
+    Promoting,
+    /// Stable goes back to 100 %; its confirmation is awaited.
+    RollingBack,
+    /// At rest on what Git says.
+    Stable,
+    /// At rest on the stable revision; what Git says is quarantined.
+    RolledBack,
+    /// The first delivery failed: nothing stable to go back to.
+    Failed,
+}
+
+/// One revision, and where it came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Release {
+    /// Its Revision; absent until the cluster has named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The hash of its template; absent for a revision that was there before Sluice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_hash: Option<TemplateHash>,
+    /// The generation of the Configuration (or Service) that asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// The commit that brought its template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// That commit's first line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When it was staged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<Timestamp>,
+}
+
+/// What a step was judged on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepEvidence {
+    /// The candidate's weight then, in percent.
+    pub weight: u8,
+    /// When it was judged.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// `Pass`, `Fail` or `Inconclusive`.
+    pub verdict: String,
+    /// Why, with its numbers: `error rate 0.0 % of 212 (limit 1 %), p99 41 ms`.
+    pub reason: String,
+    /// `probes`, `metrics` or `syntheticProbes`: what spoke.
+    pub source: String,
+}
+
+/// How one release ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// What was released.
+    #[serde(flatten)]
+    pub release: Release,
+    /// `Promoted`, `RolledBack`, `Superseded`, `Reverted`, `Undone`, `Adopted` or `Failed`.
+    pub outcome: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The highest weight it had, in percent.
+    #[serde(default)]
+    pub weight: u8,
+    /// When it ended.
+    #[schemars(with = "String")]
+    pub ended_at: Timestamp,
+}
+
+/// A template that was taken back and stays out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantine {
+    /// Which template.
+    pub template_hash: TemplateHash,
+    /// The revision that was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The commit that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
+}
