@@ -1,0 +1,26 @@
+# `make test` is the README's test command: formatting, lints, every test.
+.PHONY: test fmt clippy unit kubectl bench demo
+
+SLUICE_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
+export SLUICE_CACHE
+
+test: fmt clippy kubectl unit
+
+fmt:
+	cargo fmt --check
+
+clippy:
+	cargo clippy --all-targets --quiet -- -D warnings
+
+unit:
+	cargo test --quiet
+
+# The kubectl of the transcript test, from its Go module; skipped, loudly, where Go is missing.
+kubectl:
+	@if [ -x tests/kubectl/build.sh ]; then tests/kubectl/build.sh; fi
+
+demo:
+	cargo run --release -- demo
+
+bench:
+	cargo bench
