@@ -1,8 +1,138 @@
 //! The command line: one file a command; the only code that prints.
+//!
+//! Exit status: 0 nothing to do or done, 1 differences (`diff`) or a release that
+//! did not end well (`sync --wait`, `demo --exit`), 2 an error.
+
+mod completions;
+mod connection;
+mod output;
+mod rollout;
+mod status;
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+use connection::ClusterArgs;
+
+/// Delivers Knative Services from Git, a few percent of traffic at a time, and takes a bad
+/// release back by itself.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sluice",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Where every delivery and service stands
+    Status(status::StatusArgs),
+    /// Look at releases and steer them
+    Rollout(rollout::RolloutArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// How the program's own log is written (to standard error).
+#[derive(Debug, clap::Args)]
+struct LogArgs {
+    /// What to log: error, warn, info, debug, trace, or a filter such as `sluice::agent=debug`
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
+    log: String,
+    /// How: `text` for people, `json` for machines
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How a command ended, when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing to do, or done.
+    Done,
+    /// There are differences, or the release did not end well.
+    Differs,
+}
+
 /// Runs the command line and gives the process's exit status.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    start_log(&cli.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return failed(&anyhow::Error::from(error).context("the async runtime cannot start"));
+        }
+    };
+    let result = runtime.block_on(run(cli.command));
+    // A blocking Git call that hangs must not keep a finished command alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Differs) => ExitCode::from(1),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Status(args) => status::run(args).await,
+        Command::Rollout(args) => rollout::run(args).await,
+        Command::Completions(args) => completions::run(args),
+    }
+}
+
+fn start_log(args: &LogArgs) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    // A second start in one process (tests) keeps the first logger.
+    let _ = match args.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// Prints an error with its causes, each once, and gives exit status 2.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    eprintln!("{} {text}", output::paint(output::Tone::Bad, "error:"));
+    ExitCode::from(2)
 }
