@@ -5,10 +5,12 @@
 
 mod completions;
 mod connection;
+mod hidden;
 mod output;
 mod rollout;
 mod status;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -81,6 +83,10 @@ enum Outcome {
 
 /// Runs the command line and gives the process's exit status.
 pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if let Some(status) = hidden::dispatch(&args) {
+        return status;
+    }
     let cli = Cli::parse();
     start_log(&cli.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -1,1 +1,2 @@
 //! The one integration binary: each module tells one part of the story.
+mod processes;
