@@ -25,7 +25,11 @@ fn launch(command: &[&str], env: &[(&str, &str)]) -> Launch {
     Launch {
         label: "default/test/main".into(),
         command: command.iter().map(|&word| word.to_owned()).collect(),
-        env: own.iter().chain(env).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect(),
+        env: own
+            .iter()
+            .chain(env)
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect(),
         workdir: std::env::temp_dir(),
     }
 }
@@ -47,7 +51,9 @@ async fn output(instance: &mut dyn Instance) -> String {
 }
 
 async fn ended(instance: &mut dyn Instance) -> Exit {
-    tokio::time::timeout(PATIENCE, instance.wait()).await.expect("it never ended")
+    tokio::time::timeout(PATIENCE, instance.wait())
+        .await
+        .expect("it never ended")
 }
 
 /// The first lines that it prints, one number each.
@@ -56,21 +62,35 @@ async fn printed_pids(instance: &mut dyn Instance, count: usize) -> Vec<i32> {
     let mut lines = tokio::io::BufReader::new(out).lines();
     let mut pids = Vec::new();
     while pids.len() < count {
-        pids.push(lines.next_line().await.unwrap().unwrap().trim().parse().unwrap());
+        pids.push(
+            lines
+                .next_line()
+                .await
+                .unwrap()
+                .unwrap()
+                .trim()
+                .parse()
+                .unwrap(),
+        );
     }
     pids
 }
 
 fn is_alive(pid: i32) -> bool {
-    let zombie = std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')));
+    let zombie = std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('Z'))
+    });
     !zombie && kill(Pid::from_raw(pid), None).is_ok()
 }
 
 fn all_end(pids: &[i32]) {
     let deadline = Instant::now() + PATIENCE;
     while pids.iter().any(|pid| is_alive(*pid)) {
-        assert!(Instant::now() < deadline, "of {pids:?} some are still alive");
+        assert!(
+            Instant::now() < deadline,
+            "of {pids:?} some are still alive"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -80,7 +100,10 @@ async fn a_process_gets_its_environment_and_nothing_else() {
     let mut instance = started(launch(&["env"], &[("TARGET", "a b=c")])).await;
     let text = output(&mut *instance).await;
     assert_eq!(ended(&mut *instance).await, Exit::Code(0));
-    let mut lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("PATH=")).collect();
+    let mut lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("PATH="))
+        .collect();
     lines.sort_unstable();
     assert_eq!(lines, ["TARGET=a b=c"]);
 }
@@ -95,9 +118,18 @@ async fn an_exit_status_is_reported() {
 
 #[tokio::test]
 async fn a_command_that_is_not_there_cannot_start() {
-    let error = runtime().start(launch(&["no-such-program"], &[])).await.err().unwrap();
+    let error = runtime()
+        .start(launch(&["no-such-program"], &[]))
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(error, StartError::Command(_)), "{error:?}");
-    assert!(error.to_string().contains("\"no-such-program\": No such file"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("\"no-such-program\": No such file"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -106,7 +138,10 @@ async fn sigterm_ends_a_process_and_sigkill_one_that_will_not_hear() {
     instance.order(Order::Terminate).await;
     assert_eq!(ended(&mut *instance).await, Exit::Signal(15));
 
-    let mut instance = started(shell("trap 'echo no' TERM; echo 1; while :; do sleep 0.01; done")).await;
+    let mut instance = started(shell(
+        "trap 'echo no' TERM; echo 1; while :; do sleep 0.01; done",
+    ))
+    .await;
     let (out, _err) = instance.take_output().unwrap();
     let mut lines = tokio::io::BufReader::new(out).lines();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "1");
@@ -134,7 +169,9 @@ async fn an_instance_that_is_dropped_ends() {
     let pids = printed_pids(&mut *instance, 3).await;
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     drop(instance);
-    tokio::task::spawn_blocking(move || all_end(&pids)).await.unwrap();
+    tokio::task::spawn_blocking(move || all_end(&pids))
+        .await
+        .unwrap();
 }
 
 /// Not a test: the process that the next one kills.
@@ -151,7 +188,12 @@ async fn node_to_be_killed() {
 #[test]
 fn no_process_outlives_a_node_that_was_killed() {
     let mut node = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "processes::node_to_be_killed", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "processes::node_to_be_killed",
+            "--ignored",
+            "--nocapture",
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -175,24 +217,40 @@ async fn a_process_ends_with_its_shim() {
     let pids = printed_pids(&mut *instance, 2).await;
     kill(Pid::from_raw(pids[0]), Signal::SIGKILL).unwrap();
     assert_eq!(ended(&mut *instance).await, Exit::Unknown);
-    tokio::task::spawn_blocking(move || all_end(&pids)).await.unwrap();
+    tokio::task::spawn_blocking(move || all_end(&pids))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_sample_serves_and_stops_when_asked() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let env = [("PORT", port.to_string()), ("TARGET", "Sluice".into()), ("FAIL_PERCENT", "50".into())];
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let env = [
+        ("PORT", port.to_string()),
+        ("TARGET", "Sluice".into()),
+        ("FAIL_PERCENT", "50".into()),
+    ];
     let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
     let mut instance = started(launch(&[SLUICE, "sample", "hello"], &env)).await;
     let (out, _err) = instance.take_output().unwrap();
     let mut lines = tokio::io::BufReader::new(out).lines();
     let line = lines.next_line().await.unwrap().unwrap();
-    assert_eq!(line.trim(), format!("hello greets \"Sluice\" on 127.0.0.1:{port}"));
+    assert_eq!(
+        line.trim(),
+        format!("hello greets \"Sluice\" on 127.0.0.1:{port}")
+    );
     let answers = tokio::task::spawn_blocking(move || {
         ["/", "/", "/healthz", "/"].map(|path| get(port, path))
     });
     let answers = answers.await.unwrap();
-    assert_eq!(answers.each_ref().map(|(status, _)| *status), [200, 500, 200, 200]);
+    assert_eq!(
+        answers.each_ref().map(|(status, _)| *status),
+        [200, 500, 200, 200]
+    );
     assert_eq!(answers[0].1, "Hello Sluice!\n");
     instance.order(Order::Terminate).await;
     assert_eq!(ended(&mut *instance).await, Exit::Code(0));
@@ -202,9 +260,16 @@ async fn a_sample_serves_and_stops_when_asked() {
 fn get(port: u16, path: &str) -> (u16, String) {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    (
+        head.split(' ').nth(1).unwrap().parse().unwrap(),
+        body.to_owned(),
+    )
 }

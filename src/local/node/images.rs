@@ -85,8 +85,10 @@ pub enum ImagesError {
 
 /// No entry of the table matches.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("failed to pull and unpack image \"{image}\": the local node runs images as processes and \
-         no command is known for this one; {remedy}")]
+#[error(
+    "failed to pull and unpack image \"{image}\": the local node runs images as processes and \
+         no command is known for this one; {remedy}"
+)]
 pub struct UnknownImage {
     image: String,
     remedy: String,
@@ -131,17 +133,25 @@ impl Images {
                 env: BTreeMap::new(),
             })
         });
-        Self { rules: rules.collect(), source: None }
+        Self {
+            rules: rules.collect(),
+            source: None,
+        }
     }
 
     /// The images of `file`, then the built-in ones.
     pub fn load(file: &Path, executable: &Path) -> Result<Self, ImagesError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| ImagesError::Read { file: file.to_owned(), source })?;
+        let text = std::fs::read_to_string(file).map_err(|source| ImagesError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
         let mut images = Self::built_in(executable);
         let mut rules = parse(file, &text)?;
         rules.append(&mut images.rules);
-        Ok(Self { rules, source: Some(file.to_owned()) })
+        Ok(Self {
+            rules,
+            source: Some(file.to_owned()),
+        })
     }
 
     /// How `image` is run.
@@ -156,7 +166,11 @@ impl Images {
             text.replace("{digest}", reference.digest.unwrap_or_default())
         };
         let command: Vec<String> = rule.command.iter().map(fill).collect();
-        let env = rule.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+        let env = rule
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), fill(value)))
+            .collect();
         let digest = match reference.digest {
             Some(digest) => digest.to_owned(),
             None => digest_of(&reference.with_tag(), &command, &env),
@@ -178,7 +192,10 @@ impl Images {
             Some(file) => format!("add {entry} in {}", file.display()),
             None => format!("give `--images FILE` a file with {entry}"),
         };
-        UnknownImage { image: image.to_owned(), remedy }
+        UnknownImage {
+            image: image.to_owned(),
+            remedy,
+        }
     }
 }
 
@@ -198,7 +215,10 @@ fn parse(file: &Path, text: &str) -> Result<Vec<Rule>, ImagesError> {
     })?;
     // `parent` of a bare file name is the empty path, which is the current folder.
     let folder = std::path::absolute(file).ok();
-    let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
+    let folder = folder
+        .as_deref()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("/"));
     parsed
         .images
         .into_iter()
@@ -252,8 +272,16 @@ impl<'a> Reference<'a> {
             Some((repository, tag)) => (repository, tag.strip_prefix(':')),
             None => (name, None),
         };
-        let tag = tag.or(if digest.is_none() { Some("latest") } else { None });
-        Self { repository, tag, digest }
+        let tag = tag.or(if digest.is_none() {
+            Some("latest")
+        } else {
+            None
+        });
+        Self {
+            repository,
+            tag,
+            digest,
+        }
     }
 
     /// The reference with its default tag spelled out.
@@ -271,12 +299,18 @@ impl<'a> Reference<'a> {
 
 fn digest_of(reference: &str, command: &[String], env: &BTreeMap<String, String>) -> String {
     let mut hash = Sha256::new();
-    let parts = command.iter().chain(env.iter().flat_map(|(name, value)| [name, value]));
+    let parts = command
+        .iter()
+        .chain(env.iter().flat_map(|(name, value)| [name, value]));
     for part in std::iter::once(reference).chain(parts.map(String::as_str)) {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sha256:{hex}")
 }
 
@@ -306,7 +340,11 @@ images:
     #[test]
     fn every_built_in_image_runs_a_sample_that_exists() {
         let images = Images::built_in(&sluice());
-        assert_eq!(images.rules.len(), BUILT_IN_IMAGES.len(), "a glob does not compile");
+        assert_eq!(
+            images.rules.len(),
+            BUILT_IN_IMAGES.len(),
+            "a glob does not compile"
+        );
         for (glob, sample) in BUILT_IN_IMAGES {
             assert!(crate::local::samples::find(sample).is_some(), "{sample}");
             let image = glob.replace('*', ":v1");
@@ -323,7 +361,9 @@ images:
         assert_eq!(found.env["RELEASE"], "v7/");
         assert!(found.workdir.unwrap().ends_with("src"));
         let digest = "sha256:0123";
-        let found = images.resolve(&format!("ghcr.io/acme/app:v7@{digest}")).unwrap();
+        let found = images
+            .resolve(&format!("ghcr.io/acme/app:v7@{digest}"))
+            .unwrap();
         assert_eq!(found.env["RELEASE"], "v7/sha256:0123");
         assert_eq!(found.image_id, "ghcr.io/acme/app@sha256:0123");
     }
@@ -346,17 +386,26 @@ images:
     #[test]
     fn the_file_beats_the_built_in_images() {
         let images = from("images: [{match: 'sluice.local/hello', command: [mine]}]").unwrap();
-        assert_eq!(images.resolve("sluice.local/hello").unwrap().command, ["mine"]);
+        assert_eq!(
+            images.resolve("sluice.local/hello").unwrap().command,
+            ["mine"]
+        );
         let other = images.resolve("sluice.local/hello:2").unwrap();
         assert_eq!(other.command[1], "sample");
     }
 
     #[test]
     fn an_unknown_image_says_how_to_make_it_known() {
-        let error = Images::built_in(&sluice()).resolve("quay.io:5000/x/y:1").unwrap_err();
+        let error = Images::built_in(&sluice())
+            .resolve("quay.io:5000/x/y:1")
+            .unwrap_err();
         expect_test::expect![[r#"failed to pull and unpack image "quay.io:5000/x/y:1": the local node runs images as processes and no command is known for this one; give `--images FILE` a file with `- {match: "quay.io:5000/x/y*", command: ["PROGRAM", "ARGUMENT"]}` under `images:`"#]]
         .assert_eq(&error.to_string());
-        let error = from(ACME).unwrap().resolve("nginx").unwrap_err().to_string();
+        let error = from(ACME)
+            .unwrap()
+            .resolve("nginx")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("images.yaml"), "{error}");
     }
 
@@ -383,6 +432,7 @@ images:
             images.yaml:2:5: missing field `command`
             images.yaml:3:14: expected a list, like ["PROGRAM", "ARGUMENT"]
             images.yaml:1:9: unclosed bracket '['
-        "#]].assert_eq(&all);
+        "#]]
+        .assert_eq(&all);
     }
 }

@@ -134,7 +134,10 @@ impl ProcessGroup {
         die_with_parent(&mut command);
         let child = command.spawn()?;
         let leader = i32::try_from(child.id()).map_err(io::Error::other)?;
-        Ok(Self { leader: Pid::from_raw(leader), end: None })
+        Ok(Self {
+            leader: Pid::from_raw(leader),
+            end: None,
+        })
     }
 
     fn pid(&self) -> u32 {
@@ -158,7 +161,9 @@ impl ProcessGroup {
                     self.leader_ended(Report::Exited { code });
                 }
                 Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.leader => {
-                    self.leader_ended(Report::Killed { signal: signal as i32 });
+                    self.leader_ended(Report::Killed {
+                        signal: signal as i32,
+                    });
                 }
                 Ok(WaitStatus::StillAlive) => {
                     if self.end.is_some() {
@@ -206,14 +211,21 @@ fn die_with_parent(command: &mut Command) {
 fn kill_children() {
     #[cfg(target_os = "linux")]
     {
-        let Ok(entries) = std::fs::read_dir("/proc") else { return };
+        let Ok(entries) = std::fs::read_dir("/proc") else {
+            return;
+        };
         let own = std::process::id();
         for entry in entries.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok())
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<i32>().ok())
             else {
                 continue;
             };
-            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
+                continue;
+            };
             // `PID (NAME) STATE PARENT ...`, and the name may hold anything.
             let parent = stat
                 .rsplit_once(')')

@@ -74,10 +74,7 @@ impl Share {
 
 impl Knobs {
     /// Reads the knobs of `sample`; `env` looks a variable up.
-    pub fn read(
-        sample: &Sample,
-        env: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, KnobError> {
+    pub fn read(sample: &Sample, env: impl Fn(&str) -> Option<String>) -> Result<Self, KnobError> {
         let crash_is_said = ["CRASH_AT_START", "CRASH_AFTER_MS", "CRASH_ON_PATH"]
             .iter()
             .any(|name| env(name).is_some());
@@ -85,7 +82,10 @@ impl Knobs {
             env(name).filter(|value| !value.is_empty()).or_else(|| {
                 // Asked to crash in one way, a sample shall not crash in the preset's.
                 let overruled = name.starts_with("CRASH_") && crash_is_said;
-                let preset = sample.preset.iter().find(|(key, _)| *key == name && !overruled);
+                let preset = sample
+                    .preset
+                    .iter()
+                    .find(|(key, _)| *key == name && !overruled);
                 preset.map(|(_, value)| (*value).to_owned())
             })
         };
@@ -122,7 +122,11 @@ fn number<T: std::str::FromStr>(
     let Some(value) = value else { return Ok(None) };
     match value.trim().parse() {
         Ok(number) => Ok(Some(number)),
-        Err(_) => Err(KnobError { name, value, expected }),
+        Err(_) => Err(KnobError {
+            name,
+            value,
+            expected,
+        }),
     }
 }
 
@@ -131,7 +135,11 @@ fn share(name: &'static str, value: Option<String>) -> Result<Option<Share>, Kno
     match number::<f64>(name, value, expected)? {
         None => Ok(None),
         Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Some(Share(percent))),
-        Some(percent) => Err(KnobError { name, value: percent.to_string(), expected }),
+        Some(percent) => Err(KnobError {
+            name,
+            value: percent.to_string(),
+            expected,
+        }),
     }
 }
 
@@ -142,7 +150,9 @@ mod tests {
 
     fn read(sample: &str, env: &[(&str, &str)]) -> Result<Knobs, KnobError> {
         Knobs::read(find(sample).unwrap(), |key| {
-            env.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
+            env.iter()
+                .find(|(name, _)| *name == key)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -150,7 +160,9 @@ mod tests {
     fn a_share_is_exact_over_every_hundred_and_even_within_it() {
         for percent in [0.0, 1.0, 5.0, 33.0, 50.0, 100.0] {
             for start in [0u64, 100, 4200] {
-                let taken = (start..start + 100).filter(|n| Share(percent).takes(*n)).count();
+                let taken = (start..start + 100)
+                    .filter(|n| Share(percent).takes(*n))
+                    .count();
                 assert_eq!(taken as f64, percent, "{percent} % from request {start}");
             }
         }
@@ -162,7 +174,10 @@ mod tests {
     #[test]
     fn the_environment_beats_the_preset() {
         assert_eq!(read("fail", &[]).unwrap().fail, Share(100.0));
-        assert_eq!(read("fail", &[("FAIL_PERCENT", "5")]).unwrap().fail, Share(5.0));
+        assert_eq!(
+            read("fail", &[("FAIL_PERCENT", "5")]).unwrap().fail,
+            Share(5.0)
+        );
         assert_eq!(read("slow", &[]).unwrap().delay, Duration::from_millis(800));
         assert_eq!(read("crash", &[]).unwrap().crash_at_start, Some(1));
     }
@@ -177,8 +192,14 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named() {
         let error = read("hello", &[("FAIL_PERCENT", "many")]).unwrap_err();
-        assert_eq!(error.to_string(), r#"FAIL_PERCENT="many" is not a percentage (0 to 100)"#);
+        assert_eq!(
+            error.to_string(),
+            r#"FAIL_PERCENT="many" is not a percentage (0 to 100)"#
+        );
         let error = read("hello", &[("DELAY_PERCENT", "120")]).unwrap_err();
-        assert_eq!(error.to_string(), r#"DELAY_PERCENT="120" is not a percentage (0 to 100)"#);
+        assert_eq!(
+            error.to_string(),
+            r#"DELAY_PERCENT="120" is not a percentage (0 to 100)"#
+        );
     }
 }

@@ -46,11 +46,31 @@ pub struct Sample {
 
 /// All samples.
 pub const SAMPLES: &[Sample] = &[
-    Sample { name: "hello", answer: Answer::Hello, preset: &[] },
-    Sample { name: "random", answer: Answer::Random, preset: &[] },
-    Sample { name: "fail", answer: Answer::Hello, preset: &[("FAIL_PERCENT", "100")] },
-    Sample { name: "slow", answer: Answer::Hello, preset: &[("DELAY_MS", "800")] },
-    Sample { name: "crash", answer: Answer::Hello, preset: &[("CRASH_AT_START", "1")] },
+    Sample {
+        name: "hello",
+        answer: Answer::Hello,
+        preset: &[],
+    },
+    Sample {
+        name: "random",
+        answer: Answer::Random,
+        preset: &[],
+    },
+    Sample {
+        name: "fail",
+        answer: Answer::Hello,
+        preset: &[("FAIL_PERCENT", "100")],
+    },
+    Sample {
+        name: "slow",
+        answer: Answer::Hello,
+        preset: &[("DELAY_MS", "800")],
+    },
+    Sample {
+        name: "crash",
+        answer: Answer::Hello,
+        preset: &[("CRASH_AT_START", "1")],
+    },
 ];
 
 /// Finds a sample by its name.
@@ -60,10 +80,16 @@ pub fn find(name: &str) -> Option<&'static Sample> {
 
 /// `sluice sample NAME`: serves until SIGTERM; `args` are what follows `sample`.
 pub fn main(args: &[OsString]) -> ExitCode {
-    let name = args.first().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = args
+        .first()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     let Some(sample) = find(name) else {
         let known: Vec<&str> = SAMPLES.iter().map(|sample| sample.name).collect();
-        eprintln!("no sample is called {name:?}; there are: {}", known.join(", "));
+        eprintln!(
+            "no sample is called {name:?}; there are: {}",
+            known.join(", ")
+        );
         return ExitCode::from(2);
     };
     let knobs = match Knobs::read(sample, |key| std::env::var(key).ok()) {

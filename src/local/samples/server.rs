@@ -36,7 +36,10 @@ struct App {
 
 /// Serves until SIGTERM or SIGINT.
 pub fn main(sample: &'static Sample, knobs: Knobs) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("sample {}: cannot start: {error}", sample.name);
@@ -62,7 +65,10 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         }
     });
     if let Some(status) = knobs.crash_at_start {
-        eprintln!("{}: crashing at start with status {status}, as asked", sample.name);
+        eprintln!(
+            "{}: crashing at start with status {status}, as asked",
+            sample.name
+        );
         return Ok(ExitCode::from(status));
     }
     tokio::select! {
@@ -84,7 +90,12 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
     );
     let crash = crash_timer(knobs.crash_after);
     let mut crash = std::pin::pin!(crash);
-    let app = Arc::new(App { sample, knobs, revision, requests: AtomicU64::new(0) });
+    let app = Arc::new(App {
+        sample,
+        knobs,
+        revision,
+        requests: AtomicU64::new(0),
+    });
     let http = auto::Builder::new(TokioExecutor::new());
     let graceful = GracefulShutdown::new();
     let mut connections = tokio::task::JoinSet::new();
@@ -155,7 +166,8 @@ impl App {
                 }
                 Answer::Random => {
                     let number = rand::rng().random_range(1..=100u32);
-                    let mut answer = self.text(StatusCode::OK, format!("{{\"number\":{number}}}\n"));
+                    let mut answer =
+                        self.text(StatusCode::OK, format!("{{\"number\":{number}}}\n"));
                     answer.headers_mut().insert(
                         header::CONTENT_TYPE,
                         HeaderValue::from_static("application/json"),
@@ -171,7 +183,10 @@ impl App {
         let mut response = Response::new(body.boxed_unsync());
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
         // Which version answered, for whoever watches a split of traffic.
         if let Ok(revision) = HeaderValue::from_str(&self.revision)
             && !revision.is_empty()
