@@ -1,2 +1,10 @@
 //! The one integration binary: each module tells one part of the story.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly, in their helping functions too"
+)]
+
 mod processes;

@@ -11,6 +11,7 @@ use super::Sample;
 /// |------------------|------------------------------------------------------------------|
 /// | `PORT`           | where to listen, on 127.0.0.1 (8080)                             |
 /// | `TARGET`         | whom to greet (`World`)                                          |
+/// | `MAX`            | the highest random number (100)                                  |
 /// | `FAIL_PERCENT`   | share of requests answered with status 500 (0; fractions work)   |
 /// | `DELAY_MS`       | how late an answer is                                            |
 /// | `DELAY_PERCENT`  | share of requests that are late (100)                            |
@@ -30,6 +31,8 @@ pub struct Knobs {
     pub port: u16,
     /// Whom to greet.
     pub target: String,
+    /// The highest random number.
+    pub max: u32,
     /// Share of requests that fail.
     pub fail: Share,
     /// How late an answer is.
@@ -93,6 +96,7 @@ impl Knobs {
         Ok(Self {
             port: number("PORT", look_up("PORT"), "a port")?.unwrap_or(8080),
             target: look_up("TARGET").unwrap_or_else(|| "World".to_owned()),
+            max: number("MAX", look_up("MAX"), "a number")?.unwrap_or(100).max(1),
             fail: share("FAIL_PERCENT", look_up("FAIL_PERCENT"))?.unwrap_or(Share(0.0)),
             delay: Duration::from_millis(milliseconds("DELAY_MS")?.unwrap_or(0)),
             delayed: share("DELAY_PERCENT", look_up("DELAY_PERCENT"))?.unwrap_or(Share(100.0)),

@@ -165,7 +165,7 @@ impl App {
                     self.text(StatusCode::OK, format!("Hello {}!\n", self.knobs.target))
                 }
                 Answer::Random => {
-                    let number = rand::rng().random_range(1..=100u32);
+                    let number = rand::rng().random_range(1..=self.knobs.max);
                     let mut answer =
                         self.text(StatusCode::OK, format!("{{\"number\":{number}}}\n"));
                     answer.headers_mut().insert(
