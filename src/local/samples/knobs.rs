@@ -96,7 +96,9 @@ impl Knobs {
         Ok(Self {
             port: number("PORT", look_up("PORT"), "a port")?.unwrap_or(8080),
             target: look_up("TARGET").unwrap_or_else(|| "World".to_owned()),
-            max: number("MAX", look_up("MAX"), "a number")?.unwrap_or(100).max(1),
+            max: number("MAX", look_up("MAX"), "a number")?
+                .unwrap_or(100)
+                .max(1),
             fail: share("FAIL_PERCENT", look_up("FAIL_PERCENT"))?.unwrap_or(Share(0.0)),
             delay: Duration::from_millis(milliseconds("DELAY_MS")?.unwrap_or(0)),
             delayed: share("DELAY_PERCENT", look_up("DELAY_PERCENT"))?.unwrap_or(Share(100.0)),
