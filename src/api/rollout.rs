@@ -61,7 +61,7 @@ pub struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
-    /// Go to 100 % (past an approval, a hold or the rest of the steps).
+    /// Go on: past an approval to the next step, from anywhere else to 100 % at once.
     Promote,
     /// Take the candidate back and quarantine it.
     Abort,
@@ -77,7 +77,7 @@ pub enum Action {
 pub struct RolloutStatus {
     /// Where the state machine is.
     pub phase: Phase,
-    /// When it came there.
+    /// When it came there; in `Holding`, when it came to the phase that it goes on with.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub phase_since: Option<Timestamp>,
@@ -98,12 +98,28 @@ pub struct RolloutStatus {
     pub step: Option<u32>,
     /// The candidate's share of user traffic that was last asked for, in percent.
     pub weight: u8,
-    /// When `status.traffic` confirmed that weight.
+    /// The traffic that was last asked for: `hello-00001 95 % #stable, hello-00002 5 % #candidate`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub traffic: String,
+    /// When that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub asked_at: Option<Timestamp>,
+    /// When the Route's `status.traffic` confirmed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub confirmed_at: Option<Timestamp>,
     /// Failed judgements one after the other.
     pub failures: u32,
+    /// Why the release does not go on, in `Holding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// How the release ends, in `RollingBack` and `Promoting`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// The split that was found at adoption is left alone until the first release.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_found_traffic: bool,
     /// The evidence of this release, newest last, one entry a step (the last of each).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<StepEvidence>,
@@ -151,6 +167,34 @@ pub enum Phase {
     Failed,
 }
 
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for EvidenceSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Probes => "probes",
+            Self::Metrics => "metrics",
+            Self::SyntheticProbes => "synthetic probes",
+        })
+    }
+}
+
+impl std::fmt::Display for EvidenceVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
 /// One revision, and where it came from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -170,10 +214,83 @@ pub struct Release {
     /// That commit's first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// How often this template was tried again: a retry needs a fresh revision, which
+    /// Knative makes only for a template that differs (annotation `sluice.dev/attempt`).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempt: u32,
     /// When it was staged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub since: Option<Timestamp>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A release that stands still, and from where it will go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// The phase that it goes on with.
+    pub phase: Phase,
+    /// Why it stands still.
+    pub reason: HoldReason,
+    /// Since when.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
+}
+
+/// Why a release stands still. A failure takes it back all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HoldReason {
+    /// `spec.paused`.
+    Paused,
+    /// The Delivery is suspended.
+    Suspended,
+    /// The step asks for a person's `promote`.
+    Approval,
+    /// No verdict within the policy's `stepTimeout`; it goes on by itself once there is one.
+    Evidence,
+    /// The cluster did not confirm the pinned traffic; it goes on by itself once it does.
+    Unconfirmed,
+    /// The stable revision is missing or not Ready; nothing goes up because of that.
+    StableUnhealthy,
+    /// The traffic block in Git gives the newest revision no share.
+    NoShare,
+}
+
+/// How a release ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ending {
+    /// The word for the history.
+    pub outcome: Outcome,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// The highest weight it had, in percent.
+    pub weight: u8,
+}
+
+/// How a release ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Outcome {
+    /// Every step passed.
+    Promoted,
+    /// Taken back, and quarantined.
+    RolledBack,
+    /// A newer template came while it was on its way.
+    Superseded,
+    /// Git went back to a template that is known to be good.
+    Reverted,
+    /// A person put an earlier revision back.
+    Undone,
+    /// It served before Sluice came.
+    Adopted,
+    /// The first delivery failed.
+    Failed,
+    /// The stable revision was gone: the best one left took its place.
+    Restored,
 }
 
 /// What a step was judged on.
@@ -185,12 +302,35 @@ pub struct StepEvidence {
     /// When it was judged.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// `Pass`, `Fail` or `Inconclusive`.
-    pub verdict: String,
+    /// What the evidence said.
+    pub verdict: EvidenceVerdict,
     /// Why, with its numbers: `error rate 0.0 % of 212 (limit 1 %), p99 41 ms`.
     pub reason: String,
-    /// `probes`, `metrics` or `syntheticProbes`: what spoke.
-    pub source: String,
+    /// What spoke.
+    pub source: EvidenceSource,
+}
+
+/// What the evidence of a step said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EvidenceVerdict {
+    /// Good enough to go on.
+    Pass,
+    /// Over a limit.
+    Fail,
+    /// Neither.
+    Inconclusive,
+}
+
+/// Where the evidence of a step came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum EvidenceSource {
+    /// Requests to the tag URL before any user traffic.
+    Probes,
+    /// The gateway's counters of users' requests.
+    Metrics,
+    /// Our own requests through the gateway, for want of users.
+    SyntheticProbes,
 }
 
 /// How one release ended.
@@ -200,8 +340,8 @@ pub struct HistoryEntry {
     /// What was released.
     #[serde(flatten)]
     pub release: Release,
-    /// `Promoted`, `RolledBack`, `Superseded`, `Reverted`, `Undone`, `Adopted` or `Failed`.
-    pub outcome: String,
+    /// How it ended.
+    pub outcome: Outcome,
     /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -225,6 +365,9 @@ pub struct Quarantine {
     /// The commit that brought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Which attempt it was; a retry is the next.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
     /// Why.
     pub reason: String,
     /// Since when.

@@ -104,6 +104,9 @@ pub struct Probes {
     pub expected_status: Option<u16>,
     /// How many must pass before the first step; 0 switches the gate off.
     pub count: u32,
+    /// How many are under way at once.
+    #[schemars(range(min = 1, max = 64))]
+    pub concurrency: u32,
     /// An answer later than this has failed.
     pub timeout: HumanDuration,
 }
@@ -114,6 +117,7 @@ impl Default for Probes {
             path: None,
             expected_status: None,
             count: 20,
+            concurrency: 4,
             timeout: HumanDuration::from_secs(5),
         }
     }

@@ -33,6 +33,8 @@ pub mod annotation {
     pub const NO_GC: &str = "serving.knative.dev/no-gc";
     /// A Route's own, timed rollout.
     pub const ROLLOUT_DURATION: &str = "serving.knative.dev/rollout-duration";
+    /// Ours, on a template that is tried again: it makes Knative cut a fresh Revision.
+    pub const ATTEMPT: &str = "sluice.dev/attempt";
 }
 
 /// One entry of a Route's (or Service's) `spec.traffic` or `status.traffic`.
@@ -82,9 +84,15 @@ pub struct KnativeCondition {
     pub last_transition_time: Option<jiff::Timestamp>,
 }
 
-impl From<&KnativeCondition> for (String, String) {
-    fn from(condition: &KnativeCondition) -> Self {
-        (condition.reason.clone(), condition.message.clone())
+impl KnativeCondition {
+    /// Whether it says `True`.
+    pub fn is_true(&self) -> bool {
+        self.status == "True"
+    }
+
+    /// Whether it says `False`.
+    pub fn is_false(&self) -> bool {
+        self.status == "False"
     }
 }
 

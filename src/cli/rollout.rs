@@ -222,8 +222,8 @@ fn story(rollout: &Rollout) -> String {
             vec![
                 format!("{} %", e.weight),
                 e.at.to_string(),
-                e.verdict.clone(),
-                e.source.clone(),
+                e.verdict.to_string(),
+                e.source.to_string(),
                 e.reason.clone(),
             ]
         });
@@ -270,7 +270,7 @@ fn history(rollout: &Rollout) -> String {
         .map(|entry| {
             vec![
                 output::ago(entry.ended_at, now),
-                entry.outcome.clone(),
+                entry.outcome.to_string(),
                 revision(Some(&entry.release)),
                 output::short(entry.release.commit.as_ref()),
                 format!("{} %", entry.weight),

@@ -1,0 +1,125 @@
+//! What was seen of the candidate, and of stable beside it: plain values.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::latency::Latencies;
+
+/// What the agent has gathered for the present phase of one release.
+///
+/// Each part names the revision (and weight) that it is about; what is about another
+/// one is old, and ignored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// The last round of probes on the tag URL.
+    pub probes: Option<ProbeRound>,
+    /// What users' requests showed since the present weight was confirmed.
+    pub window: Option<Window>,
+}
+
+/// Requests of our own to the candidate, and to stable in the same way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeRound {
+    /// The candidate.
+    pub revision: String,
+    /// When the round ended.
+    pub at: Timestamp,
+    /// What the candidate answered.
+    pub candidate: ProbeReport,
+    /// What stable answered; `None` where there is none, or none that can be asked.
+    pub stable: Option<ProbeReport>,
+}
+
+/// What came back from one series of requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProbeReport {
+    /// Requests that count (the warm-up's do not).
+    pub sent: u64,
+    /// Those of them that were answered otherwise than expected, or not at all.
+    pub failed: u64,
+    /// Those of them that got no HTTP answer: refused, reset, timed out before the headers.
+    pub unanswered: u64,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Time to the whole answer, of the requests that count.
+    pub latencies: Latencies,
+    /// The very first request, warm-up included: the cold start, told apart.
+    pub first: Option<Duration>,
+    /// Different errors, in words (the first few).
+    pub errors: Vec<String>,
+}
+
+/// What users met at one weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// The candidate.
+    pub revision: String,
+    /// Its weight.
+    pub weight: u8,
+    /// When something was last added.
+    pub at: Timestamp,
+    /// How long the weight has been watched without a break. Measured by a clock that
+    /// does not jump; starts anew after a restart, so a bake is never shortened.
+    pub elapsed: Duration,
+    /// What the gateway counted, or why that is not known.
+    pub metrics: Result<Metrics, String>,
+    /// Our own requests at this weight, where users sent too few.
+    pub synthetic: Option<ProbeRound>,
+}
+
+/// What the gateway counted in one window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// The candidate's requests.
+    pub candidate: Counts,
+    /// Stable's, over the same time.
+    pub stable: Counts,
+}
+
+/// Requests to one revision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// All requests.
+    pub requests: u64,
+    /// Those answered with a status of 500 or above, or not at all.
+    pub errors: u64,
+    /// Answer times; without the warm-up's, so there may be fewer than `requests`.
+    pub latencies: Latencies,
+}
+
+impl ProbeReport {
+    /// Adds what a later series of requests showed.
+    pub fn add(&mut self, later: Self) {
+        self.sent += later.sent;
+        self.failed += later.failed;
+        self.unanswered += later.unanswered;
+        for (status, count) in later.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        if let (Latencies::Exact(mine), Latencies::Exact(theirs)) =
+            (&self.latencies, later.latencies)
+        {
+            self.latencies = Latencies::exact([mine.as_slice(), &theirs].concat());
+        }
+        // The cold start is the first one's.
+        self.first = self.first.or(later.first);
+        self.errors.extend(later.errors);
+        self.errors.dedup();
+        self.errors.truncate(5);
+    }
+}
+
+impl ProbeRound {
+    /// Adds a later round of the same revision.
+    pub fn add(&mut self, later: Self) {
+        self.at = later.at;
+        self.candidate.add(later.candidate);
+        match (&mut self.stable, later.stable) {
+            (Some(mine), Some(theirs)) => mine.add(theirs),
+            (mine @ None, theirs) => *mine = theirs,
+            (Some(_), None) => {}
+        }
+    }
+}

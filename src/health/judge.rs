@@ -1,0 +1,490 @@
+//! Is what was seen good enough to go on, bad enough to go back, or neither?
+//!
+//! - Errors are judged by a sequential test ([`Sprt`]), so a handful of early ones condemn
+//!   at once, and a few clean answers do not acquit.
+//! - Times are judged by how many answers were over the limit: a 99th percentile is over
+//!   500 ms when significantly more than one answer in a hundred took longer. That is as true
+//!   of twelve answers as of twelve thousand, and needs no interpolation.
+//! - A stable revision that is as bad in the same minutes excuses the candidate: something
+//!   else is wrong, and the release waits.
+//! - What is not known neither promotes nor blames.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::api::duration::HumanDuration;
+use crate::api::rollout::EvidenceSource;
+use crate::api::rollout_policy::LatencyLimit;
+use crate::policy::{Policy, Step};
+
+use super::evidence::{Counts, ProbeReport, ProbeRound, Window};
+use super::latency::{Latencies, Span};
+use super::statistics::{Sprt, SprtVerdict, binomial_tail, highest_plausible_rate};
+
+/// An answer-time figure is over its limit when chance explains it this badly.
+const SLOW: f64 = 0.01;
+/// So badly that no second judgement is needed.
+const GROSSLY_SLOW: f64 = 1e-6;
+/// Fewer answers than this of stable's are no figure to compare with.
+const LEAST_TO_COMPARE: u64 = 5;
+
+/// What the evidence says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Good enough to go on.
+    Pass(Finding),
+    /// Over a limit.
+    Fail {
+        /// Which one.
+        finding: Finding,
+        /// Beyond doubt: no second failure is waited for.
+        at_once: bool,
+    },
+    /// Neither.
+    Inconclusive(Finding),
+}
+
+impl Verdict {
+    /// What it rests on.
+    pub fn finding(&self) -> &Finding {
+        match self {
+            Self::Pass(finding) | Self::Fail { finding, .. } | Self::Inconclusive(finding) => {
+                finding
+            }
+        }
+    }
+}
+
+/// Why the evidence says what it says, with its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// Nothing is wrong.
+    Healthy(Figures),
+    /// Too many errors.
+    Errors(Figures),
+    /// Too slow.
+    Slow {
+        /// What was seen.
+        figures: Figures,
+        /// Which figure: 50 or 99.
+        percentile: u8,
+        /// The limit that it is over, in milliseconds.
+        limit_ms: f64,
+    },
+    /// Nothing is wrong so far.
+    Baking {
+        /// What was seen.
+        figures: Figures,
+        /// For how long.
+        baked: Duration,
+        /// How long it takes.
+        bake: Duration,
+    },
+    /// Too few requests, and nothing else that may speak.
+    TooFew {
+        /// Requests of users.
+        have: u64,
+        /// Requests that speak for the step.
+        need: u64,
+    },
+    /// Enough requests, but more likely sick than healthy.
+    Undecided(Figures),
+    /// Stable fails as much in the same minutes.
+    StableAsBad {
+        /// The candidate's.
+        figures: Figures,
+        /// Stable's failed answers.
+        stable_errors: u64,
+        /// Of so many.
+        stable_requests: u64,
+    },
+    /// Over the absolute limit, and no figure of stable's to compare with.
+    NothingToCompare(Figures),
+    /// Nothing was seen.
+    NoData {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The figures that a finding rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// What spoke.
+    pub source: EvidenceSource,
+    /// Failed answers.
+    pub errors: u64,
+    /// All answers.
+    pub requests: u64,
+    /// The highest share of errors allowed, in percent.
+    pub max_error_rate: f64,
+    /// The candidate's median.
+    pub p50: Option<Span>,
+    /// The candidate's 99th percentile.
+    pub p99: Option<Span>,
+    /// Stable's 99th percentile in the same time.
+    pub stable_p99: Option<Span>,
+    /// The cold start, of probes.
+    pub cold_start: Option<Duration>,
+    /// An error in words, of probes.
+    pub error: Option<String>,
+}
+
+/// Judges the probes before the first step.
+pub fn judge_probes(policy: &Policy, round: &ProbeRound) -> Verdict {
+    judge_reports(
+        policy,
+        EvidenceSource::Probes,
+        &round.candidate,
+        round.stable.as_ref(),
+        u64::from(policy.probes.count),
+    )
+}
+
+/// Judges what users met at a step.
+pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
+    let synthetic = window.synthetic.as_ref();
+    let by_synthetic = |round: &ProbeRound| {
+        judge_reports(
+            policy,
+            EvidenceSource::SyntheticProbes,
+            &round.candidate,
+            round.stable.as_ref(),
+            u64::from(policy.analysis.synthetic_probes),
+        )
+    };
+    let metrics = match (&window.metrics, synthetic) {
+        (Ok(metrics), _) => metrics,
+        (Err(why), None) => return Verdict::Inconclusive(Finding::NoData { why: why.clone() }),
+        (Err(_), Some(round)) => {
+            let verdict = by_synthetic(round);
+            return bake(verdict, window, step);
+        }
+    };
+
+    let seen = Seen::of_counts(policy, &metrics.candidate, &metrics.stable);
+    // Failing needs neither a bake nor a minimum: bad is bad.
+    if let Some(verdict) = seen.blame(policy) {
+        return verdict;
+    }
+    if let Some(verdict @ Verdict::Fail { .. }) = synthetic.map(by_synthetic) {
+        return verdict;
+    }
+    // Our own requests are in the gateway's counters too; they are not users.
+    let ours = synthetic.map_or(0, |round| round.candidate.sent);
+    let users = metrics.candidate.requests.saturating_sub(ours);
+    let verdict = if users >= step.min_requests {
+        seen.acquit(policy)
+    } else if let Some(round) = synthetic {
+        by_synthetic(round)
+    } else {
+        Verdict::Inconclusive(Finding::TooFew {
+            have: users,
+            need: step.min_requests,
+        })
+    };
+    if window.elapsed < step.bake {
+        return Verdict::Inconclusive(Finding::Baking {
+            figures: seen.figures,
+            baked: window.elapsed,
+            bake: step.bake,
+        });
+    }
+    verdict
+}
+
+/// Before its bake is over, nothing passes.
+fn bake(verdict: Verdict, window: &Window, step: &Step) -> Verdict {
+    match verdict {
+        Verdict::Pass(Finding::Healthy(figures)) if window.elapsed < step.bake => {
+            Verdict::Inconclusive(Finding::Baking {
+                figures,
+                baked: window.elapsed,
+                bake: step.bake,
+            })
+        }
+        verdict => verdict,
+    }
+}
+
+fn judge_reports(
+    policy: &Policy,
+    source: EvidenceSource,
+    candidate: &ProbeReport,
+    stable: Option<&ProbeReport>,
+    need: u64,
+) -> Verdict {
+    let nobody_answers = candidate.unanswered == candidate.sent
+        && stable.is_some_and(|stable| stable.sent > 0 && stable.unanswered == stable.sent);
+    if candidate.sent == 0 || nobody_answers {
+        return Verdict::Inconclusive(Finding::NoData {
+            why: match candidate.errors.first() {
+                Some(error) => format!("neither revision answers a probe: {error}"),
+                None => "no probe was answered yet".to_owned(),
+            },
+        });
+    }
+    let seen = Seen::of_reports(policy, source, candidate, stable);
+    if let Some(verdict) = seen.blame(policy) {
+        return verdict;
+    }
+    let passed = candidate.sent.saturating_sub(candidate.failed);
+    if passed < need {
+        return Verdict::Inconclusive(Finding::TooFew { have: passed, need });
+    }
+    seen.acquit(policy)
+}
+
+/// One side's figures beside the other's, wherever they came from.
+struct Seen<'a> {
+    figures: Figures,
+    candidate: &'a Latencies,
+    stable: Option<&'a Latencies>,
+    stable_errors: u64,
+    stable_requests: u64,
+}
+
+impl<'a> Seen<'a> {
+    fn of_counts(policy: &Policy, candidate: &'a Counts, stable: &'a Counts) -> Self {
+        Self {
+            figures: Figures {
+                source: EvidenceSource::Metrics,
+                errors: candidate.errors,
+                requests: candidate.requests,
+                max_error_rate: policy.analysis.max_error_rate,
+                p50: candidate.latencies.quantile(0.5),
+                p99: candidate.latencies.quantile(0.99),
+                stable_p99: stable.latencies.quantile(0.99),
+                cold_start: None,
+                error: None,
+            },
+            candidate: &candidate.latencies,
+            stable: Some(&stable.latencies),
+            stable_errors: stable.errors,
+            stable_requests: stable.requests,
+        }
+    }
+
+    fn of_reports(
+        policy: &Policy,
+        source: EvidenceSource,
+        candidate: &'a ProbeReport,
+        stable: Option<&'a ProbeReport>,
+    ) -> Self {
+        Self {
+            figures: Figures {
+                source,
+                errors: candidate.failed,
+                requests: candidate.sent,
+                max_error_rate: policy.analysis.max_error_rate,
+                p50: candidate.latencies.quantile(0.5),
+                p99: candidate.latencies.quantile(0.99),
+                stable_p99: stable.and_then(|stable| stable.latencies.quantile(0.99)),
+                cold_start: candidate.first,
+                error: candidate.errors.first().cloned(),
+            },
+            candidate: &candidate.latencies,
+            stable: stable.map(|stable| &stable.latencies),
+            stable_errors: stable.map_or(0, |stable| stable.failed),
+            stable_requests: stable.map_or(0, |stable| stable.sent),
+        }
+    }
+
+    fn sprt(&self, policy: &Policy) -> SprtVerdict {
+        Sprt::around(policy.analysis.max_error_rate)
+            .judge(self.figures.errors, self.figures.requests)
+    }
+
+    /// What is wrong with the candidate, if anything is beyond doubt.
+    fn blame(&self, policy: &Policy) -> Option<Verdict> {
+        if self.sprt(policy) == SprtVerdict::Reject {
+            return Some(if self.stable_is_as_bad(policy) {
+                Verdict::Inconclusive(Finding::StableAsBad {
+                    figures: self.figures.clone(),
+                    stable_errors: self.stable_errors,
+                    stable_requests: self.stable_requests,
+                })
+            } else {
+                Verdict::Fail {
+                    finding: Finding::Errors(self.figures.clone()),
+                    at_once: true,
+                }
+            });
+        }
+        [(99, &policy.analysis.p99), (50, &policy.analysis.p50)]
+            .into_iter()
+            .find_map(|(percentile, limit)| self.slow(percentile, limit))
+    }
+
+    /// Whether enough clean answers speak for it; only after [`Self::blame`] found nothing.
+    fn acquit(&self, policy: &Policy) -> Verdict {
+        match self.sprt(policy) {
+            SprtVerdict::Accept | SprtVerdict::LeansHealthy => {
+                Verdict::Pass(Finding::Healthy(self.figures.clone()))
+            }
+            SprtVerdict::LeansSick | SprtVerdict::Reject => {
+                Verdict::Inconclusive(Finding::Undecided(self.figures.clone()))
+            }
+        }
+    }
+
+    /// Stable is over the limit itself, and the candidate is not clearly worse.
+    fn stable_is_as_bad(&self, policy: &Policy) -> bool {
+        if self.stable_requests < LEAST_TO_COMPARE {
+            return false;
+        }
+        let rate = self.stable_errors as f64 / self.stable_requests as f64;
+        let plausible = highest_plausible_rate(self.stable_errors, self.stable_requests);
+        rate * 100.0 > policy.analysis.max_error_rate
+            && binomial_tail(self.figures.errors, self.figures.requests, plausible) >= 0.01
+    }
+
+    fn slow(&self, percentile: u8, limit: &LatencyLimit) -> Option<Verdict> {
+        let q = f64::from(percentile) / 100.0;
+        let absolute = limit.max.map(|max| max.get().as_secs_f64() * 1000.0);
+        let relative = limit.max_ratio.map(|ratio| {
+            self.stable
+                .filter(|stable| stable.count() >= LEAST_TO_COMPARE)
+                .and_then(|stable| stable.quantile(q))
+                .map(|span| span.to * ratio)
+        });
+        // Over every limit that is set is over the highest of them.
+        let (limit_ms, known) = match (absolute, relative) {
+            (None, None) => return None,
+            (Some(absolute), None) => (absolute, true),
+            (None, Some(relative)) => (relative?, true),
+            (Some(absolute), Some(Some(relative))) => (absolute.max(relative), true),
+            (Some(absolute), Some(None)) => (absolute, false),
+        };
+        let over = self.candidate.certainly_over(limit_ms);
+        let chance = binomial_tail(over, self.candidate.count(), 1.0 - q);
+        if chance >= SLOW {
+            return None;
+        }
+        // With no stable revision at all (a first delivery) there is nothing to wait for.
+        if !known {
+            return self
+                .stable
+                .is_some()
+                .then(|| Verdict::Inconclusive(Finding::NothingToCompare(self.figures.clone())));
+        }
+        Some(Verdict::Fail {
+            finding: Finding::Slow {
+                figures: self.figures.clone(),
+                percentile,
+                limit_ms,
+            },
+            at_once: chance < GROSSLY_SLOW,
+        })
+    }
+}
+
+impl Figures {
+    /// Failed answers in percent.
+    pub fn error_rate(&self) -> f64 {
+        if self.requests == 0 {
+            0.0
+        } else {
+            self.errors as f64 * 100.0 / self.requests as f64
+        }
+    }
+}
+
+impl Finding {
+    /// What spoke, where something did.
+    pub fn source(&self) -> EvidenceSource {
+        match self {
+            Self::Healthy(figures)
+            | Self::Errors(figures)
+            | Self::Undecided(figures)
+            | Self::NothingToCompare(figures)
+            | Self::Slow { figures, .. }
+            | Self::Baking { figures, .. }
+            | Self::StableAsBad { figures, .. } => figures.source,
+            Self::TooFew { .. } | Self::NoData { .. } => EvidenceSource::Metrics,
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    /// `error rate 0.0 % of 212 (limit 1 %), p99 41 ms (stable 38 ms)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.source {
+            EvidenceSource::Metrics => "requests",
+            EvidenceSource::Probes => "probes",
+            EvidenceSource::SyntheticProbes => "synthetic probes, for want of users",
+        };
+        write!(
+            f,
+            "error rate {:.1} % of {} {unit} (limit {} %)",
+            self.error_rate(),
+            self.requests,
+            self.max_error_rate
+        )?;
+        if let Some(p99) = self.p99 {
+            write!(f, ", p99 {p99}")?;
+            if let Some(stable) = self.stable_p99 {
+                write!(f, " (stable {stable})")?;
+            }
+        }
+        if let Some(error) = self.error.as_ref().filter(|_| self.errors > 0) {
+            write!(f, ": {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Healthy(figures) | Self::Errors(figures) => write!(f, "{figures}"),
+            Self::Slow {
+                figures,
+                percentile,
+                limit_ms,
+            } => {
+                let seen = if *percentile == 99 {
+                    figures.p99
+                } else {
+                    figures.p50
+                };
+                match seen {
+                    Some(seen) => write!(f, "p{percentile} {seen}")?,
+                    None => write!(f, "p{percentile}")?,
+                }
+                write!(f, " is over the limit of {limit_ms:.0} ms")?;
+                if let (99, Some(stable)) = (percentile, figures.stable_p99) {
+                    write!(f, " (stable {stable})")?;
+                }
+                Ok(())
+            }
+            Self::Baking {
+                figures,
+                baked,
+                bake,
+            } => write!(
+                f,
+                "{figures}; baked {} of {}",
+                HumanDuration::from_secs(baked.as_secs()),
+                HumanDuration(*bake)
+            ),
+            Self::TooFew { have, need } => {
+                write!(f, "{have} requests are too few, {need} are needed")
+            }
+            Self::Undecided(figures) => write!(f, "{figures}; too few requests to tell"),
+            Self::StableAsBad {
+                figures,
+                stable_errors,
+                stable_requests,
+            } => write!(
+                f,
+                "{figures}, but stable fails as well ({stable_errors} of {stable_requests}): not this release's fault"
+            ),
+            Self::NothingToCompare(figures) => write!(
+                f,
+                "{figures}; over the absolute limit, and stable was asked too little to compare with"
+            ),
+            Self::NoData { why } => write!(f, "no data: {why}"),
+        }
+    }
+}

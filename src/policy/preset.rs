@@ -1,0 +1,76 @@
+//! The policies that come with Sluice: the files of `policies/`, in the binary.
+
+use super::Policy;
+use super::validate::{PolicyError, read};
+
+/// Name and file of every preset.
+pub const PRESETS: [(&str, &str); 4] = [
+    ("standard", include_str!("../../policies/standard.yaml")),
+    ("cautious", include_str!("../../policies/cautious.yaml")),
+    ("fast", include_str!("../../policies/fast.yaml")),
+    ("demo", include_str!("../../policies/demo.yaml")),
+];
+
+/// The preset of that name.
+///
+/// # Errors
+/// When there is none.
+pub fn preset(name: &str) -> Result<Policy, PolicyError> {
+    let (_, text) = PRESETS
+        .iter()
+        .find(|(preset, _)| *preset == name)
+        .ok_or_else(|| PolicyError::Unknown {
+            name: name.to_owned(),
+        })?;
+    read(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::rollout_policy::RolloutPolicySpec;
+
+    #[test]
+    fn every_preset_is_valid_and_bears_its_file_s_name() {
+        for (name, _) in PRESETS {
+            assert_eq!(preset(name).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn standard_is_what_a_policy_without_a_word_means() {
+        let silent = super::super::validate::check("standard", &RolloutPolicySpec::default());
+        assert_eq!(preset("standard").unwrap(), silent.unwrap());
+    }
+
+    #[test]
+    fn demo_and_fast_bake_a_good_release_within_their_promise() {
+        let baked = |name: &str| -> Duration {
+            preset(name)
+                .unwrap()
+                .steps
+                .iter()
+                .map(|step| step.bake)
+                .sum()
+        };
+        // Readiness, probes and confirmations take the rest of 25 s and of 60 s.
+        assert!(
+            baked("demo") <= Duration::from_secs(16),
+            "{:?}",
+            baked("demo")
+        );
+        assert!(
+            baked("fast") <= Duration::from_secs(40),
+            "{:?}",
+            baked("fast")
+        );
+    }
+
+    #[test]
+    fn fast_probes_enough_to_find_five_percent_of_errors_before_any_user_does() {
+        // 0.95^n < 1/1000: a release with 5 % errors shows at least one in n probes.
+        assert!(preset("fast").unwrap().probes.count >= 135);
+    }
+}

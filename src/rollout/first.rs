@@ -1,0 +1,167 @@
+//! The first delivery: nothing serves yet, and there is nothing to go back to.
+//!
+//! A Route's percentages must add up to 100, so the first revision cannot be tagged at 0 %
+//! beside something else. It gets its Route when it is Ready, is probed on its tag URL,
+//! and only then counts as stable.
+
+use crate::api::rollout::{Outcome, Phase};
+
+use super::event::Event;
+use super::pass::{Pass, Turn};
+use super::reason::Reason;
+use super::release::{Probed, blocked_text};
+use super::traffic::{self, Parts};
+
+impl Pass<'_> {
+    /// Begins the first delivery.
+    pub fn start_first(&mut self, attempt: u32) -> Turn {
+        self.events.push(Event::Started {
+            commit: self.intent.commit.clone(),
+            subject: self.intent.subject.clone(),
+            stable: None,
+        });
+        self.begin(attempt);
+        self.enter(Phase::Initial)
+    }
+
+    /// Readiness, then the Route, then probes.
+    pub fn initial(&mut self) -> Turn {
+        let git = Some(&self.intent.template_hash);
+        match &self.status.candidate {
+            Some(candidate) if candidate.template_hash.as_ref() == git => {}
+            _ => return self.start_over(),
+        }
+        if let Some(message) = &self.live.refused {
+            let message = message.clone();
+            return self.fail(Reason::Refused { message });
+        }
+        if let Some(reason) = self
+            .blocked()
+            .filter(|_| self.candidate_revision().is_none())
+        {
+            self.hold(reason, blocked_text(reason));
+            return Turn::Wait(None);
+        }
+        let known = self.candidate_revision().is_some();
+        self.stage();
+        if let Some(reason) = self.fault(self.status.confirmed_at.is_some()) {
+            return self.fail(reason);
+        }
+        let waited = self.in_phase();
+        let candidate = self
+            .candidate_revision()
+            .filter(|name| self.live.is_usable(name));
+        let Some(candidate) = candidate else {
+            let limit = self.policy.progress_deadline;
+            if waited >= limit {
+                let cause = self.why_not_ready();
+                return self.fail(Reason::NeverReady { waited, cause });
+            }
+            if !known || self.status.hold.is_none() {
+                self.status.message = format!("waiting for {} to be Ready", self.candidate_name());
+            }
+            return Turn::Wait(Some(limit - waited));
+        };
+        self.serve_first(candidate)
+    }
+
+    fn serve_first(&mut self, candidate: String) -> Turn {
+        if let Some(reason) = self.blocked() {
+            self.hold(reason, blocked_text(reason));
+            return Turn::Wait(None);
+        }
+        if self.status.weight == 0 {
+            self.events.push(Event::Ready {
+                revision: candidate.clone(),
+                waited: self.in_phase(),
+            });
+            self.status.weight = 100;
+        }
+        let wanted = self.shape(Parts {
+            stable: &candidate,
+            candidate: Some((&candidate, 0)),
+            tag_stable: false,
+        });
+        if !self.want(wanted) {
+            let waited = self.unconfirmed_for();
+            let limit = self
+                .policy
+                .confirm_timeout
+                .max(self.policy.progress_deadline);
+            if waited >= limit {
+                let cause = traffic::cause(self.live.route.as_ref());
+                return self.fail(Reason::NotConfirmed { waited, cause });
+            }
+            self.status.message = format!("waiting for the Route to {candidate}");
+            return Turn::Wait(Some(limit - waited));
+        }
+        match self.probe_verdict(&candidate) {
+            Probed::Wait(after) => Turn::Wait(Some(after)),
+            Probed::Fail(finding) => self.fail(Reason::Probes(finding)),
+            Probed::Pass(finding) => {
+                self.go_on();
+                let reason = match &finding {
+                    Some(finding) => format!("first delivery; {finding}"),
+                    None => "first delivery".to_owned(),
+                };
+                self.status.ending = Some(crate::api::rollout::Ending {
+                    outcome: Outcome::Promoted,
+                    reason,
+                    weight: 100,
+                });
+                self.promoted()
+            }
+        }
+    }
+
+    /// Git has another template before the first one came to anything.
+    fn start_over(&mut self) -> Turn {
+        if let Some(old) = self.status.candidate.take() {
+            let reason = Reason::Superseded {
+                by: self.intent.commit.clone(),
+            };
+            let weight = self.status.weight;
+            self.remember(old, Outcome::Superseded, reason.to_string(), weight);
+        }
+        if self.git_is_quarantined().is_some() {
+            return self.enter(Phase::Failed);
+        }
+        self.start_first(0)
+    }
+
+    /// The first delivery failed. What it has of a Route stays: a service that answers
+    /// badly and one that answers nothing are equally down.
+    pub fn fail(&mut self, reason: Reason) -> Turn {
+        let text = reason.to_string();
+        if let Some(candidate) = self.status.candidate.take() {
+            self.quarantine(&candidate, &text);
+            self.events.push(Event::Failed {
+                revision: candidate.revision.clone(),
+                reason,
+            });
+            let weight = self.status.weight;
+            self.remember(candidate, Outcome::Failed, text, weight);
+        }
+        self.status.weight = 0;
+        self.status.step = None;
+        self.enter(Phase::Failed)
+    }
+
+    /// Waits for another template, or for a person.
+    pub fn failed(&mut self) -> Turn {
+        match self.git_is_quarantined() {
+            None if self.blocked().is_none() => self.start_first(0),
+            None => {
+                self.status.message = self.blocked().map(blocked_text).unwrap_or_default();
+                Turn::Wait(None)
+            }
+            Some(quarantine) => {
+                self.status.message = format!(
+                    "the first delivery failed ({}): change it in Git, or `sluice rollout retry`",
+                    quarantine.reason
+                );
+                Turn::Wait(None)
+            }
+        }
+    }
+}

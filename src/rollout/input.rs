@@ -1,0 +1,141 @@
+//! What a decision is made from: what Git says, and what the cluster says.
+
+use jiff::Timestamp;
+
+use crate::api::delivery::Expand;
+use crate::api::object::TemplateHash;
+use crate::api::serving::{KnativeCondition, TrafficTarget};
+
+/// What Git says of one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// Namespace.
+    pub namespace: String,
+    /// Name of the Service, or of the Configuration and Route.
+    pub name: String,
+    /// What is applied for it.
+    pub expand: Expand,
+    /// The hash of its template.
+    pub template_hash: TemplateHash,
+    /// `spec.template.metadata.name`, where the manifest names its revisions itself.
+    pub revision_name: Option<String>,
+    /// The manifest's own `spec.traffic`: the shape that a release ends in. Often empty.
+    pub final_traffic: Vec<TrafficTarget>,
+    /// The commit that brought the template.
+    pub commit: Option<String>,
+    /// That commit's first line.
+    pub subject: Option<String>,
+    /// The Delivery is suspended: nothing changes, except that a bad release goes back.
+    pub suspended: bool,
+}
+
+/// What the cluster says of the service, read from the watch caches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Live {
+    /// Since when the caches have been live without a break. Deadlines count from here at the
+    /// earliest, so that an outage of the API server (or a jump of the clock, after which the
+    /// agent moves this forward) blames nobody.
+    pub watching_since: Option<Timestamp>,
+    /// The Configuration; in `expand: Service` the Service's child.
+    pub configuration: Option<ConfigurationFacts>,
+    /// The Route; in `expand: Service` the Service as far as its traffic goes.
+    pub route: Option<RouteFacts>,
+    /// The Configuration's revisions, and whatever else `final_traffic` names.
+    pub revisions: Vec<RevisionFacts>,
+    /// The API server refused Git's template for good (a 4xx from validation or a webhook).
+    pub refused: Option<String>,
+}
+
+/// A Configuration, as far as a release goes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConfigurationFacts {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `status.observedGeneration`.
+    pub observed_generation: i64,
+    /// `status.latestCreatedRevisionName`.
+    pub latest_created: Option<String>,
+    /// `status.latestReadyRevisionName`.
+    pub latest_ready: Option<String>,
+    /// The object that we write (this one, or the Service above it) has Git's template on
+    /// every field that Git sets.
+    pub template_written: bool,
+    /// This Configuration has it too: with `expand: Service` the child follows a moment later.
+    pub template_taken_up: bool,
+    /// The attempt number in the written template's annotation `sluice.dev/attempt`; 0 without.
+    pub attempt: u32,
+    /// Its `Ready` condition.
+    pub ready: Option<KnativeCondition>,
+}
+
+/// A Route, or a Service's traffic.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteFacts {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `status.observedGeneration`.
+    pub observed_generation: i64,
+    /// `spec.traffic`.
+    pub spec: Vec<TrafficTarget>,
+    /// `status.traffic`.
+    pub status: Vec<TrafficTarget>,
+    /// A Route's `Ready`, a Service's `RoutesReady`.
+    pub ready: Option<KnativeCondition>,
+    /// `status.url`.
+    pub url: Option<String>,
+}
+
+/// A Revision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RevisionFacts {
+    /// Its name.
+    pub name: String,
+    /// The Configuration that owns it.
+    pub configuration: String,
+    /// The Configuration's generation that it was made for.
+    pub generation: i64,
+    /// Its `Ready` condition.
+    pub ready: Option<KnativeCondition>,
+    /// We keep it from garbage collection.
+    pub kept: bool,
+    /// What its Pods say.
+    pub pods: PodFacts,
+}
+
+/// What a Revision's Pods say, long before its conditions do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodFacts {
+    /// The most often that one container of one Pod has ended with an error.
+    pub crashes: u32,
+    /// How it ended last: `exit code 3`.
+    pub last_exit: Option<String>,
+    /// `CrashLoopBackOff`, `ImagePullBackOff`, ...
+    pub waiting_reason: Option<String>,
+    /// Pods that are Ready.
+    pub ready: u32,
+}
+
+impl RevisionFacts {
+    /// Whether it can take requests (a revision that is scaled to zero can).
+    pub fn is_ready(&self) -> bool {
+        self.ready.as_ref().is_some_and(KnativeCondition::is_true)
+    }
+
+    /// Whether it is said to be broken.
+    pub fn has_failed(&self) -> bool {
+        self.ready.as_ref().is_some_and(KnativeCondition::is_false)
+    }
+}
+
+impl Live {
+    /// A revision by name.
+    pub fn revision(&self, name: &str) -> Option<&RevisionFacts> {
+        self.revisions.iter().find(|revision| revision.name == name)
+    }
+
+    /// Whether a Route may name it: a Route with one target that is missing or broken
+    /// stops following its spec altogether.
+    pub fn is_usable(&self, name: &str) -> bool {
+        self.revision(name).is_some_and(RevisionFacts::is_ready)
+    }
+}

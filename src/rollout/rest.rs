@@ -1,0 +1,333 @@
+//! At rest: adoption, drift, and what makes a release begin.
+
+use crate::api::rollout::{HistoryEntry, Outcome, Phase, Quarantine, Release};
+
+use super::decision::Write;
+use super::event::Event;
+use super::pass::{Pass, Turn};
+use super::reason::short;
+use super::release::blocked_text;
+use super::traffic::{self, Parts};
+
+/// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
+const ROLLBACK_WINDOW: usize = 3;
+
+impl Pass<'_> {
+    /// Nothing was delivered yet: takes over what is there, or delivers for the first time.
+    pub fn pending(&mut self) -> Turn {
+        if self.intent.suspended || self.spec.paused {
+            let reason = self.blocked().map(blocked_text).unwrap_or_default();
+            self.status.message = format!("nothing delivered yet: {reason}");
+            return Turn::Wait(None);
+        }
+        match self.adoptable() {
+            Some(release) => self.adopt(release),
+            None => self.start_first(0),
+        }
+    }
+
+    /// What serves most of the users of a service that was there before us.
+    fn adoptable(&self) -> Option<Release> {
+        let route = self.live.route.as_ref()?;
+        // What Git's shape names on purpose is no split of ours to judge; the newest of
+        // the largest shares is what people would call stable.
+        let serving = route
+            .status
+            .iter()
+            .filter(|entry| entry.percent.unwrap_or(0) > 0)
+            .filter_map(|entry| {
+                let revision = self.live.revision(entry.revision_name.as_deref()?)?;
+                (revision.configuration == self.intent.name)
+                    .then_some((entry.percent.unwrap_or(0), revision))
+            });
+        let mut shares: Vec<(i64, &super::input::RevisionFacts)> = Vec::new();
+        for (percent, revision) in serving {
+            match shares
+                .iter_mut()
+                .find(|(_, other)| other.name == revision.name)
+            {
+                Some((sum, _)) => *sum += percent,
+                None => shares.push((percent, revision)),
+            }
+        }
+        let (_, revision) = shares
+            .into_iter()
+            .max_by_key(|(percent, revision)| (*percent, revision.generation))?;
+        let configuration = self.live.configuration.as_ref()?;
+        let is_git_s = configuration.template_written
+            && configuration.template_taken_up
+            && match &self.intent.revision_name {
+                Some(name) => *name == revision.name,
+                None => revision.generation == configuration.generation,
+            };
+        Some(Release {
+            revision: Some(revision.name.clone()),
+            template_hash: is_git_s.then(|| self.intent.template_hash.clone()),
+            generation: Some(revision.generation),
+            commit: self.intent.commit.clone().filter(|_| is_git_s),
+            subject: self.intent.subject.clone().filter(|_| is_git_s),
+            attempt: configuration.attempt,
+            since: Some(self.now),
+        })
+    }
+
+    fn adopt(&mut self, release: Release) -> Turn {
+        let stable = release.revision.clone().unwrap_or_default();
+        let serving: Vec<_> = self
+            .live
+            .route
+            .iter()
+            .flat_map(|route| &route.status)
+            .filter(|entry| entry.percent.unwrap_or(0) > 0)
+            .cloned()
+            .collect();
+        let split = serving
+            .iter()
+            .any(|entry| entry.revision_name.as_deref() != Some(&stable));
+        // A split that Git asks for is Git's; one that it does not is somebody's care.
+        self.status.keeps_found_traffic = split && self.intent.final_traffic.is_empty();
+        let kept = self
+            .status
+            .keeps_found_traffic
+            .then(|| traffic::describe(&serving));
+        self.events.push(Event::Adopted { stable, kept });
+        self.remember(
+            release.clone(),
+            Outcome::Adopted,
+            "it served before".to_owned(),
+            100,
+        );
+        self.status.stable = Some(release);
+        self.enter(Phase::Stable)
+    }
+
+    /// Git's template is kept out.
+    pub fn git_is_quarantined(&self) -> Option<&Quarantine> {
+        self.status
+            .quarantine
+            .iter()
+            .find(|q| q.template_hash == self.intent.template_hash)
+    }
+
+    /// Whether what serves is what Git says.
+    fn git_serves(&self) -> bool {
+        self.status
+            .stable
+            .as_ref()
+            .is_some_and(|stable| stable.template_hash.as_ref() == Some(&self.intent.template_hash))
+    }
+
+    /// On stable, with nothing on its way.
+    pub fn at_rest(&mut self) -> Turn {
+        let Some(stable) = self.stable_revision() else {
+            return self.enter(Phase::Pending);
+        };
+        if let Some(turn) = self.restore(&stable) {
+            return turn;
+        }
+        if !self.git_serves() && self.git_is_quarantined().is_none() {
+            if let Some(reason) = self.blocked() {
+                self.status.phase = Phase::Stable;
+                self.serve_stable(&stable);
+                let commit = self
+                    .intent
+                    .commit
+                    .as_deref()
+                    .map_or("the new template", short);
+                self.status.message = format!("{commit} waits: {}", blocked_text(reason));
+                return Turn::Wait(None);
+            }
+            return self.begin_with_git();
+        }
+        let confirmed = self.serve_stable(&stable);
+        let phase = if self.git_serves() {
+            Phase::Stable
+        } else {
+            Phase::RolledBack
+        };
+        if self.status.phase != phase {
+            self.enter(phase);
+        }
+        if let Some(quarantine) = self.git_is_quarantined().filter(|_| !self.git_serves()) {
+            self.status.message = format!(
+                "{stable} serves; Git's template was taken back ({}): change it in Git, or `sluice rollout retry`",
+                quarantine.reason
+            );
+        } else if confirmed || self.status.keeps_found_traffic {
+            self.status.message = format!("{stable} serves what Git says");
+            self.mend_template();
+        } else {
+            self.status.message = format!(
+                "waiting for the cluster to confirm the traffic: {}",
+                self.status.traffic
+            );
+        }
+        self.keep_revisions(&stable);
+        Turn::Wait(None)
+    }
+
+    /// A template that differs from Git's while Git's is what serves: a revert, whose old
+    /// revision serves already, or somebody's hand. What comes of it gets no traffic.
+    fn mend_template(&mut self) {
+        let attempt = self
+            .status
+            .stable
+            .as_ref()
+            .map_or(0, |stable| stable.attempt);
+        let mended =
+            self.live.configuration.as_ref().is_some_and(|c| {
+                c.template_written && (c.attempt == attempt || self.names_itself())
+            });
+        if !mended && !self.intent.suspended {
+            self.template = Some(attempt);
+        }
+    }
+
+    /// Git's shape, with stable in it.
+    fn serve_stable(&mut self, stable: &str) -> bool {
+        if self.status.keeps_found_traffic {
+            return true;
+        }
+        let wanted = self.shape(Parts {
+            stable,
+            candidate: None,
+            tag_stable: false,
+        });
+        self.want(wanted)
+    }
+
+    /// Git has a template that is neither serving nor kept out.
+    fn begin_with_git(&mut self) -> Turn {
+        let hash = &self.intent.template_hash;
+        let good = self
+            .known_good()
+            .find(|release| release.template_hash.as_ref() == Some(hash))
+            .cloned();
+        match good {
+            // Known to be good and still there: back at once, with no new canary.
+            Some(release) => {
+                let reason = match &self.intent.commit {
+                    Some(commit) => format!("commit {} goes back to its template", short(commit)),
+                    None => "Git goes back to its template".to_owned(),
+                };
+                self.begin(release.attempt);
+                self.status.candidate = Some(release);
+                self.promote(Outcome::Reverted, reason)
+            }
+            None => {
+                let attempt = self.last_attempt();
+                self.start_release(attempt)
+            }
+        }
+    }
+
+    /// The attempt that Git's template is at, from what is remembered of it.
+    fn last_attempt(&self) -> u32 {
+        let hash = Some(&self.intent.template_hash);
+        self.status
+            .history
+            .iter()
+            .filter(|entry: &&HistoryEntry| entry.release.template_hash.as_ref() == hash)
+            .map(|entry| entry.release.attempt)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The stable revision is gone or broken while nothing is on its way: the best one left
+    /// takes its place; without one there is only waiting, and saying so.
+    fn restore(&mut self, stable: &str) -> Option<Turn> {
+        let cause = self.stable_trouble()?;
+        if !self.has_said("Degraded", "StableUnhealthy") {
+            self.events.push(Event::StableUnhealthy {
+                stable: stable.to_owned(),
+                cause: cause.clone(),
+            });
+        }
+        if self.intent.suspended {
+            return None;
+        }
+        let gone = self.live.revision(stable).is_none();
+        if let Some(other) = self.best_left(stable) {
+            self.begin(other.attempt);
+            self.status.candidate = Some(other);
+            return Some(self.promote(Outcome::Restored, cause));
+        }
+        if !gone {
+            return None;
+        }
+        // Knative makes a Configuration's newest revision again by itself; any other stays
+        // away, and then Git's template is all there is.
+        let waited = self.since(
+            self.status
+                .conditions
+                .iter()
+                .find(|c| c.type_ == "Degraded" && c.reason == "StableUnhealthy")
+                .map(|c| c.last_transition_time),
+        );
+        if self.has_said("Degraded", "StableUnhealthy")
+            && waited >= self.policy.confirm_timeout
+            && self.blocked().is_none()
+        {
+            let attempt = self
+                .status
+                .stable
+                .take()
+                .map_or(0, |stable| stable.attempt + 1);
+            return Some(if self.git_is_quarantined().is_some() {
+                self.enter(Phase::Failed)
+            } else {
+                self.start_first(if self.names_itself() { 0 } else { attempt })
+            });
+        }
+        self.status.message = format!("{cause}; waiting for the cluster to make it again");
+        Some(Turn::Wait(Some(self.policy.confirm_timeout)))
+    }
+
+    /// Everything of the service was deleted: there is nothing to keep.
+    pub fn vanished(&mut self) {
+        let ours = |name: &str| name == self.intent.name;
+        let empty = self.live.configuration.is_none()
+            && self.live.route.is_none()
+            && !self.live.revisions.iter().any(|r| ours(&r.configuration));
+        if !empty || self.status.stable.is_none() || self.intent.suspended {
+            return;
+        }
+        self.events.push(Event::Vanished);
+        self.status.stable = None;
+        self.status.candidate = None;
+        self.status.ending = None;
+        self.status.traffic.clear();
+        self.status.confirmed_at = None;
+        let phase = if self.git_is_quarantined().is_some() {
+            Phase::Failed
+        } else {
+            Phase::Pending
+        };
+        self.enter(phase);
+    }
+
+    /// Stable and the last good ones before it stay in the cluster.
+    fn keep_revisions(&mut self, stable: &str) {
+        let mut wanted: Vec<&str> = vec![stable];
+        for release in self.known_good() {
+            if let Some(name) = release.revision.as_deref()
+                && !wanted.contains(&name)
+                && wanted.len() <= ROLLBACK_WINDOW
+            {
+                wanted.push(name);
+            }
+        }
+        let writes: Vec<Write> = self
+            .live
+            .revisions
+            .iter()
+            .filter(|revision| revision.configuration == self.intent.name)
+            .filter(|revision| revision.kept != wanted.contains(&revision.name.as_str()))
+            .map(|revision| Write::KeepRevision {
+                name: revision.name.clone(),
+                keep: !revision.kept,
+            })
+            .collect();
+        self.keep = writes;
+    }
+}

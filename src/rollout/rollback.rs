@@ -1,0 +1,186 @@
+//! The way back: one write, from any phase, and then the cluster's word for it.
+
+use crate::api::rollout::{Ending, Outcome, Phase, Quarantine, Release};
+
+use super::event::Event;
+use super::pass::{Pass, Turn};
+use super::reason::Reason;
+use super::traffic::{self, Parts, Wanted};
+
+/// Quarantined templates that are remembered.
+const QUARANTINE: usize = 50;
+
+impl Pass<'_> {
+    /// Takes the candidate back. It is decided, quarantined and stored at once; the write
+    /// follows.
+    pub fn roll_back(&mut self, reason: Reason) -> Turn {
+        let (outcome, guilty) = match &reason {
+            Reason::Superseded { .. } => (Outcome::Superseded, false),
+            Reason::Reverted { .. } => (Outcome::Reverted, false),
+            _ => (Outcome::RolledBack, true),
+        };
+        let text = reason.to_string();
+        // A promotion that is not confirmed may have reached users all the same.
+        let weight = self.status.weight;
+        if guilty && let Some(candidate) = self.status.candidate.clone() {
+            self.quarantine(&candidate, &text);
+        }
+        self.events.push(Event::RollingBack {
+            revision: self.candidate_revision(),
+            stable: self.stable_revision().unwrap_or_default(),
+            weight,
+            reason,
+        });
+        self.status.ending = Some(Ending {
+            outcome,
+            reason: text,
+            weight,
+        });
+        self.status.weight = 0;
+        self.status.step = None;
+        self.enter(Phase::RollingBack)
+    }
+
+    /// Keeps a template out.
+    pub fn quarantine(&mut self, release: &Release, reason: &str) {
+        let Some(hash) = release.template_hash.clone() else {
+            return;
+        };
+        self.status.quarantine.retain(|q| q.template_hash != hash);
+        self.status.quarantine.insert(
+            0,
+            Quarantine {
+                template_hash: hash,
+                revision: release.revision.clone(),
+                commit: release.commit.clone(),
+                attempt: release.attempt,
+                reason: reason.to_owned(),
+                since: self.now,
+            },
+        );
+        self.status.quarantine.truncate(QUARANTINE);
+    }
+
+    /// Git's template is no longer the candidate's: stable first, then whatever is new.
+    pub fn superseded(&mut self) -> Option<Turn> {
+        let candidate = self.status.candidate.as_ref()?;
+        let git = &self.intent.template_hash;
+        if candidate.template_hash.as_ref() == Some(git) {
+            return None;
+        }
+        let by = self.intent.commit.clone();
+        let stable = self.status.stable.as_ref();
+        let back = stable.is_some_and(|stable| stable.template_hash.as_ref() == Some(git));
+        Some(self.roll_back(if back {
+            Reason::Reverted { by }
+        } else {
+            Reason::Superseded { by }
+        }))
+    }
+
+    /// Stable is written; the cluster's word is awaited.
+    pub fn rolling_back(&mut self) -> Turn {
+        let Some(stable) = self.stable_revision() else {
+            return self.enter(Phase::Pending);
+        };
+        let limit = self.policy.confirm_timeout;
+        let overdue = self.in_phase() >= limit;
+        // What cannot take requests cannot be gone back to, in no time at all. (No word on
+        // it is not a bad word.)
+        let unusable = self
+            .live
+            .revision(&stable)
+            .is_none_or(|revision| revision.has_failed());
+        if unusable && let Some(other) = self.best_left(&stable) {
+            let cause = self.stable_trouble().unwrap_or_default();
+            self.events.push(Event::StableUnhealthy { stable, cause });
+            self.status.stable = Some(other);
+            return Turn::Again;
+        }
+        let mut wanted = self.shape(Parts {
+            stable: &stable,
+            candidate: None,
+            tag_stable: false,
+        });
+        if overdue {
+            // Some other entry may keep the Route from following; users come first.
+            wanted = Wanted {
+                targets: traffic::bare(&stable),
+                ..wanted
+            };
+        }
+        if self.want(wanted) {
+            return self.rolled_back(stable);
+        }
+        let cause = traffic::cause(self.live.route.as_ref());
+        if overdue {
+            if !self.has_said("Degraded", "RollbackUnconfirmed") {
+                self.events.push(Event::RollbackUnconfirmed {
+                    stable: stable.clone(),
+                    cause: cause.clone(),
+                });
+            }
+            self.status.message =
+                format!("the cluster does not confirm the rollback to {stable}: {cause}");
+            return Turn::Wait(Some(limit));
+        }
+        self.status.message = format!("waiting for {stable} to have all traffic again");
+        Turn::Wait(Some(limit.saturating_sub(self.in_phase())))
+    }
+
+    fn rolled_back(&mut self, stable: String) -> Turn {
+        let took = self.in_phase();
+        let candidate = self.status.candidate.take();
+        if let Some(ending) = self.status.ending.take() {
+            self.events.push(Event::RolledBack {
+                stable,
+                reason: ending.reason.clone(),
+                took,
+            });
+            if let Some(candidate) = candidate {
+                self.remember(candidate, ending.outcome, ending.reason, ending.weight);
+            }
+        }
+        self.status.failures = 0;
+        self.enter(Phase::RolledBack)
+    }
+
+    /// Releases that are known to be good and whose revision can take requests, best first.
+    pub fn known_good(&self) -> impl Iterator<Item = &Release> {
+        self.status
+            .history
+            .iter()
+            .filter(|entry| {
+                matches!(
+                    entry.outcome,
+                    Outcome::Promoted
+                        | Outcome::Adopted
+                        | Outcome::Undone
+                        | Outcome::Restored
+                        // A re-pin; a release that Git took back never had 100 %.
+                        | Outcome::Reverted
+                ) && (entry.outcome != Outcome::Reverted || entry.weight == 100)
+            })
+            .map(|entry| &entry.release)
+            .filter(|release| {
+                let quarantined = release.template_hash.as_ref().is_some_and(|hash| {
+                    self.status
+                        .quarantine
+                        .iter()
+                        .any(|q| q.template_hash == *hash)
+                });
+                !quarantined
+                    && release
+                        .revision
+                        .as_deref()
+                        .is_some_and(|name| self.live.is_usable(name))
+            })
+    }
+
+    /// The best release left when the given revision is not there.
+    pub fn best_left(&self, without: &str) -> Option<Release> {
+        self.known_good()
+            .find(|release| release.revision.as_deref() != Some(without))
+            .cloned()
+    }
+}

@@ -1,0 +1,456 @@
+//! Which traffic is wanted, whether the cluster has it, and how it is said.
+//!
+//! The user's own traffic block is the shape; whatever follows the newest revision in it
+//! is the share that a release moves from stable to candidate. Everything is written by
+//! revision name: what `latestRevision: true` would choose has not been looked at yet.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::api::serving::TrafficTarget;
+
+use super::input::RouteFacts;
+
+/// What a Route is to look like.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Wanted {
+    /// `spec.traffic`, adding up to 100 %.
+    pub targets: Vec<TrafficTarget>,
+    /// Entries of Git's that cannot be had: revision and why.
+    pub left_out: Vec<(String, &'static str)>,
+    /// The share that follows the newest revision, in percent.
+    pub share: i64,
+}
+
+/// Who is to have which part of the share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts<'a> {
+    /// Gets the share, less the candidate's part.
+    pub stable: &'a str,
+    /// Gets its weight's part of the share, and a tag.
+    pub candidate: Option<(&'a str, u8)>,
+    /// Whether stable gets a tag as well, to be probed in the same way.
+    pub tag_stable: bool,
+}
+
+/// What entries of the user's own may name.
+pub(super) struct Known<'a> {
+    /// The service (and so its Configuration).
+    pub service: &'a str,
+    /// Whether a Route may name the revision at all.
+    pub usable: &'a dyn Fn(&str) -> bool,
+    /// Revisions that were taken back or never judged.
+    pub tainted: &'a BTreeSet<String>,
+    /// The name that the new template gives its revision itself.
+    pub newest: Option<&'a str>,
+}
+
+/// The traffic block for these parts in the user's shape.
+pub(super) fn wanted(git: &[TrafficTarget], parts: Parts<'_>, known: &Known<'_>) -> Wanted {
+    let everything = [TrafficTarget {
+        latest_revision: Some(true),
+        percent: Some(100),
+        ..TrafficTarget::default()
+    }];
+    let git = if git.is_empty() { &everything } else { git };
+
+    let mut left_out = Vec::new();
+    let mut kept = Vec::new();
+    // The share's entries: tag and percent. What cannot be had is part of it.
+    let mut shared: Vec<(Option<String>, i64)> = Vec::new();
+    for entry in git {
+        let percent = entry.percent.unwrap_or(0);
+        match place(entry, parts, known) {
+            Place::Share => shared.push((entry.tag.clone(), percent)),
+            Place::Kept => kept.push(TrafficTarget {
+                url: None,
+                percent: Some(percent),
+                latest_revision: Some(entry.revision_name.is_none()),
+                ..entry.clone()
+            }),
+            Place::LeftOut(why) => {
+                left_out.push((entry.revision_name.clone().unwrap_or_default(), why));
+                shared.push((None, percent));
+            }
+        }
+    }
+    let share: i64 = shared.iter().map(|(_, percent)| percent).sum();
+    let part = candidate_part(share, parts.candidate.map_or(0, |(_, weight)| weight));
+
+    let mut targets: Vec<TrafficTarget> = Vec::new();
+    // The candidate's part comes off the entries in proportion; running totals make it exact.
+    let (mut before, mut taken) = (0, 0);
+    for (tag, percent) in shared {
+        before += percent;
+        let due = if share == 0 { 0 } else { before * part / share };
+        let remaining = percent - (due - taken);
+        taken = due;
+        add(&mut targets, named(tag, parts.stable, remaining));
+    }
+    for entry in kept {
+        add(&mut targets, entry);
+    }
+    // An untagged entry without a share says nothing.
+    targets.retain(|entry| entry.tag.is_some() || entry.percent != Some(0));
+    let user_tags: BTreeSet<String> = git.iter().filter_map(|entry| entry.tag.clone()).collect();
+    if let Some((candidate, _)) = parts.candidate {
+        if parts.tag_stable {
+            let tag = Some(own_tag("stable", "old", known.service, &user_tags));
+            match targets.iter_mut().find(|entry| {
+                entry.tag.is_none() && entry.revision_name.as_deref() == Some(parts.stable)
+            }) {
+                Some(entry) => entry.tag = tag,
+                None => targets.push(named(tag, parts.stable, 0)),
+            }
+        }
+        let tag = own_tag("candidate", "new", known.service, &user_tags);
+        targets.push(named(Some(tag), candidate, part));
+    }
+    Wanted {
+        targets,
+        left_out,
+        share,
+    }
+}
+
+/// All traffic to one revision and nothing else: the last resort, when the Route does not
+/// follow because of some other entry.
+pub(super) fn bare(stable: &str) -> Vec<TrafficTarget> {
+    vec![named(None, stable, 100)]
+}
+
+/// The tags that a release uses for the candidate and for stable beside it.
+pub(super) fn tags(git: &[TrafficTarget], service: &str) -> (String, String) {
+    let user_tags: BTreeSet<String> = git.iter().filter_map(|entry| entry.tag.clone()).collect();
+    (
+        own_tag("candidate", "new", service, &user_tags),
+        own_tag("stable", "old", service, &user_tags),
+    )
+}
+
+enum Place {
+    Share,
+    Kept,
+    LeftOut(&'static str),
+}
+
+fn place(entry: &TrafficTarget, parts: Parts<'_>, known: &Known<'_>) -> Place {
+    match (&entry.revision_name, &entry.configuration_name) {
+        (Some(revision), _) => {
+            let newest = parts.candidate.is_some_and(|(name, _)| name == revision)
+                || known.newest == Some(revision.as_str());
+            if revision == parts.stable {
+                Place::Kept
+            } else if newest {
+                Place::Share
+            } else if known.tainted.contains(revision) {
+                Place::LeftOut("was taken back")
+            } else if !(known.usable)(revision) {
+                Place::LeftOut("is not there or not Ready")
+            } else {
+                Place::Kept
+            }
+        }
+        (None, Some(configuration)) if configuration != known.service => Place::Kept,
+        (None, _) => Place::Share,
+    }
+}
+
+/// The candidate's part of the share. One percent at least once it has a weight: a share of
+/// 10 % and a weight of 5 would else be nothing, and nobody would learn anything from it.
+fn candidate_part(share: i64, weight: u8) -> i64 {
+    if weight == 0 || share == 0 {
+        return 0;
+    }
+    ((share * i64::from(weight) + 50) / 100).clamp(1, share)
+}
+
+fn named(tag: Option<String>, revision: &str, percent: i64) -> TrafficTarget {
+    TrafficTarget {
+        tag,
+        revision_name: Some(revision.to_owned()),
+        latest_revision: Some(false),
+        percent: Some(percent),
+        ..TrafficTarget::default()
+    }
+}
+
+/// Adds an entry; Knative adds up what has the same tag and revision, and so do we.
+fn add(targets: &mut Vec<TrafficTarget>, entry: TrafficTarget) {
+    match targets.iter_mut().find(|other| {
+        other.tag == entry.tag
+            && other.revision_name == entry.revision_name
+            && other.configuration_name == entry.configuration_name
+    }) {
+        Some(other) => {
+            other.percent = Some(other.percent.unwrap_or(0) + entry.percent.unwrap_or(0));
+        }
+        None => targets.push(entry),
+    }
+}
+
+/// A tag that no entry of the user's has, and whose host `TAG-SERVICE` is a DNS label.
+fn own_tag(word: &str, short: &str, service: &str, taken: &BTreeSet<String>) -> String {
+    /// Longest DNS label.
+    const LABEL: usize = 63;
+    [word.to_owned(), format!("{word}-sluice"), short.to_owned()]
+        .into_iter()
+        .chain((2..).map(|n| format!("{short}{n}")))
+        .find(|tag| {
+            !taken.contains(tag) && (tag.len() + 1 + service.len() <= LABEL || tag.len() <= 5)
+        })
+        .unwrap_or_else(|| short.to_owned())
+}
+
+/// Whether two traffic blocks mean the same: order, URLs and left-out defaults do not count.
+pub(super) fn same(a: &[TrafficTarget], b: &[TrafficTarget]) -> bool {
+    fn plain(
+        targets: &[TrafficTarget],
+    ) -> Vec<(Option<&str>, Option<&str>, Option<&str>, bool, i64)> {
+        let mut plain: Vec<_> = targets
+            .iter()
+            .map(|entry| {
+                (
+                    entry.tag.as_deref().filter(|tag| !tag.is_empty()),
+                    entry.revision_name.as_deref(),
+                    entry.configuration_name.as_deref(),
+                    entry
+                        .latest_revision
+                        .unwrap_or(entry.revision_name.is_none()),
+                    entry.percent.unwrap_or(0),
+                )
+            })
+            .collect();
+        plain.sort_unstable();
+        plain
+    }
+    plain(a) == plain(b)
+}
+
+/// Whether the cluster routes as wanted: asked for, seen, resolved and programmed.
+pub(super) fn confirmed(route: &RouteFacts, wanted: &[TrafficTarget]) -> bool {
+    let programmed = route.ready.as_ref().is_some_and(|ready| {
+        // Knative's own timed rollout of an entry that follows another Configuration; what
+        // is named by revision is in place.
+        ready.is_true() || ready.reason == "RolloutInProgress"
+    });
+    // The status names the revision that a Configuration's entry resolved to.
+    let resolved: Vec<TrafficTarget> = route
+        .status
+        .iter()
+        .filter(|entry| entry.tag.is_some() || entry.percent.unwrap_or(0) != 0)
+        .map(|entry| {
+            let follows = wanted.iter().find(|other| {
+                other.revision_name.is_none()
+                    && other.tag == entry.tag
+                    && other.percent.unwrap_or(0) == entry.percent.unwrap_or(0)
+                    && entry.latest_revision == Some(true)
+            });
+            follows.unwrap_or(entry).clone()
+        })
+        .collect();
+    programmed
+        && route.observed_generation >= route.generation
+        && same(&route.spec, wanted)
+        && same(&resolved, wanted)
+}
+
+/// What a Route says about itself, for a message.
+pub(super) fn cause(route: Option<&RouteFacts>) -> String {
+    let Some(route) = route else {
+        return "the Route is not there".to_owned();
+    };
+    if route.observed_generation < route.generation {
+        return "the Route's controller has not looked at it yet".to_owned();
+    }
+    match &route.ready {
+        Some(ready) if !ready.is_true() => {
+            let reason = if ready.reason.is_empty() {
+                "not Ready"
+            } else {
+                &ready.reason
+            };
+            if ready.message.is_empty() {
+                reason.to_owned()
+            } else {
+                format!("{reason}: {}", ready.message)
+            }
+        }
+        _ => format!("status.traffic says {}", describe(&route.status)),
+    }
+}
+
+/// `hello-00001 95 % #stable, hello-00002 5 % #candidate`.
+pub fn describe(traffic: &[TrafficTarget]) -> String {
+    let mut text = String::new();
+    for entry in traffic {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        let name = entry
+            .revision_name
+            .as_deref()
+            .or(entry.configuration_name.as_deref())
+            .unwrap_or("latest");
+        let _ = write!(text, "{name} {} %", entry.percent.unwrap_or(0));
+        if let Some(tag) = &entry.tag {
+            let _ = write!(text, " #{tag}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(text: &str) -> TrafficTarget {
+        let mut words = text.split_whitespace();
+        let name = words.next().unwrap();
+        let percent = words.next().map(|word| word.parse().unwrap());
+        TrafficTarget {
+            tag: words.next().map(str::to_owned),
+            revision_name: (name != "latest" && !name.starts_with('@')).then(|| name.to_owned()),
+            configuration_name: name.strip_prefix('@').map(str::to_owned),
+            latest_revision: Some(name == "latest" || name.starts_with('@')),
+            percent,
+            url: None,
+        }
+    }
+
+    fn shape(git: &[&str], candidate: Option<(&str, u8)>, expected: Expect) {
+        let git: Vec<_> = git.iter().map(|text| entry(text)).collect();
+        let known = Known {
+            service: "hello",
+            usable: &|name| name != "gone",
+            tainted: &["bad".to_owned()].into(),
+            newest: None,
+        };
+        let parts = Parts {
+            stable: "s",
+            candidate,
+            tag_stable: candidate.is_some(),
+        };
+        let wanted = wanted(&git, parts, &known);
+        expected.assert_eq(&describe(&wanted.targets));
+    }
+
+    #[test]
+    fn without_a_block_of_its_own_a_service_is_split_in_two() {
+        shape(&[], None, expect!["s 100 %"]);
+        shape(
+            &[],
+            Some(("c", 0)),
+            expect!["s 100 % #stable, c 0 % #candidate"],
+        );
+        shape(
+            &[],
+            Some(("c", 5)),
+            expect!["s 95 % #stable, c 5 % #candidate"],
+        );
+    }
+
+    #[test]
+    fn a_user_s_tags_and_splits_stay_as_they_are_and_only_the_newest_s_share_moves() {
+        shape(
+            &["latest 80", "old-1 20 v1"],
+            Some(("c", 50)),
+            expect!["s 40 % #stable, old-1 20 % #v1, c 40 % #candidate"],
+        );
+        shape(
+            &["latest 80 current", "old-1 20"],
+            Some(("c", 5)),
+            expect!["s 76 % #current, old-1 20 %, s 0 % #stable, c 4 % #candidate"],
+        );
+        shape(
+            &["latest 100", "old-1 0 v1"],
+            None,
+            expect!["s 100 %, old-1 0 % #v1"],
+        );
+        shape(
+            &["latest 60 a", "latest 40 b"],
+            Some(("c", 5)),
+            expect!["s 57 % #a, s 38 % #b, s 0 % #stable, c 5 % #candidate"],
+        );
+        shape(
+            &["latest 90", "@other 10 pr"],
+            Some(("c", 20)),
+            expect!["s 72 % #stable, other 10 % #pr, c 18 % #candidate"],
+        );
+    }
+
+    #[test]
+    fn a_user_s_tag_named_candidate_keeps_its_name() {
+        shape(
+            &["latest 100", "old-1 0 candidate"],
+            Some(("c", 5)),
+            expect!["s 95 % #stable, old-1 0 % #candidate, c 5 % #candidate-sluice"],
+        );
+    }
+
+    #[test]
+    fn what_is_gone_or_was_taken_back_never_stops_the_route() {
+        shape(
+            &["latest 70", "gone 20", "bad 10 b"],
+            None,
+            expect!["s 100 %"],
+        );
+    }
+
+    #[test]
+    fn an_entry_that_names_the_candidate_is_part_of_what_moves() {
+        shape(
+            &["old-1 50", "c 50"],
+            Some(("c", 20)),
+            expect!["s 40 % #stable, old-1 50 %, c 10 % #candidate"],
+        );
+    }
+
+    #[test]
+    fn a_small_share_still_shows_the_candidate_to_somebody() {
+        shape(
+            &["latest 10", "old-1 90"],
+            Some(("c", 5)),
+            expect!["s 9 % #stable, old-1 90 %, c 1 % #candidate"],
+        );
+    }
+
+    #[test]
+    fn a_long_service_name_gets_a_short_tag() {
+        assert_eq!(
+            tags(&[], &"x".repeat(58)),
+            ("new".to_owned(), "old".to_owned())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_always_100(cuts in proptest::collection::vec((0i64..=100, 0u8..6, proptest::option::of("[a-c]")), 0..5), weight in 0u8..=99) {
+            let mut git = Vec::new();
+            let mut left = 100;
+            let names = ["latest", "old-1", "gone", "bad", "c", "s"];
+            let mut tags = BTreeSet::new();
+            for (cut, name, tag) in cuts {
+                let percent = left * cut / 100;
+                left -= percent;
+                let tag = tag.filter(|tag| tags.insert(tag.clone())).unwrap_or_default();
+                git.push(entry(&format!("{} {percent} {tag}", names[name as usize])));
+            }
+            if !git.is_empty() {
+                git.push(entry(&format!("latest {left}")));
+            }
+            let known = Known { service: "hello", usable: &|name| name != "gone", tainted: &["bad".to_owned()].into(), newest: None };
+            for candidate in [None, Some(("c", weight))] {
+                let wanted = wanted(&git, Parts { stable: "s", candidate, tag_stable: true }, &known);
+                prop_assert_eq!(wanted.targets.iter().filter_map(|t| t.percent).sum::<i64>(), 100);
+                prop_assert!(wanted.targets.iter().all(|t| t.percent >= Some(0)));
+                let mut seen = BTreeSet::new();
+                prop_assert!(wanted.targets.iter().filter_map(|t| t.tag.clone()).all(|tag| seen.insert(tag)), "a tag twice: {}", describe(&wanted.targets));
+                prop_assert!(!wanted.targets.iter().any(|t| t.latest_revision == Some(true)));
+            }
+        }
+    }
+}
