@@ -284,7 +284,12 @@ mod tests {
 
     #[test]
     fn unknown_fields_and_names_are_refused() {
-        complains("{stepps: []}", expect!["RolloutPolicy cannot be read: spec: unknown field `stepps`, expected one of `steps`, `bake`, `interval`, `stepTimeout`, `progressDeadline`, `confirmTimeout`, `probes`, `analysis` at line 4 column 8"]);
+        complains(
+            "{stepps: []}",
+            expect![
+                "RolloutPolicy cannot be read: spec: unknown field `stepps`, expected one of `steps`, `bake`, `interval`, `stepTimeout`, `progressDeadline`, `confirmTimeout`, `probes`, `analysis` at line 4 column 8"
+            ],
+        );
         expect![[r#"there is no RolloutPolicy "bold" in the namespace and no preset of that name; the presets are standard, cautious, fast, demo"#]]
             .assert_eq(&super::super::preset("bold").unwrap_err().to_string());
     }
