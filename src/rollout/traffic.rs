@@ -204,10 +204,9 @@ fn own_tag(word: &str, short: &str, service: &str, taken: &BTreeSet<String>) -> 
 
 /// Whether two traffic blocks mean the same: order, URLs and left-out defaults do not count.
 pub(super) fn same(a: &[TrafficTarget], b: &[TrafficTarget]) -> bool {
-    fn plain(
-        targets: &[TrafficTarget],
-    ) -> Vec<(Option<&str>, Option<&str>, Option<&str>, bool, i64)> {
-        let mut plain: Vec<_> = targets
+    type Plain<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, bool, i64);
+    fn plain(targets: &[TrafficTarget]) -> Vec<Plain<'_>> {
+        let mut plain: Vec<Plain<'_>> = targets
             .iter()
             .map(|entry| {
                 (
