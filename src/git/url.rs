@@ -1,0 +1,328 @@
+//! Where a repository is: the URL forms that Git users write, and the transport each needs.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::GitError;
+
+/// A repository's address.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum RemoteUrl {
+    /// On this machine.
+    File(PathBuf),
+    /// `http://` or `https://`, without user information.
+    Http(String),
+    /// `ssh://` or `user@host:path`.
+    Ssh(SshAddress),
+}
+
+/// Who to log in as, where, and which repository to ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SshAddress {
+    /// Login name; `git` where the URL names none.
+    pub user: String,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// 22 where the URL names none.
+    pub port: u16,
+    /// As `git-upload-pack` gets it: relative for the scp-like form, absolute for `ssh://`.
+    pub path: String,
+}
+
+impl RemoteUrl {
+    /// Reads `file:///srv/shop.git`, `/srv/shop.git`, `https://host/shop.git`,
+    /// `ssh://git@host:2222/shop.git` or `git@host:shop.git`.
+    ///
+    /// User information in an http(s) URL is refused: it would end up in status,
+    /// events and logs; it belongs into the Secret.
+    pub fn parse(text: &str) -> Result<Self, GitError> {
+        let text = text.trim();
+        let bad = |detail: &str| GitError::BadUrl {
+            url: without_password(text),
+            detail: detail.to_owned(),
+        };
+        if text.is_empty() {
+            return Err(bad("it is empty"));
+        }
+        if text.chars().any(|c| c.is_control() || c == ' ') && !text.starts_with('/') {
+            return Err(bad("it contains blanks or control characters"));
+        }
+        if text.starts_with('/') {
+            return Ok(Self::File(PathBuf::from(text)));
+        }
+        match text.split_once("://") {
+            Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+                "file" => file_path(rest).map_err(|detail| bad(&detail)),
+                scheme @ ("http" | "https") => http_url(scheme, rest).map_err(|d| bad(&d)),
+                "ssh" | "git+ssh" | "ssh+git" => ssh_url(rest).map_err(|detail| bad(&detail)),
+                "git" => Err(bad(
+                    "git:// is neither private nor authentic; use https:// or ssh://",
+                )),
+                _ => Err(bad("use file://, https://, http:// or ssh://")),
+            },
+            None => scp_like(text).ok_or_else(|| {
+                bad("use file:///PATH, https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH")
+            }),
+        }
+    }
+}
+
+fn file_path(rest: &str) -> Result<RemoteUrl, String> {
+    let path = rest.strip_prefix("localhost").unwrap_or(rest);
+    if !path.starts_with('/') {
+        return Err(format!(
+            "a file URL has three slashes: file:///{}",
+            path.trim_start_matches('/')
+        ));
+    }
+    Ok(RemoteUrl::File(PathBuf::from(percent_decode(path)?)))
+}
+
+fn http_url(scheme: &str, rest: &str) -> Result<RemoteUrl, String> {
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if authority.contains('@') {
+        return Err(
+            "put user name, password or token into the Secret that secretRef names, not into the URL"
+                .to_owned(),
+        );
+    }
+    if authority.is_empty() {
+        return Err("the host is missing".to_owned());
+    }
+    if path.contains(['?', '#']) {
+        return Err("a repository's URL has no query and no fragment".to_owned());
+    }
+    let path = path.trim_end_matches('/');
+    Ok(RemoteUrl::Http(format!("{scheme}://{authority}/{path}")))
+}
+
+fn ssh_url(rest: &str) -> Result<RemoteUrl, String> {
+    let (authority, path) = rest
+        .split_once('/')
+        .ok_or("the repository's path is missing")?;
+    let (user, host_port) = match authority.rsplit_once('@') {
+        Some((user, host_port)) => (user, host_port),
+        None => ("git", authority),
+    };
+    if user.contains(':') {
+        return Err(
+            "passwords do not belong into the URL; use a key in the Secret (identity)".to_owned(),
+        );
+    }
+    let (host, port) = host_and_port(host_port)?;
+    let path = percent_decode(path)?;
+    // ssh://host/~user/repo is relative to that user's home, everything else is absolute.
+    let path = if path.starts_with('~') {
+        path
+    } else {
+        format!("/{path}")
+    };
+    Ok(RemoteUrl::Ssh(SshAddress {
+        user: percent_decode(user)?,
+        host,
+        port,
+        path,
+    }))
+}
+
+fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (host, after) = rest.split_once(']').ok_or("a ] is missing")?;
+        (host, after.strip_prefix(':'))
+    } else {
+        match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        }
+    };
+    if host.is_empty() {
+        return Err("the host is missing".to_owned());
+    }
+    // A host that starts with a dash was CVE-2017-1000117 where a program is called with it.
+    if host.starts_with('-') {
+        return Err("a host does not start with a dash".to_owned());
+    }
+    let port = match port {
+        Some(port) => port
+            .parse()
+            .map_err(|_| format!("\"{port}\" is not a port"))?,
+        None => 22,
+    };
+    Ok((host.to_owned(), port))
+}
+
+/// `git@host:path`: a colon before the first slash, and a path behind it.
+fn scp_like(text: &str) -> Option<RemoteUrl> {
+    let (authority, path) = if let Some(end) = text.find("]:") {
+        (text.get(..=end)?, text.get(end + 2..)?)
+    } else {
+        text.split_once(':')?
+    };
+    if authority.contains('/') || path.is_empty() {
+        return None;
+    }
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("git", authority));
+    let host = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
+    if host.is_empty() || host.starts_with('-') || user.is_empty() || path.starts_with('-') {
+        return None;
+    }
+    Some(RemoteUrl::Ssh(SshAddress {
+        user: user.to_owned(),
+        host: host.to_owned(),
+        port: 22,
+        path: path.to_owned(),
+    }))
+}
+
+fn percent_decode(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
+        match (digit(rest.next()), digit(rest.next())) {
+            (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
+            _ => return Err("a % is not followed by two hexadecimal digits".to_owned()),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 once its %xx are decoded".to_owned())
+}
+
+/// The text with `user:password@` taken out, fit for messages.
+fn without_password(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+            match authority.rsplit_once('@') {
+                Some((_, host)) => format!("{scheme}://***@{host}/{path}"),
+                None => text.to_owned(),
+            }
+        }
+        None => text.to_owned(),
+    }
+}
+
+impl SshAddress {
+    /// How known_hosts names the host: `host`, or `[host]:port` off port 22.
+    pub fn known_hosts_name(&self) -> String {
+        let host = self.host.to_ascii_lowercase();
+        match self.port {
+            22 => host,
+            port => format!("[{host}]:{port}"),
+        }
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file://{}", path.display()),
+            Self::Http(url) => f.write_str(url),
+            Self::Ssh(ssh) => {
+                let slash = if ssh.path.starts_with('/') { "" } else { "/" };
+                let host = if ssh.host.contains(':') {
+                    format!("[{}]", ssh.host)
+                } else {
+                    ssh.host.clone()
+                };
+                match ssh.port {
+                    22 if !slash.is_empty() => write!(f, "{}@{host}:{}", ssh.user, ssh.path),
+                    22 => write!(f, "ssh://{}@{host}{}", ssh.user, ssh.path),
+                    port => write!(f, "ssh://{}@{host}:{port}{slash}{}", ssh.user, ssh.path),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(urls: &[&str], expected: Expect) {
+        let lines: Vec<String> = urls
+            .iter()
+            .map(|url| match RemoteUrl::parse(url) {
+                Ok(RemoteUrl::Ssh(ssh)) => format!(
+                    "ssh {} as {} wants {}",
+                    ssh.known_hosts_name(),
+                    ssh.user,
+                    ssh.path
+                ),
+                Ok(RemoteUrl::Http(url)) => format!("http {url}"),
+                Ok(RemoteUrl::File(path)) => format!("file {}", path.display()),
+                Err(error) => error.to_string(),
+            })
+            .collect();
+        expected.assert_eq(&(lines.join("\n") + "\n"));
+    }
+
+    #[test]
+    fn every_form_that_git_users_write_is_understood() {
+        check(
+            &[
+                "file:///srv/git/shop.git",
+                "file:///srv/with%20blank/shop.git",
+                "/srv/git/shop.git",
+                "https://example.com/team/shop.git/",
+                "HTTP://localhost:8080/shop",
+                "git@example.com:team/shop.git",
+                "example.com:/srv/shop.git",
+                "ssh://example.com/srv/shop.git",
+                "ssh://deploy@Example.com:2222/~git/shop.git",
+                "ssh://git@[::1]:2222/shop.git",
+            ],
+            expect![[r#"
+                file /srv/git/shop.git
+                file /srv/with blank/shop.git
+                file /srv/git/shop.git
+                http https://example.com/team/shop.git
+                http http://localhost:8080/shop
+                ssh example.com as git wants team/shop.git
+                ssh example.com as git wants /srv/shop.git
+                ssh example.com as git wants /srv/shop.git
+                ssh [example.com]:2222 as deploy wants ~git/shop.git
+                ssh [::1]:2222 as git wants /shop.git
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_repository_says_what_to_write_instead() {
+        check(
+            &[
+                "",
+                "shop",
+                "ftp://example.com/shop.git",
+                "git://example.com/shop.git",
+                "https://bot:s3cret@example.com/shop.git",
+                "file://srv/shop.git",
+                "ssh://-oProxyCommand=x/shop",
+                "https://example.com/shop.git?x=1",
+            ],
+            expect![[r#"
+                "" is not a repository URL: it is empty
+                "shop" is not a repository URL: use file:///PATH, https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH
+                "ftp://example.com/shop.git" is not a repository URL: use file://, https://, http:// or ssh://
+                "git://example.com/shop.git" is not a repository URL: git:// is neither private nor authentic; use https:// or ssh://
+                "https://***@example.com/shop.git" is not a repository URL: put user name, password or token into the Secret that secretRef names, not into the URL
+                "file://srv/shop.git" is not a repository URL: a file URL has three slashes: file:///srv/shop.git
+                "ssh://-oProxyCommand=x/shop" is not a repository URL: a host does not start with a dash
+                "https://example.com/shop.git?x=1" is not a repository URL: a repository's URL has no query and no fragment
+            "#]],
+        );
+    }
+}
