@@ -22,7 +22,9 @@ pub enum GitError {
         detail: String,
     },
     /// The remote did not answer in time.
-    #[error("{url} did not answer within {seconds} s; is the server up, and is the repository small enough for that?")]
+    #[error(
+        "{url} did not answer within {seconds} s; is the server up, and is the repository small enough for that?"
+    )]
     TimedOut {
         /// The remote.
         url: String,

@@ -268,13 +268,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn link(
-        &mut self,
-        oid: Oid,
-        folder: &str,
-        at: &str,
-        open: &mut Vec<Oid>,
-    ) -> Result<(), Fault> {
+    fn link(&mut self, oid: Oid, folder: &str, at: &str, open: &mut Vec<Oid>) -> Result<(), Fault> {
         let blob = self.repo.find_blob(oid)?;
         let target = String::from_utf8_lossy(blob.content()).into_owned();
         let found = if target.starts_with('/') {
@@ -321,7 +315,9 @@ impl Walk<'_> {
                     let mib = MAX_FILE >> 20;
                     self.refuse(
                         at,
-                        format!("it is larger than {mib} MiB; split it, or list it in .sluiceignore"),
+                        format!(
+                            "it is larger than {mib} MiB; split it, or list it in .sluiceignore"
+                        ),
                     );
                     return Ok(());
                 }

@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "https and ssh come next")]
 //! The line to one remote for the length of one look at it.
 //!
 //! libgit2 registers transports once for the whole process and gives them nothing but
@@ -133,10 +134,7 @@ impl Wire {
     }
 
     /// Waits for the network, but not longer than allowed.
-    pub fn wait<T>(
-        &self,
-        step: impl Future<Output = Result<T, GitError>>,
-    ) -> Result<T, GitError> {
+    pub fn wait<T>(&self, step: impl Future<Output = Result<T, GitError>>) -> Result<T, GitError> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         self.runtime.block_on(async {
             tokio::select! {

@@ -27,7 +27,10 @@ impl Team {
         let team = Self {
             root: TempDir::new().unwrap(),
         };
-        git(team.root.path(), &["init", "-q", "--bare", "-b", "main", "shop.git"]);
+        git(
+            team.root.path(),
+            &["init", "-q", "--bare", "-b", "main", "shop.git"],
+        );
         git(team.root.path(), &["clone", "-q", "shop.git", "work"]);
         team.git(&["checkout", "-q", "-b", "main"]);
         team

@@ -24,7 +24,10 @@ fn the_first_look_fetches_and_the_second_finds_nothing_new() {
     assert_eq!(first.snapshot.commit, team.head());
     assert_eq!(first.snapshot.subject, "First");
     assert_eq!(first.snapshot.author, "Ada <ada@example.com>");
-    assert_eq!(first.snapshot.committed_at.to_string(), "2026-11-23T10:00:00Z");
+    assert_eq!(
+        first.snapshot.committed_at.to_string(),
+        "2026-11-23T10:00:00Z"
+    );
     assert_eq!(files(&first), ["apps/hello.yaml=kind: Service"]);
 
     let second = sync(&mut repository).unwrap();
@@ -62,7 +65,10 @@ fn a_commit_outside_of_the_folder_keeps_the_file_list_itself() {
 #[test]
 fn a_restarted_agent_knows_the_last_snapshot_without_the_remote() {
     let team = Team::new();
-    let commit = sync(&mut team.repository(team.source())).unwrap().snapshot.commit;
+    let commit = sync(&mut team.repository(team.source()))
+        .unwrap()
+        .snapshot
+        .commit;
     fs::rename(team.bare(), team.root().join("away.git")).unwrap();
 
     let mut restarted = team.repository(team.source());
@@ -167,10 +173,16 @@ fn an_empty_repository_and_a_missing_one_are_told_apart() {
     ));
     fs::remove_dir_all(team.bare()).unwrap();
     let gone = team.look(Reference::Default).unwrap_err();
-    assert!(gone.to_string().ends_with("there is no such folder"), "{gone}");
+    assert!(
+        gone.to_string().ends_with("there is no such folder"),
+        "{gone}"
+    );
     fs::create_dir(team.bare()).unwrap();
     let plain = team.look(Reference::Default).unwrap_err();
-    assert!(plain.to_string().ends_with("it is no Git repository"), "{plain}");
+    assert!(
+        plain.to_string().ends_with("it is no Git repository"),
+        "{plain}"
+    );
 }
 
 #[test]
@@ -205,7 +217,12 @@ fn a_path_that_leaves_the_repository_is_refused() {
 fn a_corrupt_copy_is_thrown_away_and_fetched_anew() {
     let team = Team::new();
     sync(&mut team.repository(team.source())).unwrap();
-    let copy = fs::read_dir(team.cache()).unwrap().next().unwrap().unwrap().path();
+    let copy = fs::read_dir(team.cache())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     for folder in ["objects/pack", "objects"] {
         for entry in fs::read_dir(copy.join(folder)).unwrap().flatten() {
             let path = entry.path();
@@ -366,7 +383,12 @@ fn many_pushes_do_not_grow_the_copy_for_ever() {
         team.git(&["push", "-q", "origin", "HEAD"]);
         sync(&mut repository).unwrap();
     }
-    let copy = fs::read_dir(team.cache()).unwrap().next().unwrap().unwrap().path();
+    let copy = fs::read_dir(team.cache())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let packs = fs::read_dir(copy.join("objects/pack")).unwrap().count();
     assert!(packs <= 2 * 66, "{packs}");
     git(&copy, &["fsck", "--no-dangling"]);

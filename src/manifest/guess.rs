@@ -1,0 +1,92 @@
+//! Which object a text is about that cannot be parsed.
+//!
+//! A broken file must not look like a deleted one. Where the text names exactly one kind
+//! and one name at the usual places, that object is meant; where there is any doubt the
+//! answer is "unknown", and nothing is pruned until the file is mended.
+
+use super::loader::Options;
+use super::scope::{self, Scope};
+use crate::api::object::{ObjectKey, split_api_version};
+
+/// Which object, if that can be told.
+#[derive(Debug, Default)]
+pub(super) struct Guess {
+    pub identity: Option<ObjectKey>,
+}
+
+/// Looks for `apiVersion:`, `kind:` and `metadata:` with `name:` at the start of lines.
+pub(super) fn identity(text: &str, options: &Options) -> Guess {
+    Guess {
+        identity: look(text, options),
+    }
+}
+
+fn look(text: &str, options: &Options) -> Option<ObjectKey> {
+    let api_version = only(text.lines().filter_map(|line| field(line, "apiVersion")))?;
+    let kind = only(text.lines().filter_map(|line| field(line, "kind")))?;
+    if kind.ends_with("List") {
+        return None;
+    }
+    only(text.lines().filter_map(|line| {
+        line.strip_prefix("metadata:")
+            .filter(|rest| rest.trim().is_empty())
+    }))?;
+    let mut metadata = text
+        .lines()
+        .skip_while(|line| !line.starts_with("metadata:"))
+        .skip(1)
+        .take_while(|line| line.is_empty() || line.starts_with([' ', '\t', '#']))
+        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .peekable();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let level = indent(metadata.peek()?);
+    let own: Vec<&str> = metadata.filter(|line| indent(line) == level).collect();
+    let name = only(
+        own.iter()
+            .filter_map(|line| field(line.trim_start(), "name")),
+    )?;
+    let mut namespaces = own
+        .iter()
+        .filter_map(|line| field(line.trim_start(), "namespace"));
+    let namespace = namespaces.next();
+    if namespaces.next().is_some() {
+        return None;
+    }
+    let mut key = ObjectKey {
+        group: split_api_version(api_version).0.to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
+    };
+    let scope = match scope::of(&key) {
+        Scope::Unknown => options.scope_of(&key),
+        known => known,
+    };
+    match scope {
+        Scope::Cluster => key.namespace = None,
+        Scope::Unknown if key.namespace.is_none() => return None,
+        _ => {
+            key.namespace
+                .get_or_insert_with(|| options.namespace.clone());
+        }
+    }
+    Some(key)
+}
+
+/// The one thing of an iterator that yields exactly one.
+fn only<T>(mut things: impl Iterator<Item = T>) -> Option<T> {
+    let first = things.next()?;
+    things.next().is_none().then_some(first)
+}
+
+/// The plain or quoted word behind `name:` at the start of a line.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let value = line.strip_prefix(name)?.strip_prefix(':')?;
+    let value = value.split(" #").next().unwrap_or_default().trim();
+    let value = value.trim_matches(['"', '\'']);
+    let plain = !value.is_empty()
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':'));
+    plain.then_some(value)
+}
