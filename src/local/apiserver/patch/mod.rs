@@ -1,0 +1,21 @@
+//! The patches of the Kubernetes API: JSON patch, merge patch, strategic merge patch.
+//!
+//! Pure: an object and a patch in, a new object or the server's words out. Server-side
+//! apply is not a patch of this kind; it has its own room (`ssa`).
+
+mod json;
+mod merge;
+
+pub use json::json_patch;
+pub use merge::merge_patch;
+
+/// Why a patch cannot be applied; the message is the client's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// The patch is not what its content type says (400 `BadRequest`).
+    #[error("{0}")]
+    BadRequest(String),
+    /// The patch is well formed and does not fit this object (422 `Invalid`).
+    #[error("{0}")]
+    Unprocessable(String),
+}

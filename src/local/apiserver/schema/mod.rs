@@ -1,0 +1,115 @@
+//! Structural schemas: what an object of a kind may look like.
+//!
+//! One `Schema` serves pruning, defaulting, validation, typed merging (`ssa`),
+//! strategic patches and OpenAPI. It is compiled once, from the
+//! `openAPIV3Schema` of a CRD or from the published types of a built-in kind,
+//! into a flat arena of nodes; after that it never changes, and a clone is one
+//! counter. It knows JSON values only: no requests, no store, no clock.
+
+mod compile;
+mod defaulting;
+mod format;
+mod marks;
+mod node;
+mod object_meta;
+mod prune;
+mod rules;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Value;
+
+pub use compile::SchemaError;
+pub use validate::{FieldError, FieldErrorReason};
+
+pub(crate) use marks::mark;
+pub(crate) use node::{Kind, ListType, TypeRef};
+pub(crate) use object_meta::from_schemars;
+
+use node::Arena;
+
+/// An immutable structural schema of a whole object, cheap to clone and share.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    arena: Arc<Arena>,
+}
+
+/// What a named definition is called in an OpenAPI document: `io.k8s.api.core.v1.Pod`.
+pub type Definitions = BTreeMap<String, Value>;
+
+impl Schema {
+    /// The schema of a custom resource, from the `openAPIV3Schema` of its CRD version.
+    ///
+    /// `apiVersion`, `kind` and `metadata` are added as the API server adds them:
+    /// metadata is always the full `ObjectMeta`, whatever the CRD says of it.
+    ///
+    /// # Errors
+    /// Where the schema is not structural; worded as Kubernetes words it, with
+    /// paths relative to the `openAPIV3Schema`.
+    pub fn from_openapi(schema: &Value) -> Result<Self, SchemaError> {
+        compile::custom_resource(schema).map(Self::new)
+    }
+
+    /// The schema of a built-in kind from definitions that refer to each other by
+    /// `$ref`. They are trusted to be structural: unknown references are any value.
+    pub(crate) fn from_definitions(root: &str, definitions: Definitions) -> Self {
+        Self::new(compile::definitions(root, definitions))
+    }
+
+    /// A schema that knows nothing but the metadata: every value is allowed and its
+    /// type is deduced when it is seen (maps granular, lists atomic).
+    #[must_use]
+    pub fn untyped() -> Self {
+        static UNTYPED: LazyLock<Schema> = LazyLock::new(|| Schema::new(compile::untyped()));
+        UNTYPED.clone()
+    }
+
+    fn new(arena: Arena) -> Self {
+        Self {
+            arena: Arc::new(arena),
+        }
+    }
+
+    /// The type of the whole object, where typed walks start.
+    pub(crate) fn root(&self) -> TypeRef<'_> {
+        self.arena.root()
+    }
+
+    /// Removes the fields that the schema does not know.
+    ///
+    /// Returns the paths of what was removed, sorted (`spec.foo`,
+    /// `spec.list[2].bar`), for the field validation of `Strict` and `Warn`:
+    /// `unknown field "spec.foo"`. `apiVersion`, `kind` and `metadata` are never
+    /// removed; unknown fields inside `metadata` are, and are reported.
+    pub fn prune(&self, object: &mut Value) -> Vec<String> {
+        prune::prune(self.root(), object)
+    }
+
+    /// Fills in the schema's defaults where a field is absent (or null and may not be).
+    /// Nulls that may not be and have no default are dropped, as the API server does
+    /// when it decodes.
+    pub fn default(&self, object: &mut Value) {
+        defaulting::default(self.root(), object);
+    }
+
+    /// Everything that is wrong with the object, worded as Kubernetes words it.
+    #[must_use]
+    pub fn validate(&self, object: &Value) -> Vec<FieldError> {
+        validate::validate(self.root(), object)
+    }
+
+    /// The schema as an OpenAPI v3 document publishes it. References are to
+    /// `#/components/schemas/NAME`; [`Schema::definitions`] has them.
+    #[must_use]
+    pub fn to_openapi(&self) -> Value {
+        self.arena.openapi().clone()
+    }
+
+    /// The named definitions that [`Schema::to_openapi`] refers to.
+    #[must_use]
+    pub fn definitions(&self) -> &Definitions {
+        self.arena.definitions()
+    }
+}

@@ -1,0 +1,88 @@
+//! Pruning: what a schema does not name is taken out, and its path told.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::node::TypeRef;
+
+/// Fields that pruning never takes from an object or an embedded one.
+const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
+
+struct Pruner {
+    path: String,
+    removed: Vec<String>,
+}
+
+pub(super) fn prune(root: TypeRef<'_>, object: &mut Value) -> Vec<String> {
+    let mut pruner = Pruner {
+        path: String::new(),
+        removed: Vec::new(),
+    };
+    pruner.walk(Some(root), object, true);
+    pruner.removed.sort();
+    pruner.removed
+}
+
+impl Pruner {
+    /// `typed` is `None` where the value stands in for a type that declares nothing.
+    fn walk(&mut self, typed: Option<TypeRef<'_>>, value: &mut Value, whole: bool) {
+        match value {
+            Value::Object(object) => {
+                let preserve = typed.is_some_and(|typed| typed.node().preserve);
+                let mut unknown = Vec::new();
+                for (name, member) in object.iter_mut() {
+                    let known = typed.and_then(|typed| self.member(typed, name, whole));
+                    match known {
+                        Some(member_type) => {
+                            let length = self.enter(name);
+                            self.walk(Some(member_type), member, false);
+                            self.path.truncate(length);
+                        }
+                        None if preserve => {}
+                        None => unknown.push(name.clone()),
+                    }
+                }
+                for name in unknown {
+                    object.remove(&name);
+                    let length = self.enter(&name);
+                    self.removed.push(self.path.clone());
+                    self.path.truncate(length);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    let length = self.path.len();
+                    let _ = write!(self.path, "[{index}]");
+                    self.walk(typed.map(TypeRef::item), item, false);
+                    self.path.truncate(length);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The type to go on with below a field; `None` where the field is not declared.
+    fn member<'s>(&self, typed: TypeRef<'s>, name: &str, whole: bool) -> Option<TypeRef<'s>> {
+        if let Some(field) = typed.field(name) {
+            return Some(field);
+        }
+        if whole && META.contains(&name) {
+            return typed.additional();
+        }
+        let node = typed.node();
+        if node.additional_declared {
+            return typed.additional();
+        }
+        None
+    }
+
+    fn enter(&mut self, name: &str) -> usize {
+        let length = self.path.len();
+        if length > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        length
+    }
+}

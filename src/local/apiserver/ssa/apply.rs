@@ -1,0 +1,295 @@
+//! Server-side apply.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::super::schema::{Schema, TypeRef};
+use super::compare::compare;
+use super::conflict::{Conflict, Conflicts};
+use super::managers::{Entry, Managed, ManagerId, Operation, stamp};
+use super::merge::merge;
+use super::path::same;
+use super::reconcile::reconcile;
+use super::remove::remove;
+use super::reset::{ResetFields, identity};
+use super::set::Set;
+use super::typed::{check, field_set};
+use super::update::{UpdateOptions, give_up, managed_after_update};
+
+/// Who owns what an object had before its first apply, where nobody kept account.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+/// Where kubectl keeps what it applied client-side.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The request that an apply comes with.
+#[derive(Debug, Clone, Copy)]
+pub struct ApplyOptions<'a> {
+    /// The field manager; required of every apply.
+    pub manager: &'a str,
+    /// Take fields from others instead of failing.
+    pub force: bool,
+    /// The subresource applied to, if any.
+    pub subresource: Option<&'a str>,
+    /// What the endpoint resets.
+    pub reset: ResetFields,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Why an apply fails.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// Others own fields that it would change (409 `Conflict`).
+    #[error("{0}")]
+    Conflict(Conflicts),
+    /// The applied object is not one that can be applied (400 `BadRequest`).
+    #[error("{0}")]
+    BadRequest(String),
+    /// The applied object does not fit the schema (500 `InternalError`, as Kubernetes
+    /// has it).
+    #[error("{0}")]
+    Typed(String),
+}
+
+/// Merges the applied object into the live one, removes what its manager has stopped
+/// applying and nobody else owns, and records who owns what.
+///
+/// The result is the object before defaulting and admission. Where the apply changes
+/// nothing it is the live object, managed fields included.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn apply(
+    live: Option<&Value>,
+    applied: &Value,
+    schema: &Schema,
+    options: &ApplyOptions<'_>,
+) -> Result<Value, ApplyError> {
+    let managed_fields = applied.pointer("/metadata/managedFields");
+    if managed_fields.is_some_and(|entries| !entries.is_null()) {
+        return Err(ApplyError::BadRequest(
+            "metadata.managedFields must be nil".to_owned(),
+        ));
+    }
+    let faults = check(schema.root(), applied);
+    if !faults.is_empty() {
+        return Err(ApplyError::Typed(untypable(applied, &faults)));
+    }
+    let mut managed = live
+        .map(Managed::decode)
+        .transpose()
+        .map_err(|why| ApplyError::Typed(format!("failed to decode managed fields: {why}")))?
+        .unwrap_or_default();
+    if let Some(live) = live
+        && managed.entries.is_empty()
+    {
+        managed = before_first_apply(live, schema, options);
+    }
+
+    let mut request = Request {
+        root: schema.root(),
+        live,
+        applied,
+        options,
+    };
+    let result = match request.run(&managed, options.force) {
+        Err(conflicts) if request.may_upgrade(&conflicts) => request.run(&managed, true),
+        other => other,
+    };
+    let (mut object, managed) = result.map_err(ApplyError::Conflict)?;
+    request.sync_last_applied(&mut object);
+    managed.encode_into(&mut object);
+    Ok(object)
+}
+
+fn before_first_apply(live: &Value, schema: &Schema, options: &ApplyOptions<'_>) -> Managed {
+    let identity_only: Map<String, Value> = ["apiVersion", "kind"]
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), live.get(name)?.clone())))
+        .collect();
+    managed_after_update(
+        &Value::Object(identity_only),
+        live,
+        Managed::default(),
+        schema,
+        &UpdateOptions {
+            manager: BEFORE_FIRST_APPLY,
+            subresource: options.subresource,
+            reset: options.reset,
+            now: options.now,
+        },
+    )
+}
+
+struct Request<'a> {
+    root: TypeRef<'a>,
+    live: Option<&'a Value>,
+    applied: &'a Value,
+    options: &'a ApplyOptions<'a>,
+}
+
+impl Request<'_> {
+    fn run(&self, managed: &Managed, force: bool) -> Result<(Value, Managed), Conflicts> {
+        let mut managed = managed.clone();
+        for entry in &mut managed.entries {
+            if let Some(set) = reconcile(self.root, &entry.set) {
+                entry.set = set;
+            }
+        }
+        let empty = Value::Object(Map::new());
+        let live = self.live.unwrap_or(&empty);
+        let api_version = self.applied.get("apiVersion").and_then(Value::as_str);
+        let id = ManagerId::new(
+            self.options.manager,
+            Operation::Apply,
+            "",
+            self.options.subresource,
+        );
+
+        let mut merged = merge(self.root, live, self.applied);
+        let last = managed.take(&id);
+        let set = field_set(self.root, self.applied).recursive_difference(self.options.reset.set());
+        if let Some(last) = &last {
+            self.drop_abandoned(&mut merged, &last.set, &set, &managed);
+        }
+
+        let changes = compare(self.root, live, &merged).without(self.options.reset.set());
+        let claimed = changes.modified.union(&changes.added);
+        if !force {
+            let conflicts: Vec<Conflict> = managed
+                .entries
+                .iter()
+                .flat_map(|entry| {
+                    let paths = entry.set.intersection(&claimed).paths();
+                    paths
+                        .into_iter()
+                        .map(|path| Conflict::new(&entry.id, &path))
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            if !conflicts.is_empty() {
+                return Err(Conflicts(conflicts));
+            }
+        }
+        for entry in &mut managed.entries {
+            give_up(&mut entry.set, &changes);
+        }
+
+        let set = set.difference(identity());
+        let is_same_set = last.as_ref().is_some_and(|last| last.set == set);
+        let time = match last {
+            Some(Entry { time, .. }) if is_same_set && same(live, &merged) => time,
+            _ => Some(stamp(self.options.now)),
+        };
+        managed.put(Entry {
+            id,
+            api_version: api_version.unwrap_or("").to_owned(),
+            time,
+            set,
+        });
+        managed.drop_empty();
+        Ok((merged, managed))
+    }
+
+    /// Removes from the merged object what the manager applied last time, does not apply
+    /// now, and nobody else owns.
+    fn drop_abandoned(&self, merged: &mut Value, last: &Set, now: &Set, others: &Managed) {
+        if last.is_subset(now) {
+            return;
+        }
+        let root = self.root;
+        let last = last.with_named_parents(root);
+        let mut owned = now.clone();
+        for entry in &others.entries {
+            owned = owned.union(&entry.set);
+        }
+        let owned = owned.with_named_parents(root);
+        let all = field_set(root, merged).with_named_parents(root);
+
+        // Take out all that was applied last time; put back what anyone owns ...
+        let mut pruned = merged.clone();
+        remove(root, &mut pruned, &last);
+        let left = field_set(root, &pruned).with_named_parents(root);
+        let unowned = all.difference(&left.union(&owned));
+        let mut kept = merged.clone();
+        remove(root, &mut kept, &unowned);
+        // ... and what was never this manager's to remove.
+        let left = field_set(root, &kept).with_named_parents(root);
+        let abandoned = all.difference(&left).intersection(&last);
+        remove(root, merged, &abandoned);
+    }
+
+    /// kubectl's way from client-side to server-side apply: conflicts over fields that
+    /// stand as the last client-side apply left them are no conflicts.
+    fn may_upgrade(&mut self, conflicts: &Conflicts) -> bool {
+        if self.options.manager != "kubectl" {
+            return false;
+        }
+        let Some(allowed) = self.last_applied_set() else {
+            return false;
+        };
+        let allowed: Vec<String> = allowed.paths().iter().map(ToString::to_string).collect();
+        conflicts
+            .0
+            .iter()
+            .all(|conflict| allowed.contains(&conflict.field))
+    }
+
+    fn last_applied_set(&self) -> Option<Set> {
+        let live = self.live?;
+        let text = annotations(live)?.get(LAST_APPLIED)?.as_str()?;
+        let last: Value = serde_json::from_str(text).ok()?;
+        if last.get("apiVersion") != live.get("apiVersion") {
+            return None;
+        }
+        let changes = compare(self.root, &last, live);
+        let set = field_set(self.root, &last)
+            .difference(&changes.modified)
+            .difference(&changes.added)
+            .difference(&changes.removed);
+        Some(set)
+    }
+
+    /// An object that is applied both ways keeps its annotation true.
+    fn sync_last_applied(&self, object: &mut Value) {
+        if self.options.manager != "kubectl"
+            || annotations(object).is_none_or(|all| !all.contains_key(LAST_APPLIED))
+        {
+            return;
+        }
+        let mut applied = self.applied.clone();
+        if let Some(Value::Object(annotations)) = applied.pointer_mut("/metadata/annotations") {
+            annotations.remove(LAST_APPLIED);
+        }
+        let mut text = applied.to_string();
+        text.push('\n');
+        if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
+            annotations.insert(LAST_APPLIED.to_owned(), Value::String(text));
+        }
+    }
+}
+
+fn annotations(object: &Value) -> Option<&Map<String, Value>> {
+    object.pointer("/metadata/annotations")?.as_object()
+}
+
+/// `failed to create typed patch object (default/web; apps/v1, Kind=Deployment): ...`
+fn untypable(applied: &Value, faults: &[String]) -> String {
+    let text = |pointer: &str| {
+        applied
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let what = match faults {
+        [only] => only.clone(),
+        several => format!("errors:\n  {}", several.join("\n  ")),
+    };
+    format!(
+        "failed to create typed patch object ({}/{}; {}, Kind={}): {what}",
+        text("/metadata/namespace"),
+        text("/metadata/name"),
+        text("/apiVersion"),
+        text("/kind"),
+    )
+}
