@@ -59,6 +59,8 @@ pub enum Gather {
         stable: String,
         /// The candidate's weight.
         weight: u8,
+        /// The first part of the window whose answer times do not count.
+        warm_up: Duration,
         /// Requests of our own as well, for want of users.
         synthetic: Option<ProbeTargets>,
     },

@@ -638,6 +638,11 @@ impl Pass<'_> {
             candidate: candidate.to_owned(),
             stable: stable.to_owned(),
             weight,
+            warm_up: if self.status.step == Some(0) {
+                self.policy.analysis.warm_up
+            } else {
+                Duration::ZERO
+            },
             synthetic,
         };
     }
