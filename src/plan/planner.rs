@@ -1,0 +1,264 @@
+//! From Git's manifests and the cluster's state to a plan. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::delivery::Drift;
+use crate::api::object::ObjectKey;
+
+use super::expand::{self, Destination, PlainObject, Wanted};
+use super::live::{Live, LiveObject, is_ours};
+use super::manager::Manager;
+use super::marks::{self, DeliveryId};
+use super::normalize::{self, FieldChange};
+use super::path::{FieldPath, PathStep};
+use super::steps::{Action, Cause, LeftAlone, Plan, Settled, Step, Why};
+use super::{order, prune, release};
+
+/// Everything a plan is made from.
+pub struct Input<'a> {
+    /// Where things go.
+    pub to: &'a Destination,
+    /// What Git has.
+    pub manifests: &'a [Wanted<'a>],
+    /// What Git has but cannot be read.
+    pub broken: &'a [Broken],
+    /// What this Delivery applied before.
+    pub inventory: &'a [ObjectKey],
+    /// What other Deliveries apply.
+    pub elsewhere: &'a BTreeMap<ObjectKey, DeliveryId>,
+    /// Whether what Git no longer has is deleted.
+    pub prune: bool,
+    /// What is done about hand-made changes.
+    pub drift: Drift,
+    /// What the cluster has.
+    pub live: &'a dyn Live,
+}
+
+/// A file that cannot be read, or a manifest in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The file.
+    pub origin: String,
+    /// The objects that are known to be in it.
+    pub keys: Vec<ObjectKey>,
+    /// Whether those are all; where not, any object of the inventory might be in it.
+    pub complete: bool,
+}
+
+/// Works out what is to be done. Pure: the same input always gives the same plan.
+pub fn plan(input: &Input<'_>) -> Plan {
+    let expanded = expand::expand(input.to, input.manifests, input.live);
+    let mut plan = Plan {
+        left: expanded.left,
+        ..Plan::default()
+    };
+    let mut desired: BTreeSet<ObjectKey> = BTreeSet::new();
+    desired.extend(expanded.objects.iter().map(|object| object.key.clone()));
+    desired.extend(expanded.services.iter().flat_map(|s| s.keys()));
+
+    for object in &expanded.objects {
+        match plain(input, object, &desired) {
+            Verdict::Do(action) => plan.steps.push(Step {
+                stage: order::stage(&object.key),
+                key: object.key.clone(),
+                origin: Some(object.origin.clone()),
+                action,
+            }),
+            Verdict::Leave(why) => plan.left.push(LeftAlone {
+                object: Some(object.key.clone()),
+                origin: Some(object.origin.clone()),
+                why,
+            }),
+            Verdict::Holds(settled) => plan.settled.extend(settled),
+        }
+    }
+    for service in expanded.services {
+        release::service(input, service, &desired, &mut plan);
+    }
+    prune::prune(input, &desired, &mut plan);
+    plan.steps.sort_by(|a, b| {
+        a.stage.cmp(&b.stage).then_with(|| {
+            let forward = (order::rank(&a.key), &a.key).cmp(&(order::rank(&b.key), &b.key));
+            if a.stage == super::Stage::Prune {
+                let stages = order::stage(&b.key).cmp(&order::stage(&a.key));
+                stages.then(forward.reverse())
+            } else {
+                forward
+            }
+        })
+    });
+    plan
+}
+
+/// What is to be done about one object.
+pub(super) enum Verdict {
+    /// A step.
+    Do(Action),
+    /// Nothing, and it should be said why.
+    Leave(Why),
+    /// Nothing: it is as it should be.
+    Holds(Option<Settled>),
+}
+
+fn plain(input: &Input<'_>, object: &PlainObject, desired: &BTreeSet<ObjectKey>) -> Verdict {
+    let live = match gate(input, &object.key, desired) {
+        Gate::Closed(why) => return Verdict::Leave(why),
+        Gate::Absent => {
+            return Verdict::Do(Action::Create {
+                object: object.object.clone(),
+            });
+        }
+        Gate::There(live) => live,
+    };
+    if input
+        .live
+        .is_settled(&object.key, &object.digest, live.content)
+    {
+        return Verdict::Holds(None);
+    }
+    let wanted = object.object.clone();
+    match compare(input, &live, Manager::Objects, &object.object) {
+        Comparison::Holds => Verdict::Holds(Some(Settled {
+            key: object.key.clone(),
+            digest: object.digest.clone(),
+            content: live.content,
+        })),
+        Comparison::Foreign { from, changed } => Verdict::Do(Action::Adopt {
+            object: wanted,
+            from,
+            changed,
+        }),
+        Comparison::Git { changed } => Verdict::Do(Action::Update {
+            object: wanted,
+            changed,
+            cause: Cause::Git,
+        }),
+        Comparison::Drift { changed } => {
+            let (by, at) = who(&live, &changed);
+            match input.drift {
+                Drift::Correct => Verdict::Do(Action::Update {
+                    object: wanted,
+                    changed,
+                    cause: Cause::Drift { by, at },
+                }),
+                Drift::Report => Verdict::Leave(Why::DriftLeft { changed, by }),
+            }
+        }
+    }
+}
+
+/// Whether an object may be written at all.
+pub(super) enum Gate {
+    /// No.
+    Closed(Why),
+    /// Yes, and it does not exist.
+    Absent,
+    /// Yes, and it exists.
+    There(std::sync::Arc<LiveObject>),
+}
+
+pub(super) fn gate(input: &Input<'_>, key: &ObjectKey, desired: &BTreeSet<ObjectKey>) -> Gate {
+    if let Some(namespace) = &key.namespace {
+        let in_git = desired.contains(&ObjectKey {
+            group: String::new(),
+            kind: "Namespace".to_owned(),
+            namespace: None,
+            name: namespace.clone(),
+        });
+        if !in_git && input.live.namespace_exists(namespace) == Some(false) {
+            return Gate::Closed(Why::NoNamespace);
+        }
+    }
+    let Some(live) = input.live.get(key) else {
+        return Gate::Absent;
+    };
+    if live.deleting {
+        return Gate::Closed(Why::Terminating);
+    }
+    // A mark whose Delivery no longer claims the object is a thing of the past: the
+    // object moved, or its Delivery was deleted.
+    if let Some(other) = &live.delivery
+        && *other != input.to.delivery
+        && input.elsewhere.get(key) == Some(other)
+    {
+        return Gate::Closed(Why::OwnedBy(other.clone()));
+    }
+    Gate::There(live)
+}
+
+/// How an object that exists stands to what Git wants.
+pub(super) enum Comparison {
+    /// As Git wants it.
+    Holds,
+    /// Not ours yet.
+    Foreign {
+        from: Vec<String>,
+        changed: Vec<FieldChange>,
+    },
+    /// Git wants something else than it did when we applied it.
+    Git { changed: Vec<FieldChange> },
+    /// Git wants what it did, and the cluster no longer has it.
+    Drift { changed: Vec<FieldChange> },
+}
+
+pub(super) fn compare(
+    input: &Input<'_>,
+    live: &LiveObject,
+    manager: Manager,
+    object: &serde_json::Value,
+) -> Comparison {
+    let mut changed = normalize::changes(object, &live.value(), live.owner(manager.name()));
+    changed.retain(|change| !is_mark(&change.path));
+    let ours =
+        live.applied_by(manager.name()) && live.delivery.as_ref() == Some(&input.to.delivery);
+    if !ours {
+        return Comparison::Foreign {
+            from: foreign(live),
+            changed,
+        };
+    }
+    if live.digest.as_deref() != marks::annotation(object, marks::DIGEST) {
+        return Comparison::Git { changed };
+    }
+    if changed.is_empty() {
+        Comparison::Holds
+    } else {
+        Comparison::Drift { changed }
+    }
+}
+
+fn is_mark(path: &FieldPath) -> bool {
+    path.starts_with(&["metadata", "annotations"])
+        && matches!(path.0.get(2), Some(PathStep::Field(name)) if name == marks::DIGEST || name == marks::DELIVERY)
+}
+
+fn foreign(live: &LiveObject) -> Vec<String> {
+    if let Some(other) = &live.delivery {
+        return vec![format!("Delivery {other}")];
+    }
+    let names: BTreeSet<String> = live
+        .managers
+        .iter()
+        .filter(|owner| !is_ours(&owner.manager))
+        .map(|owner| owner.manager.clone())
+        .collect();
+    names.into_iter().collect()
+}
+
+/// Who made a change: the foreign manager that owns one of the fields, or else the
+/// one that wrote last.
+pub(super) fn who(
+    live: &LiveObject,
+    changed: &[FieldChange],
+) -> (Option<String>, Option<jiff::Timestamp>) {
+    let owner = live
+        .managers
+        .iter()
+        .filter(|owner| !is_ours(&owner.manager))
+        .find(|owner| changed.iter().any(|change| owner.owns(&change.path)))
+        .or_else(|| live.last_foreign_writer());
+    match owner {
+        Some(owner) => (Some(owner.manager.clone()), owner.time),
+        None => (None, None),
+    }
+}

@@ -1,0 +1,148 @@
+//! What is deleted because Git no longer has it, and everything that speaks against it.
+
+use std::collections::BTreeSet;
+
+use crate::api::object::ObjectKey;
+use crate::api::serving;
+
+use super::marks;
+use super::planner::Input;
+use super::steps::{Action, LeftAlone, Plan, Stage, Step, Why};
+
+/// Adds the deletions to a plan, and fills its inventory.
+pub(super) fn prune(input: &Input<'_>, desired: &BTreeSet<ObjectKey>, plan: &mut Plan) {
+    let mut inventory = desired.clone();
+    let unreadable: BTreeSet<ObjectKey> = plan
+        .left
+        .iter()
+        .filter_map(|left| left.object.clone())
+        .flat_map(written_as)
+        .collect();
+    for key in input.inventory {
+        if desired.contains(key) {
+            continue;
+        }
+        match verdict(input, desired, &unreadable, key) {
+            Verdict::Gone => {}
+            Verdict::Delete { uid, version } => {
+                inventory.insert(key.clone());
+                plan.steps.push(Step {
+                    key: key.clone(),
+                    stage: Stage::Prune,
+                    origin: None,
+                    action: Action::Prune { uid, version },
+                });
+            }
+            Verdict::Keep(why) => {
+                inventory.insert(key.clone());
+                plan.left.push(LeftAlone {
+                    object: Some(key.clone()),
+                    origin: None,
+                    why,
+                });
+            }
+            Verdict::Forget(why) => plan.left.push(LeftAlone {
+                object: Some(key.clone()),
+                origin: None,
+                why,
+            }),
+            Verdict::Said => {
+                inventory.insert(key.clone());
+            }
+        }
+    }
+    plan.inventory = inventory.into_iter().collect();
+}
+
+enum Verdict {
+    /// The cluster does not have it any more.
+    Gone,
+    Delete {
+        uid: String,
+        version: String,
+    },
+    /// It stays, and stays in the inventory.
+    Keep(Why),
+    /// It stays, and is no longer our business.
+    Forget(Why),
+    /// It stays, for a reason that the plan gives already.
+    Said,
+}
+
+fn verdict(
+    input: &Input<'_>,
+    desired: &BTreeSet<ObjectKey>,
+    unreadable: &BTreeSet<ObjectKey>,
+    key: &ObjectKey,
+) -> Verdict {
+    let Some(live) = input.live.get(key) else {
+        return Verdict::Gone;
+    };
+    if let Some(other) = input.elsewhere.get(key) {
+        return Verdict::Forget(Why::MovedTo(other.clone()));
+    }
+    match &live.delivery {
+        Some(delivery) if *delivery == input.to.delivery => {}
+        Some(other) => return Verdict::Forget(Why::MovedTo(other.clone())),
+        None => return Verdict::Forget(Why::NotOurs),
+    }
+    if live.deleting {
+        return Verdict::Keep(Why::Terminating);
+    }
+    if unreadable.contains(key) {
+        return Verdict::Said;
+    }
+    if let Some(broken) = input.broken.iter().find(|broken| {
+        !broken.complete
+            || broken
+                .keys
+                .iter()
+                .any(|broken| written_as(broken.clone()).contains(key))
+    }) {
+        return Verdict::Keep(Why::BrokenFile {
+            origin: broken.origin.clone(),
+        });
+    }
+    if !input.prune {
+        return Verdict::Keep(Why::PruneOff);
+    }
+    if input.manifests.is_empty() {
+        return Verdict::Keep(Why::EmptyRender);
+    }
+    if marks::annotation(&live.value(), marks::PRUNE) == Some("disabled") {
+        return Verdict::Keep(Why::PruneDisabled);
+    }
+    if let Some(user) = desired.iter().find(|other| needs(other, key)) {
+        return Verdict::Keep(Why::InUse { by: user.clone() });
+    }
+    Verdict::Delete {
+        uid: live.uid.clone(),
+        version: live.version.clone(),
+    }
+}
+
+/// Whether an object cannot be there without the other.
+pub(super) fn needs(object: &ObjectKey, other: &ObjectKey) -> bool {
+    match (other.group.as_str(), other.kind.as_str()) {
+        ("", "Namespace") => object.namespace.as_ref() == Some(&other.name),
+        // A definition's name is PLURAL.GROUP; the kind behind the plural is not worth a guess.
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => other
+            .name
+            .split_once('.')
+            .is_some_and(|(_, group)| group == object.group),
+        _ => false,
+    }
+}
+
+/// The objects that a manifest may have been written as.
+fn written_as(key: ObjectKey) -> Vec<ObjectKey> {
+    if key.group == serving::GROUP && key.kind == "Service" {
+        let with = |kind: &str| ObjectKey {
+            kind: kind.to_owned(),
+            ..key.clone()
+        };
+        vec![with("Configuration"), with("Route"), key.clone()]
+    } else {
+        vec![key]
+    }
+}

@@ -1,0 +1,273 @@
+//! What changed about a service, so that its rollout has something to decide.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::api::delivery::Drift;
+use crate::api::object::ObjectKey;
+use crate::api::rollout::Phase;
+use crate::api::serving::TrafficTarget;
+
+use super::digest;
+use super::live::LiveObject;
+use super::manager::Manager;
+use super::normalize::{self, FieldChange};
+use super::planner::{Comparison, Gate, Input, compare, gate, who};
+use super::service::ServiceIntent;
+use super::steps::{Action, LeftAlone, Plan, ReleaseReason, Settled, Stage, Step, Why};
+
+/// Tags that a rollout sets and removes; they are no part of the user's traffic.
+const OWN_TAGS: [&str; 2] = ["candidate", "stable"];
+
+/// Adds a service to a plan: a step if something about it changed.
+pub(super) fn service(
+    input: &Input<'_>,
+    service: ServiceIntent,
+    desired: &BTreeSet<ObjectKey>,
+    plan: &mut Plan,
+) {
+    let mut reasons = Vec::new();
+    let mut settled = Vec::new();
+    let mut absent = Vec::new();
+    for key in service.keys() {
+        let live = match gate(input, &key, desired) {
+            Gate::Closed(why) => {
+                plan.left.push(LeftAlone {
+                    object: Some(key),
+                    origin: Some(service.origin.clone()),
+                    why,
+                });
+                return;
+            }
+            Gate::Absent => {
+                absent.push(key);
+                continue;
+            }
+            Gate::There(live) => live,
+        };
+        let seen = Part::of(&service, &key);
+        let wanted = seen.digest(&service);
+        if input.live.is_settled(&key, &wanted, live.content) {
+            continue;
+        }
+        let found = seen.reasons(input, &service, &live);
+        if found.is_empty() {
+            settled.push(Settled {
+                key,
+                digest: wanted,
+                content: live.content,
+            });
+        }
+        reasons.extend(found);
+    }
+    if absent.len() == service.keys().len() {
+        reasons = vec![ReleaseReason::New];
+    } else {
+        reasons.extend(absent.into_iter().map(ReleaseReason::Missing));
+    }
+    plan.settled.extend(settled);
+    let (left, reasons): (Vec<_>, Vec<_>) = reasons.into_iter().partition(|reason| {
+        input.drift == Drift::Report && matches!(reason, ReleaseReason::Drift { .. })
+    });
+    for reason in left {
+        if let ReleaseReason::Drift { changed, by, .. } = reason {
+            plan.left.push(LeftAlone {
+                object: Some(service.template_key()),
+                origin: Some(service.origin.clone()),
+                why: Why::DriftLeft { changed, by },
+            });
+        }
+    }
+    if !reasons.is_empty() {
+        plan.steps.push(Step {
+            key: service.template_key(),
+            stage: Stage::Services,
+            origin: Some(service.origin.clone()),
+            action: Action::Release { reasons },
+        });
+    }
+    plan.services.push(service);
+}
+
+/// Which part of a service an object holds.
+struct Part {
+    template: bool,
+    traffic: bool,
+}
+
+impl Part {
+    fn of(service: &ServiceIntent, key: &ObjectKey) -> Self {
+        Self {
+            template: *key == service.template_key(),
+            traffic: *key == service.traffic_key(),
+        }
+    }
+
+    /// What is compared of this object, in one digest.
+    fn digest(&self, service: &ServiceIntent) -> String {
+        let mut parts = Vec::new();
+        if self.template {
+            parts.push(service.template_object(&service.template));
+        }
+        if self.traffic {
+            parts.push(service.traffic_object(&service.traffic));
+        }
+        digest::of(&Value::Array(parts))
+    }
+
+    fn reasons(
+        &self,
+        input: &Input<'_>,
+        service: &ServiceIntent,
+        live: &LiveObject,
+    ) -> Vec<ReleaseReason> {
+        let mut reasons = Vec::new();
+        if self.template {
+            reasons.extend(template_reasons(input, service, live));
+        } else {
+            reasons.extend(metadata_reasons(input, service, live));
+        }
+        if self.traffic && at_rest(input, service) && traffic_differs(service, live) {
+            reasons.push(ReleaseReason::Traffic);
+        }
+        reasons
+    }
+}
+
+fn template_reasons(
+    input: &Input<'_>,
+    service: &ServiceIntent,
+    live: &LiveObject,
+) -> Vec<ReleaseReason> {
+    let object = service.template_object(&service.template);
+    let split = |changed: Vec<FieldChange>| -> Vec<ReleaseReason> {
+        let metadata: Vec<FieldChange> = changed
+            .into_iter()
+            .filter(|change| !change.path.starts_with(&["spec"]))
+            .collect();
+        let value = live.value();
+        let empty = Value::Null;
+        let has = value.pointer("/spec/template").unwrap_or(&empty);
+        let template = normalize::template_changes(&service.template, has);
+        let mut reasons = Vec::new();
+        if !template.is_empty() {
+            reasons.push(ReleaseReason::Template(template));
+        }
+        if !metadata.is_empty() {
+            reasons.push(ReleaseReason::Metadata(metadata));
+        }
+        reasons
+    };
+    match compare(input, live, Manager::Objects, &object) {
+        Comparison::Holds => Vec::new(),
+        Comparison::Foreign { from, changed } => {
+            let mut reasons = vec![ReleaseReason::Adopted { from }];
+            reasons.extend(split(changed));
+            reasons
+        }
+        Comparison::Git { changed } => {
+            let mut reasons = split(changed);
+            if reasons.is_empty() {
+                // Something was removed that only the server's record of owners shows.
+                reasons.push(ReleaseReason::Metadata(Vec::new()));
+            }
+            reasons
+        }
+        Comparison::Drift { changed } => {
+            let (by, at) = who(live, &changed);
+            vec![ReleaseReason::Drift { changed, by, at }]
+        }
+    }
+}
+
+/// A Route's metadata; its traffic is the rollout's.
+fn metadata_reasons(
+    input: &Input<'_>,
+    service: &ServiceIntent,
+    live: &LiveObject,
+) -> Vec<ReleaseReason> {
+    let mut object = service.traffic_object(&[]);
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("spec");
+    }
+    match compare(input, live, Manager::Traffic, &object) {
+        Comparison::Holds => Vec::new(),
+        Comparison::Foreign { from, .. } => vec![ReleaseReason::Adopted { from }],
+        Comparison::Git { changed } => vec![ReleaseReason::Metadata(changed)],
+        Comparison::Drift { changed } => {
+            let (by, at) = who(live, &changed);
+            vec![ReleaseReason::Drift { changed, by, at }]
+        }
+    }
+}
+
+/// While a release is on its way, traffic is nobody's business but the rollout's.
+fn at_rest(input: &Input<'_>, service: &ServiceIntent) -> bool {
+    let key = ObjectKey::namespaced(
+        crate::api::GROUP,
+        "Rollout",
+        &service.namespace,
+        &service.name,
+    );
+    let Some(rollout) = input.live.get(&key) else {
+        return true;
+    };
+    let phase = rollout.value().pointer("/status/phase").cloned();
+    matches!(
+        phase.and_then(|phase| serde_json::from_value(phase).ok()),
+        Some(Phase::Stable)
+    )
+}
+
+fn traffic_differs(service: &ServiceIntent, live: &LiveObject) -> bool {
+    let value = live.value();
+    let has: Vec<TrafficTarget> = value
+        .pointer("/spec/traffic")
+        .and_then(|traffic| serde_json::from_value(traffic.clone()).ok())
+        .unwrap_or_default();
+    !same_shape(&service.traffic, &has)
+}
+
+/// Whether live traffic is the user's shape: the same shares and tags on the same
+/// revisions, where "the latest" is whichever revision the rollout has pinned.
+fn same_shape(wanted: &[TrafficTarget], has: &[TrafficTarget]) -> bool {
+    let all = [TrafficTarget {
+        latest_revision: Some(true),
+        percent: Some(100),
+        ..TrafficTarget::default()
+    }];
+    let wanted = if wanted.is_empty() { &all } else { wanted };
+    let users: BTreeSet<&str> = wanted.iter().filter_map(|t| t.tag.as_deref()).collect();
+    let own = |tag: &str| OWN_TAGS.contains(&tag) && !users.contains(tag);
+    let mut has: Vec<(Option<&str>, i64, Option<&str>)> = has
+        .iter()
+        .map(|t| {
+            let tag = t.tag.as_deref();
+            (
+                tag.filter(|tag| !own(tag)),
+                t.percent.unwrap_or(0),
+                t.revision_name.as_deref(),
+            )
+        })
+        .filter(|(tag, percent, _)| tag.is_some() || *percent > 0)
+        .collect();
+    for target in wanted {
+        let share = target.percent.unwrap_or(0);
+        if target.tag.is_none() && share == 0 {
+            continue;
+        }
+        let at = has.iter().position(|(tag, percent, revision)| {
+            *tag == target.tag.as_deref()
+                && *percent == share
+                && (target.revision_name.is_none() || *revision == target.revision_name.as_deref())
+        });
+        match at {
+            Some(at) => {
+                has.swap_remove(at);
+            }
+            None => return false,
+        }
+    }
+    has.is_empty()
+}

@@ -1,0 +1,129 @@
+//! One service as Git wants it, and the objects it is written as.
+//!
+//! What goes out when is the rollout's decision; this only knows how a template
+//! or a traffic block is put into an object, so that both modes look the same
+//! from outside.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::delivery::Expand;
+use crate::api::object::{ObjectKey, TemplateHash};
+use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
+
+use super::digest;
+use super::manager::Manager;
+use super::marks::{self, DeliveryId};
+
+/// A service as Git wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceIntent {
+    /// The Delivery it comes from.
+    pub delivery: DeliveryId,
+    /// Where it lives.
+    pub namespace: String,
+    /// Its name, which its Configuration and Route share.
+    pub name: String,
+    /// What is applied for it: as the Delivery or its annotation says, or as the cluster has it.
+    pub mode: Expand,
+    /// Its file, for messages.
+    pub origin: String,
+    /// `spec.template` as Git writes it.
+    pub template: Value,
+    /// What a revision of it is recognised by.
+    pub template_hash: TemplateHash,
+    /// The user's own traffic block: the shape that a rollout ends in. Empty where Git has none.
+    pub traffic: Vec<TrafficTarget>,
+    /// The policy named by its annotation.
+    pub policy: Option<String>,
+    /// Fields of other managers are taken without asking.
+    pub force: bool,
+    pub(super) labels: Map<String, Value>,
+    pub(super) annotations: Map<String, Value>,
+}
+
+impl ServiceIntent {
+    /// The key of one of its objects: `Service`, `Configuration`, `Route`.
+    pub fn key(&self, kind: &str) -> ObjectKey {
+        ObjectKey::namespaced(GROUP, kind, &self.namespace, &self.name)
+    }
+
+    /// The object that holds its template.
+    pub fn template_key(&self) -> ObjectKey {
+        self.key(match self.mode {
+            Expand::Routes => "Configuration",
+            Expand::Service => "Service",
+        })
+    }
+
+    /// The object that holds its traffic.
+    pub fn traffic_key(&self) -> ObjectKey {
+        self.key(match self.mode {
+            Expand::Routes => "Route",
+            Expand::Service => "Service",
+        })
+    }
+
+    /// Every object it is written as, for the inventory.
+    pub fn keys(&self) -> Vec<ObjectKey> {
+        let mut keys = vec![self.template_key(), self.traffic_key()];
+        keys.dedup();
+        keys
+    }
+
+    /// The object to apply as [`Manager::Objects`], with this template: a Configuration,
+    /// or a Service without traffic.
+    pub fn template_object(&self, template: &Value) -> Value {
+        let mut annotations = self.annotations.clone();
+        if self.mode == Expand::Routes {
+            // Knative's webhook knows this one on Services and Routes only.
+            annotations.remove(annotation::ROLLOUT_DURATION);
+        }
+        let mut object = self.object(&self.template_key().kind, annotations);
+        object["spec"] = json!({"template": template});
+        digest::sign(&mut object);
+        object
+    }
+
+    /// The object to apply as [`Manager::Traffic`], with this traffic: a Route with its
+    /// metadata, or nothing but `spec.traffic` of a Service.
+    pub fn traffic_object(&self, traffic: &[TrafficTarget]) -> Value {
+        let targets = json!(traffic);
+        match self.mode {
+            Expand::Routes => {
+                let mut object = self.object("Route", self.annotations.clone());
+                // The digest says whether Git's part changed; traffic is not Git's.
+                digest::sign(&mut object);
+                object["spec"] = json!({"traffic": targets});
+                object
+            }
+            Expand::Service => json!({
+                "apiVersion": API_VERSION,
+                "kind": "Service",
+                "metadata": {"name": self.name, "namespace": self.namespace},
+                "spec": {"traffic": targets},
+            }),
+        }
+    }
+
+    /// The manager that owns the traffic object's metadata.
+    pub fn manager_of(&self, kind: &str) -> Manager {
+        if kind == "Route" {
+            Manager::Traffic
+        } else {
+            Manager::Objects
+        }
+    }
+
+    fn object(&self, kind: &str, mut annotations: Map<String, Value>) -> Value {
+        annotations.insert(marks::DELIVERY.into(), self.delivery.to_string().into());
+        let mut metadata = json!({
+            "name": self.name,
+            "namespace": self.namespace,
+            "annotations": annotations,
+        });
+        if !self.labels.is_empty() {
+            metadata["labels"] = Value::Object(self.labels.clone());
+        }
+        json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata})
+    }
+}

@@ -1,0 +1,464 @@
+//! The plan as a value: steps in order, each with its reason, and a report of
+//! what is not done and why.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::delivery::Expand;
+use crate::api::object::ObjectKey;
+
+use super::marks::DeliveryId;
+use super::normalize::FieldChange;
+use super::service::ServiceIntent;
+
+/// What is to be done to bring the cluster to what Git says. Immutable once made.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// What to do, in this order; steps of one [`Stage`] may run side by side.
+    pub steps: Vec<Step>,
+    /// Every service that Git wants and the cluster can have, changed or not.
+    pub services: Vec<ServiceIntent>,
+    /// What is not done, and why.
+    pub left: Vec<LeftAlone>,
+    /// What the Delivery's inventory must hold before the first step runs.
+    pub inventory: Vec<ObjectKey>,
+    /// What was compared and found to hold: nothing to do, and no need to compare again.
+    pub settled: Vec<Settled>,
+}
+
+/// A desired state that holds in a live content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Which object.
+    pub key: ObjectKey,
+    /// Digest of what Git wants.
+    pub digest: String,
+    /// Hash of what the cluster has.
+    pub content: u64,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// To which object; a service's template object for a release.
+    pub key: ObjectKey,
+    /// When.
+    pub stage: Stage,
+    /// Its file, where it comes from one.
+    pub origin: Option<String>,
+    /// What and why.
+    pub action: Action,
+}
+
+/// Steps run stage by stage; within one, side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Namespaces: everything else may live in them.
+    Namespaces,
+    /// CustomResourceDefinitions: waited for until they are established.
+    Definitions,
+    /// ServiceAccounts and RBAC.
+    Access,
+    /// Secrets, ConfigMaps and other things that workloads read.
+    Inputs,
+    /// Everything else.
+    Objects,
+    /// Configurations, then Routes, then what the rollout decides.
+    Services,
+    /// Webhooks: last, since they may refuse what comes after them.
+    Admission,
+    /// Deletions, in the reverse of the order of creation.
+    Prune,
+}
+
+/// What is done to an object, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Git has it, the cluster does not.
+    Create {
+        /// What to apply.
+        object: Value,
+    },
+    /// The cluster has it otherwise than Git.
+    Update {
+        /// What to apply.
+        object: Value,
+        /// In which fields they differ; empty where only unset fields of lists did.
+        changed: Vec<FieldChange>,
+        /// Who made the difference.
+        cause: Cause,
+    },
+    /// The cluster has it, made by someone else; from now on it is delivered.
+    Adopt {
+        /// What to apply.
+        object: Value,
+        /// The field managers that made it.
+        from: Vec<String>,
+        /// In which fields it differs from Git.
+        changed: Vec<FieldChange>,
+    },
+    /// A service changed; the rollout decides what is written when.
+    Release {
+        /// What changed.
+        reasons: Vec<ReleaseReason>,
+    },
+    /// Git no longer has it.
+    Prune {
+        /// The incarnation to delete, and no later one.
+        uid: String,
+        /// The version it is deleted in.
+        version: String,
+    },
+}
+
+/// Who made the difference between Git and the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A commit.
+    Git,
+    /// Someone who wrote to the cluster.
+    Drift {
+        /// The field manager, where it is on record.
+        by: Option<String>,
+        /// When it wrote.
+        at: Option<Timestamp>,
+    },
+}
+
+/// What about a service changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReleaseReason {
+    /// The cluster has no such service.
+    New,
+    /// Someone else made it; from now on it is delivered.
+    Adopted {
+        /// The field managers that made it.
+        from: Vec<String>,
+    },
+    /// The template: a new revision.
+    Template(Vec<FieldChange>),
+    /// The user's own traffic block.
+    Traffic,
+    /// Labels or annotations: no new revision.
+    Metadata(Vec<FieldChange>),
+    /// Someone changed it by hand.
+    Drift {
+        /// In which fields.
+        changed: Vec<FieldChange>,
+        /// The field manager, where it is on record.
+        by: Option<String>,
+        /// When it wrote.
+        at: Option<Timestamp>,
+    },
+    /// One of its objects is gone.
+    Missing(ObjectKey),
+}
+
+/// Something that is not done, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// The object, where it is known.
+    pub object: Option<ObjectKey>,
+    /// Its file, where it comes from one.
+    pub origin: Option<String>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why something is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The manifest has no apiVersion, kind or name.
+    NoIdentity,
+    /// The cluster has no such kind.
+    NoSuchKind {
+        /// As the manifest has it.
+        api_version: String,
+    },
+    /// A Service manifest without `spec.template`.
+    NoTemplate,
+    /// A Service manifest whose `spec.traffic` cannot be read.
+    BadTraffic(String),
+    /// `sluice.dev/expand` says neither `Routes` nor `Service`.
+    BadExpand(String),
+    /// Two manifests would be written to one object.
+    Clash {
+        /// Their files.
+        origins: Vec<String>,
+    },
+    /// A service stays in the form in which the cluster has it.
+    KeptMode {
+        /// The form that Git asks for.
+        asked: Expand,
+        /// The form it is delivered in.
+        kept: Expand,
+    },
+    /// Its namespace does not exist and is not in Git.
+    NoNamespace,
+    /// Another Delivery applies this object.
+    OwnedBy(DeliveryId),
+    /// It is being deleted; it is applied once it is gone.
+    Terminating,
+    /// A hand-made change, which the Delivery's `drift: Report` leaves.
+    DriftLeft {
+        /// In which fields.
+        changed: Vec<FieldChange>,
+        /// The field manager, where it is on record.
+        by: Option<String>,
+    },
+    /// Not pruned: the Delivery does not say `prune: true`.
+    PruneOff,
+    /// Not pruned: the object says `sluice.dev/prune: disabled`.
+    PruneDisabled,
+    /// Not pruned: Git has no object at all, which is more likely an accident than a wish.
+    EmptyRender,
+    /// Not pruned: its file, or one that might be its file, cannot be read.
+    BrokenFile {
+        /// The file.
+        origin: String,
+    },
+    /// Not pruned: another Delivery has it now.
+    MovedTo(DeliveryId),
+    /// Not pruned: the live object does not carry our mark.
+    NotOurs,
+    /// Not pruned: Git still has objects in this namespace, or of this kind.
+    InUse {
+        /// One of them.
+        by: ObjectKey,
+    },
+}
+
+impl Why {
+    /// Whether a person should act: the rest is by design.
+    pub fn is_problem(&self) -> bool {
+        match self {
+            Self::NoIdentity
+            | Self::NoSuchKind { .. }
+            | Self::NoTemplate
+            | Self::BadTraffic(_)
+            | Self::BadExpand(_)
+            | Self::Clash { .. }
+            | Self::NoNamespace
+            | Self::OwnedBy(_)
+            | Self::EmptyRender
+            | Self::BrokenFile { .. } => true,
+            Self::KeptMode { .. }
+            | Self::Terminating
+            | Self::DriftLeft { .. }
+            | Self::PruneOff
+            | Self::PruneDisabled
+            | Self::MovedTo(_)
+            | Self::NotOurs
+            | Self::InUse { .. } => false,
+        }
+    }
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The service of a name, changed or not.
+    pub fn service(&self, namespace: &str, name: &str) -> Option<&ServiceIntent> {
+        self.services
+            .iter()
+            .find(|s| s.namespace == namespace && s.name == name)
+    }
+}
+
+impl Step {
+    /// What is applied, for the steps that apply.
+    pub fn object(&self) -> Option<&Value> {
+        match &self.action {
+            Action::Create { object }
+            | Action::Update { object, .. }
+            | Action::Adopt { object, .. } => Some(object),
+            Action::Release { .. } | Action::Prune { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line a step, then one a thing left alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.steps.is_empty() {
+            writeln!(f, "nothing to do")?;
+        }
+        for step in &self.steps {
+            writeln!(f, "{step}")?;
+        }
+        for left in &self.left {
+            writeln!(f, "{left}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.action {
+            Action::Create { .. } => write!(f, "create  {}", self.key),
+            Action::Update { changed, cause, .. } => {
+                write!(f, "update  {}", self.key)?;
+                write_changes(f, changed)?;
+                match cause {
+                    Cause::Git => Ok(()),
+                    Cause::Drift { by, at } => write_drift(f, by.as_deref(), *at),
+                }
+            }
+            Action::Adopt { from, changed, .. } => {
+                write!(f, "adopt   {} from {}", self.key, or_nobody(from))?;
+                write_changes(f, changed)
+            }
+            Action::Release { reasons } => {
+                write!(
+                    f,
+                    "release {}/{}",
+                    self.key.namespace.as_deref().unwrap_or_default(),
+                    self.key.name
+                )?;
+                for (at, reason) in reasons.iter().enumerate() {
+                    f.write_str(if at == 0 { ": " } else { "; " })?;
+                    write!(f, "{reason}")?;
+                }
+                Ok(())
+            }
+            Action::Prune { .. } => write!(f, "prune   {}: no longer in Git", self.key),
+        }
+    }
+}
+
+impl fmt::Display for ReleaseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("new"),
+            Self::Adopted { from } => write!(f, "adopted from {}", or_nobody(from)),
+            Self::Template(changed) => {
+                f.write_str("template changed")?;
+                write_changes(f, changed)
+            }
+            Self::Traffic => f.write_str("traffic changed"),
+            Self::Metadata(changed) => {
+                f.write_str("metadata changed")?;
+                write_changes(f, changed)
+            }
+            Self::Drift { changed, by, at } => {
+                f.write_str("drift")?;
+                write_changes(f, changed)?;
+                write_drift(f, by.as_deref(), *at)
+            }
+            Self::Missing(key) => write!(f, "{} is gone", key.kind),
+        }
+    }
+}
+
+impl fmt::Display for LeftAlone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("skip    ")?;
+        match (&self.object, &self.origin) {
+            (Some(object), _) => write!(f, "{object}: ")?,
+            (None, Some(origin)) => write!(f, "{origin}: ")?,
+            (None, None) => {}
+        }
+        write!(f, "{}", self.why)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIdentity => f.write_str("it has no apiVersion, kind or metadata.name"),
+            Self::NoSuchKind { api_version } => write!(
+                f,
+                "the cluster has no such kind in {api_version}; install its CustomResourceDefinition or put it in Git"
+            ),
+            Self::NoTemplate => f.write_str("it has no spec.template; a Service needs one"),
+            Self::BadTraffic(error) => write!(f, "spec.traffic cannot be read: {error}"),
+            Self::BadExpand(value) => write!(
+                f,
+                "annotation {} says {value:?}; write Routes or Service",
+                super::marks::EXPAND
+            ),
+            Self::Clash { origins } => write!(
+                f,
+                "{} would be written to the same object; remove all but one",
+                origins.join(" and ")
+            ),
+            Self::KeptMode { asked, kept } => match kept {
+                Expand::Service => write!(
+                    f,
+                    "delivered as a Service, since the cluster has one of that name, though {asked:?} is asked for"
+                ),
+                Expand::Routes => write!(
+                    f,
+                    "delivered as a Configuration and a Route, since the cluster has them, though {asked:?} is asked for"
+                ),
+            },
+            Self::NoNamespace => f.write_str(
+                "its namespace does not exist; create it or put a Namespace manifest in Git",
+            ),
+            Self::OwnedBy(delivery) => write!(
+                f,
+                "Delivery {delivery} applies it; remove it from one of the two repositories"
+            ),
+            Self::Terminating => f.write_str("it is being deleted; it is applied again once it is gone"),
+            Self::DriftLeft { changed, by } => {
+                f.write_str("changed by hand and left so")?;
+                write_changes(f, changed)?;
+                write_drift(f, by.as_deref(), None)
+            }
+            Self::PruneOff => f.write_str("no longer in Git, kept: the Delivery does not prune"),
+            Self::PruneDisabled => write!(
+                f,
+                "no longer in Git, kept: it says {}: disabled",
+                super::marks::PRUNE
+            ),
+            Self::EmptyRender => f.write_str(
+                "no longer in Git, kept: Git has no object at all; delete the Delivery if everything shall go",
+            ),
+            Self::BrokenFile { origin } => {
+                write!(f, "left as it is until {origin} can be read again")
+            }
+            Self::MovedTo(delivery) => write!(f, "now delivered by {delivery}"),
+            Self::NotOurs => f.write_str("no longer in Git, kept: it is no longer ours"),
+            Self::InUse { by } => write!(f, "no longer in Git, kept: Git still has {by}"),
+        }
+    }
+}
+
+fn or_nobody(managers: &[String]) -> String {
+    if managers.is_empty() {
+        "no recorded manager".to_owned()
+    } else {
+        managers.join(", ")
+    }
+}
+
+fn write_changes(f: &mut fmt::Formatter<'_>, changed: &[FieldChange]) -> fmt::Result {
+    // The rest is what `diff` is for.
+    const SHOWN: usize = 4;
+    for (at, change) in changed.iter().take(SHOWN).enumerate() {
+        f.write_str(if at == 0 { " (" } else { ", " })?;
+        write!(f, "{change}")?;
+    }
+    if changed.len() > SHOWN {
+        write!(f, ", {} more", changed.len() - SHOWN)?;
+    }
+    if changed.is_empty() {
+        Ok(())
+    } else {
+        f.write_str(")")
+    }
+}
+
+fn write_drift(f: &mut fmt::Formatter<'_>, by: Option<&str>, at: Option<Timestamp>) -> fmt::Result {
+    write!(f, ", by {}", by.unwrap_or("an unrecorded hand"))?;
+    match at {
+        Some(at) => write!(f, " at {at}"),
+        None => Ok(()),
+    }
+}
