@@ -28,7 +28,7 @@ pub use live::{FieldOwner, Live, LiveObject, Operation, is_ours};
 pub use manager::Manager;
 pub use marks::DeliveryId;
 pub use normalize::{ChangeKind, FieldChange};
-pub use order::stage;
+pub use order::{rank, stage};
 pub use path::{FieldPath, PathStep};
 pub use planner::{Broken, Input, plan};
 pub use scope::Scope;

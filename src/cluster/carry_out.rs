@@ -1,0 +1,136 @@
+//! A plan's steps, carried out stage by stage, side by side within a stage.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use crate::api::object::ObjectKey;
+use crate::plan::{Action, Manager, Plan, Stage, Step};
+
+use super::delete::Deleted;
+use super::error::WriteError;
+use super::{Applied, Cluster, WRITERS};
+
+/// How long a new definition may take until its kind is served.
+const ESTABLISH: Duration = Duration::from_secs(30);
+
+/// How one step went.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The object.
+    pub key: ObjectKey,
+    /// What was done, or why not.
+    pub result: Result<Done, WriteError>,
+}
+
+/// What was done.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// It was applied.
+    Applied(Applied),
+    /// It was deleted, or will be.
+    Deleted(Deleted),
+}
+
+impl Cluster {
+    /// Carries out the steps of some stages. Releases are left to their rollouts.
+    ///
+    /// A step that fails costs only itself: the steps after it are tried all the same
+    /// and, where they needed it, say so themselves.
+    pub async fn carry_out(&self, plan: &Plan, stages: RangeInclusive<Stage>) -> Vec<Outcome> {
+        let steps: Vec<&Step> = plan
+            .steps
+            .iter()
+            .filter(|step| stages.contains(&step.stage))
+            .collect();
+        let mut outcomes = Vec::with_capacity(steps.len());
+        for together in steps.chunk_by(|a, b| a.stage == b.stage && same_rank(a, b)) {
+            let done: Vec<Outcome> = futures::stream::iter(together)
+                .map(|step| self.step(step))
+                .buffer_unordered(WRITERS)
+                .filter_map(async |outcome| outcome)
+                .collect()
+                .await;
+            let new_kinds = together.first().map(|step| step.stage) == Some(Stage::Definitions);
+            if new_kinds {
+                self.await_established(&done).await;
+            }
+            outcomes.extend(done);
+        }
+        outcomes
+    }
+
+    async fn step(&self, step: &Step) -> Option<Outcome> {
+        let result = match &step.action {
+            Action::Create { object }
+            | Action::Update { object, .. }
+            | Action::Adopt { object, .. } => self
+                .apply(object, Manager::Objects)
+                .await
+                .map(Done::Applied),
+            Action::Prune { uid, version } => self
+                .delete(&step.key, version, uid)
+                .await
+                .map(Done::Deleted),
+            Action::Release { .. } => return None,
+        };
+        Some(Outcome {
+            key: step.key.clone(),
+            result,
+        })
+    }
+
+    /// Waits until the definitions that were just applied are served, and learns their kinds.
+    async fn await_established(&self, done: &[Outcome]) {
+        for outcome in done {
+            if outcome.result.is_ok() {
+                self.established(&outcome.key, ESTABLISH).await;
+            }
+        }
+        if let Err(error) = self.discover().await {
+            tracing::warn!(%error, "the new kinds are not known yet");
+        }
+    }
+
+    /// Waits until a CustomResourceDefinition is established; `false` where it is not in time.
+    pub async fn established(&self, definition: &ObjectKey, limit: Duration) -> bool {
+        let changes = self.changes();
+        let watched = self
+            .watch("apiextensions.k8s.io/v1", "CustomResourceDefinition", None)
+            .await;
+        if watched.is_err() {
+            return false;
+        }
+        let established = async {
+            loop {
+                if self
+                    .get(definition)
+                    .is_some_and(|live| is_established(&live.value()))
+                {
+                    return;
+                }
+                changes.next().await;
+            }
+        };
+        tokio::time::timeout(limit, established).await.is_ok()
+    }
+}
+
+fn same_rank(a: &Step, b: &Step) -> bool {
+    crate::plan::rank(&a.key) == crate::plan::rank(&b.key)
+}
+
+fn is_established(definition: &serde_json::Value) -> bool {
+    let conditions = definition.pointer("/status/conditions");
+    conditions
+        .and_then(serde_json::Value::as_array)
+        .into_iter()
+        .flatten()
+        .any(|condition| {
+            let is = |name: &str, value: &str| {
+                condition.get(name).and_then(serde_json::Value::as_str) == Some(value)
+            };
+            is("type", "Established") && is("status", "True")
+        })
+}

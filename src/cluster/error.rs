@@ -1,0 +1,290 @@
+//! What can go wrong with a write, with the object that it is about.
+
+use std::fmt;
+use std::time::Duration;
+
+use kube::core::Status;
+
+use crate::api::object::ObjectKey;
+
+use super::conflict::{self, Conflict};
+
+/// A write that was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteError {
+    /// The object.
+    pub object: ObjectKey,
+    /// What is wrong.
+    pub cause: Refusal,
+}
+
+/// Why a write was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Other field managers own fields that the write sets.
+    Conflict(Vec<Conflict>),
+    /// An admission webhook or policy said no.
+    Rejected {
+        /// Which one, where it says.
+        by: Option<String>,
+        /// Its words.
+        message: String,
+    },
+    /// The object does not fit its schema.
+    Invalid(String),
+    /// The credentials do not allow it.
+    Forbidden(String),
+    /// The namespace does not exist, or is being deleted.
+    NoNamespace(String),
+    /// The cluster has no such kind.
+    NoSuchKind(String),
+    /// The object is not there (any more), or another one has its name.
+    Gone,
+    /// The object has no kind or no name.
+    NoIdentity,
+    /// The server did not answer, or could not; it was tried several times.
+    Unavailable(String),
+    /// Everything else, in the server's words.
+    Other(String),
+}
+
+impl std::error::Error for WriteError {}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.object, self.cause)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict(conflicts) => {
+                f.write_str("not written, since ")?;
+                for (at, conflict) in conflicts.iter().enumerate() {
+                    if at > 0 {
+                        f.write_str(", ")?;
+                    }
+                    write!(f, "{conflict}")?;
+                }
+                write!(
+                    f,
+                    "; take the field out of one of the two, or set the annotation {}: \"true\"",
+                    crate::plan::marks::FORCE
+                )
+            }
+            Self::Rejected {
+                by: Some(by),
+                message,
+            } => write!(f, "rejected by {by}: {message}"),
+            Self::Rejected { by: None, message } => write!(f, "rejected: {message}"),
+            Self::Invalid(message) => write!(f, "invalid: {message}"),
+            Self::Forbidden(message) => {
+                write!(
+                    f,
+                    "forbidden: {message}; grant the agent's account this right"
+                )
+            }
+            Self::NoNamespace(name) => write!(
+                f,
+                "namespace {name} does not exist or is being deleted; create it or put it in Git"
+            ),
+            Self::NoSuchKind(kind) => write!(
+                f,
+                "the cluster has no {kind}; install its CustomResourceDefinition or put it in Git"
+            ),
+            Self::Gone => f.write_str("it is gone, or another object has its name now"),
+            Self::NoIdentity => f.write_str("it has no apiVersion, kind or metadata.name"),
+            Self::Unavailable(message) => write!(f, "the API server does not answer: {message}"),
+            Self::Other(message) => f.write_str(message),
+        }
+    }
+}
+
+impl WriteError {
+    /// Whether the same write may well succeed later without anybody's doing.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.cause, Refusal::Unavailable(_))
+    }
+}
+
+/// A failed request, sorted by what to do about it.
+pub(super) enum Failure {
+    /// Try again: after this time, where the server names one.
+    Again {
+        after: Option<Duration>,
+        message: String,
+    },
+    /// Trying again changes nothing.
+    Final(Refusal),
+}
+
+/// Sorts a client error.
+pub(super) fn sort(error: &kube::Error, object: &ObjectKey) -> Failure {
+    match error {
+        kube::Error::Api(status) => sort_status(status, object),
+        kube::Error::SerdeError(error) => Failure::Final(Refusal::Other(format!(
+            "the answer cannot be read: {error}"
+        ))),
+        kube::Error::BuildRequest(error) => Failure::Final(Refusal::Other(error.to_string())),
+        kube::Error::Auth(error) => Failure::Final(Refusal::Forbidden(error.to_string())),
+        other => Failure::Again {
+            after: None,
+            message: words(other),
+        },
+    }
+}
+
+/// The innermost words of an error: the outer ones only say that there is one.
+pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+fn sort_status(status: &Status, object: &ObjectKey) -> Failure {
+    let message = status.message.clone();
+    let after = status
+        .details
+        .as_ref()
+        .map(|details| details.retry_after_seconds)
+        .filter(|seconds| *seconds > 0)
+        .map(|seconds| Duration::from_secs(u64::from(seconds)));
+    if let Some((by, words)) = admission(&message) {
+        return Failure::Final(Refusal::Rejected {
+            by: Some(by),
+            message: words,
+        });
+    }
+    let refusal = match status.code {
+        409 if status.reason == "Conflict" || status.reason.is_empty() => {
+            let conflicts = conflict::read(status);
+            if conflicts.is_empty() {
+                // A write lost a race against another; or a uid precondition failed.
+                if message.contains("Precondition failed") {
+                    Refusal::Gone
+                } else {
+                    return Failure::Again { after, message };
+                }
+            } else {
+                Refusal::Conflict(conflicts)
+            }
+        }
+        429 | 503 | 504 => return Failure::Again { after, message },
+        // A webhook that cannot be called is a server's trouble, not the object's.
+        500 => return Failure::Again { after, message },
+        400 | 422 => Refusal::Invalid(message),
+        401 => Refusal::Forbidden(message),
+        403 if message.contains("because it is being terminated") => {
+            Refusal::NoNamespace(object.namespace.clone().unwrap_or_default())
+        }
+        403 => Refusal::Forbidden(message),
+        404 => match (&object.namespace, &status.details) {
+            (Some(namespace), Some(details))
+                if details.kind == "namespaces" && details.name == *namespace =>
+            {
+                Refusal::NoNamespace(namespace.clone())
+            }
+            (_, Some(details)) if details.name == object.name => Refusal::Gone,
+            _ => Refusal::NoSuchKind(object.kind.clone()),
+        },
+        _ => Refusal::Other(message),
+    };
+    Failure::Final(refusal)
+}
+
+/// Splits `admission webhook "x" denied the request: words` and its policy form.
+fn admission(message: &str) -> Option<(String, String)> {
+    let rest = message.strip_prefix("admission webhook \"")?;
+    let (by, rest) = rest.split_once('"')?;
+    let words = rest
+        .strip_prefix(" denied the request: ")
+        .unwrap_or_else(|| rest.trim_start());
+    Some((format!("admission webhook {by}"), words.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::response::StatusDetails;
+
+    fn sorted(code: u16, reason: &str, message: &str) -> Failure {
+        let object = ObjectKey::namespaced("", "ConfigMap", "shop", "settings");
+        let status = Status::failure(message, reason).with_code(code);
+        sort(&kube::Error::Api(status.boxed()), &object)
+    }
+
+    #[test]
+    fn a_webhooks_words_reach_the_person_who_wrote_the_object() {
+        let message = "admission webhook \"validation.webhook.serving.knative.dev\" denied the request: validation failed: Traffic targets sum to 90, want 100: spec.traffic";
+        let Failure::Final(refusal) = sorted(400, "BadRequest", message) else {
+            panic!("final");
+        };
+        assert_eq!(
+            refusal.to_string(),
+            "rejected by admission webhook validation.webhook.serving.knative.dev: validation failed: Traffic targets sum to 90, want 100: spec.traffic"
+        );
+    }
+
+    #[test]
+    fn what_may_pass_by_itself_is_tried_again_after_the_servers_own_time() {
+        let object = ObjectKey::namespaced("", "ConfigMap", "shop", "settings");
+        let details = StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 7,
+        };
+        let status = Status::failure("slow down", "TooManyRequests")
+            .with_code(429)
+            .with_details(details);
+        match sort(&kube::Error::Api(status.boxed()), &object) {
+            Failure::Again { after, .. } => assert_eq!(after, Some(Duration::from_secs(7))),
+            Failure::Final(refusal) => panic!("{refusal}"),
+        }
+        assert!(matches!(
+            sorted(503, "ServiceUnavailable", ""),
+            Failure::Again { .. }
+        ));
+        assert!(matches!(
+            sorted(
+                409,
+                "Conflict",
+                "Operation cannot be fulfilled on x: the object has been modified"
+            ),
+            Failure::Again { .. }
+        ));
+    }
+
+    #[test]
+    fn a_missing_namespace_is_named() {
+        let object = ObjectKey::namespaced("", "ConfigMap", "shop", "settings");
+        let mut details = StatusDetails {
+            name: "shop".into(),
+            group: String::new(),
+            kind: "namespaces".into(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        };
+        let status = |details: &StatusDetails| {
+            Status::failure("namespaces \"shop\" not found", "NotFound")
+                .with_code(404)
+                .with_details(details.clone())
+                .boxed()
+        };
+        let refusal =
+            |details: &StatusDetails| match sort(&kube::Error::Api(status(details)), &object) {
+                Failure::Final(refusal) => refusal,
+                Failure::Again { message, .. } => panic!("{message}"),
+            };
+        assert_eq!(refusal(&details), Refusal::NoNamespace("shop".into()));
+        details.kind = "configmaps".into();
+        details.name = "settings".into();
+        assert_eq!(refusal(&details), Refusal::Gone);
+    }
+}
