@@ -9,6 +9,7 @@
 pub mod digest;
 pub mod expand;
 mod knative;
+pub mod lint;
 mod live;
 mod manager;
 pub mod marks;
@@ -22,6 +23,8 @@ mod release;
 mod scope;
 mod service;
 mod steps;
+#[cfg(test)]
+mod stories;
 
 pub use expand::{Destination, Wanted};
 pub use live::{FieldOwner, Live, LiveObject, Operation, is_ours};

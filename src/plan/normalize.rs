@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::object::split_api_version;
 use crate::api::serving;
@@ -151,6 +151,10 @@ impl Walk {
                     self.below(PathStep::Field(name.clone()), |walk| match has.get(name) {
                         Some(has) => walk.value(wanted, has, owned),
                         None if is_empty(wanted) => {}
+                        // Each label on its own, not all labels as one.
+                        None if wanted.is_object() => {
+                            walk.value(wanted, &Value::Object(Map::new()), owned)
+                        }
                         None => walk.note(ChangeKind::Added),
                     });
                 }
