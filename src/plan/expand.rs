@@ -77,7 +77,7 @@ pub fn expand(to: &Destination, manifests: &[Wanted<'_>], live: &dyn Live) -> Ex
                 }
                 out.services.push(service);
             }
-            Err(left) => out.left.push(left),
+            Err(left) => out.left.push(*left),
         }
     }
     drop_clashes(&mut out);
@@ -117,11 +117,13 @@ fn one(
     wanted: &Wanted<'_>,
     live: &dyn Live,
     defined: &[Defined],
-) -> Result<Unit, LeftAlone> {
-    let left = |key: Option<ObjectKey>, why: Why| LeftAlone {
-        object: key,
-        origin: Some(wanted.origin.to_owned()),
-        why,
+) -> Result<Unit, Box<LeftAlone>> {
+    let left = |object: Option<ObjectKey>, why: Why| {
+        Box::new(LeftAlone {
+            object,
+            origin: Some(wanted.origin.to_owned()),
+            why,
+        })
     };
     let Some(mut key) = ObjectKey::of(wanted.value) else {
         return Err(left(None, Why::NoIdentity));
@@ -251,11 +253,13 @@ fn service(
     object: &Value,
     origin: &str,
     live: &dyn Live,
-) -> Result<ServiceIntent, LeftAlone> {
-    let left = |why: Why| LeftAlone {
-        object: Some(key.clone()),
-        origin: Some(origin.to_owned()),
-        why,
+) -> Result<ServiceIntent, Box<LeftAlone>> {
+    let left = |why: Why| {
+        Box::new(LeftAlone {
+            object: Some(key.clone()),
+            origin: Some(origin.to_owned()),
+            why,
+        })
     };
     let template = object.pointer("/spec/template").cloned();
     let template = template.ok_or_else(|| left(Why::NoTemplate))?;

@@ -45,34 +45,35 @@ pub enum Unsound {
     Misnamed(ObjectKey),
 }
 
-/// Checks a plan.
-pub fn check(plan: &Plan) -> Result<(), Unsound> {
+/// Everything that is unsound about a plan; nothing, if the planner is right.
+pub fn check(plan: &Plan) -> Vec<Unsound> {
     let inventory: BTreeSet<&ObjectKey> = plan.inventory.iter().collect();
     let mut wanted: BTreeSet<ObjectKey> = plan.services.iter().flat_map(|s| s.keys()).collect();
     let mut seen = BTreeSet::new();
     let mut stage = Stage::Namespaces;
+    let mut found = Vec::new();
     for step in &plan.steps {
         let key = || step.key.clone();
         if !seen.insert(&step.key) {
-            return Err(Unsound::Twice(key()));
+            found.push(Unsound::Twice(key()));
         }
         if step.stage < stage {
-            return Err(Unsound::OutOfOrder(key()));
+            found.push(Unsound::OutOfOrder(key()));
         }
         stage = step.stage;
         if !inventory.contains(&step.key) {
-            return Err(Unsound::Leaks(key()));
+            found.push(Unsound::Leaks(key()));
         }
         if (step.stage == Stage::Prune) != matches!(step.action, Action::Prune { .. }) {
-            return Err(Unsound::OutOfOrder(key()));
+            found.push(Unsound::OutOfOrder(key()));
         }
         if let Some(object) = step.object() {
             if ObjectKey::of(object).as_ref() != Some(&step.key) {
-                return Err(Unsound::Misnamed(key()));
+                found.push(Unsound::Misnamed(key()));
             }
             let marked = |name| marks::annotation(object, name).is_some();
             if !marked(marks::DELIVERY) || !marked(marks::DIGEST) {
-                return Err(Unsound::Unmarked(key()));
+                found.push(Unsound::Unmarked(key()));
             }
             wanted.insert(key());
         }
@@ -82,17 +83,17 @@ pub fn check(plan: &Plan) -> Result<(), Unsound> {
             continue;
         };
         if uid.is_empty() {
-            return Err(Unsound::AnyIncarnation(step.key.clone()));
+            found.push(Unsound::AnyIncarnation(step.key.clone()));
         }
         if wanted.contains(&step.key) {
-            return Err(Unsound::DeletesWanted(step.key.clone()));
+            found.push(Unsound::DeletesWanted(step.key.clone()));
         }
         if let Some(user) = wanted.iter().find(|object| needs(object, &step.key)) {
-            return Err(Unsound::TakesWith {
+            found.push(Unsound::TakesWith {
                 deleted: step.key.clone(),
                 wanted: user.clone(),
             });
         }
     }
-    Ok(())
+    found
 }

@@ -78,8 +78,8 @@ impl ServiceIntent {
             // Knative's webhook knows this one on Services and Routes only.
             annotations.remove(annotation::ROLLOUT_DURATION);
         }
-        let mut object = self.object(&self.template_key().kind, annotations);
-        object["spec"] = json!({"template": template});
+        let spec = json!({"template": template});
+        let mut object = self.object(&self.template_key().kind, annotations, spec);
         digest::sign(&mut object);
         object
     }
@@ -90,10 +90,12 @@ impl ServiceIntent {
         let targets = json!(traffic);
         match self.mode {
             Expand::Routes => {
-                let mut object = self.object("Route", self.annotations.clone());
                 // The digest says whether Git's part changed; traffic is not Git's.
+                let mut object = self.object("Route", self.annotations.clone(), Value::Null);
                 digest::sign(&mut object);
-                object["spec"] = json!({"traffic": targets});
+                if let Some(fields) = object.as_object_mut() {
+                    fields.insert("spec".into(), json!({"traffic": targets}));
+                }
                 object
             }
             Expand::Service => json!({
@@ -114,16 +116,16 @@ impl ServiceIntent {
         }
     }
 
-    fn object(&self, kind: &str, mut annotations: Map<String, Value>) -> Value {
+    fn object(&self, kind: &str, mut annotations: Map<String, Value>, spec: Value) -> Value {
         annotations.insert(marks::DELIVERY.into(), self.delivery.to_string().into());
-        let mut metadata = json!({
-            "name": self.name,
-            "namespace": self.namespace,
-            "annotations": annotations,
-        });
+        let mut metadata = Map::from_iter([
+            ("name".to_owned(), Value::from(self.name.clone())),
+            ("namespace".to_owned(), self.namespace.clone().into()),
+            ("annotations".to_owned(), annotations.into()),
+        ]);
         if !self.labels.is_empty() {
-            metadata["labels"] = Value::Object(self.labels.clone());
+            metadata.insert("labels".into(), self.labels.clone().into());
         }
-        json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata})
+        json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
     }
 }
