@@ -1,0 +1,406 @@
+//! The environment of a container: what the manifest says, with its references
+//! to ConfigMaps, Secrets and the Pod itself resolved, and what the node adds.
+//!
+//! Pure: the objects that are referred to are fetched before ([`needed`]) and
+//! given as arguments. Messages are a kubelet's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, ObjectFieldSelector, Pod, Secret};
+
+use super::lifecycle::status::ADDRESS;
+
+/// The name of the only node.
+pub const NODE_NAME: &str = "local";
+
+/// Of the node's own environment a container inherits these and no others: what
+/// programs need to be found and to run at all. More can be set in `--images`.
+const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR"];
+
+/// Objects of the Pod's namespace by name.
+#[derive(Debug, Clone, Default)]
+pub struct Objects {
+    /// Those that exist.
+    pub config_maps: BTreeMap<String, ConfigMap>,
+    /// Those that exist.
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+/// Names of objects to fetch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// ConfigMaps.
+    pub config_maps: BTreeSet<String>,
+    /// Secrets.
+    pub secrets: BTreeSet<String>,
+}
+
+/// A reference that cannot be resolved; worded as a kubelet's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// The ConfigMaps and Secrets that a container's environment refers to.
+pub fn needed(container: &Container) -> Names {
+    let mut names = Names::default();
+    for source in container.env_from.iter().flatten() {
+        names.config_maps.extend(source.config_map_ref.iter().map(|one| one.name.clone()));
+        names.secrets.extend(source.secret_ref.iter().map(|one| one.name.clone()));
+    }
+    for source in container.env.iter().flatten().filter_map(|one| one.value_from.as_ref()) {
+        names.config_maps.extend(source.config_map_key_ref.iter().map(|one| one.name.clone()));
+        names.secrets.extend(source.secret_key_ref.iter().map(|one| one.name.clone()));
+    }
+    names
+}
+
+/// What the node says over the manifest: always last, so always right.
+#[derive(Debug, Clone, Default)]
+pub struct Additions {
+    /// Where the container is to serve; none for one that is not the serving container.
+    pub port: Option<u16>,
+    /// `SLUICE_*` variables.
+    pub own: Vec<(String, String)>,
+}
+
+/// The whole environment of `container`; later values of a name win.
+///
+/// In the order of precedence, lowest first: a few of the node's own (`inherited`
+/// looks one up), `HOSTNAME`, the image's, `envFrom`, `env`, and the node's additions.
+pub fn resolve(
+    pod: &Pod,
+    container: &Container,
+    image: &BTreeMap<String, String>,
+    objects: &Objects,
+    additions: &Additions,
+    inherited: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut env = Environment::default();
+    for name in INHERITED {
+        if let Some(value) = inherited(name) {
+            env.set(name, value);
+        }
+    }
+    env.set("HOSTNAME", pod.metadata.name.clone().unwrap_or_default());
+    for (name, value) in image {
+        env.set(name, value.clone());
+    }
+    // `$(NAME)` sees what the Pod says, as on Kubernetes, and the port.
+    let mut visible = Environment::default();
+    if let Some(port) = additions.port {
+        visible.set("PORT", port.to_string());
+    }
+    from_whole_objects(container, objects, &mut visible)?;
+    for variable in container.env.iter().flatten() {
+        let value = match &variable.value_from {
+            None => expand(variable.value.as_deref().unwrap_or_default(), &visible),
+            Some(source) => match referred(pod, source, objects)? {
+                Some(value) => value,
+                // Optional and not there: not set at all.
+                None => continue,
+            },
+        };
+        if !(variable.name == "PORT" && additions.port.is_some()) {
+            visible.set(&variable.name, value);
+        }
+    }
+    for (name, value) in visible.0 {
+        env.set(&name, value);
+    }
+    for (name, value) in &additions.own {
+        env.set(name, value.clone());
+    }
+    Ok(env.0)
+}
+
+/// Expands `$(NAME)` in a container's command or arguments.
+pub fn expand_all(words: &[String], env: &[(String, String)]) -> Vec<String> {
+    let env = Environment(env.to_vec());
+    words.iter().map(|word| expand(word, &env)).collect()
+}
+
+/// Resolves a field of the Pod, as the downward API does.
+pub fn field(pod: &Pod, selector: &ObjectFieldSelector) -> Result<String, ConfigError> {
+    let (meta, path) = (&pod.metadata, selector.field_path.as_str());
+    let entry = |map: &Option<BTreeMap<String, String>>, key: &str| {
+        map.as_ref().and_then(|map| map.get(key)).cloned().unwrap_or_default()
+    };
+    let spec = pod.spec.as_ref();
+    Ok(match path {
+        "metadata.name" => meta.name.clone().unwrap_or_default(),
+        "metadata.namespace" => meta.namespace.clone().unwrap_or_default(),
+        "metadata.uid" => meta.uid.clone().unwrap_or_default(),
+        "metadata.labels" => listed(meta.labels.as_ref()),
+        "metadata.annotations" => listed(meta.annotations.as_ref()),
+        "spec.nodeName" => NODE_NAME.to_owned(),
+        "spec.serviceAccountName" => {
+            spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_default()
+        }
+        "status.podIP" | "status.podIPs" | "status.hostIP" | "status.hostIPs" => ADDRESS.to_owned(),
+        _ => {
+            let key = |prefix: &str| path.strip_prefix(prefix)?.strip_suffix("']");
+            if let Some(key) = key("metadata.labels['") {
+                entry(&meta.labels, key)
+            } else if let Some(key) = key("metadata.annotations['") {
+                entry(&meta.annotations, key)
+            } else {
+                return Err(ConfigError(format!("unsupported fieldPath: {path}")));
+            }
+        }
+    })
+}
+
+/// `key="value"` lines, as a downward API volume has them.
+fn listed(map: Option<&BTreeMap<String, String>>) -> String {
+    let lines = map.into_iter().flatten().map(|(key, value)| format!("{key}={value:?}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn from_whole_objects(
+    container: &Container,
+    objects: &Objects,
+    env: &mut Environment,
+) -> Result<(), ConfigError> {
+    for source in container.env_from.iter().flatten() {
+        let prefix = source.prefix.as_deref().unwrap_or_default();
+        if let Some(reference) = &source.config_map_ref {
+            match objects.config_maps.get(&reference.name) {
+                Some(found) => {
+                    for (key, value) in found.data.iter().flatten() {
+                        env.set_if_named(&format!("{prefix}{key}"), value.clone());
+                    }
+                }
+                None if reference.optional == Some(true) => {}
+                None => return Err(missing("configmap", &reference.name)),
+            }
+        }
+        if let Some(reference) = &source.secret_ref {
+            match objects.secrets.get(&reference.name) {
+                Some(found) => {
+                    for (key, value) in found.data.iter().flatten() {
+                        let value = String::from_utf8_lossy(&value.0).into_owned();
+                        env.set_if_named(&format!("{prefix}{key}"), value);
+                    }
+                }
+                None if reference.optional == Some(true) => {}
+                None => return Err(missing("secret", &reference.name)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The value that `source` points at; `None` when it is optional and not there.
+fn referred(
+    pod: &Pod,
+    source: &EnvVarSource,
+    objects: &Objects,
+) -> Result<Option<String>, ConfigError> {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let no_key = |kind: &str, name: &str, key: &str| {
+        ConfigError(format!("couldn't find key {key} in {kind} {namespace}/{name}"))
+    };
+    if let Some(reference) = &source.config_map_key_ref {
+        let (name, key) = (&reference.name, &reference.key);
+        let found = objects.config_maps.get(name);
+        let value = found.and_then(|found| found.data.as_ref()?.get(key));
+        return match (value, found) {
+            (Some(value), _) => Ok(Some(value.clone())),
+            (None, _) if reference.optional == Some(true) => Ok(None),
+            (None, Some(_)) => Err(no_key("ConfigMap", name, key)),
+            (None, None) => Err(missing("configmap", name)),
+        };
+    }
+    if let Some(reference) = &source.secret_key_ref {
+        let (name, key) = (&reference.name, &reference.key);
+        let found = objects.secrets.get(name);
+        let value = found.and_then(|found| found.data.as_ref()?.get(key));
+        return match (value, found) {
+            (Some(value), _) => Ok(Some(String::from_utf8_lossy(&value.0).into_owned())),
+            (None, _) if reference.optional == Some(true) => Ok(None),
+            (None, Some(_)) => Err(no_key("Secret", name, key)),
+            (None, None) => Err(missing("secret", name)),
+        };
+    }
+    if let Some(selector) = &source.field_ref {
+        return field(pod, selector).map(Some);
+    }
+    let what = if source.resource_field_ref.is_some() { "resourceFieldRef" } else { "this source" };
+    Err(ConfigError(format!("valueFrom: {what} is not supported by the local node")))
+}
+
+/// A kubelet's words for an object that is not there.
+pub fn missing(kind: &str, name: &str) -> ConfigError {
+    ConfigError(format!("{kind} \"{name}\" not found"))
+}
+
+/// Variables in the order in which they were first set.
+#[derive(Debug, Default)]
+struct Environment(Vec<(String, String)>);
+
+impl Environment {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some(known) => known.1 = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Keys that cannot be names of variables are passed over, as a kubelet does.
+    fn set_if_named(&mut self, name: &str, value: String) {
+        if !name.is_empty() && !name.contains(['=', '\0']) && name.is_ascii() {
+            self.set(name, value);
+        }
+    }
+}
+
+/// Kubernetes' expansion: `$(NAME)` of a known name is replaced, `$$` is `$`, all
+/// else stays as it is.
+fn expand(text: &str, env: &Environment) -> String {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        expanded.push_str(before);
+        rest = after;
+        if let Some(after) = rest.strip_prefix('$') {
+            expanded.push('$');
+            rest = after;
+        } else if let Some((name, after)) =
+            rest.strip_prefix('(').and_then(|inner| inner.split_once(')'))
+        {
+            match env.get(name) {
+                Some(value) => expanded.push_str(value),
+                None => expanded.push_str(&format!("$({name})")),
+            }
+            rest = after;
+        } else {
+            expanded.push('$');
+        }
+    }
+    expanded.push_str(rest);
+    expanded
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod() -> Pod {
+        serde_json::from_value(json!({"metadata": {
+            "name": "web-1", "namespace": "shop", "uid": "u1",
+            "labels": {"app": "web", "serving.knative.dev/revision": "web-00001"},
+            "annotations": {"note": "a \"b\""},
+        }}))
+        .unwrap()
+    }
+
+    fn objects() -> Objects {
+        let config_map = |data: Value| serde_json::from_value(json!({"data": data})).unwrap();
+        let secret = |data: Value| serde_json::from_value(json!({"data": data})).unwrap();
+        Objects {
+            config_maps: [("words".into(), config_map(json!({"GREETING": "hi", "bad=key": "x"})))].into(),
+            // "secret" in base 64.
+            secrets: [("keys".into(), secret(json!({"TOKEN": "c2VjcmV0"})))].into(),
+        }
+    }
+
+    fn environment(container: Value, port: Option<u16>) -> Result<String, ConfigError> {
+        let mut container = container;
+        container["name"] = json!("main");
+        let container: Container = serde_json::from_value(container).unwrap();
+        let image = [("FROM_IMAGE".to_owned(), "1".to_owned())].into();
+        let additions = Additions { port, own: vec![("SLUICE_MOUNTS".into(), "{}".into())] };
+        let env = resolve(&pod(), &container, &image, &objects(), &additions, |name| {
+            (name == "PATH").then(|| "/bin".to_owned())
+        })?;
+        Ok(env.into_iter().map(|(name, value)| format!("{name}={value}\n")).collect())
+    }
+
+    #[test]
+    fn everything_a_manifest_can_say_arrives() {
+        let env = environment(
+            json!({
+                "envFrom": [
+                    {"configMapRef": {"name": "words"}, "prefix": "W_"},
+                    {"secretRef": {"name": "gone", "optional": true}},
+                ],
+                "env": [
+                    {"name": "PORT", "value": "8080"},
+                    {"name": "FROM_IMAGE", "value": "2"},
+                    {"name": "TARGET", "value": "$(W_GREETING) $(PORT) $$(PORT) $(NOBODY) $5"},
+                    {"name": "WORD", "valueFrom": {"configMapKeyRef": {"name": "words", "key": "GREETING"}}},
+                    {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "TOKEN"}}},
+                    {"name": "NONE", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "X", "optional": true}}},
+                    {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                    {"name": "REVISION", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['serving.knative.dev/revision']"}}},
+                    {"name": "NOTE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['note']"}}},
+                    {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                    {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+                ],
+            }),
+            Some(34567),
+        );
+        expect_test::expect![[r#"
+            PATH=/bin
+            HOSTNAME=web-1
+            FROM_IMAGE=2
+            PORT=34567
+            W_GREETING=hi
+            TARGET=hi 34567 $(PORT) $(NOBODY) $5
+            WORD=hi
+            TOKEN=secret
+            POD=web-1
+            REVISION=web-00001
+            NOTE=a "b"
+            IP=127.0.0.1
+            NODE=local
+            SLUICE_MOUNTS={}
+        "#]].assert_eq(&env.unwrap());
+    }
+
+    #[test]
+    fn a_sidecar_keeps_a_port_of_its_own() {
+        let env = environment(json!({"env": [{"name": "PORT", "value": "9000"}]}), None).unwrap();
+        assert!(env.contains("PORT=9000\n"), "{env}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_a_kubelet_names_it() {
+        let mut told = String::new();
+        for source in [
+            json!({"configMapKeyRef": {"name": "gone", "key": "a"}}),
+            json!({"configMapKeyRef": {"name": "words", "key": "a"}}),
+            json!({"secretKeyRef": {"name": "gone", "key": "a"}}),
+            json!({"secretKeyRef": {"name": "keys", "key": "a"}}),
+            json!({"fieldRef": {"fieldPath": "status.phase"}}),
+            json!({"resourceFieldRef": {"resource": "limits.cpu"}}),
+        ] {
+            let error = environment(json!({"env": [{"name": "A", "valueFrom": source}]}), None);
+            told.push_str(&format!("{}\n", error.unwrap_err()));
+        }
+        let error = environment(json!({"envFrom": [{"configMapRef": {"name": "gone"}}]}), None);
+        told.push_str(&format!("{}\n", error.unwrap_err()));
+        expect_test::expect![[r#"
+            configmap "gone" not found
+            couldn't find key a in ConfigMap shop/words
+            secret "gone" not found
+            couldn't find key a in Secret shop/keys
+            unsupported fieldPath: status.phase
+            valueFrom: resourceFieldRef is not supported by the local node
+            configmap "gone" not found
+        "#]].assert_eq(&told);
+    }
+
+    #[test]
+    fn commands_see_the_environment() {
+        let env = [("A".to_owned(), "1".to_owned())];
+        let words = ["--a=$(A)".to_owned(), "$(B)".to_owned(), "$$(A)".to_owned()];
+        assert_eq!(expand_all(&words, &env), ["--a=1", "$(B)", "$(A)"]);
+    }
+}
