@@ -171,9 +171,9 @@ impl PodLife {
         self.ending = true;
     }
 
-    /// The Pod is to end, and perhaps on its way.
-    pub fn is_ending(&self) -> bool {
-        self.ending
+    /// The Pod came to its end by itself; nothing is started any more.
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// Takes in what happened to a container.
@@ -252,7 +252,7 @@ impl PodLife {
                 break;
             }
         }
-        self.over = self.is_over();
+        self.over = self.has_ended();
         (effects, wake)
     }
 
@@ -332,7 +332,7 @@ impl PodLife {
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn has_ended(&self) -> bool {
         let ended_for_good = |container: &Container| match &container.state {
             State::Ended(ended) => !self.restart.applies(container.is_init, ended),
             _ => false,

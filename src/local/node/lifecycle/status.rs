@@ -109,6 +109,15 @@ pub fn phase(life: &PodLife) -> Phase {
     }
 }
 
+/// Takes the conditions of others from `seen`, and leaves the node's own alone.
+pub fn adopt_foreign(status: &mut PodStatus, seen: &[PodCondition]) {
+    let is_own = |condition: &PodCondition| CONDITIONS.contains(&condition.type_.as_str());
+    let mut conditions = status.conditions.take().unwrap_or_default();
+    conditions.retain(is_own);
+    conditions.extend(seen.iter().filter(|condition| !is_own(condition)).cloned());
+    status.conditions = Some(conditions);
+}
+
 fn container_status(container: &Container) -> ContainerStatus {
     let running = match &container.state {
         State::Running(running) => Some(running),

@@ -129,24 +129,14 @@ impl NodeLogs {
         let _ = std::fs::remove_dir_all(self.pod_folder(pod));
     }
 
-    /// Drops the logs of all Pods but the known ones: those that went while no
-    /// node was there to see it.
-    pub(super) fn forget_unknown(&self) {
-        let known: Vec<PathBuf> = {
-            let pods = self.pods.lock();
-            let keys = pods.iter().map(|((namespace, name), entry)| PodKey {
-                namespace: namespace.clone(),
-                name: name.clone(),
-                uid: entry.uid.clone(),
-            });
-            keys.map(|key| self.pod_folder(&key)).collect()
-        };
-        let Ok(folders) = std::fs::read_dir(&self.folder) else {
-            return;
-        };
-        for folder in folders.flatten().map(|entry| entry.path()) {
-            if !known.contains(&folder) {
-                let _ = std::fs::remove_dir_all(folder);
+    /// Drops the logs of all Pods but these (uids): those that went while no node
+    /// was there to see it.
+    pub(super) fn forget_all_but(&self, uids: &[String]) {
+        for folder in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = folder.file_name();
+            let uid = name.to_str().and_then(|name| name.rsplit('_').next()).unwrap_or_default();
+            if !uids.iter().any(|known| known == uid) {
+                let _ = std::fs::remove_dir_all(folder.path());
             }
         }
     }

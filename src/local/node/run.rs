@@ -1,0 +1,286 @@
+//! One run of one container: everything it needs is put in place, it is started,
+//! listened to, probed, stopped when that is asked, and its end is told.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret};
+use kube::Api;
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::Node;
+use super::environment::{self, Additions, Names, Objects};
+use super::lifecycle::Happening;
+use super::lifecycle::container::StartFailure;
+use super::logs::{PodKey, RunLog, Splitter, Stream, termination_message};
+use super::prober::{self, CommandPlace, Prober};
+use super::runtime::{Exit, Instance, Launch, Order, Output, StartError};
+use super::volumes;
+
+/// Output that comes after a container's end is waited for this long: all its
+/// processes are gone, so only a foreign one can still hold the pipe.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// A termination log is read up to here (a kubelet's limit).
+const TERMINATION_LOG_LIMIT: u64 = 4096;
+
+/// When a container is to be gone: SIGTERM now, SIGKILL then.
+pub type StopAt = Option<Instant>;
+
+/// What one run is told.
+pub struct Run {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Which Pod.
+    pub key: PodKey,
+    /// The Pod, as it is now.
+    pub pod: Arc<Pod>,
+    /// Which container of the Pod's life.
+    pub index: usize,
+    /// Its spec.
+    pub container: Container,
+    /// How often it was restarted before.
+    pub restarts: i32,
+    /// The Pod's port, if this is the container that serves.
+    pub port: Option<u16>,
+    /// When to stop.
+    pub stop: watch::Receiver<StopAt>,
+    /// Where to tell what happens.
+    pub happenings: mpsc::Sender<(usize, Happening)>,
+}
+
+/// A container that is ready to be started.
+struct Prepared {
+    launch: Launch,
+    image_id: String,
+    probers: Vec<Prober>,
+    termination_log: PathBuf,
+}
+
+impl Run {
+    /// Runs it to its end. The last thing told is always a failure or an exit.
+    pub async fn run(mut self) {
+        let mut stop = self.stop.clone();
+        let begun = tokio::select! {
+            begun = self.begin() => begun,
+            Ok(_) = stop.wait_for(Option::is_some) => Ok(None),
+        };
+        let end = match begun {
+            Ok(Some((instance, log, prepared))) => {
+                self.tell(Happening::Started {
+                    id: instance.id(),
+                    image_id: prepared.image_id.clone(),
+                })
+                .await;
+                let termination_log = prepared.termination_log.clone();
+                let exit = self.attend(instance, &log, prepared).await;
+                log.close();
+                let message = self.last_words(&termination_log, &log, exit);
+                Happening::Exited { exit, message }
+            }
+            // Stopped before it began.
+            Ok(None) => Happening::Exited { exit: Exit::Unknown, message: String::new() },
+            Err(failure) => Happening::Failed(failure),
+        };
+        self.tell(end).await;
+    }
+
+    async fn tell(&self, happening: Happening) {
+        // A worker that is gone wants to know nothing more.
+        let _ = self.happenings.send((self.index, happening)).await;
+    }
+
+    async fn begin(
+        &self,
+    ) -> Result<Option<(Box<dyn Instance>, Arc<RunLog>, Prepared)>, StartFailure> {
+        let prepared = self.prepare().await?;
+        let node_fault = |error: std::io::Error| StartFailure::Node(error.to_string());
+        let log = self
+            .node
+            .logs
+            .begin(&self.key, &self.container.name, self.restarts)
+            .map_err(node_fault)?;
+        let Ok(_turn) = self.node.starts.acquire().await else { return Ok(None) };
+        match self.node.runtime.start(prepared.launch.clone()).await {
+            Ok(instance) => Ok(Some((instance, log, prepared))),
+            Err(error) => {
+                log.close();
+                Err(match error {
+                    StartError::Command(message) => StartFailure::Command(message),
+                    StartError::Runtime(error) => StartFailure::Node(error.to_string()),
+                })
+            }
+        }
+    }
+
+    async fn prepare(&self) -> Result<Prepared, StartFailure> {
+        let (pod, container) = (&*self.pod, &self.container);
+        let probers = Prober::all(container, self.port).map_err(StartFailure::Config)?;
+        let image = container.image.as_deref().unwrap_or_default();
+        let image = self
+            .node
+            .images
+            .resolve(image)
+            .map_err(|unknown| StartFailure::Image(unknown.to_string()))?;
+
+        let mut names = environment::needed(container);
+        let of_volumes = volumes::needed(pod);
+        names.config_maps.extend(of_volumes.config_maps);
+        names.secrets.extend(of_volumes.secrets);
+        let objects = self.fetch(&names).await.map_err(|error| StartFailure::Node(error.to_string()))?;
+
+        let folder = self.node.pod_folder(&self.key);
+        let termination_log = folder.join("termination-logs").join(&container.name);
+        let work = folder.join("work").join(&container.name);
+        let made = std::fs::create_dir_all(&work)
+            .and_then(|()| std::fs::create_dir_all(folder.join("termination-logs")))
+            .and_then(|()| std::fs::write(&termination_log, ""));
+        made.map_err(|error| StartFailure::Node(error.to_string()))?;
+        let place = folder.join("volumes");
+        let own = volumes::materialise(pod, container, &objects, &place, &termination_log)
+            .map_err(|error| StartFailure::Volume(error.to_string()))?;
+
+        let additions = Additions { port: self.port, own };
+        let inherited = |name: &str| std::env::var(name).ok();
+        let env =
+            environment::resolve(pod, container, &image.env, &objects, &additions, inherited)
+                .map_err(|error| StartFailure::Config(error.to_string()))?;
+        let given = |words: &Option<Vec<String>>| {
+            words.as_ref().filter(|words| !words.is_empty()).map(|words| environment::expand_all(words, &env))
+        };
+        let mut command = given(&container.command).unwrap_or(image.command);
+        command.extend(given(&container.args).unwrap_or_default());
+        // The manifest's folder is one of the image, so the mapping's comes first.
+        let workdir = image
+            .workdir
+            .or_else(|| container.working_dir.as_ref().map(PathBuf::from).filter(|dir| dir.is_dir()))
+            .unwrap_or(work);
+        let label = format!("{}/{}/{}", self.key.namespace, self.key.name, container.name);
+        Ok(Prepared {
+            launch: Launch { label, command, env, workdir },
+            image_id: image.image_id,
+            probers,
+            termination_log,
+        })
+    }
+
+    async fn fetch(&self, names: &Names) -> Result<Objects, kube::Error> {
+        let mut objects = Objects::default();
+        for name in &names.config_maps {
+            if let Some(found) = self.get::<ConfigMap>(name).await? {
+                objects.config_maps.insert(name.clone(), found);
+            }
+        }
+        for name in &names.secrets {
+            if let Some(found) = self.get::<Secret>(name).await? {
+                objects.secrets.insert(name.clone(), found);
+            }
+        }
+        Ok(objects)
+    }
+
+    async fn get<K>(&self, name: &str) -> Result<Option<K>, kube::Error>
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
+    {
+        Api::<K>::namespaced(self.node.client.clone(), &self.key.namespace).get_opt(name).await
+    }
+
+    /// Lives with the process until it is gone.
+    async fn attend(
+        &mut self,
+        mut instance: Box<dyn Instance>,
+        log: &RunLog,
+        prepared: Prepared,
+    ) -> Exit {
+        let started = Instant::now();
+        let place = CommandPlace { runtime: Arc::clone(&self.node.runtime), launch: prepared.launch };
+        let (index, happenings) = (self.index, self.happenings.clone());
+        let probes = prober::run(prepared.probers, started, place, move |happening| {
+            let happenings = happenings.clone();
+            async move {
+                let _ = happenings.send((index, happening)).await;
+            }
+        });
+        let mut probes = std::pin::pin!(probes);
+        let mut output = std::pin::pin!(keep(instance.take_output(), log));
+        let (mut drained, mut asked) = (false, false);
+        let mut deadline: StopAt = None;
+        let exit = loop {
+            let due = deadline;
+            tokio::select! {
+                exit = instance.wait() => break exit,
+                () = &mut output, if !drained => drained = true,
+                () = &mut probes => {}
+                Ok(()) = self.stop.changed() => {
+                    let until = *self.stop.borrow_and_update();
+                    deadline = [deadline, until].into_iter().flatten().min();
+                    if !std::mem::replace(&mut asked, true) && deadline > Some(Instant::now()) {
+                        instance.order(Order::Terminate).await;
+                    }
+                }
+                () = sleep_until(due), if due.is_some() => {
+                    instance.order(Order::Kill).await;
+                    deadline = None;
+                }
+            }
+        };
+        if !drained {
+            let _ = tokio::time::timeout(LAST_OUTPUT, output).await;
+        }
+        exit
+    }
+
+    /// The message of a terminated container, by its `terminationMessagePolicy`.
+    fn last_words(&self, termination_log: &PathBuf, log: &RunLog, exit: Exit) -> String {
+        use std::io::Read;
+        let mut words = Vec::new();
+        if let Ok(file) = std::fs::File::open(termination_log) {
+            let _ = file.take(TERMINATION_LOG_LIMIT).read_to_end(&mut words);
+        }
+        let falls_back =
+            self.container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+        match words.is_empty() && falls_back && exit != Exit::Code(0) {
+            true => termination_message(log),
+            false => String::from_utf8_lossy(&words).into_owned(),
+        }
+    }
+}
+
+async fn sleep_until(deadline: StopAt) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Keeps what a container prints until both its streams end.
+async fn keep(output: Option<(Output, Output)>, log: &RunLog) {
+    if let Some((out, err)) = output {
+        tokio::join!(keep_stream(out, Stream::Stdout, log), keep_stream(err, Stream::Stderr, log));
+    }
+}
+
+async fn keep_stream(mut output: Output, stream: Stream, log: &RunLog) {
+    let mut splitter = Splitter::new(stream);
+    let mut buffer = vec![0; 8 * 1024];
+    loop {
+        match output.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(count) => {
+                let bytes = buffer.get(..count).unwrap_or_default();
+                log.append(&splitter.push(bytes, Timestamp::now()));
+            }
+        }
+    }
+    log.append(&splitter.finish(Timestamp::now()));
+}
