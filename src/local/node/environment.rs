@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, ObjectFieldSelector, Pod, Secret};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, EnvVarSource, ObjectFieldSelector, Pod, Secret,
+};
 
 use super::lifecycle::status::ADDRESS;
 
@@ -44,12 +46,25 @@ pub struct ConfigError(pub String);
 pub fn needed(container: &Container) -> Names {
     let mut names = Names::default();
     for source in container.env_from.iter().flatten() {
-        names.config_maps.extend(source.config_map_ref.iter().map(|one| one.name.clone()));
-        names.secrets.extend(source.secret_ref.iter().map(|one| one.name.clone()));
+        names
+            .config_maps
+            .extend(source.config_map_ref.iter().map(|one| one.name.clone()));
+        names
+            .secrets
+            .extend(source.secret_ref.iter().map(|one| one.name.clone()));
     }
-    for source in container.env.iter().flatten().filter_map(|one| one.value_from.as_ref()) {
-        names.config_maps.extend(source.config_map_key_ref.iter().map(|one| one.name.clone()));
-        names.secrets.extend(source.secret_key_ref.iter().map(|one| one.name.clone()));
+    for source in container
+        .env
+        .iter()
+        .flatten()
+        .filter_map(|one| one.value_from.as_ref())
+    {
+        names
+            .config_maps
+            .extend(source.config_map_key_ref.iter().map(|one| one.name.clone()));
+        names
+            .secrets
+            .extend(source.secret_key_ref.iter().map(|one| one.name.clone()));
     }
     names
 }
@@ -123,7 +138,10 @@ pub fn expand_all(words: &[String], env: &[(String, String)]) -> Vec<String> {
 pub fn field(pod: &Pod, selector: &ObjectFieldSelector) -> Result<String, ConfigError> {
     let (meta, path) = (&pod.metadata, selector.field_path.as_str());
     let entry = |map: &Option<BTreeMap<String, String>>, key: &str| {
-        map.as_ref().and_then(|map| map.get(key)).cloned().unwrap_or_default()
+        map.as_ref()
+            .and_then(|map| map.get(key))
+            .cloned()
+            .unwrap_or_default()
     };
     let spec = pod.spec.as_ref();
     Ok(match path {
@@ -133,9 +151,9 @@ pub fn field(pod: &Pod, selector: &ObjectFieldSelector) -> Result<String, Config
         "metadata.labels" => listed(meta.labels.as_ref()),
         "metadata.annotations" => listed(meta.annotations.as_ref()),
         "spec.nodeName" => NODE_NAME.to_owned(),
-        "spec.serviceAccountName" => {
-            spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_default()
-        }
+        "spec.serviceAccountName" => spec
+            .and_then(|spec| spec.service_account_name.clone())
+            .unwrap_or_default(),
         "status.podIP" | "status.podIPs" | "status.hostIP" | "status.hostIPs" => ADDRESS.to_owned(),
         _ => {
             let key = |prefix: &str| path.strip_prefix(prefix)?.strip_suffix("']");
@@ -152,7 +170,10 @@ pub fn field(pod: &Pod, selector: &ObjectFieldSelector) -> Result<String, Config
 
 /// `key="value"` lines, as a downward API volume has them.
 fn listed(map: Option<&BTreeMap<String, String>>) -> String {
-    let lines = map.into_iter().flatten().map(|(key, value)| format!("{key}={value:?}"));
+    let lines = map
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={value:?}"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -198,7 +219,9 @@ fn referred(
 ) -> Result<Option<String>, ConfigError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let no_key = |kind: &str, name: &str, key: &str| {
-        ConfigError(format!("couldn't find key {key} in {kind} {namespace}/{name}"))
+        ConfigError(format!(
+            "couldn't find key {key} in {kind} {namespace}/{name}"
+        ))
     };
     if let Some(reference) = &source.config_map_key_ref {
         let (name, key) = (&reference.name, &reference.key);
@@ -225,8 +248,14 @@ fn referred(
     if let Some(selector) = &source.field_ref {
         return field(pod, selector).map(Some);
     }
-    let what = if source.resource_field_ref.is_some() { "resourceFieldRef" } else { "this source" };
-    Err(ConfigError(format!("valueFrom: {what} is not supported by the local node")))
+    let what = if source.resource_field_ref.is_some() {
+        "resourceFieldRef"
+    } else {
+        "this source"
+    };
+    Err(ConfigError(format!(
+        "valueFrom: {what} is not supported by the local node"
+    )))
 }
 
 /// A kubelet's words for an object that is not there.
@@ -240,7 +269,10 @@ struct Environment(Vec<(String, String)>);
 
 impl Environment {
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn set(&mut self, name: &str, value: String) {
@@ -269,8 +301,9 @@ fn expand(text: &str, env: &Environment) -> String {
         if let Some(after) = rest.strip_prefix('$') {
             expanded.push('$');
             rest = after;
-        } else if let Some((name, after)) =
-            rest.strip_prefix('(').and_then(|inner| inner.split_once(')'))
+        } else if let Some((name, after)) = rest
+            .strip_prefix('(')
+            .and_then(|inner| inner.split_once(')'))
         {
             match env.get(name) {
                 Some(value) => expanded.push_str(value),
@@ -304,7 +337,11 @@ mod tests {
         let config_map = |data: Value| serde_json::from_value(json!({"data": data})).unwrap();
         let secret = |data: Value| serde_json::from_value(json!({"data": data})).unwrap();
         Objects {
-            config_maps: [("words".into(), config_map(json!({"GREETING": "hi", "bad=key": "x"})))].into(),
+            config_maps: [(
+                "words".into(),
+                config_map(json!({"GREETING": "hi", "bad=key": "x"})),
+            )]
+            .into(),
             // "secret" in base 64.
             secrets: [("keys".into(), secret(json!({"TOKEN": "c2VjcmV0"})))].into(),
         }
@@ -315,11 +352,17 @@ mod tests {
         container["name"] = json!("main");
         let container: Container = serde_json::from_value(container).unwrap();
         let image = [("FROM_IMAGE".to_owned(), "1".to_owned())].into();
-        let additions = Additions { port, own: vec![("SLUICE_MOUNTS".into(), "{}".into())] };
+        let additions = Additions {
+            port,
+            own: vec![("SLUICE_MOUNTS".into(), "{}".into())],
+        };
         let env = resolve(&pod(), &container, &image, &objects(), &additions, |name| {
             (name == "PATH").then(|| "/bin".to_owned())
         })?;
-        Ok(env.into_iter().map(|(name, value)| format!("{name}={value}\n")).collect())
+        Ok(env
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect())
     }
 
     #[test]
@@ -361,7 +404,8 @@ mod tests {
             IP=127.0.0.1
             NODE=local
             SLUICE_MOUNTS={}
-        "#]].assert_eq(&env.unwrap());
+        "#]]
+        .assert_eq(&env.unwrap());
     }
 
     #[test]
@@ -384,7 +428,10 @@ mod tests {
             let error = environment(json!({"env": [{"name": "A", "valueFrom": source}]}), None);
             told.push_str(&format!("{}\n", error.unwrap_err()));
         }
-        let error = environment(json!({"envFrom": [{"configMapRef": {"name": "gone"}}]}), None);
+        let error = environment(
+            json!({"envFrom": [{"configMapRef": {"name": "gone"}}]}),
+            None,
+        );
         told.push_str(&format!("{}\n", error.unwrap_err()));
         expect_test::expect![[r#"
             configmap "gone" not found
@@ -394,7 +441,8 @@ mod tests {
             unsupported fieldPath: status.phase
             valueFrom: resourceFieldRef is not supported by the local node
             configmap "gone" not found
-        "#]].assert_eq(&told);
+        "#]]
+        .assert_eq(&told);
     }
 
     #[test]

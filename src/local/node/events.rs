@@ -44,12 +44,23 @@ impl Events {
     /// Tells of something that happened to a Pod.
     pub fn tell(&self, pod: &Pod, note: Note) {
         let mut about = pod.object_ref(&());
-        about.field_path = note.container.as_ref().map(|(name, is_init)| match is_init {
-            true => format!("spec.initContainers{{{name}}}"),
-            false => format!("spec.containers{{{name}}}"),
-        });
+        about.field_path = note
+            .container
+            .as_ref()
+            .map(|(name, is_init)| match is_init {
+                true => format!("spec.initContainers{{{name}}}"),
+                false => format!("spec.containers{{{name}}}"),
+            });
         let reason = note.reason;
-        if self.sender.try_send(Told { about, note, at: Timestamp::now() }).is_err() {
+        if self
+            .sender
+            .try_send(Told {
+                about,
+                note,
+                at: Timestamp::now(),
+            })
+            .is_err()
+        {
             tracing::debug!(reason, "too many events at once: one is dropped");
         }
     }
@@ -102,7 +113,14 @@ fn event(told: &Told, namespace: &str) -> Event {
             ..ObjectMeta::default()
         },
         involved_object: told.about.clone(),
-        type_: Some(if told.note.warning { "Warning" } else { "Normal" }.to_owned()),
+        type_: Some(
+            if told.note.warning {
+                "Warning"
+            } else {
+                "Normal"
+            }
+            .to_owned(),
+        ),
         reason: Some(told.note.reason.to_owned()),
         message: Some(told.note.message.clone()),
         count: Some(1),

@@ -17,8 +17,8 @@ pub mod images;
 pub mod lifecycle;
 pub mod logs;
 pub mod ports;
-pub mod process;
 mod prober;
+pub mod process;
 mod protocol;
 mod registration;
 mod run;
@@ -122,8 +122,10 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<(), NodeError> {
     let pods = std::path::absolute(config.data_dir.join("pods")).unwrap_or(config.data_dir);
-    std::fs::create_dir_all(&pods)
-        .map_err(|source| NodeError { folder: pods.clone(), source })?;
+    std::fs::create_dir_all(&pods).map_err(|source| NodeError {
+        folder: pods.clone(),
+        source,
+    })?;
     let (events, told) = Events::channel();
     let node = Arc::new(Node {
         client: client.clone(),
@@ -177,12 +179,20 @@ struct Workers {
 
 impl Workers {
     fn new(node: Arc<Node>) -> Self {
-        Self { node, pods: HashMap::new(), running: JoinSet::new(), listed: None, has_listed: false }
+        Self {
+            node,
+            pods: HashMap::new(),
+            running: JoinSet::new(),
+            listed: None,
+            has_listed: false,
+        }
     }
 
     async fn run(mut self, cancel: CancellationToken) {
         let api: Api<Pod> = Api::all(self.node.client.clone());
-        let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut events = watcher(api, watcher::Config::default())
+            .default_backoff()
+            .boxed();
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
@@ -214,8 +224,12 @@ impl Workers {
             }
             watcher::Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
-                let gone: Vec<String> =
-                    self.pods.keys().filter(|uid| !listed.contains(uid)).cloned().collect();
+                let gone: Vec<String> = self
+                    .pods
+                    .keys()
+                    .filter(|uid| !listed.contains(uid))
+                    .cloned()
+                    .collect();
                 for uid in gone {
                     self.gone(&uid);
                 }
@@ -224,12 +238,16 @@ impl Workers {
                 }
             }
             watcher::Event::Apply(pod) => self.apply(pod, cancel),
-            watcher::Event::Delete(pod) => self.gone(pod.metadata.uid.as_deref().unwrap_or_default()),
+            watcher::Event::Delete(pod) => {
+                self.gone(pod.metadata.uid.as_deref().unwrap_or_default())
+            }
         }
     }
 
     fn apply(&mut self, pod: Pod, cancel: &CancellationToken) {
-        let Some(uid) = pod.metadata.uid.clone() else { return };
+        let Some(uid) = pod.metadata.uid.clone() else {
+            return;
+        };
         let assigned = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
         if assigned.is_some_and(|name| name != NODE_NAME) {
             return;
@@ -243,7 +261,8 @@ impl Workers {
                 let (sender, receiver) = watch::channel(desired);
                 self.pods.insert(uid, sender);
                 let node = Arc::clone(&self.node);
-                self.running.spawn(worker::run(node, receiver, cancel.clone()));
+                self.running
+                    .spawn(worker::run(node, receiver, cancel.clone()));
             }
         }
     }
@@ -257,7 +276,11 @@ impl Workers {
     /// Removes what Pods left that went while no node was there.
     fn sweep(&self, listed: &[String]) {
         self.node.logs.forget_all_but(listed);
-        for folder in std::fs::read_dir(&self.node.pods).into_iter().flatten().flatten() {
+        for folder in std::fs::read_dir(&self.node.pods)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let uid = folder.file_name();
             if !listed.iter().any(|known| uid == known.as_str()) {
                 let _ = std::fs::remove_dir_all(folder.path());

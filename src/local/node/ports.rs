@@ -29,7 +29,12 @@ impl Ports {
     /// try the same ones.
     pub fn new(seed: u16) -> Self {
         let next = FIRST + seed % (LAST - FIRST);
-        Self { state: Mutex::new(State { next, taken: HashSet::new() }) }
+        Self {
+            state: Mutex::new(State {
+                next,
+                taken: HashSet::new(),
+            }),
+        }
     }
 
     /// A free port: `wish`, if it is.

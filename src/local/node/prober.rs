@@ -34,8 +34,14 @@ pub struct Prober {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Check {
-    Http { port: u16, path: String, headers: Vec<(String, String)> },
-    Tcp { port: u16 },
+    Http {
+        port: u16,
+        path: String,
+        headers: Vec<(String, String)>,
+    },
+    Tcp {
+        port: u16,
+    },
     Command(Vec<String>),
 }
 
@@ -58,7 +64,9 @@ impl Prober {
             (ProbeKind::Readiness, &container.readiness_probe),
             (ProbeKind::Liveness, &container.liveness_probe),
         ];
-        let given = probes.into_iter().filter_map(|(kind, probe)| Some((kind, probe.as_ref()?)));
+        let given = probes
+            .into_iter()
+            .filter_map(|(kind, probe)| Some((kind, probe.as_ref()?)));
         given
             .map(|(kind, probe)| {
                 let check = Check::of(probe, container, port).map_err(|what| {
@@ -74,19 +82,35 @@ impl Prober {
 impl Check {
     fn of(probe: &Probe, container: &Container, port: Option<u16>) -> Result<Self, String> {
         if let Some(get) = &probe.http_get {
-            if get.scheme.as_deref().is_some_and(|scheme| !scheme.eq_ignore_ascii_case("http")) {
+            if get
+                .scheme
+                .as_deref()
+                .is_some_and(|scheme| !scheme.eq_ignore_ascii_case("http"))
+            {
                 return Err("httpGet over https is not supported".to_owned());
             }
-            let path = get.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
+            let path = get
+                .path
+                .as_deref()
+                .filter(|path| !path.is_empty())
+                .unwrap_or("/");
             let headers = get.http_headers.iter().flatten();
             return Ok(Self::Http {
                 port: find_port(&get.port, container, port)?,
-                path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
-                headers: headers.map(|one| (one.name.clone(), one.value.clone())).collect(),
+                path: if path.starts_with('/') {
+                    path.to_owned()
+                } else {
+                    format!("/{path}")
+                },
+                headers: headers
+                    .map(|one| (one.name.clone(), one.value.clone()))
+                    .collect(),
             });
         }
         if let Some(socket) = &probe.tcp_socket {
-            return Ok(Self::Tcp { port: find_port(&socket.port, container, port)? });
+            return Ok(Self::Tcp {
+                port: find_port(&socket.port, container, port)?,
+            });
         }
         if let Some(exec) = &probe.exec {
             return Ok(Self::Command(exec.command.clone().unwrap_or_default()));
@@ -94,13 +118,19 @@ impl Check {
         match &probe.grpc {
             Some(_) => Err("grpc is not supported".to_owned()),
             // Knative's default: a handler-less probe asks the serving port.
-            None => Ok(Self::Tcp { port: find_port(&IntOrString::Int(0), container, port)? }),
+            None => Ok(Self::Tcp {
+                port: find_port(&IntOrString::Int(0), container, port)?,
+            }),
         }
     }
 
     async fn ask(&self, place: &CommandPlace) -> Result<(), String> {
         match self {
-            Self::Http { port, path, headers } => http_get(*port, path, headers).await,
+            Self::Http {
+                port,
+                path,
+                headers,
+            } => http_get(*port, path, headers).await,
             Self::Tcp { port } => connect(*port).await.map(drop),
             Self::Command(command) => run_command(command, place).await,
         }
@@ -116,7 +146,9 @@ fn find_port(
     let number = match wanted {
         IntOrString::Int(number) => *number,
         IntOrString::String(name) => {
-            let named = declared.iter().find(|port| port.name.as_deref() == Some(name));
+            let named = declared
+                .iter()
+                .find(|port| port.name.as_deref() == Some(name));
             match (named, name.parse()) {
                 (Some(port), _) => port.container_port,
                 (None, Ok(number)) => number,
@@ -146,12 +178,15 @@ pub async fn run<F>(
 ) where
     F: Future<Output = ()>,
 {
-    let (first, then): (Vec<Prober>, Vec<Prober>) =
-        probers.into_iter().partition(|prober| prober.kind == ProbeKind::Startup);
+    let (first, then): (Vec<Prober>, Vec<Prober>) = probers
+        .into_iter()
+        .partition(|prober| prober.kind == ProbeKind::Startup);
     for prober in &first {
         prober.run(started, &place, &tell, true).await;
     }
-    let others = then.iter().map(|prober| prober.run(started, &place, &tell, false));
+    let others = then
+        .iter()
+        .map(|prober| prober.run(started, &place, &tell, false));
     futures::future::join_all(others).await;
     std::future::pending::<()>().await;
 }
@@ -171,10 +206,11 @@ impl Prober {
         loop {
             let attempt = cadence.next(started.elapsed());
             tokio::time::sleep_until(started + attempt.at).await;
-            let result = match tokio::time::timeout(self.timing.timeout, self.check.ask(place)).await {
-                Ok(result) => result,
-                Err(_) => Err(self.timed_out()),
-            };
+            let result =
+                match tokio::time::timeout(self.timing.timeout, self.check.ask(place)).await {
+                    Ok(result) => result,
+                    Err(_) => Err(self.timed_out()),
+                };
             let succeeded = result.is_ok();
             if succeeded {
                 cadence.succeeded();
@@ -219,8 +255,14 @@ async fn http_get(port: u16, path: &str, headers: &[(String, String)]) -> Result
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failed(error.to_string()))?;
-    let mut request = Request::get(path).header("accept", "*/*").header("connection", "close");
-    let given = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let mut request = Request::get(path)
+        .header("accept", "*/*")
+        .header("connection", "close");
+    let given = |name: &str| {
+        headers
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
+    };
     if !given("user-agent") {
         request = request.header("user-agent", USER_AGENT);
     }
@@ -230,13 +272,16 @@ async fn http_get(port: u16, path: &str, headers: &[(String, String)]) -> Result
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let request =
-        request.body(Empty::<Bytes>::new()).map_err(|error| failed(error.to_string()))?;
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| failed(error.to_string()))?;
     let response = tokio::select! {
         response = sender.send_request(request) => response,
         Err(error) = connection => Err(error),
     };
-    let status = response.map_err(|error| failed(error.to_string()))?.status();
+    let status = response
+        .map_err(|error| failed(error.to_string()))?
+        .status();
     // Redirects count as success, as a kubelet has it for other hosts.
     match status.as_u16() {
         200..400 => Ok(()),
@@ -245,8 +290,15 @@ async fn http_get(port: u16, path: &str, headers: &[(String, String)]) -> Result
 }
 
 async fn run_command(command: &[String], place: &CommandPlace) -> Result<(), String> {
-    let launch = Launch { command: command.to_vec(), ..place.launch.clone() };
-    let mut instance = place.runtime.start(launch).await.map_err(|error| error.to_string())?;
+    let launch = Launch {
+        command: command.to_vec(),
+        ..place.launch.clone()
+    };
+    let mut instance = place
+        .runtime
+        .start(launch)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut text = Vec::new();
     if let Some((out, err)) = instance.take_output() {
         // Read to the end, so that a chatty command is not blocked by a full pipe.
@@ -292,16 +344,17 @@ mod tests {
     #[test]
     fn a_declared_port_is_the_pods_own() {
         let ports = json!([{"name": "web", "containerPort": 8080}]);
-        let with = |port: Value| {
-            json!({"ports": ports, "readinessProbe": {"httpGet": {"port": port, "path": "ok"}}})
-        };
+        let with = |port: Value| json!({"ports": ports, "readinessProbe": {"httpGet": {"port": port, "path": "ok"}}});
         let own = r#"Http { port: 20001, path: "/ok", headers: [] }"#;
         for port in [json!(8080), json!("web"), json!(0)] {
             assert_eq!(check(with(port.clone()), Some(20001)), own, "{port}");
         }
         assert!(check(with(json!(9090)), Some(20001)).contains("port: 9090"));
         assert!(check(with(json!("admin")), Some(20001)).contains("no port is named \"admin\""));
-        assert!(check(with(json!(8080)), None).contains("port: 8080"), "a sidecar's port is literal");
+        assert!(
+            check(with(json!(8080)), None).contains("port: 8080"),
+            "a sidecar's port is literal"
+        );
     }
 
     #[test]

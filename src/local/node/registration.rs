@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node as NodeObject;
-use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::Client;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::environment::NODE_NAME;
@@ -60,7 +60,8 @@ pub async fn register(client: &Client) -> Result<(), kube::Error> {
             "machineID": "", "systemUUID": "", "bootID": "",
         },
     }});
-    api.patch_status(NODE_NAME, &PatchParams::default(), &Patch::Merge(status)).await?;
+    api.patch_status(NODE_NAME, &PatchParams::default(), &Patch::Merge(status))
+        .await?;
     Ok(())
 }
 

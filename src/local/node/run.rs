@@ -85,7 +85,10 @@ impl Run {
                 Happening::Exited { exit, message }
             }
             // Stopped before it began.
-            Ok(None) => Happening::Exited { exit: Exit::Unknown, message: String::new() },
+            Ok(None) => Happening::Exited {
+                exit: Exit::Unknown,
+                message: String::new(),
+            },
             Err(failure) => Happening::Failed(failure),
         };
         self.tell(end).await;
@@ -106,7 +109,9 @@ impl Run {
             .logs
             .begin(&self.key, &self.container.name, self.restarts)
             .map_err(node_fault)?;
-        let Ok(_turn) = self.node.starts.acquire().await else { return Ok(None) };
+        let Ok(_turn) = self.node.starts.acquire().await else {
+            return Ok(None);
+        };
         match self.node.runtime.start(prepared.launch.clone()).await {
             Ok(instance) => Ok(Some((instance, log, prepared))),
             Err(error) => {
@@ -133,7 +138,10 @@ impl Run {
         let of_volumes = volumes::needed(pod);
         names.config_maps.extend(of_volumes.config_maps);
         names.secrets.extend(of_volumes.secrets);
-        let objects = self.fetch(&names).await.map_err(|error| StartFailure::Node(error.to_string()))?;
+        let objects = self
+            .fetch(&names)
+            .await
+            .map_err(|error| StartFailure::Node(error.to_string()))?;
 
         let folder = self.node.pod_folder(&self.key);
         let termination_log = folder.join("termination-logs").join(&container.name);
@@ -146,24 +154,43 @@ impl Run {
         let own = volumes::materialise(pod, container, &objects, &place, &termination_log)
             .map_err(|error| StartFailure::Volume(error.to_string()))?;
 
-        let additions = Additions { port: self.port, own };
+        let additions = Additions {
+            port: self.port,
+            own,
+        };
         let inherited = |name: &str| std::env::var(name).ok();
-        let env =
-            environment::resolve(pod, container, &image.env, &objects, &additions, inherited)
-                .map_err(|error| StartFailure::Config(error.to_string()))?;
+        let env = environment::resolve(pod, container, &image.env, &objects, &additions, inherited)
+            .map_err(|error| StartFailure::Config(error.to_string()))?;
         let given = |words: &Option<Vec<String>>| {
-            words.as_ref().filter(|words| !words.is_empty()).map(|words| environment::expand_all(words, &env))
+            words
+                .as_ref()
+                .filter(|words| !words.is_empty())
+                .map(|words| environment::expand_all(words, &env))
         };
         let mut command = given(&container.command).unwrap_or(image.command);
         command.extend(given(&container.args).unwrap_or_default());
         // The manifest's folder is one of the image, so the mapping's comes first.
         let workdir = image
             .workdir
-            .or_else(|| container.working_dir.as_ref().map(PathBuf::from).filter(|dir| dir.is_dir()))
+            .or_else(|| {
+                container
+                    .working_dir
+                    .as_ref()
+                    .map(PathBuf::from)
+                    .filter(|dir| dir.is_dir())
+            })
             .unwrap_or(work);
-        let label = format!("{}/{}/{}", self.key.namespace, self.key.name, container.name);
+        let label = format!(
+            "{}/{}/{}",
+            self.key.namespace, self.key.name, container.name
+        );
         Ok(Prepared {
-            launch: Launch { label, command, env, workdir },
+            launch: Launch {
+                label,
+                command,
+                env,
+                workdir,
+            },
             image_id: image.image_id,
             probers,
             termination_log,
@@ -192,7 +219,9 @@ impl Run {
             + DeserializeOwned
             + std::fmt::Debug,
     {
-        Api::<K>::namespaced(self.node.client.clone(), &self.key.namespace).get_opt(name).await
+        Api::<K>::namespaced(self.node.client.clone(), &self.key.namespace)
+            .get_opt(name)
+            .await
     }
 
     /// Lives with the process until it is gone.
@@ -203,7 +232,10 @@ impl Run {
         prepared: Prepared,
     ) -> Exit {
         let started = Instant::now();
-        let place = CommandPlace { runtime: Arc::clone(&self.node.runtime), launch: prepared.launch };
+        let place = CommandPlace {
+            runtime: Arc::clone(&self.node.runtime),
+            launch: prepared.launch,
+        };
         let (index, happenings) = (self.index, self.happenings.clone());
         let probes = prober::run(prepared.probers, started, place, move |happening| {
             let happenings = happenings.clone();
@@ -266,7 +298,10 @@ async fn sleep_until(deadline: StopAt) {
 /// Keeps what a container prints until both its streams end.
 async fn keep(output: Option<(Output, Output)>, log: &RunLog) {
     if let Some((out, err)) = output {
-        tokio::join!(keep_stream(out, Stream::Stdout, log), keep_stream(err, Stream::Stderr, log));
+        tokio::join!(
+            keep_stream(out, Stream::Stdout, log),
+            keep_stream(err, Stream::Stderr, log)
+        );
     }
 }
 

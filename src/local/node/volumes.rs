@@ -40,7 +40,9 @@ enum Reason {
     NoKey(String),
     #[error("{0} is not a path inside the volume")]
     Outside(String),
-    #[error("the local node knows configMap, secret, emptyDir, downwardAPI and projected volumes of these")]
+    #[error(
+        "the local node knows configMap, secret, emptyDir, downwardAPI and projected volumes of these"
+    )]
     Unsupported,
 }
 
@@ -48,12 +50,26 @@ enum Reason {
 pub fn needed(pod: &Pod) -> Names {
     let mut names = Names::default();
     for volume in volumes(pod) {
-        names.config_maps.extend(volume.config_map.iter().map(|one| one.name.clone()));
-        names.secrets.extend(volume.secret.iter().filter_map(|one| one.secret_name.clone()));
-        let projected = volume.projected.iter().flat_map(|one| one.sources.iter().flatten());
+        names
+            .config_maps
+            .extend(volume.config_map.iter().map(|one| one.name.clone()));
+        names.secrets.extend(
+            volume
+                .secret
+                .iter()
+                .filter_map(|one| one.secret_name.clone()),
+        );
+        let projected = volume
+            .projected
+            .iter()
+            .flat_map(|one| one.sources.iter().flatten());
         for source in projected {
-            names.config_maps.extend(source.config_map.iter().map(|one| one.name.clone()));
-            names.secrets.extend(source.secret.iter().map(|one| one.name.clone()));
+            names
+                .config_maps
+                .extend(source.config_map.iter().map(|one| one.name.clone()));
+            names
+                .secrets
+                .extend(source.secret.iter().map(|one| one.name.clone()));
         }
     }
     names
@@ -71,20 +87,36 @@ pub fn materialise(
 ) -> Result<Vec<(String, String)>, VolumeError> {
     let mut mounts = BTreeMap::new();
     let mut variables = Vec::new();
-    let path = container.termination_message_path.as_deref().unwrap_or(TERMINATION_LOG);
-    mounts.insert(path.to_owned(), termination_log.to_string_lossy().into_owned());
+    let path = container
+        .termination_message_path
+        .as_deref()
+        .unwrap_or(TERMINATION_LOG);
+    mounts.insert(
+        path.to_owned(),
+        termination_log.to_string_lossy().into_owned(),
+    );
     for mount in container.volume_mounts.iter().flatten() {
-        let Some(volume) = volumes(pod).find(|volume| volume.name == mount.name) else { continue };
+        let Some(volume) = volumes(pod).find(|volume| volume.name == mount.name) else {
+            continue;
+        };
         let place = folder.join(&volume.name);
-        write(pod, volume, objects, &place)
-            .map_err(|reason| VolumeError { volume: volume.name.clone(), reason })?;
+        write(pod, volume, objects, &place).map_err(|reason| VolumeError {
+            volume: volume.name.clone(),
+            reason,
+        })?;
         let name = volume.name.to_uppercase().replace(['-', '.'], "_");
-        variables.push((format!("SLUICE_VOLUME_{name}"), place.to_string_lossy().into_owned()));
+        variables.push((
+            format!("SLUICE_VOLUME_{name}"),
+            place.to_string_lossy().into_owned(),
+        ));
         let shown = match &mount.sub_path {
             Some(sub_path) => place.join(sub_path),
             None => place,
         };
-        mounts.insert(mount.mount_path.clone(), shown.to_string_lossy().into_owned());
+        mounts.insert(
+            mount.mount_path.clone(),
+            shown.to_string_lossy().into_owned(),
+        );
     }
     let mounts = serde_json::to_string(&mounts).unwrap_or_default();
     variables.push(("SLUICE_MOUNTS".to_owned(), mounts));
@@ -92,7 +124,9 @@ pub fn materialise(
 }
 
 fn volumes(pod: &Pod) -> impl Iterator<Item = &Volume> {
-    pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten())
+    pod.spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten())
 }
 
 fn write(pod: &Pod, volume: &Volume, objects: &Objects, place: &Path) -> Result<(), Reason> {
@@ -103,7 +137,12 @@ fn write(pod: &Pod, volume: &Volume, objects: &Objects, place: &Path) -> Result<
     }
     if let Some(source) = &volume.config_map {
         files.mode(source.default_mode);
-        return files.config_map(&source.name, source.optional, source.items.as_deref(), objects);
+        return files.config_map(
+            &source.name,
+            source.optional,
+            source.items.as_deref(),
+            objects,
+        );
     }
     if let Some(source) = &volume.secret {
         files.mode(source.default_mode);
@@ -114,13 +153,25 @@ fn write(pod: &Pod, volume: &Volume, objects: &Objects, place: &Path) -> Result<
         files.mode(source.default_mode);
         return files.fields(pod, source.items.as_deref());
     }
-    let Some(projected) = &volume.projected else { return Err(Reason::Unsupported) };
+    let Some(projected) = &volume.projected else {
+        return Err(Reason::Unsupported);
+    };
     files.mode(projected.default_mode);
     for source in projected.sources.iter().flatten() {
         if let Some(source) = &source.config_map {
-            files.config_map(&source.name, source.optional, source.items.as_deref(), objects)?;
+            files.config_map(
+                &source.name,
+                source.optional,
+                source.items.as_deref(),
+                objects,
+            )?;
         } else if let Some(source) = &source.secret {
-            files.secret(&source.name, source.optional, source.items.as_deref(), objects)?;
+            files.secret(
+                &source.name,
+                source.optional,
+                source.items.as_deref(),
+                objects,
+            )?;
         } else if let Some(source) = &source.downward_api {
             files.fields(pod, source.items.as_deref())?;
         } else {
@@ -138,7 +189,9 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn mode(&mut self, mode: Option<i32>) {
-        self.mode = mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0o644);
+        self.mode = mode
+            .and_then(|mode| u32::try_from(mode).ok())
+            .unwrap_or(0o644);
     }
 
     fn config_map(
@@ -150,11 +203,23 @@ impl Files<'_> {
     ) -> Result<(), Reason> {
         let found = objects.config_maps.get(name);
         let content = found.map(|found: &ConfigMap| {
-            let text = found.data.iter().flatten().map(|(key, text)| (key, text.as_bytes()));
-            let bytes = found.binary_data.iter().flatten().map(|(key, bytes)| (key, &bytes.0[..]));
-            text.chain(bytes).map(|(key, bytes)| (key.as_str(), bytes)).collect()
+            let text = found
+                .data
+                .iter()
+                .flatten()
+                .map(|(key, text)| (key, text.as_bytes()));
+            let bytes = found
+                .binary_data
+                .iter()
+                .flatten()
+                .map(|(key, bytes)| (key, &bytes.0[..]));
+            text.chain(bytes)
+                .map(|(key, bytes)| (key.as_str(), bytes))
+                .collect()
         });
-        self.keyed(content, items, optional, || environment::missing("configmap", name))
+        self.keyed(content, items, optional, || {
+            environment::missing("configmap", name)
+        })
     }
 
     fn secret(
@@ -166,9 +231,16 @@ impl Files<'_> {
     ) -> Result<(), Reason> {
         let found = objects.secrets.get(name);
         let content = found.map(|found: &Secret| {
-            found.data.iter().flatten().map(|(key, bytes)| (key.as_str(), &bytes.0[..])).collect()
+            found
+                .data
+                .iter()
+                .flatten()
+                .map(|(key, bytes)| (key.as_str(), &bytes.0[..]))
+                .collect()
         });
-        self.keyed(content, items, optional, || environment::missing("secret", name))
+        self.keyed(content, items, optional, || {
+            environment::missing("secret", name)
+        })
     }
 
     fn keyed(
@@ -185,7 +257,9 @@ impl Files<'_> {
             None => return Err(missing().into()),
         };
         let Some(items) = items.filter(|items| !items.is_empty()) else {
-            return content.iter().try_for_each(|(key, bytes)| self.file(key, bytes, None));
+            return content
+                .iter()
+                .try_for_each(|(key, bytes)| self.file(key, bytes, None));
         };
         for item in items {
             match content.get(item.key.as_str()) {
@@ -199,7 +273,9 @@ impl Files<'_> {
 
     fn fields(&self, pod: &Pod, items: Option<&[DownwardAPIVolumeFile]>) -> Result<(), Reason> {
         for item in items.unwrap_or_default() {
-            let Some(selector) = &item.field_ref else { return Err(Reason::Unsupported) };
+            let Some(selector) = &item.field_ref else {
+                return Err(Reason::Unsupported);
+            };
             let text = environment::field(pod, selector)?;
             self.file(&item.path, text.as_bytes(), item.mode)?;
         }
@@ -208,14 +284,19 @@ impl Files<'_> {
 
     fn file(&self, path: &str, bytes: &[u8], mode: Option<i32>) -> Result<(), Reason> {
         let relative = Path::new(path);
-        if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        if !relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+        {
             return Err(Reason::Outside(path.to_owned()));
         }
         let file: PathBuf = self.place.join(relative);
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mode = mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(self.mode);
+        let mode = mode
+            .and_then(|mode| u32::try_from(mode).ok())
+            .unwrap_or(self.mode);
         // Replaced, not rewritten: it may be read-only from the last time.
         let _ = fs::remove_file(&file);
         fs::write(&file, bytes)?;
@@ -256,13 +337,20 @@ mod tests {
         let env = materialise(&pod, &container, &objects, &place, &log);
         let env = env.map_err(|error| error.to_string())?;
         let here = folder.path().to_string_lossy().into_owned();
-        let told: String = env.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let told: String = env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
         let mut told = told.replace(&here, "POD");
         let mut files: Vec<PathBuf> = Vec::new();
         let mut folders = vec![place];
         while let Some(next) = folders.pop() {
             for entry in fs::read_dir(next).into_iter().flatten().flatten() {
-                let list = if entry.path().is_dir() { &mut folders } else { &mut files };
+                let list = if entry.path().is_dir() {
+                    &mut folders
+                } else {
+                    &mut files
+                };
                 list.push(entry.path());
             }
         }

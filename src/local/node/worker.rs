@@ -47,7 +47,9 @@ const DEFAULT_GRACE: i64 = 30;
 /// Runs one Pod until it is gone, or until `cancel` asks to let go of it: then
 /// its processes are ended, and it stays in the API to be taken up again.
 pub async fn run(node: Arc<Node>, pods: watch::Receiver<Desired>, cancel: CancellationToken) {
-    let Desired::Pod(pod) = pods.borrow().clone() else { return };
+    let Desired::Pod(pod) = pods.borrow().clone() else {
+        return;
+    };
     let key = PodKey {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
         name: pod.metadata.name.clone().unwrap_or_default(),
@@ -62,7 +64,11 @@ pub async fn run(node: Arc<Node>, pods: watch::Receiver<Desired>, cancel: Cancel
     );
     let (happenings, received) = mpsc::channel(64);
     let mut worker = Worker {
-        stops: life.containers.iter().map(|_| watch::Sender::new(None)).collect(),
+        stops: life
+            .containers
+            .iter()
+            .map(|_| watch::Sender::new(None))
+            .collect(),
         written: pod.status.clone().unwrap_or_default(),
         api: Api::namespaced(node.client.clone(), &key.namespace),
         life,
@@ -184,7 +190,11 @@ impl Worker {
             let error = match port {
                 Ok(port) => {
                     self.port = Some(port);
-                    let is_ours = self.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+                    let is_ours = self
+                        .pod
+                        .spec
+                        .as_ref()
+                        .is_some_and(|spec| spec.node_name.is_some());
                     if is_ours && known == Some(port) {
                         return true;
                     }
@@ -202,7 +212,13 @@ impl Worker {
     }
 
     fn annotated_port(&self) -> Option<u16> {
-        self.pod.metadata.annotations.as_ref()?.get(PORT_ANNOTATION)?.parse().ok()
+        self.pod
+            .metadata
+            .annotations
+            .as_ref()?
+            .get(PORT_ANNOTATION)?
+            .parse()
+            .ok()
     }
 
     /// Says on the Pod where it runs and serves, before anything serves there.
@@ -213,7 +229,10 @@ impl Worker {
             "spec": {"nodeName": NODE_NAME},
         });
         let params = PatchParams::default();
-        let pod = self.api.patch(&self.key.name, &params, &Patch::Merge(patch)).await?;
+        let pod = self
+            .api
+            .patch(&self.key.name, &params, &Patch::Merge(patch))
+            .await?;
         self.saw(Arc::new(pod));
         Ok(())
     }
@@ -264,16 +283,28 @@ impl Worker {
     async fn start(&mut self, index: usize) -> Result<(), StartFailure> {
         let node_fault = |message: String| StartFailure::Node(message);
         let Some((spec, serves)) = self.spec(index) else {
-            return Err(node_fault("the container is not in the Pod's spec".to_owned()));
+            return Err(node_fault(
+                "the container is not in the Pod's spec".to_owned(),
+            ));
         };
-        let restarts = self.life.containers.get(index).map_or(0, |container| container.restarts);
+        let restarts = self
+            .life
+            .containers
+            .get(index)
+            .map_or(0, |container| container.restarts);
         if serves && self.port.is_none_or(|port| !is_free(port)) {
             // Somebody took it while nothing of ours listened.
-            let port = self.node.ports.take(None).map_err(|error| node_fault(error.to_string()))?;
+            let port = self
+                .node
+                .ports
+                .take(None)
+                .map_err(|error| node_fault(error.to_string()))?;
             if let Some(old) = self.port.replace(port) {
                 self.node.ports.give_back(old);
             }
-            self.publish(port).await.map_err(|error| node_fault(error.to_string()))?;
+            self.publish(port)
+                .await
+                .map_err(|error| node_fault(error.to_string()))?;
         }
         // A run's order to stop is not the next one's.
         let stop = watch::Sender::new(None);
@@ -317,7 +348,11 @@ impl Worker {
             _ => None,
         };
         let of_deletion = self.pod.metadata.deletion_grace_period_seconds;
-        let of_pod = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+        let of_pod = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.termination_grace_period_seconds);
         let seconds = of_probe
             .and_then(|probe| probe.termination_grace_period_seconds)
             .or(of_deletion)
@@ -327,7 +362,11 @@ impl Worker {
     }
 
     /// Ends every run, at most `grace` after now, and waits for that.
-    async fn stop_all(&mut self, grace: Duration, received: &mut mpsc::Receiver<(usize, Happening)>) {
+    async fn stop_all(
+        &mut self,
+        grace: Duration,
+        received: &mut mpsc::Receiver<(usize, Happening)>,
+    ) {
         let deadline = Instant::now() + grace;
         for stop in &self.stops {
             stop.send_replace(Some(deadline));
@@ -350,7 +389,9 @@ impl Worker {
         Some(
             async move {
                 let patch = Patch::Merge(patch);
-                let result = api.patch_status(&name, &PatchParams::default(), &patch).await;
+                let result = api
+                    .patch_status(&name, &PatchParams::default(), &patch)
+                    .await;
                 (status, result)
             }
             .boxed(),
@@ -360,7 +401,11 @@ impl Worker {
     /// Our own last status, with the conditions that others wrote since.
     fn base(&self) -> PodStatus {
         let mut base = self.written.clone();
-        let seen = self.pod.status.as_ref().and_then(|status| status.conditions.as_deref());
+        let seen = self
+            .pod
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_deref());
         status::adopt_foreign(&mut base, seen.unwrap_or_default());
         base
     }
@@ -390,7 +435,9 @@ impl Worker {
     /// Whether an answer means that the Pod is not there any more, or that another
     /// has its name. A conflict alone may be anything.
     async fn says_gone(&self, error: &kube::Error) -> bool {
-        let kube::Error::Api(status) = error else { return false };
+        let kube::Error::Api(status) = error else {
+            return false;
+        };
         if !status.is_conflict() {
             return status.is_not_found();
         }

@@ -132,9 +132,16 @@ impl NodeLogs {
     /// Drops the logs of all Pods but these (uids): those that went while no node
     /// was there to see it.
     pub(super) fn forget_all_but(&self, uids: &[String]) {
-        for folder in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+        for folder in std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let name = folder.file_name();
-            let uid = name.to_str().and_then(|name| name.rsplit('_').next()).unwrap_or_default();
+            let uid = name
+                .to_str()
+                .and_then(|name| name.rsplit('_').next())
+                .unwrap_or_default();
             if !uids.iter().any(|known| known == uid) {
                 let _ = std::fs::remove_dir_all(folder.path());
             }
