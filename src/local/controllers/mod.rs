@@ -1,1 +1,2 @@
-//! (room to be filled)
+//! x
+pub mod child_name;

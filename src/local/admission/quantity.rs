@@ -1,0 +1,178 @@
+//! Kubernetes quantities in their canonical form: `1000m` is `1`, `1024Mi` is `1Gi`.
+//!
+//! The webhook decodes and encodes every object, and this is what that does to a
+//! quantity (`k8s.io/apimachinery/pkg/api/resource`).
+
+/// How the number is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notation {
+    BinarySi,
+    DecimalSi,
+    Exponent,
+}
+
+/// An amount in nano units, and the notation that it came in.
+struct Quantity {
+    nanos: i128,
+    notation: Notation,
+}
+
+const NANO: i128 = 1_000_000_000;
+
+/// The canonical text of a quantity; `None` where it is not one.
+pub fn canonical(text: &str) -> Option<String> {
+    parse(text).map(|quantity| quantity.print())
+}
+
+/// Whether two quantities are the same amount; unreadable ones are compared as text.
+pub fn same_amount(a: &str, b: &str) -> bool {
+    match (parse(a), parse(b)) {
+        (Some(a), Some(b)) => a.nanos == b.nanos,
+        _ => a == b,
+    }
+}
+
+/// Whether the amount is below zero.
+pub fn is_negative(text: &str) -> bool {
+    parse(text).is_some_and(|quantity| quantity.nanos < 0)
+}
+
+fn parse(text: &str) -> Option<Quantity> {
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = unsigned
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    let (multiplier, divisor, notation) = suffix_of(suffix)?;
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let scale = 10i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let numerator = digits.checked_mul(multiplier)?.checked_mul(NANO)?;
+    let denominator = scale.checked_mul(divisor)?;
+    // What is below a nano is rounded up, as Kubernetes does.
+    let nanos = numerator / denominator + i128::from(numerator % denominator != 0);
+    Some(Quantity {
+        nanos: nanos * sign,
+        notation,
+    })
+}
+
+/// Multiplier, divisor and notation of a suffix.
+fn suffix_of(suffix: &str) -> Option<(i128, i128, Notation)> {
+    let decimal = |power: u32| (10i128.pow(power), 1, Notation::DecimalSi);
+    let small = |power: u32| (1, 10i128.pow(power), Notation::DecimalSi);
+    let binary = |power: u32| (1024i128.pow(power), 1, Notation::BinarySi);
+    Some(match suffix {
+        "" => decimal(0),
+        "n" => small(9),
+        "u" => small(6),
+        "m" => small(3),
+        "k" => decimal(3),
+        "M" => decimal(6),
+        "G" => decimal(9),
+        "T" => decimal(12),
+        "P" => decimal(15),
+        "E" => decimal(18),
+        "Ki" => binary(1),
+        "Mi" => binary(2),
+        "Gi" => binary(3),
+        "Ti" => binary(4),
+        "Pi" => binary(5),
+        "Ei" => binary(6),
+        _ => {
+            let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+            let power = 10i128.checked_pow(exponent.unsigned_abs())?;
+            if exponent < 0 {
+                (1, power, Notation::Exponent)
+            } else {
+                (power, 1, Notation::Exponent)
+            }
+        }
+    })
+}
+
+impl Quantity {
+    fn print(&self) -> String {
+        let whole = self.nanos % NANO == 0;
+        // Binary suffixes are for whole amounts of at least 1024; the rest is decimal.
+        if self.notation == Notation::BinarySi && whole && self.nanos.abs() >= 1024 * NANO {
+            let mut amount = self.nanos / NANO;
+            let mut power = 0;
+            while power < 6 && amount % 1024 == 0 {
+                amount /= 1024;
+                power += 1;
+            }
+            let suffix = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].get(power);
+            return format!("{amount}{}", suffix.unwrap_or(&""));
+        }
+        let mut amount = self.nanos;
+        let mut power = -9;
+        if amount == 0 {
+            return "0".to_owned();
+        }
+        while power < 18 && amount % 1000 == 0 {
+            amount /= 1000;
+            power += 3;
+        }
+        if self.notation == Notation::Exponent {
+            return match power {
+                0 => format!("{amount}"),
+                _ => format!("{amount}e{power}"),
+            };
+        }
+        let suffix = match power {
+            -9 => "n",
+            -6 => "u",
+            -3 => "m",
+            3 => "k",
+            6 => "M",
+            9 => "G",
+            12 => "T",
+            15 => "P",
+            18 => "E",
+            _ => "",
+        };
+        format!("{amount}{suffix}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_written_as_kubernetes_writes_them() {
+        for (from, to) in [
+            ("1000m", "1"),
+            ("1024Mi", "1Gi"),
+            ("0.5", "500m"),
+            ("1.5Gi", "1536Mi"),
+            ("128Mi", "128Mi"),
+            ("512Ki", "512Ki"),
+            ("100Mi", "100Mi"),
+            ("1000000", "1M"),
+            ("1e3", "1e3"),
+            ("0", "0"),
+            ("-250m", "-250m"),
+            ("0.1m", "100u"),
+        ] {
+            assert_eq!(canonical(from).as_deref(), Some(to), "{from}");
+        }
+        for bad in ["", "m", "1.2.3", "1X", "one"] {
+            assert_eq!(canonical(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn amounts_compare_by_what_they_are() {
+        assert!(same_amount("1", "1000m"));
+        assert!(!same_amount("1", "1k"));
+        assert!(is_negative("-1Mi"));
+    }
+}
