@@ -266,17 +266,18 @@ impl Repository {
             Some(name) => name.clone(),
             None => target.commit.to_string(),
         };
-        let fetched = self.fetch_refs(remote, wire, &[format!("+{from}:{INCOMING}")], true);
+        let fetched = self.fetch_refs(repo, remote, wire, &[format!("+{from}:{INCOMING}")], true);
         match (fetched, &target.name) {
             (Ok(()), _) => {}
             (Err(fault), Some(_)) => return Err(fault),
             // Not every server hands out a commit by its id: fetch all there is, and look.
             (Err(_), None) => {
+                wire.check()?;
                 let all = [
                     "+refs/heads/*:refs/sluice/heads/*".to_owned(),
                     "+refs/tags/*:refs/sluice/tags/*".to_owned(),
                 ];
-                self.fetch_refs(remote, wire, &all, false)?;
+                self.fetch_refs(repo, remote, wire, &all, false)?;
             }
         }
         match repo.find_commit(target.commit.oid()) {
@@ -297,6 +298,7 @@ impl Repository {
 
     fn fetch_refs(
         &self,
+        repo: &git2::Repository,
         remote: &mut git2::Remote<'_>,
         wire: &Arc<Wire>,
         refspecs: &[String],
@@ -308,8 +310,13 @@ impl Repository {
             .download_tags(git2::AutotagOption::None)
             .update_fetchhead(false);
         // libgit2 refuses a depth on local paths, where copying costs little anyway.
-        if shallow && !matches!(self.source.url, RemoteUrl::File(_)) {
-            options.depth(1);
+        if !matches!(self.source.url, RemoteUrl::File(_)) {
+            if shallow {
+                options.depth(1);
+            } else if repo.is_shallow() {
+                // GIT_FETCH_DEPTH_UNSHALLOW: without it nothing below a known tip is sent.
+                options.depth(i32::MAX);
+            }
         }
         remote
             .fetch(refspecs, Some(&mut options), None)

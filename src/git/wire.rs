@@ -1,4 +1,3 @@
-#![allow(dead_code, reason = "https and ssh come next")]
 //! The line to one remote for the length of one look at it.
 //!
 //! libgit2 registers transports once for the whole process and gives them nothing but
@@ -18,8 +17,10 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use super::http::HttpTransport;
 use super::repository::Source;
 use super::snapshot::Fault;
+use super::ssh::SshTransport;
 use super::{Credentials, GitError, RemoteUrl};
 
 const SCHEME: &str = "sluice-wire";
@@ -69,7 +70,12 @@ fn wires() -> &'static Mutex<HashMap<u64, Arc<Wire>>> {
             let wire: Option<Arc<Wire>> =
                 number.and_then(|number: u64| wires().lock().get(&number).cloned());
             match wire {
-                Some(_) => Err(git2::Error::from_str("https and ssh come next")),
+                Some(wire) if matches!(wire.url, RemoteUrl::Http(_)) => {
+                    git2::transport::Transport::smart(remote, true, HttpTransport::new(wire))
+                }
+                Some(wire) => {
+                    git2::transport::Transport::smart(remote, false, SshTransport::new(wire))
+                }
                 None => Err(git2::Error::from_str("this wire is closed")),
             }
         };

@@ -1,0 +1,458 @@
+//! Git's smart protocol over http(s): one GET that asks what there is, one POST for each
+//! round of the fetch. Every request stands alone, so credentials go with each of them.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use base64::Engine;
+use bytes::Bytes;
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use parking_lot::Mutex;
+
+use super::tls::{self, Way};
+use super::wire::Wire;
+use super::{Credentials, GitError};
+
+const ASK: &str = "/info/refs?service=git-upload-pack";
+/// Git itself follows so many before it gives up on a server that goes in circles.
+const MAX_REDIRECTS: usize = 5;
+
+type Http = Client<HttpsConnector<Way>, Full<Bytes>>;
+
+/// libgit2's transport over one wire.
+pub(super) struct HttpTransport {
+    wire: Arc<Wire>,
+    /// Set by the first request: where the repository really is.
+    place: Mutex<Option<Place>>,
+}
+
+/// Where the repository is after redirects, and whether it may see our credentials.
+#[derive(Clone)]
+struct Place {
+    client: Http,
+    base: String,
+    trusted: bool,
+}
+
+impl HttpTransport {
+    pub fn new(wire: Arc<Wire>) -> Self {
+        Self {
+            wire,
+            place: Mutex::new(None),
+        }
+    }
+
+    /// Asks what there is, and finds out where.
+    fn ask(&self) -> Result<Answer, GitError> {
+        let url = self.wire.url.to_string();
+        let mut place = Place {
+            client: Client::builder(TokioExecutor::new())
+                .build(tls::connector(&url, &self.wire.credentials)?),
+            base: url.clone(),
+            trusted: true,
+        };
+        for _ in 0..=MAX_REDIRECTS {
+            let request = place.request(&self.wire, Method::GET, ASK, Bytes::new())?;
+            let response = self.send(&place, request)?;
+            if let Some(next) = redirect(&url, &place.base, &response)? {
+                place.trusted = same_host(&url, &next);
+                place.base = next;
+                continue;
+            }
+            let response = accept(&self.wire, &place, response, "advertisement")?;
+            *self.place.lock() = Some(place);
+            return Ok(Answer::new(Arc::clone(&self.wire), response.into_body()));
+        }
+        Err(GitError::NotGit {
+            url,
+            detail: format!("it redirects more than {MAX_REDIRECTS} times"),
+        })
+    }
+
+    fn send(
+        &self,
+        place: &Place,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, GitError> {
+        send(&self.wire, place, request)
+    }
+}
+
+impl SmartSubtransport for HttpTransport {
+    fn action(
+        &self,
+        _url: &str,
+        action: Service,
+    ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
+        match action {
+            Service::UploadPackLs => match self.ask() {
+                Ok(answer) => Ok(Box::new(answer)),
+                Err(error) => Err(self.wire.fail(error)),
+            },
+            Service::UploadPack => match self.place.lock().clone() {
+                Some(place) => Ok(Box::new(Call {
+                    wire: Arc::clone(&self.wire),
+                    place,
+                    question: Vec::new(),
+                    answer: None,
+                })),
+                None => Err(git2::Error::from_str("the server was not asked yet")),
+            },
+            _ => Err(git2::Error::from_str(
+                "pushing is not done over this transport",
+            )),
+        }
+    }
+
+    fn close(&self) -> Result<(), git2::Error> {
+        Ok(())
+    }
+}
+
+impl Place {
+    fn request(
+        &self,
+        wire: &Wire,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, GitError> {
+        let url = wire.url.to_string();
+        let bad = |detail: String| GitError::BadUrl {
+            url: url.clone(),
+            detail,
+        };
+        let uri: Uri = format!("{}{path}", self.base).parse().map_err(|error| {
+            bad(format!(
+                "{error}; write it with %xx where it has odd characters"
+            ))
+        })?;
+        let mut request = Request::builder()
+            .method(&method)
+            .uri(uri)
+            // Forges look for "git/" before they answer as a Git server.
+            .header(
+                USER_AGENT,
+                concat!("git/2 (sluice ", env!("CARGO_PKG_VERSION"), ")"),
+            )
+            .header(ACCEPT, "*/*");
+        if method == Method::POST {
+            request = request.header(CONTENT_TYPE, "application/x-git-upload-pack-request");
+        }
+        if self.trusted
+            && let Some(login) = login(&url, &wire.credentials)?
+        {
+            request = request.header(AUTHORIZATION, login);
+        }
+        request
+            .body(Full::new(body))
+            .map_err(|error| bad(error.to_string()))
+    }
+}
+
+fn login(url: &str, credentials: &Credentials) -> Result<Option<HeaderValue>, GitError> {
+    let text = if let Some(token) = &credentials.bearer_token {
+        format!("Bearer {token}")
+    } else if credentials.username.is_some() || credentials.password.is_some() {
+        // GitHub wants this name for an app's token; the others take any.
+        let user = credentials.username.as_deref().unwrap_or("x-access-token");
+        let password = credentials.password.as_deref().unwrap_or_default();
+        let packed = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        format!("Basic {packed}")
+    } else {
+        return Ok(None);
+    };
+    let mut header = HeaderValue::from_str(&text).map_err(|_| GitError::BadCredentials {
+        url: url.to_owned(),
+        detail: "bearerToken has characters that no token has; was it encoded twice?".into(),
+    })?;
+    header.set_sensitive(true);
+    Ok(Some(header))
+}
+
+fn send(
+    wire: &Wire,
+    place: &Place,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, GitError> {
+    let url = wire.url.to_string();
+    wire.wait(async {
+        place
+            .client
+            .request(request)
+            .await
+            .map_err(|error| tls::explain(&url, &error))
+    })
+}
+
+/// The new base where the answer is a redirect that may be followed.
+fn redirect(
+    url: &str,
+    base: &str,
+    response: &Response<Incoming>,
+) -> Result<Option<String>, GitError> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let refused = |detail: String| GitError::NotGit {
+        url: url.to_owned(),
+        detail,
+    };
+    let to = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .ok_or_else(|| refused("it redirects to nowhere".into()))?;
+    let to = if to.starts_with('/') {
+        let origin: String = base.split('/').take(3).collect::<Vec<_>>().join("/");
+        format!("{origin}{to}")
+    } else {
+        to.to_owned()
+    };
+    let encrypted = |url: &str| url.starts_with("https://");
+    if !encrypted(&to) && (encrypted(base) || !to.starts_with("http://")) {
+        return Err(refused(format!("it redirects from https to {to}")));
+    }
+    match to.strip_suffix(ASK) {
+        Some(next) => Ok(Some(next.to_owned())),
+        None => Err(refused(format!(
+            "it redirects to {to}, which is no repository; is the URL that of the repository itself, and is a login needed?"
+        ))),
+    }
+}
+
+/// Whether credentials for the one may be shown to the other: the same host and port, or
+/// the same host after it went from http to https.
+fn same_host(first: &str, second: &str) -> bool {
+    let parts = |url: &str| {
+        let uri: Uri = url.parse().ok()?;
+        let host = uri.host()?.to_ascii_lowercase();
+        let encrypted = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+        Some((host, port, encrypted))
+    };
+    match (parts(first), parts(second)) {
+        (Some((a, 80, false)), Some((b, 443, true))) => a == b,
+        (Some(a), Some(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// Takes an answer that is one, and words what else comes.
+fn accept(
+    wire: &Wire,
+    place: &Place,
+    response: Response<Incoming>,
+    what: &str,
+) -> Result<Response<Incoming>, GitError> {
+    let url = wire.url.to_string();
+    let status = response.status();
+    let credentials = &wire.credentials;
+    let given = credentials.username.is_some()
+        || credentials.password.is_some()
+        || credentials.bearer_token.is_some();
+    let elsewhere = (!place.trusted && given).then(|| {
+        format!(
+            " (it redirects to {}, which does not get the credentials: use that URL)",
+            place.base
+        )
+    });
+    let elsewhere = elsewhere.unwrap_or_default();
+    match status {
+        StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED if given => {
+            return Err(GitError::AuthFailed {
+                url,
+                detail: format!(
+                    "the user name, password or token is wrong or has expired; renew it in the Secret{elsewhere}"
+                ),
+            });
+        }
+        StatusCode::UNAUTHORIZED => {
+            return Err(GitError::AuthFailed {
+                url,
+                detail: "it asks for a login, or the repository does not exist; \
+                         give username and password, or token, by secretRef"
+                    .into(),
+            });
+        }
+        StatusCode::FORBIDDEN => {
+            return Err(GitError::AuthFailed {
+                url,
+                detail: format!(
+                    "the login may not read this repository; give it (or its token) read access{elsewhere}"
+                ),
+            });
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            let detail = if given {
+                "check the URL, and that the login may read it"
+            } else {
+                "check the URL; a private repository looks the same to who is not logged in"
+            };
+            return Err(GitError::NotFound {
+                url,
+                detail: format!("{detail}{elsewhere}"),
+            });
+        }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            return Err(GitError::Unreachable {
+                url,
+                detail: "the proxy asks for a login; put it into HTTPS_PROXY".into(),
+            });
+        }
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            return Err(GitError::Unreachable {
+                url,
+                detail: format!("the server answered {status}"),
+            });
+        }
+        status => {
+            return Err(GitError::NotGit {
+                url,
+                detail: format!("it answered {status}"),
+            });
+        }
+    }
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or("no content type");
+    if kind != format!("application/x-git-upload-pack-{what}") {
+        return Err(GitError::NotGit {
+            url,
+            detail: format!(
+                "it answered with {kind}; is the URL that of the repository itself, and not of a web page about it?"
+            ),
+        });
+    }
+    Ok(response)
+}
+
+/// A response's body, read as it comes.
+struct Answer {
+    wire: Arc<Wire>,
+    body: Incoming,
+    chunk: Bytes,
+}
+
+impl Answer {
+    fn new(wire: Arc<Wire>, body: Incoming) -> Self {
+        Self {
+            wire,
+            body,
+            chunk: Bytes::new(),
+        }
+    }
+}
+
+impl Read for Answer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            let url = self.wire.url.to_string();
+            let body = &mut self.body;
+            let frame = self.wire.wait(async {
+                let frame = body.frame().await.transpose();
+                frame.map_err(|error| tls::explain(&url, &error))
+            });
+            match frame.map_err(|error| self.wire.fail_io(error))? {
+                None => return Ok(0),
+                Some(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.chunk = data;
+                    }
+                }
+            }
+        }
+        let length = buffer.len().min(self.chunk.len());
+        let now = self.chunk.split_to(length);
+        let (target, _) = buffer.split_at_mut(length);
+        target.copy_from_slice(&now);
+        Ok(length)
+    }
+}
+
+impl Write for Answer {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other(
+            "nothing can be said while the server lists its refs",
+        ))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One round of a fetch: what is written is sent when the answer is first read.
+struct Call {
+    wire: Arc<Wire>,
+    place: Place,
+    question: Vec<u8>,
+    answer: Option<Answer>,
+}
+
+impl Call {
+    fn answer(&mut self) -> Result<&mut Answer, GitError> {
+        let answer = match self.answer.take() {
+            Some(answer) => answer,
+            None => {
+                let question = Bytes::from(std::mem::take(&mut self.question));
+                let request =
+                    self.place
+                        .request(&self.wire, Method::POST, "/git-upload-pack", question)?;
+                let response = send(&self.wire, &self.place, request)?;
+                let response = accept(&self.wire, &self.place, response, "result")?;
+                Answer::new(Arc::clone(&self.wire), response.into_body())
+            }
+        };
+        Ok(self.answer.insert(answer))
+    }
+}
+
+impl Read for Call {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wire = Arc::clone(&self.wire);
+        match self.answer() {
+            Ok(answer) => answer.read(buffer),
+            Err(error) => Err(wire.fail_io(error)),
+        }
+    }
+}
+
+impl Write for Call {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.question.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_host;
+
+    #[test]
+    fn credentials_do_not_follow_a_redirect_to_another_host() {
+        let base = "https://git.example.com/shop.git";
+        assert!(same_host(base, "https://GIT.example.com/moved.git"));
+        assert!(same_host(
+            "http://git.example.com/a",
+            "https://git.example.com/a"
+        ));
+        assert!(!same_host(base, "https://evil.example.com/shop.git"));
+        assert!(!same_host(base, "https://git.example.com:8443/shop.git"));
+        assert!(!same_host(base, "http://git.example.com/shop.git"));
+    }
+}
