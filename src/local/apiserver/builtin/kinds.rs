@@ -20,9 +20,8 @@ use super::marks::TABLE;
 /// Each kind with its type, and a place for its schema.
 macro_rules! kinds {
     ($($group:literal $version:literal { $($kind:ident: $type:ty),* $(,)? })*) => {
-        /// The schema of a built-in kind; `None` where the kind is not built in.
-        #[must_use]
-        pub fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
+        /// The schema of one of Kubernetes' own kinds; `None` where it is not one.
+        pub(super) fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
             $($(
                 if group == $group && version == $version && kind == stringify!($kind) {
                     static SCHEMA: OnceLock<Schema> = OnceLock::new();

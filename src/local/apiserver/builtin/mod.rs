@@ -5,10 +5,21 @@
 //! Kubernetes publishes beside them (`marks`). Each schema is built when it is first
 //! asked for, and kept.
 
+mod defaults;
 mod kinds;
+mod knative;
 mod marks;
 
-pub use kinds::schema;
+pub use defaults::default;
+
+use super::schema::Schema;
+
+/// The schema of a kind that needs no CRD: Kubernetes' own and Knative's. `None` where
+/// the kind is neither.
+#[must_use]
+pub fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
+    kinds::schema(group, version, kind).or_else(|| knative::schema(group, version, kind))
+}
 
 #[cfg(test)]
 mod tests {
