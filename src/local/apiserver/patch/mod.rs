@@ -3,11 +3,14 @@
 //! Pure: an object and a patch in, a new object or the server's words out. Server-side
 //! apply is not a patch of this kind; it has its own room (`ssa`).
 
+mod element_order;
 mod json;
 mod merge;
+mod strategic;
 
 pub use json::json_patch;
 pub use merge::merge_patch;
+pub use strategic::strategic_merge_patch;
 
 /// Why a patch cannot be applied; the message is the client's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

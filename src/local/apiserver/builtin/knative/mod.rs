@@ -39,8 +39,11 @@ pub(super) fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
 }
 
 fn build(group: &str, version: &str, kind: &str, mut openapi: Value) -> Schema {
-    openapi["x-kubernetes-group-version-kind"] =
-        json!([{"group": group, "version": version, "kind": kind}]);
+    set(
+        &mut openapi,
+        "x-kubernetes-group-version-kind",
+        json!([{"group": group, "version": version, "kind": kind}]),
+    );
     // These schemas are our own; a test holds that every one of them is structural.
     Schema::from_openapi(&openapi).unwrap_or_else(|_| Schema::untyped())
 }
@@ -324,24 +327,36 @@ fn traffic() -> Value {
 
 /// A status with what all of Knative's have.
 fn status(mut properties: Value) -> Value {
-    properties["annotations"] = json!({"type": "object", "additionalProperties": {"type": "string"}, "description": "Annotations is additional Status fields for the Resource to save some additional State as well as convey more information to the user. This is roughly akin to Annotations on any k8s resource, just the reconciler conveying richer information outwards."});
-    properties["conditions"] = json!({
-        "type": "array",
-        "description": "Conditions the latest available observations of a resource's current state.",
-        "items": {
-            "type": "object",
-            "required": ["status", "type"],
-            "properties": {
-                "lastTransitionTime": text("LastTransitionTime is the last time the condition transitioned from one status to another. We use VolatileTime in place of metav1.Time to exclude this from creating equality.Semantic differences (all other things held constant)."),
-                "message": text("A human readable message indicating details about the transition."),
-                "reason": text("The reason for the condition's last transition."),
-                "severity": text("Severity with which to treat failures of this type of condition. When this is not specified, it defaults to Error."),
-                "status": text("Status of the condition, one of True, False, Unknown."),
-                "type": text("Type of condition."),
+    set(
+        &mut properties,
+        "annotations",
+        json!({"type": "object", "additionalProperties": {"type": "string"}, "description": "Annotations is additional Status fields for the Resource to save some additional State as well as convey more information to the user. This is roughly akin to Annotations on any k8s resource, just the reconciler conveying richer information outwards."}),
+    );
+    set(
+        &mut properties,
+        "conditions",
+        json!({
+            "type": "array",
+            "description": "Conditions the latest available observations of a resource's current state.",
+            "items": {
+                "type": "object",
+                "required": ["status", "type"],
+                "properties": {
+                    "lastTransitionTime": text("LastTransitionTime is the last time the condition transitioned from one status to another. We use VolatileTime in place of metav1.Time to exclude this from creating equality.Semantic differences (all other things held constant)."),
+                    "message": text("A human readable message indicating details about the transition."),
+                    "reason": text("The reason for the condition's last transition."),
+                    "severity": text("Severity with which to treat failures of this type of condition. When this is not specified, it defaults to Error."),
+                    "status": text("Status of the condition, one of True, False, Unknown."),
+                    "type": text("Type of condition."),
+                },
             },
-        },
-    });
-    properties["observedGeneration"] = json!({"type": "integer", "format": "int64", "description": "ObservedGeneration is the 'Generation' of the Service that was last processed by the controller."});
+        }),
+    );
+    set(
+        &mut properties,
+        "observedGeneration",
+        json!({"type": "integer", "format": "int64", "description": "ObservedGeneration is the 'Generation' of the Service that was last processed by the controller."}),
+    );
     json!({
         "type": "object",
         "description": "Status communicates the observed state (from the controller).",
@@ -371,6 +386,12 @@ fn strings(names: &[&str]) -> Value {
         .map(|name| ((*name).to_owned(), json!({"type": "string"})))
         .collect::<serde_json::Map<_, _>>()
         .into()
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(object) = object {
+        object.insert(name.to_owned(), value);
+    }
 }
 
 fn int_or_string() -> Value {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::super::schema::Definitions;
 use super::super::kinds::definitions;
-use super::{int_or_string, strings};
+use super::{int_or_string, set, strings};
 
 /// `spec` of a Revision and of a template.
 pub(super) fn pod_spec() -> Value {
@@ -269,22 +269,27 @@ fn volume() -> Value {
 
 /// A reference by name to something that may be optional.
 fn named(mut properties: Value) -> Value {
-    properties["name"] = json!({"type": "string", "default": ""});
-    properties["optional"] = json!({"type": "boolean"});
+    set(
+        &mut properties,
+        "name",
+        json!({"type": "string", "default": ""}),
+    );
+    set(&mut properties, "optional", json!({"type": "boolean"}));
     json!({"type": "object", "x-kubernetes-map-type": "atomic", "properties": properties})
 }
 
 fn key_of() -> Value {
     let mut reference = named(json!({"key": {"type": "string"}}));
-    reference["required"] = json!(["key"]);
+    set(&mut reference, "required", json!(["key"]));
     reference
 }
 
 fn quantity() -> Value {
     let mut quantity = int_or_string();
-    quantity["pattern"] = json!(
+    let pattern = json!(
         r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
     );
+    set(&mut quantity, "pattern", pattern);
     quantity
 }
 
