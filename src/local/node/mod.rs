@@ -126,6 +126,7 @@ pub async fn run(
         folder: pods.clone(),
         source,
     })?;
+    allow_many_files();
     let (events, told) = Events::channel();
     let node = Arc::new(Node {
         client: client.clone(),
@@ -148,6 +149,20 @@ pub async fn run(
         events::write(client.clone(), told),
     );
     Ok(())
+}
+
+/// A running container costs five open files here, and many systems begin with a
+/// limit of 1024 and allow far more.
+fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const ENOUGH: u64 = 65_536;
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(ENOUGH);
+        if soft < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 async fn register(client: &Client, cancel: &CancellationToken) {

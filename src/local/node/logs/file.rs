@@ -3,7 +3,8 @@
 //! one old one, so a chatty container costs at most twice the size.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,11 +36,13 @@ pub struct Progress {
 }
 
 /// `[old_start, start)` is in the rotated file, `[start, ...)` in the current one.
+/// Both stay open: who reads a Pod's log to its end shall get it, also when the
+/// Pod and its files are gone by then.
 #[derive(Debug)]
 struct Segments {
-    /// `None` once closed.
-    file: Option<File>,
+    current: Arc<File>,
     start: u64,
+    old: Option<Arc<File>>,
     old_start: u64,
 }
 
@@ -49,52 +52,27 @@ impl RunLog {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let file = File::create(&path)?;
         let _ = std::fs::remove_file(rotated(&path));
-        let state = Segments {
-            file: Some(file),
-            start: 0,
-            old_start: 0,
-        };
-        Ok(Self::with(
-            path,
-            rotate_at,
-            state,
-            Progress {
-                end: 0,
-                closed: false,
-            },
-        ))
+        let current = Arc::new(create(&path)?);
+        let state = Segments { current, start: 0, old: None, old_start: 0 };
+        Ok(Self::with(path, rotate_at, state, Progress { end: 0, closed: false }))
     }
 
     /// A finished log that an earlier node left at `path`; `None` if there is none.
     pub fn reopen(path: PathBuf) -> Option<Arc<Self>> {
-        let size = std::fs::metadata(&path).ok()?.len();
-        let old = std::fs::metadata(rotated(&path)).map_or(0, |old| old.len());
-        let state = Segments {
-            file: None,
-            start: old,
-            old_start: 0,
-        };
-        Some(Self::with(
-            path,
-            ROTATE_AT,
-            state,
-            Progress {
-                end: old + size,
-                closed: true,
-            },
-        ))
+        let current = File::open(&path).ok()?;
+        let old = File::open(rotated(&path)).ok();
+        let size = |file: &File| file.metadata().map_or(0, |data| data.len());
+        let start = old.as_ref().map_or(0, size);
+        let progress = Progress { end: start + size(&current), closed: true };
+        let (current, old) = (Arc::new(current), old.map(Arc::new));
+        let state = Segments { current, start, old, old_start: 0 };
+        Some(Self::with(path, ROTATE_AT, state, progress))
     }
 
     fn with(path: PathBuf, rotate_at: u64, state: Segments, progress: Progress) -> Arc<Self> {
         let progress = watch::Sender::new(progress);
-        Arc::new(Self {
-            path,
-            rotate_at,
-            state: Mutex::new(state),
-            progress,
-        })
+        Arc::new(Self { path, rotate_at, state: Mutex::new(state), progress })
     }
 
     /// Appends whole records. When the disk refuses, they are lost and said to be:
@@ -104,17 +82,17 @@ impl RunLog {
             return;
         }
         let mut state = self.state.lock();
-        let end = self.progress.borrow().end;
+        let Progress { end, closed } = *self.progress.borrow();
+        if closed {
+            return;
+        }
         if end.saturating_sub(state.start) >= self.rotate_at
             && let Err(error) = self.rotate(&mut state, end)
         {
             tracing::warn!(file = %self.path.display(), %error, "a log cannot be rotated");
         }
-        let Some(file) = &mut state.file else { return };
-        match file.write_all(records) {
-            Ok(()) => self
-                .progress
-                .send_modify(|progress| progress.end += records.len() as u64),
+        match state.current.write_all_at(records, end - state.start) {
+            Ok(()) => self.progress.send_modify(|progress| progress.end += records.len() as u64),
             Err(error) => {
                 tracing::warn!(file = %self.path.display(), %error, "a log cannot be kept");
             }
@@ -123,7 +101,8 @@ impl RunLog {
 
     fn rotate(&self, state: &mut Segments, end: u64) -> io::Result<()> {
         std::fs::rename(&self.path, rotated(&self.path))?;
-        state.file = Some(File::create(&self.path)?);
+        let current = Arc::new(create(&self.path)?);
+        state.old = Some(std::mem::replace(&mut state.current, current));
         state.old_start = state.start;
         state.start = end;
         Ok(())
@@ -131,7 +110,6 @@ impl RunLog {
 
     /// Says that the run is over: followers come to their end.
     pub fn close(&self) {
-        self.state.lock().file = None;
         self.progress.send_modify(|progress| progress.closed = true);
     }
 
@@ -143,24 +121,24 @@ impl RunLog {
     /// The next bytes from `position` on, and where they begin: later than asked
     /// where rotation has taken the asked ones. Empty at the end.
     pub fn read(&self, position: u64) -> io::Result<(u64, Vec<u8>)> {
-        let (mut file, position, length) = {
+        let (file, offset, position, length) = {
             let state = self.state.lock();
             let end = self.progress.borrow().end;
             let position = position.max(state.old_start).min(end);
-            // Opened under the lock: a rotation would change what the name means.
-            if position < state.start {
-                let mut file = File::open(rotated(&self.path))?;
-                file.seek(SeekFrom::Start(position - state.old_start))?;
-                (file, position, state.start - position)
-            } else {
-                let mut file = File::open(&self.path)?;
-                file.seek(SeekFrom::Start(position - state.start))?;
-                (file, position, end - position)
+            match &state.old {
+                Some(old) if position < state.start => {
+                    let offset = position - state.old_start;
+                    (Arc::clone(old), offset, position, state.start - position)
+                }
+                _ => {
+                    let position = position.max(state.start);
+                    (Arc::clone(&state.current), position - state.start, position, end - position)
+                }
             }
         };
         let length = usize::try_from(length).unwrap_or(CHUNK).min(CHUNK);
         let mut bytes = vec![0; length];
-        file.read_exact(&mut bytes)?;
+        file.read_exact_at(&mut bytes, offset)?;
         Ok((position, bytes))
     }
 
@@ -202,6 +180,10 @@ impl RunLog {
             }
         }
     }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create(true).truncate(true).open(path)
 }
 
 fn rotated(path: &Path) -> PathBuf {
