@@ -158,7 +158,11 @@ fn allow_many_files() {
     const ENOUGH: u64 = 65_536;
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         let wanted = hard.min(ENOUGH);
-        if soft < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) } else { Ok(()) }
+        if soft < wanted {
+            setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+        } else {
+            Ok(())
+        }
     });
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files cannot be raised");

@@ -54,8 +54,21 @@ impl RunLog {
         }
         let _ = std::fs::remove_file(rotated(&path));
         let current = Arc::new(create(&path)?);
-        let state = Segments { current, start: 0, old: None, old_start: 0 };
-        Ok(Self::with(path, rotate_at, state, Progress { end: 0, closed: false }))
+        let state = Segments {
+            current,
+            start: 0,
+            old: None,
+            old_start: 0,
+        };
+        Ok(Self::with(
+            path,
+            rotate_at,
+            state,
+            Progress {
+                end: 0,
+                closed: false,
+            },
+        ))
     }
 
     /// A finished log that an earlier node left at `path`; `None` if there is none.
@@ -64,15 +77,28 @@ impl RunLog {
         let old = File::open(rotated(&path)).ok();
         let size = |file: &File| file.metadata().map_or(0, |data| data.len());
         let start = old.as_ref().map_or(0, size);
-        let progress = Progress { end: start + size(&current), closed: true };
+        let progress = Progress {
+            end: start + size(&current),
+            closed: true,
+        };
         let (current, old) = (Arc::new(current), old.map(Arc::new));
-        let state = Segments { current, start, old, old_start: 0 };
+        let state = Segments {
+            current,
+            start,
+            old,
+            old_start: 0,
+        };
         Some(Self::with(path, ROTATE_AT, state, progress))
     }
 
     fn with(path: PathBuf, rotate_at: u64, state: Segments, progress: Progress) -> Arc<Self> {
         let progress = watch::Sender::new(progress);
-        Arc::new(Self { path, rotate_at, state: Mutex::new(state), progress })
+        Arc::new(Self {
+            path,
+            rotate_at,
+            state: Mutex::new(state),
+            progress,
+        })
     }
 
     /// Appends whole records. When the disk refuses, they are lost and said to be:
@@ -92,7 +118,9 @@ impl RunLog {
             tracing::warn!(file = %self.path.display(), %error, "a log cannot be rotated");
         }
         match state.current.write_all_at(records, end - state.start) {
-            Ok(()) => self.progress.send_modify(|progress| progress.end += records.len() as u64),
+            Ok(()) => self
+                .progress
+                .send_modify(|progress| progress.end += records.len() as u64),
             Err(error) => {
                 tracing::warn!(file = %self.path.display(), %error, "a log cannot be kept");
             }
@@ -132,7 +160,12 @@ impl RunLog {
                 }
                 _ => {
                     let position = position.max(state.start);
-                    (Arc::clone(&state.current), position - state.start, position, end - position)
+                    (
+                        Arc::clone(&state.current),
+                        position - state.start,
+                        position,
+                        end - position,
+                    )
                 }
             }
         };
@@ -183,7 +216,12 @@ impl RunLog {
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).create(true).truncate(true).open(path)
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
 }
 
 fn rotated(path: &Path) -> PathBuf {
