@@ -1,0 +1,106 @@
+//! One served resource: everything the request path needs to know about a kind.
+
+use super::behaviour::Behaviour;
+
+/// Where the numbers of `/scale` live in the object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// Dotted path of the wanted count, such as `.spec.replicas`.
+    pub spec: String,
+    /// Dotted path of the seen count.
+    pub status: String,
+    /// Dotted path of the label selector, in its text form.
+    pub selector: Option<String>,
+}
+
+/// A column of the table that `kubectl get` prints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// The heading.
+    pub name: String,
+    /// `string`, `integer`, `number`, `boolean` or `date`.
+    pub kind: String,
+    /// `name` for the name column, else usually empty.
+    pub format: String,
+    /// What the column says.
+    pub description: String,
+    /// 0 is always shown, 1 only with `-o wide`.
+    pub priority: i64,
+    /// JSONPath into the object, without braces; empty for computed columns.
+    pub path: String,
+}
+
+/// Where an entry came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It is part of the server.
+    BuiltIn,
+    /// A CustomResourceDefinition.
+    Custom,
+}
+
+/// A kind as it is served: one entry for each group, version and plural.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// The API group, empty for the core.
+    pub group: String,
+    /// The version.
+    pub version: String,
+    /// The kind.
+    pub kind: String,
+    /// The kind of its lists.
+    pub list_kind: String,
+    /// The name in paths.
+    pub plural: String,
+    /// The name for one.
+    pub singular: String,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+    /// What people type.
+    pub short_names: Vec<String>,
+    /// Groups such as `all`.
+    pub categories: Vec<String>,
+    /// Whether `/status` is served and status is kept from other writes.
+    pub status: bool,
+    /// Whether `metadata.generation` is kept.
+    pub generation: bool,
+    /// `/scale`, where it is served.
+    pub scale: Option<ScalePaths>,
+    /// The columns of its tables.
+    pub columns: Vec<Column>,
+    /// Fields that field selectors may use, besides name and namespace.
+    pub selectable: Vec<String>,
+    /// The store's shelf: versions and views of one kind share it.
+    pub storage: String,
+    /// The apiVersion that objects are stored with.
+    pub storage_api_version: String,
+    /// What is particular to the kind.
+    pub behaviour: Behaviour,
+    /// Built in or defined by a CRD.
+    pub origin: Origin,
+}
+
+impl Resource {
+    /// `plural.group`, or the plural alone in the core group.
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.clone()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    /// `group/version`, or the version alone in the core group.
+    pub fn api_version(&self) -> String {
+        api_version(&self.group, &self.version)
+    }
+}
+
+/// `group/version`, or the version alone in the core group.
+pub fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
+}

@@ -1,0 +1,116 @@
+//! `Table` and `PartialObjectMetadata`: the forms that `kubectl get` and metadata
+//! watchers ask for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::columns;
+use super::query::Params;
+use super::resource::{Column, Resource};
+use super::store::Stored;
+use super::view;
+
+/// What a table's rows carry of their objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Include {
+    /// Nothing.
+    None,
+    /// The metadata (the usual).
+    Metadata,
+    /// The whole object.
+    Object,
+}
+
+impl Include {
+    /// Reads `includeObject`.
+    pub fn of(params: &Params) -> Self {
+        match params.text("includeObject") {
+            Some("None") => Self::None,
+            Some("Object") => Self::Object,
+            _ => Self::Metadata,
+        }
+    }
+}
+
+/// A table of objects.
+pub fn table(
+    resource: &Resource,
+    objects: &[Arc<Stored>],
+    list_meta: &Value,
+    include: Include,
+    now: Timestamp,
+) -> Bytes {
+    let rows: Vec<Value> = objects
+        .iter()
+        .map(|object| row(resource, &view::value(resource, object), include, now))
+        .collect();
+    Bytes::from(table_of(rows, Some(definitions(resource)), list_meta).to_string())
+}
+
+/// A table as it goes into a watch event: the headings come with the first one only.
+pub fn table_of(rows: Vec<Value>, definitions: Option<Value>, list_meta: &Value) -> Value {
+    json!({
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": list_meta,
+        "columnDefinitions": definitions.unwrap_or(Value::Null),
+        "rows": rows,
+    })
+}
+
+/// One object's row.
+pub fn row(resource: &Resource, object: &Value, include: Include, now: Timestamp) -> Value {
+    let cells = columns::cells(resource, object, now);
+    match include {
+        Include::None => json!({"cells": cells}),
+        Include::Metadata => json!({"cells": cells, "object": metadata_only(object)}),
+        Include::Object => json!({"cells": cells, "object": object}),
+    }
+}
+
+/// The headings.
+pub fn definitions(resource: &Resource) -> Value {
+    columns::shown(resource).iter().map(definition).collect()
+}
+
+fn definition(column: &Column) -> Value {
+    json!({
+        "name": column.name,
+        "type": column.kind,
+        "format": column.format,
+        "description": column.description,
+        "priority": column.priority,
+    })
+}
+
+/// The object's metadata as an object of its own.
+pub fn metadata_only(object: &Value) -> Value {
+    let mut only = Map::new();
+    only.insert("kind".to_owned(), "PartialObjectMetadata".into());
+    only.insert("apiVersion".to_owned(), "meta.k8s.io/v1".into());
+    only.insert(
+        "metadata".to_owned(),
+        object.get("metadata").cloned().unwrap_or_default(),
+    );
+    Value::Object(only)
+}
+
+/// A list of metadata.
+pub fn metadata_list(resource: &Resource, objects: &[Arc<Stored>], list_meta: &Value) -> Bytes {
+    let items: Vec<Value> = objects
+        .iter()
+        .map(|object| metadata_only(&view::value(resource, object)))
+        .collect();
+    Bytes::from(
+        json!({
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": list_meta,
+            "items": items,
+        })
+        .to_string(),
+    )
+}

@@ -1,0 +1,306 @@
+//! Watches: a cursor on the store's ring, turned into a stream of events.
+//!
+//! A watch that falls behind further than the ring reaches is told `410 Expired` and
+//! closed: nobody else waits for a slow reader.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::stream;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::core::Core;
+use super::media::Form;
+use super::path::ResourcePath;
+use super::query::Params;
+use super::resource::Resource;
+use super::selector::Selector;
+use super::status::ApiError;
+use super::store::{Event, EventKind, Stored};
+use super::{object, read, table, view};
+
+/// How many events are taken from the ring at a time.
+const BATCH: usize = 256;
+/// Initial objects are sent in pieces of about this many bytes.
+const PIECE: usize = 64 * 1024;
+/// How long a watch lives when the client does not say: Kubernetes closes them after
+/// half an hour to an hour.
+const LIFETIME: Duration = Duration::from_secs(45 * 60);
+
+struct Watch {
+    core: Arc<Core>,
+    resource: Arc<Resource>,
+    namespace: Option<String>,
+    selector: Selector,
+    form: Form,
+    include: table::Include,
+    bookmarks: bool,
+    cursor: u64,
+    news: watch::Receiver<u64>,
+    ready: VecDeque<Bytes>,
+    headings_sent: bool,
+    ends: Instant,
+    next_bookmark: Instant,
+    over: bool,
+}
+
+/// Answers a watch.
+pub async fn watch(
+    core: &Arc<Core>,
+    resource: &Arc<Resource>,
+    path: &ResourcePath,
+    params: &Params,
+    form: Form,
+) -> Result<Response<Body>, ApiError> {
+    let selector = read::selector(resource, path, params)?;
+    let wanted = match params.text("resourceVersion") {
+        None => 0,
+        Some(text) => read::parse_revision(text)?,
+    };
+    let streaming_list = initial_events(params)?;
+    let bookmarks = params.flag("allowWatchBookmarks");
+    let news = core.store.subscribe(&resource.storage);
+    let lifetime = params
+        .number::<u64>("timeoutSeconds")?
+        .filter(|seconds| *seconds > 0)
+        .map_or(LIFETIME, Duration::from_secs);
+    let now = Instant::now();
+    let mut watch = Watch {
+        core: Arc::clone(core),
+        resource: Arc::clone(resource),
+        namespace: path.namespace.clone(),
+        selector,
+        form,
+        include: table::Include::of(params),
+        bookmarks,
+        cursor: wanted,
+        news,
+        ready: VecDeque::new(),
+        headings_sent: false,
+        ends: now + lifetime,
+        next_bookmark: now + core.bookmark_every,
+        over: false,
+    };
+    // A watch from nowhere in particular begins with what is there.
+    if streaming_list.unwrap_or(wanted == 0) {
+        let (revision, objects) = read::matching(core, resource, path, &watch.selector);
+        core.store.durable(revision).await?;
+        watch.cursor = revision;
+        watch.begin_with(&objects);
+        if streaming_list == Some(true) && bookmarks {
+            let end = watch.bookmark(true);
+            watch.ready.push_back(end);
+        }
+    } else if wanted == 0 {
+        watch.cursor = core.store.revision();
+    } else if wanted > core.store.revision() {
+        // One server, one counter: a later revision is another run's.
+        watch.expire(wanted);
+    }
+    let frames = stream::unfold(watch, |mut watch| async move {
+        let frame = watch.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(frame), watch))
+    });
+    let mut response = Response::new(Body::from_stream(frames));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    Ok(response)
+}
+
+fn initial_events(params: &Params) -> Result<Option<bool>, ApiError> {
+    let Some(text) = params.text("sendInitialEvents") else {
+        return match params.text("resourceVersionMatch") {
+            None => Ok(None),
+            Some(_) => Err(ApiError::bad_request(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )),
+        };
+    };
+    if params.text("resourceVersionMatch") != Some("NotOlderThan") {
+        return Err(ApiError::bad_request(
+            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ));
+    }
+    Ok(Some(matches!(text, "true" | "1")))
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            if self.over {
+                return None;
+            }
+            self.news.borrow_and_update();
+            match self
+                .core
+                .store
+                .events_after(&self.resource.storage, self.cursor, BATCH)
+            {
+                None => {
+                    self.expire(self.cursor);
+                    continue;
+                }
+                Some((events, told)) => {
+                    self.cursor = told;
+                    let mut frame = BytesMut::new();
+                    for event in &events {
+                        self.tell(event, &mut frame);
+                    }
+                    if !frame.is_empty() {
+                        return Some(frame.freeze());
+                    }
+                    if events.len() == BATCH {
+                        continue;
+                    }
+                }
+            }
+            tokio::select! {
+                changed = self.news.changed() => self.over = changed.is_err(),
+                () = self.core.stopping.cancelled() => self.over = true,
+                () = tokio::time::sleep_until(self.ends) => {
+                    self.over = true;
+                    if self.bookmarks {
+                        return Some(self.bookmark(false));
+                    }
+                }
+                () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
+                    self.next_bookmark += self.core.bookmark_every;
+                    return Some(self.bookmark(false));
+                }
+            }
+        }
+    }
+
+    fn begin_with(&mut self, objects: &[Arc<Stored>]) {
+        let mut frame = BytesMut::new();
+        for object in objects {
+            self.line("ADDED", object, &mut frame);
+            if frame.len() > PIECE {
+                self.ready.push_back(frame.split().freeze());
+            }
+        }
+        if !frame.is_empty() {
+            self.ready.push_back(frame.freeze());
+        }
+    }
+
+    /// What the event is to this watch: a change may carry an object over the
+    /// selector's edge in either direction.
+    fn tell(&mut self, event: &Event, frame: &mut BytesMut) {
+        if self
+            .namespace
+            .as_ref()
+            .is_some_and(|namespace| *namespace != event.object.key.namespace)
+        {
+            return;
+        }
+        let was = event
+            .previous
+            .as_ref()
+            .is_some_and(|object| self.selector.matches(object));
+        let is = event.kind != EventKind::Deleted && self.selector.matches(&event.object);
+        match (was, is) {
+            (false, false) => {}
+            (false, true) => self.line("ADDED", &event.object, frame),
+            (true, true) => self.line("MODIFIED", &event.object, frame),
+            (true, false) if event.kind == EventKind::Deleted => {
+                self.line("DELETED", &event.object, frame);
+            }
+            (true, false) => {
+                // It left the selection: told as it was, at the revision of the change.
+                let Some(previous) = &event.previous else {
+                    return;
+                };
+                let mut last = view::value(&self.resource, previous);
+                object::set_meta(&mut last, "resourceVersion", event.revision.to_string());
+                self.shaped_line("DELETED", &last, frame);
+            }
+        }
+    }
+
+    fn line(&mut self, kind: &str, stored: &Stored, frame: &mut BytesMut) {
+        if self.form == Form::Plain {
+            put_event(frame, kind, &view::bytes(&self.resource, stored));
+        } else {
+            self.shaped_line(kind, &view::value(&self.resource, stored), frame);
+        }
+    }
+
+    fn shaped_line(&mut self, kind: &str, object: &Value, frame: &mut BytesMut) {
+        let shaped = match self.form {
+            Form::Plain => object.to_string(),
+            Form::Metadata => table::metadata_only(object).to_string(),
+            Form::Table => {
+                let row = table::row(&self.resource, object, self.include, self.core.now());
+                let revision = object::meta(object, "resourceVersion");
+                self.table(vec![row], revision.cloned()).to_string()
+            }
+        };
+        put_event(frame, kind, shaped.as_bytes());
+    }
+
+    fn table(&mut self, rows: Vec<Value>, revision: Option<Value>) -> Value {
+        let headings = (!self.headings_sent).then(|| table::definitions(&self.resource));
+        self.headings_sent = true;
+        table::table_of(rows, headings, &json!({"resourceVersion": revision}))
+    }
+
+    fn bookmark(&mut self, initial_events_end: bool) -> Bytes {
+        let revision = self.cursor.to_string();
+        let object = match self.form {
+            Form::Table => self.table(Vec::new(), Some(revision.into())),
+            Form::Plain | Form::Metadata => {
+                let (kind, api_version) = match self.form {
+                    Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
+                    _ => (self.resource.kind.as_str(), self.resource.api_version()),
+                };
+                let mut object = json!({
+                    "kind": kind,
+                    "apiVersion": api_version,
+                    "metadata": {"resourceVersion": revision, "creationTimestamp": null},
+                });
+                if initial_events_end {
+                    object::set_meta(
+                        &mut object,
+                        "annotations",
+                        json!({"k8s.io/initial-events-end": "true"}),
+                    );
+                }
+                object
+            }
+        };
+        let mut frame = BytesMut::new();
+        put_event(&mut frame, "BOOKMARK", object.to_string().as_bytes());
+        frame.freeze()
+    }
+
+    fn expire(&mut self, wanted: u64) {
+        let current = self.core.store.revision();
+        let gone = ApiError::expired(format!("too old resource version: {wanted} ({current})"));
+        let mut frame = BytesMut::new();
+        put_event(&mut frame, "ERROR", gone.to_status().to_string().as_bytes());
+        self.ready.push_back(frame.freeze());
+        self.over = true;
+    }
+}
+
+fn put_event(frame: &mut BytesMut, kind: &str, object: &[u8]) {
+    frame.reserve(object.len() + kind.len() + 24);
+    frame.put_slice(b"{\"type\":\"");
+    frame.put_slice(kind.as_bytes());
+    frame.put_slice(b"\",\"object\":");
+    frame.put_slice(object);
+    frame.put_slice(b"}\n");
+}

@@ -1,0 +1,463 @@
+//! Writes: create, replace and patch, through one pipeline.
+//!
+//! decode → default → mutate → managed fields → prune → validate → generation →
+//! compare-and-swap → notify. Everything here is synchronous; the caller waits for
+//! the disk before it answers. Dry-run stops before the store.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::admission::{Operation, Review};
+use super::behaviour::{self, Behaviour};
+use super::core::{Core, key};
+use super::patching::Patch;
+use super::query::{FieldValidation, WriteOptions};
+use super::resource::{Origin, Resource};
+use super::status::{ApiError, Cause};
+use super::store::{Key, Stored};
+use super::user::User;
+use super::{lifecycle, managed, metadata, object, patching, scale, schemas, view};
+
+/// How often a write that races with others is tried again before the client is told.
+const TRIES: usize = 16;
+
+/// A write request, read.
+pub struct Call<'a> {
+    /// The server.
+    pub core: &'a Arc<Core>,
+    /// Who writes.
+    pub user: &'a User,
+    /// The kind.
+    pub resource: &'a Resource,
+    /// The namespace, empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// `status`, `scale`, or nothing.
+    pub subresource: Option<&'a str>,
+    /// The query's options.
+    pub options: WriteOptions,
+    /// The field manager where the query names none.
+    pub agent: String,
+    /// Sentences for the answer's `Warning` headers.
+    pub warnings: RefCell<Vec<String>>,
+}
+
+/// What a write came to.
+#[derive(Debug)]
+pub struct Written {
+    /// The object as the client sees it.
+    pub object: Value,
+    /// Whether it is new.
+    pub created: bool,
+    /// The revision to wait for; nothing was stored without one.
+    pub revision: Option<u64>,
+}
+
+impl Call<'_> {
+    /// The field manager of this write.
+    #[expect(dead_code, reason = "managed fields need it once they are wired in")]
+    pub fn manager(&self) -> &str {
+        self.options
+            .field_manager
+            .as_deref()
+            .unwrap_or(self.agent.as_str())
+    }
+
+    fn key(&self, name: &str) -> Key {
+        key(self.resource, &self.namespace, name)
+    }
+
+    fn live(&self, name: &str) -> Result<Arc<Stored>, ApiError> {
+        self.core
+            .store
+            .get(&self.key(name))
+            .ok_or_else(|| ApiError::not_found(self.resource, name))
+    }
+
+    fn stored(&self, stored: &Stored, created: bool) -> Written {
+        let mut object = view::value(self.resource, stored);
+        if self.subresource == Some("scale") {
+            object = scale::of(self.resource, &object);
+        }
+        Written {
+            object,
+            created,
+            revision: Some(stored.revision),
+        }
+    }
+
+    fn not_stored(&self, mut object: Value, created: bool) -> Written {
+        view::from_storage(self.resource, &mut object);
+        if self.subresource == Some("scale") {
+            object = scale::of(self.resource, &object);
+        }
+        Written {
+            object,
+            created,
+            revision: None,
+        }
+    }
+
+    /// The hooks' view of this write.
+    pub fn review<'b>(
+        &'b self,
+        name: &'b str,
+        operation: Operation,
+        old: Option<&'b Value>,
+    ) -> Review<'b> {
+        Review {
+            user: self.user,
+            group: &self.resource.group,
+            version: &self.resource.version,
+            kind: &self.resource.kind,
+            namespace: &self.namespace,
+            name,
+            subresource: self.subresource,
+            operation,
+            old,
+            dry_run: self.options.dry_run,
+            warnings: &self.warnings,
+        }
+    }
+}
+
+/// Creates an object.
+pub fn create(call: &Call<'_>, object: Value) -> Result<Written, ApiError> {
+    let mut object = incoming(call, object)?;
+    lifecycle::admit_into_namespace(call, object::name(&object))?;
+    unknown_fields(call, &mut object)?;
+    let generated = metadata::wants_generated_name(&object);
+    for _ in 0..TRIES {
+        let mut object = object.clone();
+        metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
+        let name = object::name(&object).to_owned();
+        let object = prepare(call, object, None, By::Update)?;
+        let key = call.key(&name);
+        if call.options.dry_run {
+            if call.core.store.get(&key).is_some() {
+                return Err(ApiError::already_exists(call.resource, &name));
+            }
+            return Ok(call.not_stored(object, true));
+        }
+        match call.core.store.write(call.resource, key, None, object) {
+            Ok(stored) => {
+                lifecycle::after_write(call.core, call.resource);
+                return Ok(call.stored(&stored, true));
+            }
+            Err(_) if generated => {}
+            Err(_) => return Err(ApiError::already_exists(call.resource, &name)),
+        }
+    }
+    let mut error = ApiError::already_exists(call.resource, object::meta_str(&object, "generateName"));
+    error.retry_after = Some(1);
+    Err(error)
+}
+
+/// Replaces an object, or its status, or its scale.
+pub fn replace(call: &Call<'_>, name: &str, object: Value) -> Result<Written, ApiError> {
+    for _ in 0..TRIES {
+        let live = call.live(name)?;
+        let old = live.value();
+        let object = if call.subresource == Some("scale") {
+            scale::put(call.resource, &old, &object)?
+        } else {
+            let object = incoming(call, object.clone())?;
+            if object::name(&object) != name {
+                return Err(ApiError::bad_request(format!(
+                    "the name of the object ({}) does not match the name on the URL ({name})",
+                    object::name(&object)
+                )));
+            }
+            object
+        };
+        let given = object::meta_str(&object, "resourceVersion").to_owned();
+        if given.is_empty() && !allows_unconditional_update(call.resource) {
+            let cause = Cause::invalid(
+                "metadata.resourceVersion",
+                &Value::from(0),
+                "must be specified for an update",
+            );
+            return Err(ApiError::invalid(call.resource, name, vec![cause]));
+        }
+        if let Some(written) = update(call, &live, &old, object, By::Update)? {
+            return Ok(written);
+        }
+        if !given.is_empty() {
+            return Err(ApiError::stale(call.resource, name));
+        }
+    }
+    Err(ApiError::stale(call.resource, name))
+}
+
+/// Changes an object by a patch; apply makes it where it is missing.
+pub fn patch(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Written, ApiError> {
+    for _ in 0..TRIES {
+        let live = match call.live(name) {
+            Ok(live) => live,
+            Err(missing) => {
+                if !matches!(patch, Patch::Apply(_)) || call.subresource.is_some() {
+                    return Err(missing);
+                }
+                match create_by_apply(call, name, patch)? {
+                    Some(written) => return Ok(written),
+                    None => continue,
+                }
+            }
+        };
+        let old = live.value();
+        let mut seen = old.clone();
+        view::from_storage(call.resource, &mut seen);
+        let (object, by) = if call.subresource == Some("scale") {
+            let shown = scale::of(call.resource, &seen);
+            let patched = patching::apply_to(call, &shown, patch)?;
+            (scale::put(call.resource, &old, &patched.object)?, By::Update)
+        } else {
+            let patched = patching::apply_to(call, &seen, patch)?;
+            (incoming(call, patched.object)?, patched.by)
+        };
+        if let Some(written) = update(call, &live, &old, object, by)? {
+            return Ok(written);
+        }
+    }
+    Err(ApiError::stale(call.resource, name))
+}
+
+fn create_by_apply(
+    call: &Call<'_>,
+    name: &str,
+    patch: &Patch,
+) -> Result<Option<Written>, ApiError> {
+    let patched = patching::apply_to_nothing(call, name, patch)?;
+    let mut object = incoming(call, patched.object)?;
+    if !object::uid(&object).is_empty() {
+        return Err(ApiError::conflict(
+            call.resource,
+            name,
+            "uid mismatch: the provided object specified uid, and no existing object was found",
+        ));
+    }
+    lifecycle::admit_into_namespace(call, name)?;
+    unknown_fields(call, &mut object)?;
+    metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
+    let object = prepare(call, object, None, patched.by)?;
+    if call.options.dry_run {
+        return Ok(Some(call.not_stored(object, true)));
+    }
+    match call
+        .core
+        .store
+        .write(call.resource, call.key(name), None, object)
+    {
+        Ok(stored) => {
+            lifecycle::after_write(call.core, call.resource);
+            Ok(Some(call.stored(&stored, true)))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// How the new object came about, which decides who owns its fields.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(dead_code, reason = "server-side apply is not wired in yet")]
+pub enum By {
+    /// Everything that differs from the live object is the writer's.
+    Update,
+    /// Server-side apply worked the managers out already.
+    Apply,
+}
+
+/// One try at an update; nothing when the write lost a race.
+fn update(
+    call: &Call<'_>,
+    live: &Arc<Stored>,
+    old: &Value,
+    mut object: Value,
+    by: By,
+) -> Result<Option<Written>, ApiError> {
+    let name = live.key.name.as_str();
+    let given = object::meta_str(&object, "resourceVersion");
+    if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
+        return Err(ApiError::stale(call.resource, name));
+    }
+    let uid = object::uid(&object);
+    if !uid.is_empty() && uid != live.uid {
+        return Err(ApiError::conflict(
+            call.resource,
+            name,
+            &format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                live.uid
+            ),
+        ));
+    }
+    unknown_fields(call, &mut object)?;
+    metadata::carry_over(&mut object, old);
+    keep_apart(call, &mut object, old);
+    let object = prepare(call, object, Some(old), by)?;
+    if metadata::same(&object, old) {
+        return Ok(Some(call.stored(live, false)));
+    }
+    if call.options.dry_run {
+        return Ok(Some(call.not_stored(object, false)));
+    }
+    let store = &call.core.store;
+    if lifecycle::may_go(call.resource, &object) {
+        // The last finalizer is gone: the write is the removal.
+        let Ok(last) = store.remove(&live.key, live.revision, Some(object)) else {
+            return Ok(None);
+        };
+        lifecycle::after_write(call.core, call.resource);
+        return Ok(Some(call.stored(&last, false)));
+    }
+    match store.write(call.resource, live.key.clone(), Some(live.revision), object) {
+        Ok(stored) => {
+            lifecycle::after_write(call.core, call.resource);
+            Ok(Some(call.stored(&stored, false)))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Reads the client's object: its identity must fit the path; then the stored version.
+fn incoming(call: &Call<'_>, mut object: Value) -> Result<Value, ApiError> {
+    metadata::check_identity(call, &mut object)?;
+    view::to_storage(call.resource, &mut object);
+    Ok(object)
+}
+
+/// Drops what the kind does not know, and says so as the client wishes.
+fn unknown_fields(call: &Call<'_>, object: &mut Value) -> Result<(), ApiError> {
+    let unknown = schemas::prune(call.resource, object);
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let words: Vec<String> = unknown
+        .iter()
+        .map(|path| format!("unknown field \"{path}\""))
+        .collect();
+    match call.options.field_validation {
+        FieldValidation::Ignore => Ok(()),
+        FieldValidation::Warn => {
+            call.warnings.borrow_mut().extend(words);
+            Ok(())
+        }
+        FieldValidation::Strict => Err(ApiError::bad_request(format!(
+            "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
+            call.resource.kind,
+            call.resource.version,
+            call.resource.kind,
+            words.join(", ")
+        ))),
+    }
+}
+
+/// Status is written through `/status` only, and nothing else through it.
+fn keep_apart(call: &Call<'_>, object: &mut Value, old: &Value) {
+    if !call.resource.status {
+        return;
+    }
+    if call.subresource == Some("status") {
+        let status = object.get("status").cloned();
+        let managed = object::meta(object, "managedFields").cloned();
+        *object = old.clone();
+        set_or_remove(object, "status", status);
+        if let Some(managed) = managed {
+            object::set_meta(object, "managedFields", managed);
+        }
+    } else {
+        set_or_remove(object, "status", old.get("status").cloned());
+    }
+}
+
+fn set_or_remove(object: &mut Value, field: &str, value: Option<Value>) {
+    let map = object::as_map(object);
+    match value {
+        Some(value) => map.insert(field.to_owned(), value),
+        None => map.remove(field),
+    };
+}
+
+/// The pipeline between the client's object and the stored one.
+fn prepare(
+    call: &Call<'_>,
+    mut object: Value,
+    old: Option<&Value>,
+    by: By,
+) -> Result<Value, ApiError> {
+    let core = call.core;
+    let resource = call.resource;
+    let operation = match old {
+        None => Operation::Create,
+        Some(_) => Operation::Update,
+    };
+    let name = object::name(&object).to_owned();
+    if old.is_none() && resource.status && resource.behaviour != Behaviour::CustomResourceDefinition
+    {
+        object::as_map(&mut object).remove("status");
+    }
+    schemas::default(resource, &mut object);
+    behaviour::default(core, resource, &mut object, old);
+    let review = call.review(&name, operation, old);
+    for hook in &core.hooks {
+        hook.mutate(&review, &mut object)?;
+    }
+    if !core.hooks.is_empty() {
+        schemas::prune(resource, &mut object);
+        schemas::default(resource, &mut object);
+    }
+    if by == By::Update {
+        managed::update(call, old, &mut object);
+    }
+    metadata::set_generation(resource, &mut object, old);
+    let mut causes = metadata::validate(resource, &object, old);
+    causes.extend(schemas::validate(resource, &object));
+    causes.extend(behaviour::validate(core, resource, &object, old));
+    if !causes.is_empty() {
+        return Err(ApiError::invalid(resource, &name, causes));
+    }
+    for hook in &core.hooks {
+        hook.validate(&review, &object)?;
+    }
+    Ok(object)
+}
+
+/// Custom kinds must be replaced from a known state; most built-in ones need not.
+fn allows_unconditional_update(resource: &Resource) -> bool {
+    resource.origin == Origin::BuiltIn
+        && !resource.group.ends_with("knative.dev")
+        && !matches!(
+            resource.behaviour,
+            Behaviour::CustomResourceDefinition | Behaviour::Review
+        )
+        && resource.plural != "leases"
+}
+
+/// Changes an object as the server itself: no hooks, no new generation, no manager.
+/// The edit says whether it changed anything.
+pub fn amend(
+    call: &Call<'_>,
+    name: &str,
+    edit: impl Fn(&mut Value) -> bool,
+) -> Result<(), ApiError> {
+    for _ in 0..TRIES {
+        let live = call.live(name)?;
+        let mut object = live.value();
+        if !edit(&mut object) {
+            return Ok(());
+        }
+        let store = &call.core.store;
+        let done = if lifecycle::may_go(call.resource, &object) {
+            store.remove(&live.key, live.revision, Some(object)).is_ok()
+        } else {
+            store
+                .write(call.resource, live.key.clone(), Some(live.revision), object)
+                .is_ok()
+        };
+        if done {
+            lifecycle::after_write(call.core, call.resource);
+            return Ok(());
+        }
+    }
+    Err(ApiError::stale(call.resource, name))
+}
