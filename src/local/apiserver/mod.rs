@@ -18,6 +18,7 @@ mod deletion;
 mod discovery;
 mod handle;
 mod housekeeping;
+mod jsonpath;
 mod kinds;
 pub mod listen;
 mod lifecycle;

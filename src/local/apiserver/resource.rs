@@ -1,6 +1,7 @@
 //! One served resource: everything the request path needs to know about a kind.
 
 use super::behaviour::Behaviour;
+use super::jsonpath::JsonPath;
 
 /// Where the numbers of `/scale` live in the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub struct Column {
     pub description: String,
     /// 0 is always shown, 1 only with `-o wide`.
     pub priority: i64,
-    /// JSONPath into the object, without braces; empty for computed columns.
-    pub path: String,
+    /// Where its value is in the object; nothing for computed columns.
+    pub path: Option<JsonPath>,
 }
 
 /// Where an entry came from.

@@ -73,7 +73,7 @@ pub fn row(resource: &Resource, object: &Value, include: Include, now: Timestamp
 
 /// The headings.
 pub fn definitions(resource: &Resource) -> Value {
-    columns::shown(resource).iter().map(definition).collect()
+    resource.columns.iter().map(definition).collect()
 }
 
 fn definition(column: &Column) -> Value {

@@ -1,54 +1,74 @@
 //! The columns of tables: what `kubectl get` shows of a kind.
+//!
+//! A column has a JSONPath, as a CRD's printer columns have, or (for the kinds that
+//! Kubernetes prints by code) it is computed, see [`computed`].
+
+mod built_in;
+mod computed;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::object;
+use super::jsonpath::JsonPath;
 use super::resource::{Column, Resource};
 
-/// The columns of a built-in kind; the ones with no path are computed.
-pub fn of(_group: &str, _kind: &str) -> Vec<Column> {
-    Vec::new()
-}
-
-/// All columns of a resource, the name first.
-pub fn shown(resource: &Resource) -> Vec<Column> {
-    let mut columns = vec![Column {
-        name: "Name".to_owned(),
-        kind: "string".to_owned(),
-        format: "name".to_owned(),
-        description: "Name must be unique within a namespace.".to_owned(),
-        priority: 0,
-        path: ".metadata.name".to_owned(),
-    }];
-    if resource.columns.is_empty() {
-        columns.push(Column {
-            name: "Age".to_owned(),
-            kind: "date".to_owned(),
-            format: String::new(),
-            description: "The time since the object was created.".to_owned(),
-            priority: 0,
-            path: ".metadata.creationTimestamp".to_owned(),
-        });
-    }
-    columns.extend(resource.columns.iter().cloned());
-    columns
-}
+pub use built_in::of;
 
 /// One object's cells.
 pub fn cells(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
-    shown(resource)
+    resource
+        .columns
         .iter()
-        .map(|column| cell(column, object, now))
+        .map(|column| match &column.path {
+            Some(path) => cell(&column.kind, path.first(object), now),
+            None => computed::cell(resource, &column.name, object, now),
+        })
         .collect()
 }
 
-fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
-    let text = object::text_at(object, &column.path);
-    if column.kind == "date" {
-        return age(&text, now).into();
+/// A column with a path.
+pub fn column(name: &str, kind: &str, path: &str) -> Column {
+    Column {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        format: String::new(),
+        description: String::new(),
+        priority: 0,
+        path: JsonPath::parse(path),
     }
-    text.into()
+}
+
+/// The name, which comes first in all tables but that of events.
+pub fn name() -> Column {
+    Column {
+        format: "name".to_owned(),
+        description: "Name must be unique within a namespace.".to_owned(),
+        ..column("Name", "string", ".metadata.name")
+    }
+}
+
+/// How old the object is.
+pub fn age_column() -> Column {
+    column("Age", "date", ".metadata.creationTimestamp")
+}
+
+/// What a path found, in the column's type; nothing is shown as `<none>`.
+fn cell(kind: &str, found: Option<&Value>, now: Timestamp) -> Value {
+    let Some(found) = found else {
+        return Value::Null;
+    };
+    match (kind, found) {
+        (_, Value::Null) => Value::Null,
+        ("date", Value::String(text)) => age(text, now).into(),
+        ("integer", Value::Number(number)) => number
+            .as_i64()
+            .or_else(|| number.as_f64().map(|number| number as i64))
+            .into(),
+        ("number", Value::Number(_)) | ("boolean", Value::Bool(_)) => found.clone(),
+        ("integer" | "number" | "boolean" | "date", _) => Value::Null,
+        (_, Value::String(_)) => found.clone(),
+        (_, other) => other.to_string().into(),
+    }
 }
 
 /// How long ago, as Kubernetes says it: `5s`, `2m30s`, `3h`, `4d2h`.

@@ -1,0 +1,168 @@
+//! Which columns the built-in kinds have.
+
+use super::super::resource::Column;
+use super::{age_column, column, name};
+
+const READY: &str = ".status.conditions[?(@.type==\"Ready\")].status";
+const REASON: &str = ".status.conditions[?(@.type==\"Ready\")].reason";
+
+/// The columns of a built-in kind.
+pub fn of(group: &str, kind: &str) -> Vec<Column> {
+    let mut columns = vec![name()];
+    columns.extend(match (group, kind) {
+        ("", "Pod") => vec![
+            computed("Ready"),
+            computed("Status"),
+            computed("Restarts"),
+            age_column(),
+            wide(computed("IP")),
+            wide(computed("Node")),
+            wide(computed("Nominated Node")),
+            wide(computed("Readiness Gates")),
+        ],
+        ("", "Service") => vec![
+            column("Type", "string", ".spec.type"),
+            computed("Cluster-IP"),
+            computed("External-IP"),
+            computed("Port(s)"),
+            age_column(),
+            wide(computed("Selector")),
+        ],
+        ("", "Namespace") => vec![column("Status", "string", ".status.phase"), age_column()],
+        ("", "ConfigMap") => vec![computed("Data"), age_column()],
+        ("", "Secret") => vec![
+            column("Type", "string", ".type"),
+            computed("Data"),
+            age_column(),
+        ],
+        ("", "Endpoints") => vec![computed("Endpoints"), age_column()],
+        ("", "Node") => vec![
+            computed("Status"),
+            computed("Roles"),
+            age_column(),
+            column("Version", "string", ".status.nodeInfo.kubeletVersion"),
+            wide(column(
+                "Internal-IP",
+                "string",
+                ".status.addresses[?(@.type==\"InternalIP\")].address",
+            )),
+            wide(column("OS-Image", "string", ".status.nodeInfo.osImage")),
+            wide(column(
+                "Container-Runtime",
+                "string",
+                ".status.nodeInfo.containerRuntimeVersion",
+            )),
+        ],
+        ("" | "events.k8s.io", "Event") => {
+            return vec![
+                computed("Last Seen"),
+                column("Type", "string", ".type"),
+                column("Reason", "string", ".reason"),
+                computed("Object"),
+                wide(computed("Subobject")),
+                wide(computed("Source")),
+                computed("Message"),
+                wide(computed("First Seen")),
+                wide(computed("Count")),
+                wide(name()),
+            ];
+        }
+        ("apps", "Deployment") => vec![
+            computed("Ready"),
+            computed("Up-to-date"),
+            computed("Available"),
+            age_column(),
+            wide(computed("Containers")),
+            wide(computed("Images")),
+            wide(computed("Selector")),
+        ],
+        ("apps", "ReplicaSet") => vec![
+            column("Desired", "integer", ".spec.replicas"),
+            computed("Current"),
+            computed("Ready"),
+            age_column(),
+            wide(computed("Containers")),
+            wide(computed("Images")),
+            wide(computed("Selector")),
+        ],
+        ("coordination.k8s.io", "Lease") => vec![
+            column("Holder", "string", ".spec.holderIdentity"),
+            age_column(),
+        ],
+        ("discovery.k8s.io", "EndpointSlice") => vec![
+            column("AddressType", "string", ".addressType"),
+            computed("Ports"),
+            computed("Endpoints"),
+            age_column(),
+        ],
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+            vec![computed("Role"), age_column()]
+        }
+        ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => vec![column(
+            "Created At",
+            "string",
+            ".metadata.creationTimestamp",
+        )],
+        ("serving.knative.dev", "Service") => vec![
+            column("URL", "string", ".status.url"),
+            column("LatestCreated", "string", ".status.latestCreatedRevisionName"),
+            column("LatestReady", "string", ".status.latestReadyRevisionName"),
+            column("Ready", "string", READY),
+            column("Reason", "string", REASON),
+        ],
+        ("serving.knative.dev", "Configuration") => vec![
+            column("LatestCreated", "string", ".status.latestCreatedRevisionName"),
+            column("LatestReady", "string", ".status.latestReadyRevisionName"),
+            column("Ready", "string", READY),
+            column("Reason", "string", REASON),
+        ],
+        ("serving.knative.dev", "Revision") => vec![
+            column(
+                "Config Name",
+                "string",
+                ".metadata.labels['serving\\.knative\\.dev/configuration']",
+            ),
+            column(
+                "Generation",
+                "string",
+                ".metadata.labels['serving\\.knative\\.dev/configurationGeneration']",
+            ),
+            column("Ready", "string", READY),
+            column("Reason", "string", REASON),
+            column("Actual Replicas", "integer", ".status.actualReplicas"),
+            column("Desired Replicas", "integer", ".status.desiredReplicas"),
+        ],
+        ("serving.knative.dev", "Route") => vec![
+            column("URL", "string", ".status.url"),
+            column("Ready", "string", READY),
+            column("Reason", "string", REASON),
+        ],
+        ("autoscaling.internal.knative.dev", _) => vec![
+            column("DesiredScale", "integer", ".status.desiredScale"),
+            column("ActualScale", "integer", ".status.actualScale"),
+            column("Ready", "string", READY),
+            column("Reason", "string", REASON),
+        ],
+        ("networking.internal.knative.dev", _) => vec![
+            column("Ready", "string", READY),
+            column("Reason", "string", REASON),
+        ],
+        _ => vec![age_column()],
+    });
+    columns
+}
+
+/// A column that [`super::computed`] fills.
+fn computed(name: &str) -> Column {
+    Column {
+        path: None,
+        ..column(name, "string", "")
+    }
+}
+
+fn wide(column: Column) -> Column {
+    Column {
+        priority: 1,
+        ..column
+    }
+}
