@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::behaviour::Behaviour;
 use super::columns;
+use super::schemas::SchemaCell;
 use super::resource::{Origin, Resource, ScalePaths, api_version};
 
 const KNATIVE: &[&str] = &["all", "knative", "serving"];
@@ -209,6 +210,7 @@ fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Resource {
         selectable: Vec::new(),
         storage,
         storage_api_version: api_version(group, version),
+        schema: SchemaCell::default(),
         behaviour: Behaviour::Plain,
         origin: Origin::BuiltIn,
     }

@@ -1,8 +1,46 @@
-//! Who set which field: `metadata.managedFields`.
+//! Who set which field: `metadata.managedFields`, and apply, which goes by them.
 
 use serde_json::Value;
 
+use super::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions};
+use super::status::{ApiError, Cause};
 use super::write::Call;
 
 /// Records that the caller set what differs from the live object.
-pub fn update(_call: &Call<'_>, _old: Option<&Value>, _object: &mut Value) {}
+pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
+    let options = UpdateOptions {
+        manager: call.manager(),
+        subresource: call.subresource,
+        reset: ResetFields::of(call.resource.status, call.subresource),
+        now: call.core.now(),
+    };
+    *object = ssa::update(old, object.take(), call.resource.schema(), &options);
+}
+
+/// Server-side apply: merges what the caller applies into the live object.
+pub fn apply(call: &Call<'_>, live: Option<&Value>, applied: &Value) -> Result<Value, ApiError> {
+    let options = ApplyOptions {
+        manager: call.manager(),
+        force: call.options.force,
+        subresource: call.subresource,
+        reset: ResetFields::of(call.resource.status, call.subresource),
+        now: call.core.now(),
+    };
+    ssa::apply(live, applied, call.resource.schema(), &options).map_err(|error| match error {
+        ApplyError::Conflict(conflicts) => {
+            let mut answer = ApiError::new(409, "Conflict", conflicts.to_string());
+            answer.causes = conflicts
+                .0
+                .iter()
+                .map(|conflict| Cause {
+                    reason: Conflict::REASON,
+                    message: conflict.message(),
+                    field: conflict.field.clone(),
+                })
+                .collect();
+            answer
+        }
+        ApplyError::BadRequest(why) => ApiError::bad_request(why),
+        ApplyError::Typed(why) => ApiError::new(500, "InternalError", why),
+    })
+}

@@ -153,26 +153,6 @@ fn same_spec(resource: &Resource, object: &Value, old: &Value) -> bool {
         && old.keys().filter(|key| counts(key)).all(|key| new.contains_key(key))
 }
 
-/// Whether a write changes nothing: the times of managed fields alone are nothing.
-pub fn same(object: &Value, old: &Value) -> bool {
-    if object == old {
-        return true;
-    }
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(entries) = object
-            .pointer_mut("/metadata/managedFields")
-            .and_then(Value::as_array_mut)
-        {
-            for entry in entries {
-                object::as_map(entry).remove("time");
-            }
-        }
-        object
-    };
-    timeless(object) == timeless(old)
-}
-
 /// What is wrong with the metadata.
 pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::object;
+use super::patch::{PatchError, json_patch, merge_patch};
 use super::status::ApiError;
 use super::write::{By, Call};
-use super::media;
+use super::{managed, media, object};
 
 /// A patch, read.
 #[derive(Debug, Clone)]
@@ -47,20 +47,22 @@ pub fn read(media_type: &str, bytes: &[u8]) -> Result<Patch, ApiError> {
 }
 
 /// Applies a patch to the object as the client sees it.
-pub fn apply_to(_call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched, ApiError> {
-    let mut object = seen.clone();
-    match patch {
-        Patch::Json(operations) => {
-            let operations: json_patch::Patch = serde_json::from_value(operations.clone())
-                .map_err(|error| ApiError::bad_request(error.to_string()))?;
-            json_patch::patch(&mut object, &operations).map_err(|error| {
-                ApiError::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {error}"))
-            })?;
+pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched, ApiError> {
+    let object = match patch {
+        Patch::Apply(applied) => {
+            return Ok(Patched {
+                object: managed::apply(call, Some(seen), applied)?,
+                by: By::Apply,
+            });
         }
-        Patch::Merge(patch) | Patch::Strategic(patch) | Patch::Apply(patch) => {
-            json_patch::merge(&mut object, patch);
-        }
-    }
+        Patch::Json(patch) => json_patch(seen, patch),
+        Patch::Merge(patch) => merge_patch(seen, patch),
+        Patch::Strategic(patch) => merge_patch(seen, patch),
+    };
+    let object = object.map_err(|error| match error {
+        PatchError::BadRequest(why) => ApiError::bad_request(why),
+        PatchError::Unprocessable(why) => ApiError::new(422, "Invalid", why),
+    })?;
     Ok(Patched {
         object,
         by: By::Update,
@@ -68,18 +70,14 @@ pub fn apply_to(_call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched
 }
 
 /// Applies to an object that is not there yet.
-pub fn apply_to_nothing(
-    call: &Call<'_>,
-    name: &str,
-    patch: &Patch,
-) -> Result<Patched, ApiError> {
-    let Patch::Apply(patch) = patch else {
+pub fn apply_to_nothing(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Patched, ApiError> {
+    let Patch::Apply(applied) = patch else {
         return Err(ApiError::not_found(call.resource, name));
     };
-    let mut object = patch.clone();
+    let mut object = managed::apply(call, None, applied)?;
     object::set_meta(&mut object, "name", name);
     Ok(Patched {
         object,
-        by: By::Update,
+        by: By::Apply,
     })
 }

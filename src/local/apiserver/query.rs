@@ -70,7 +70,6 @@ pub struct WriteOptions {
     /// What happens to unknown fields.
     pub field_validation: FieldValidation,
     /// Apply takes fields over from others.
-    #[expect(dead_code, reason = "server-side apply reads it once it is wired in")]
     pub force: bool,
 }
 

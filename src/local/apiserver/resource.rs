@@ -2,6 +2,7 @@
 
 use super::behaviour::Behaviour;
 use super::jsonpath::JsonPath;
+use super::schemas::SchemaCell;
 
 /// Where the numbers of `/scale` live in the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub struct Resource {
     pub storage: String,
     /// The apiVersion that objects are stored with.
     pub storage_api_version: String,
+    /// What its objects may look like, see [`Resource::schema`].
+    pub schema: SchemaCell,
     /// What is particular to the kind.
     pub behaviour: Behaviour,
     /// Built in or defined by a CRD.

@@ -1,19 +1,55 @@
 //! What a kind's schema does to its objects.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
+use super::builtin;
 use super::resource::Resource;
+use super::schema::Schema;
 use super::status::Cause;
 
+/// A kind's schema; those of built-in kinds are made when they are first asked for.
+#[derive(Debug, Clone, Default)]
+pub struct SchemaCell(OnceLock<Schema>);
+
+impl From<Schema> for SchemaCell {
+    fn from(schema: Schema) -> Self {
+        Self(OnceLock::from(schema))
+    }
+}
+
+impl Resource {
+    /// The schema of the objects as they are stored.
+    pub fn schema(&self) -> &Schema {
+        self.schema.0.get_or_init(|| {
+            let stored = self.storage_api_version.as_str();
+            let (group, version) = stored.split_once('/').unwrap_or(("", stored));
+            builtin::schema(group, version, &self.kind).unwrap_or_else(Schema::untyped)
+        })
+    }
+}
+
 /// Drops the fields that the kind does not know and tells which.
-pub fn prune(_resource: &Resource, _object: &mut Value) -> Vec<String> {
-    Vec::new()
+pub fn prune(resource: &Resource, object: &mut Value) -> Vec<String> {
+    resource.schema().prune(object)
 }
 
 /// Fills in the kind's defaults.
-pub fn default(_resource: &Resource, _object: &mut Value) {}
+pub fn default(resource: &Resource, object: &mut Value) {
+    resource.schema().default(object);
+}
 
 /// What is wrong with the object.
-pub fn validate(_resource: &Resource, _object: &Value) -> Vec<Cause> {
-    Vec::new()
+pub fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
+    resource
+        .schema()
+        .validate(object)
+        .into_iter()
+        .map(|error| Cause {
+            reason: error.reason.as_str(),
+            message: error.message,
+            field: error.field,
+        })
+        .collect()
 }

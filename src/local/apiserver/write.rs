@@ -1,7 +1,8 @@
 //! Writes: create, replace and patch, through one pipeline.
 //!
-//! decode → default → mutate → managed fields → prune → validate → generation →
-//! compare-and-swap → notify. Everything here is synchronous; the caller waits for
+//! decode → prune → default → managed fields → mutate (admission) → generation →
+//! validate → compare-and-swap → notify. Apply finds its owners first, so that what
+//! admission fills in belongs to nobody. Everything here is synchronous; the caller waits for
 //! the disk before it answers. Dry-run stops before the store.
 
 use std::cell::RefCell;
@@ -18,7 +19,7 @@ use super::resource::{Origin, Resource};
 use super::status::{ApiError, Cause};
 use super::store::{Key, Stored};
 use super::user::User;
-use super::{lifecycle, managed, metadata, object, patching, scale, schemas, view};
+use super::{lifecycle, managed, metadata, object, patching, scale, schemas, ssa, view};
 
 /// How often a write that races with others is tried again before the client is told.
 const TRIES: usize = 16;
@@ -56,7 +57,6 @@ pub struct Written {
 
 impl Call<'_> {
     /// The field manager of this write.
-    #[expect(dead_code, reason = "managed fields need it once they are wired in")]
     pub fn manager(&self) -> &str {
         self.options
             .field_manager
@@ -259,7 +259,6 @@ fn create_by_apply(
 
 /// How the new object came about, which decides who owns its fields.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(dead_code, reason = "server-side apply is not wired in yet")]
 pub enum By {
     /// Everything that differs from the live object is the writer's.
     Update,
@@ -294,8 +293,8 @@ fn update(
     unknown_fields(call, &mut object)?;
     metadata::carry_over(&mut object, old);
     keep_apart(call, &mut object, old);
-    let object = prepare(call, object, Some(old), by)?;
-    if metadata::same(&object, old) {
+    let mut object = prepare(call, object, Some(old), by)?;
+    if !ssa::settle(old, &mut object) {
         return Ok(Some(call.stored(live, false)));
     }
     if call.options.dry_run {
@@ -398,6 +397,9 @@ fn prepare(
     }
     schemas::default(resource, &mut object);
     behaviour::default(core, resource, &mut object, old);
+    if by == By::Update {
+        managed::update(call, old, &mut object);
+    }
     let review = call.review(&name, operation, old);
     for hook in &core.hooks {
         hook.mutate(&review, &mut object)?;
@@ -405,9 +407,6 @@ fn prepare(
     if !core.hooks.is_empty() {
         schemas::prune(resource, &mut object);
         schemas::default(resource, &mut object);
-    }
-    if by == By::Update {
-        managed::update(call, old, &mut object);
     }
     metadata::set_generation(resource, &mut object, old);
     let mut causes = metadata::validate(resource, &object, old);
