@@ -16,7 +16,13 @@ const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-nod
 /// Makes what is missing; what is there stays as it is.
 pub fn run(core: &Arc<Core>) -> Result<(), ApiError> {
     for name in NAMESPACES {
-        make(core, "", "namespaces", "", json!({"metadata": {"name": name}}))?;
+        make(
+            core,
+            "",
+            "namespaces",
+            "",
+            json!({"metadata": {"name": name}}),
+        )?;
     }
     Ok(())
 }

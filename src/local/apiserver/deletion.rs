@@ -50,7 +50,11 @@ pub struct DeleteOptions {
 impl DeleteOptions {
     /// Reads the options from the body and the query.
     pub fn of(body: &Value, params: &Params) -> Result<Self, ApiError> {
-        let text = |path: &str| object::at(body, path).and_then(Value::as_str).map(str::to_owned);
+        let text = |path: &str| {
+            object::at(body, path)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         let propagation = match text("propagationPolicy")
             .as_deref()
             .or(params.text("propagationPolicy"))
@@ -76,7 +80,10 @@ impl DeleteOptions {
         let grace = body
             .get("gracePeriodSeconds")
             .and_then(Value::as_i64)
-            .map_or_else(|| params.number("gracePeriodSeconds"), |grace| Ok(Some(grace)))?;
+            .map_or_else(
+                || params.number("gracePeriodSeconds"),
+                |grace| Ok(Some(grace)),
+            )?;
         Ok(Self {
             propagation,
             grace: grace.map(|grace| grace.max(0)),
@@ -213,7 +220,11 @@ fn preconditions(call: &Call<'_>, live: &Stored, options: &DeleteOptions) -> Res
         ));
     }
     let revision = live.revision.to_string();
-    if let Some(wanted) = options.resource_version.as_ref().filter(|at| **at != revision) {
+    if let Some(wanted) = options
+        .resource_version
+        .as_ref()
+        .filter(|at| **at != revision)
+    {
         return Err(ApiError::conflict(
             call.resource,
             name,
@@ -262,7 +273,8 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
             object::set_meta(&mut object, "generation", generation + 1);
         }
         if call.resource.behaviour == Behaviour::Namespace {
-            object::child_mut(&mut object, "status").insert("phase".to_owned(), "Terminating".into());
+            object::child_mut(&mut object, "status")
+                .insert("phase".to_owned(), "Terminating".into());
         }
     }
     object

@@ -196,9 +196,14 @@ fn wants_aggregated(headers: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','))
         .any(|choice| {
             let parts: Vec<&str> = choice.split(';').map(str::trim).collect();
-            ["application/json", "g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
-                .iter()
-                .all(|part| parts.contains(part))
+            [
+                "application/json",
+                "g=apidiscovery.k8s.io",
+                "v=v2",
+                "as=APIGroupDiscoveryList",
+            ]
+            .iter()
+            .all(|part| parts.contains(part))
         })
 }
 

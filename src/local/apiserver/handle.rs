@@ -79,8 +79,14 @@ async fn resource(
         }
         Some(other) if resource.behaviour == Behaviour::Pod => {
             return Err(match other {
-                "exec" | "attach" | "portforward" | "proxy" | "eviction" | "binding"
-                | "ephemeralcontainers" | "resize" => ApiError::not_implemented(&format!(
+                "exec"
+                | "attach"
+                | "portforward"
+                | "proxy"
+                | "eviction"
+                | "binding"
+                | "ephemeralcontainers"
+                | "resize" => ApiError::not_implemented(&format!(
                     "pods/{other} is not implemented by this server"
                 )),
                 _ => ApiError::no_such_path(),
@@ -123,7 +129,10 @@ async fn resource(
 }
 
 fn user(extensions: &http::Extensions) -> User {
-    extensions.get::<User>().cloned().unwrap_or_else(User::local)
+    extensions
+        .get::<User>()
+        .cloned()
+        .unwrap_or_else(User::local)
 }
 
 async fn scale_of(

@@ -88,7 +88,12 @@ impl House {
             self.examine(&dependent, &dependent.value());
         }
         for owner in &gone.owners {
-            if let Some(owner) = self.core.store.by_uid(owner).filter(|owner| owner.terminating) {
+            if let Some(owner) = self
+                .core
+                .store
+                .by_uid(owner)
+                .filter(|owner| owner.terminating)
+            {
                 self.finish(&owner, &owner.value());
             }
         }
@@ -223,9 +228,8 @@ impl House {
                 return false;
             };
             let before = references.len();
-            references.retain(|reference| {
-                !owners.contains(&object::text_at(reference, "uid").as_str())
-            });
+            references
+                .retain(|reference| !owners.contains(&object::text_at(reference, "uid").as_str()));
             let changed = references.len() != before;
             if references.is_empty() {
                 object::remove_meta(value, "ownerReferences");
@@ -259,7 +263,9 @@ impl House {
         let left = self.core.store.everything(Some(&namespace.key.name));
         if left.is_empty() {
             self.change(&namespace.key, |value| {
-                object::child_mut(value, "spec").remove("finalizers").is_some()
+                object::child_mut(value, "spec")
+                    .remove("finalizers")
+                    .is_some()
             });
         }
     }

@@ -47,7 +47,8 @@ fn find<'a>(steps: &[Step], value: &'a Value) -> Vec<&'a Value> {
             .as_array()
             .and_then(|list| {
                 let at = if *at < 0 {
-                    list.len().checked_sub(usize::try_from(at.unsigned_abs()).ok()?)?
+                    list.len()
+                        .checked_sub(usize::try_from(at.unsigned_abs()).ok()?)?
                 } else {
                     usize::try_from(*at).ok()?
                 };
@@ -74,7 +75,9 @@ fn find<'a>(steps: &[Step], value: &'a Value) -> Vec<&'a Value> {
             })
             .collect(),
     };
-    next.into_iter().flat_map(|value| find(rest, value)).collect()
+    next.into_iter()
+        .flat_map(|value| find(rest, value))
+        .collect()
 }
 
 fn steps(text: &str) -> Option<Vec<Step>> {
@@ -195,11 +198,26 @@ mod tests {
                 {"type": "Other", "status": "False"}, {"type": "Ready", "status": "True"}]},
         });
         for (path, found) in [
-            (".metadata.labels['serving\\.knative\\.dev/configuration']", json!("hello")),
-            (".metadata.labels.serving\\.knative\\.dev/configuration", json!("hello")),
-            (".status.conditions[?(@.type==\"Ready\")].status", json!("True")),
-            (".status.conditions[?(@.type=='Ready')].status", json!("True")),
-            (".status.conditions[?(@.type!='Ready')].type", json!("Other")),
+            (
+                ".metadata.labels['serving\\.knative\\.dev/configuration']",
+                json!("hello"),
+            ),
+            (
+                ".metadata.labels.serving\\.knative\\.dev/configuration",
+                json!("hello"),
+            ),
+            (
+                ".status.conditions[?(@.type==\"Ready\")].status",
+                json!("True"),
+            ),
+            (
+                ".status.conditions[?(@.type=='Ready')].status",
+                json!("True"),
+            ),
+            (
+                ".status.conditions[?(@.type!='Ready')].type",
+                json!("Other"),
+            ),
             ("{.spec.list[1]}", json!(2)),
             (".spec.list[-1]", json!(3)),
             (".spec.list[*]", json!(1)),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::behaviour::Behaviour;
 use super::columns;
-use super::schemas::SchemaCell;
 use super::resource::{Origin, Resource, ScalePaths, api_version};
+use super::schemas::SchemaCell;
 
 const KNATIVE: &[&str] = &["all", "knative", "serving"];
 const KNATIVE_INTERNAL: &[&str] = &["knative-internal", "autoscaling"];
@@ -142,9 +142,7 @@ fn knative() -> Vec<Resource> {
         served("Revision", "revisions")
             .short(&["rev"])
             .categories(KNATIVE),
-        served("Route", "routes")
-            .short(&["rt"])
-            .categories(KNATIVE),
+        served("Route", "routes").short(&["rt"]).categories(KNATIVE),
         kind(
             "autoscaling.internal.knative.dev",
             "v1alpha1",
@@ -172,8 +170,16 @@ fn reviews() -> Vec<Resource> {
     let authorization = "authorization.k8s.io";
     let authentication = "authentication.k8s.io";
     [
-        (authorization, "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
-        (authorization, "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
+        (
+            authorization,
+            "SelfSubjectAccessReview",
+            "selfsubjectaccessreviews",
+        ),
+        (
+            authorization,
+            "SelfSubjectRulesReview",
+            "selfsubjectrulesreviews",
+        ),
         (authorization, "SubjectAccessReview", "subjectaccessreviews"),
         (authentication, "SelfSubjectReview", "selfsubjectreviews"),
         (authentication, "TokenReview", "tokenreviews"),

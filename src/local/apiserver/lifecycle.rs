@@ -59,10 +59,12 @@ pub fn may_go(resource: &Resource, object: &Value) -> bool {
         && object::finalizers(object).is_empty()
         && match resource.behaviour {
             // A Pod with time left goes when its node says so, by a delete without grace.
-            Behaviour::Pod => object::meta(object, "deletionGracePeriodSeconds")
-                .and_then(Value::as_i64)
-                .unwrap_or(0)
-                == 0,
+            Behaviour::Pod => {
+                object::meta(object, "deletionGracePeriodSeconds")
+                    .and_then(Value::as_i64)
+                    .unwrap_or(0)
+                    == 0
+            }
             Behaviour::Namespace => {
                 object::strings(object::at(object, "spec.finalizers")).is_empty()
             }

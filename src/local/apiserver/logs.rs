@@ -66,7 +66,11 @@ pub async fn answer(
 }
 
 /// The container that is meant, worded as Kubernetes where it cannot be told.
-fn container(pod: &serde_json::Value, name: &str, wanted: Option<&str>) -> Result<String, ApiError> {
+fn container(
+    pod: &serde_json::Value,
+    name: &str,
+    wanted: Option<&str>,
+) -> Result<String, ApiError> {
     let names = |list: &str| -> Vec<String> {
         object::at(pod, list)
             .and_then(serde_json::Value::as_array)

@@ -58,7 +58,10 @@ pub fn check_identity(call: &Call<'_>, object: &mut Value) -> Result<(), ApiErro
     let map = object::as_map(object);
     map.insert("apiVersion".to_owned(), expected.into());
     map.insert("kind".to_owned(), resource.kind.as_str().into());
-    if map.get("metadata").is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
+    if map
+        .get("metadata")
+        .is_some_and(|metadata| !metadata.is_object() && !metadata.is_null())
+    {
         return Err(ApiError::bad_request(
             "the object provided is unrecognized: metadata must be an object",
         ));
@@ -131,7 +134,9 @@ pub fn set_generation(resource: &Resource, object: &mut Value, old: Option<&Valu
         object::set_meta(object, "generation", 1);
         return;
     };
-    let before = object::meta(old, "generation").and_then(Value::as_i64).unwrap_or(1);
+    let before = object::meta(old, "generation")
+        .and_then(Value::as_i64)
+        .unwrap_or(1);
     let after = if same_spec(resource, object, old) {
         before
     } else {
@@ -150,7 +155,10 @@ fn same_spec(resource: &Resource, object: &Value, old: &Value) -> bool {
     new.iter()
         .filter(|(key, _)| counts(key))
         .all(|(key, value)| old.get(key) == Some(value))
-        && old.keys().filter(|key| counts(key)).all(|key| new.contains_key(key))
+        && old
+            .keys()
+            .filter(|key| counts(key))
+            .all(|key| new.contains_key(key))
 }
 
 /// What is wrong with the metadata.
@@ -158,7 +166,10 @@ pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec
     let mut causes = Vec::new();
     let name = object::name(object);
     if name.is_empty() {
-        causes.push(Cause::required("metadata.name", "name or generateName is required"));
+        causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
     } else if old.is_none()
         && let Some(wrong) = wrong_name(resource, name)
     {
@@ -198,10 +209,7 @@ fn is_label(name: &str) -> bool {
 
 fn is_label_of_any_length(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !name.is_empty()
-        && name.chars().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    !name.is_empty() && name.chars().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 fn wrong_labels(object: &Value) -> Vec<Cause> {
@@ -220,7 +228,11 @@ fn wrong_labels(object: &Value) -> Vec<Cause> {
             ));
         }
         if text.len() > 63 {
-            causes.push(Cause::invalid("metadata.labels", value, "must be no more than 63 bytes"));
+            causes.push(Cause::invalid(
+                "metadata.labels",
+                value,
+                "must be no more than 63 bytes",
+            ));
         } else if !text.is_empty() && !is_word(text) {
             causes.push(Cause::invalid(
                 "metadata.labels",
@@ -237,9 +249,8 @@ fn is_qualified_name(key: &str) -> bool {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    prefix.is_none_or(|prefix| {
-        prefix.len() <= 253 && prefix.split('.').all(is_label_of_any_length)
-    }) && name.len() <= 63
+    prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_label_of_any_length))
+        && name.len() <= 63
         && is_word(name)
 }
 
@@ -248,4 +259,3 @@ fn is_word(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     edge(text.chars().next()) && edge(text.chars().next_back()) && text.chars().all(inner)
 }
-

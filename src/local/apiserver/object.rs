@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 
 /// The text at `metadata.KEY`, or nothing.
 pub fn meta_str<'a>(object: &'a Value, key: &str) -> &'a str {
-    meta(object, key).and_then(Value::as_str).unwrap_or_default()
+    meta(object, key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// The value at `metadata.KEY`.

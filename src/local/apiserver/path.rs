@@ -171,7 +171,10 @@ mod tests {
 
     #[test]
     fn documents_and_nowhere() {
-        assert_eq!(parse("/openapi/v3/apis/apps/v1"), Route::OpenApiV3("apis/apps/v1".into()));
+        assert_eq!(
+            parse("/openapi/v3/apis/apps/v1"),
+            Route::OpenApiV3("apis/apps/v1".into())
+        );
         assert_eq!(parse("/readyz/ping"), Route::Health);
         assert_eq!(parse("/metrics"), Route::Unknown);
     }

@@ -43,7 +43,9 @@ pub async fn get(
     core.store.durable(object.revision).await?;
     let body = match form {
         Form::Plain => view::bytes(resource, &object),
-        Form::Metadata => Bytes::from(table::metadata_only(&view::value(resource, &object)).to_string()),
+        Form::Metadata => {
+            Bytes::from(table::metadata_only(&view::value(resource, &object)).to_string())
+        }
         Form::Table => table::table(
             resource,
             std::slice::from_ref(&object),
@@ -147,8 +149,10 @@ pub async fn list(
     let shown = objects.get(start..end).unwrap_or_default();
     let mut list_meta = json!({"resourceVersion": revision.to_string()});
     if end < objects.len() {
-        let page =
-            page.unwrap_or_else(|| core.pages.keep(revision, &resource.storage, Arc::clone(&objects)));
+        let page = page.unwrap_or_else(|| {
+            core.pages
+                .keep(revision, &resource.storage, Arc::clone(&objects))
+        });
         let token = Continue {
             rv: revision,
             page,
@@ -182,7 +186,10 @@ pub fn selector(
     let fields = params
         .text("fieldSelector")
         .map(|fields| view::stored_selector(resource, fields));
-    let named = path.name.as_ref().map(|name| format!("metadata.name={name}"));
+    let named = path
+        .name
+        .as_ref()
+        .map(|name| format!("metadata.name={name}"));
     let fields = match (fields, &named) {
         (Some(fields), Some(named)) => Some(format!("{fields},{named}")),
         (Some(fields), None) => Some(fields.into_owned()),
@@ -264,7 +271,11 @@ fn too_large_revision(wanted: u64, current: u64) -> ApiError {
     error
 }
 
-fn plain_list(resource: &Resource, objects: &[Arc<Stored>], list_meta: &serde_json::Value) -> Bytes {
+fn plain_list(
+    resource: &Resource,
+    objects: &[Arc<Stored>],
+    list_meta: &serde_json::Value,
+) -> Bytes {
     let size: usize = objects.iter().map(|object| object.body.len() + 1).sum();
     let mut body = BytesMut::with_capacity(size + 256);
     body.put_slice(

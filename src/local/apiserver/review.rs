@@ -28,7 +28,9 @@ pub fn answer(
             "incomplete": false,
         }),
         "SelfSubjectReview" => json!({"userInfo": who}),
-        "TokenReview" => json!({"authenticated": false, "error": "tokens of others are not known here"}),
+        "TokenReview" => {
+            json!({"authenticated": false, "error": "tokens of others are not known here"})
+        }
         _ => return Err(ApiError::no_such_path()),
     };
     let map = object::as_map(&mut review);

@@ -39,17 +39,21 @@ pub fn put(resource: &Resource, whole: &Value, scale: &Value) -> Result<Value, A
     let name = object::name(whole);
     let replicas = match object::at(scale, "spec.replicas") {
         None | Some(Value::Null) => 0,
-        Some(given) => given.as_i64().filter(|replicas| *replicas >= 0).ok_or_else(|| {
-            let cause = Cause::invalid(
-                "spec.replicas",
-                given,
-                "must be greater than or equal to 0",
-            );
-            ApiError::invalid(resource, name, vec![cause])
-        })?,
+        Some(given) => given
+            .as_i64()
+            .filter(|replicas| *replicas >= 0)
+            .ok_or_else(|| {
+                let cause =
+                    Cause::invalid("spec.replicas", given, "must be greater than or equal to 0");
+                ApiError::invalid(resource, name, vec![cause])
+            })?,
     };
     let mut whole = whole.clone();
-    let steps: Vec<&str> = paths.spec.split('.').filter(|step| !step.is_empty()).collect();
+    let steps: Vec<&str> = paths
+        .spec
+        .split('.')
+        .filter(|step| !step.is_empty())
+        .collect();
     if let Some((last, parents)) = steps.split_last() {
         let mut map = object::as_map(&mut whole);
         for step in parents {

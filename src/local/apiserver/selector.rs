@@ -202,7 +202,12 @@ mod tests {
 
     fn allows(selector: &str, labels: &[(&str, &str)]) -> bool {
         parse_labels(selector).unwrap().iter().all(|(key, rule)| {
-            rule.allows(labels.iter().find(|(k, _)| k == key).map(|(_, value)| *value))
+            rule.allows(
+                labels
+                    .iter()
+                    .find(|(k, _)| k == key)
+                    .map(|(_, value)| *value),
+            )
         })
     }
 
@@ -210,12 +215,29 @@ mod tests {
     fn every_form_of_requirement_is_understood() {
         let labels = [("app", "hello"), ("tier", "web"), ("n", "7")];
         for yes in [
-            "", "app", "!gone", "app=hello", "app==hello", "app!=other", "app in (a, hello)",
-            "gone notin (x)", "gone!=x", "n>6", "n<8", "app in (hello),tier=web",
+            "",
+            "app",
+            "!gone",
+            "app=hello",
+            "app==hello",
+            "app!=other",
+            "app in (a, hello)",
+            "gone notin (x)",
+            "gone!=x",
+            "n>6",
+            "n<8",
+            "app in (hello),tier=web",
         ] {
             assert!(allows(yes, &labels), "{yes}");
         }
-        for no in ["gone", "!app", "app=other", "app notin (hello,b)", "n>7", "app,tier=db"] {
+        for no in [
+            "gone",
+            "!app",
+            "app=other",
+            "app notin (hello,b)",
+            "n>7",
+            "app,tier=db",
+        ] {
             assert!(!allows(no, &labels), "{no}");
         }
     }

@@ -165,7 +165,10 @@ impl ApiServer {
 
     /// A client in this process: no socket, no TLS, no token.
     pub fn client(&self) -> kube::Client {
-        kube::Client::new(self.router().into_service::<kube::client::Body>(), "default")
+        kube::Client::new(
+            self.router().into_service::<kube::client::Body>(),
+            "default",
+        )
     }
 
     /// A client in this process that is somebody in particular to admission.

@@ -63,8 +63,9 @@ impl std::fmt::Display for Cause {
 /// A value as Kubernetes' field errors show it: strings quoted, objects as JSON.
 fn shown(value: &Value) -> String {
     match value {
-        Value::Array(_) | Value::Object(_) => serde_json::to_string(&value.to_string())
-            .unwrap_or_default(),
+        Value::Array(_) | Value::Object(_) => {
+            serde_json::to_string(&value.to_string()).unwrap_or_default()
+        }
         other => other.to_string(),
     }
 }

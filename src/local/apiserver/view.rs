@@ -42,7 +42,12 @@ pub fn value(resource: &Resource, stored: &Stored) -> Value {
 
 /// Turns a stored object into the resource's version.
 pub fn from_storage(resource: &Resource, value: &mut Value) {
-    convert(resource, value, &resource.api_version(), |(stored, seen)| (stored, seen));
+    convert(
+        resource,
+        value,
+        &resource.api_version(),
+        |(stored, seen)| (stored, seen),
+    );
 }
 
 /// Turns an object of the resource's version into the one that is stored.

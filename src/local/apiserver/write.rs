@@ -149,7 +149,8 @@ pub fn create(call: &Call<'_>, object: Value) -> Result<Written, ApiError> {
             Err(_) => return Err(ApiError::already_exists(call.resource, &name)),
         }
     }
-    let mut error = ApiError::already_exists(call.resource, object::meta_str(&object, "generateName"));
+    let mut error =
+        ApiError::already_exists(call.resource, object::meta_str(&object, "generateName"));
     error.retry_after = Some(1);
     Err(error)
 }
@@ -211,7 +212,10 @@ pub fn patch(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Written, ApiE
         let (object, by) = if call.subresource == Some("scale") {
             let shown = scale::of(call.resource, &seen);
             let patched = patching::apply_to(call, &shown, patch)?;
-            (scale::put(call.resource, &old, &patched.object)?, By::Update)
+            (
+                scale::put(call.resource, &old, &patched.object)?,
+                By::Update,
+            )
         } else {
             let patched = patching::apply_to(call, &seen, patch)?;
             (incoming(call, patched.object)?, patched.by)

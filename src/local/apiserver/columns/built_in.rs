@@ -105,13 +105,21 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
         )],
         ("serving.knative.dev", "Service") => vec![
             column("URL", "string", ".status.url"),
-            column("LatestCreated", "string", ".status.latestCreatedRevisionName"),
+            column(
+                "LatestCreated",
+                "string",
+                ".status.latestCreatedRevisionName",
+            ),
             column("LatestReady", "string", ".status.latestReadyRevisionName"),
             column("Ready", "string", READY),
             column("Reason", "string", REASON),
         ],
         ("serving.knative.dev", "Configuration") => vec![
-            column("LatestCreated", "string", ".status.latestCreatedRevisionName"),
+            column(
+                "LatestCreated",
+                "string",
+                ".status.latestCreatedRevisionName",
+            ),
             column("LatestReady", "string", ".status.latestReadyRevisionName"),
             column("Ready", "string", READY),
             column("Reason", "string", REASON),

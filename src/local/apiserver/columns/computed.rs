@@ -34,9 +34,12 @@ pub fn cell(resource: &Resource, column: &str, object: &Value, now: Timestamp) -
         ("EndpointSlice", "Endpoints") => slice_endpoints(object).into(),
         ("Node", "Status") => node_status(object).into(),
         ("Node", "Roles") => node_roles(object).into(),
-        ("Deployment", "Ready") => {
-            format!("{}/{}", count("status.readyReplicas"), count("spec.replicas")).into()
-        }
+        ("Deployment", "Ready") => format!(
+            "{}/{}",
+            count("status.readyReplicas"),
+            count("spec.replicas")
+        )
+        .into(),
         ("Deployment", "Up-to-date") => count("status.updatedReplicas").into(),
         ("Deployment", "Available") => count("status.availableReplicas").into(),
         ("ReplicaSet", "Current") => count("status.replicas").into(),
@@ -56,7 +59,11 @@ pub fn cell(resource: &Resource, column: &str, object: &Value, now: Timestamp) -
 }
 
 fn or_none(text: String) -> String {
-    if text.is_empty() { NONE.to_owned() } else { text }
+    if text.is_empty() {
+        NONE.to_owned()
+    } else {
+        text
+    }
 }
 
 fn list<'a>(object: &'a Value, path: &str) -> &'a [Value] {
@@ -209,7 +216,11 @@ fn service_ports(service: &Value) -> String {
             let _ = write!(
                 text,
                 "/{}",
-                if protocol.is_empty() { "TCP" } else { protocol.as_str() }
+                if protocol.is_empty() {
+                    "TCP"
+                } else {
+                    protocol.as_str()
+                }
             );
             text
         })
@@ -237,7 +248,11 @@ fn endpoints(endpoints: &Value) -> String {
             if ports.is_empty() {
                 all.push(ip);
             } else {
-                all.extend(ports.iter().map(|port| format!("{ip}:{}", text_at(port, "port"))));
+                all.extend(
+                    ports
+                        .iter()
+                        .map(|port| format!("{ip}:{}", text_at(port, "port"))),
+                );
             }
         }
     }
@@ -292,7 +307,11 @@ fn node_roles(node: &Value) -> String {
 fn event(event: &Value, column: &str, now: Timestamp) -> Value {
     let either = |old: &str, new: &str| {
         let text = text_at(event, old);
-        if text.is_empty() { text_at(event, new) } else { text }
+        if text.is_empty() {
+            text_at(event, new)
+        } else {
+            text
+        }
     };
     let first_of = |paths: &[&str]| {
         paths
@@ -361,7 +380,8 @@ mod tests {
 
     #[test]
     fn a_pod_shows_the_worst_of_its_containers() {
-        let pod = |status: Value| json!({"spec": {"containers": [{"name": "a"}]}, "status": status});
+        let pod =
+            |status: Value| json!({"spec": {"containers": [{"name": "a"}]}, "status": status});
         let crash = pod(json!({"phase": "Running", "containerStatuses": [
             {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 3}]}));
         assert_eq!(pod_status(&crash), "CrashLoopBackOff");

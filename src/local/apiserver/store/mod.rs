@@ -19,10 +19,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::object;
 use super::resource::Resource;
-use journal::{Journal, Record};
 pub use journal::JournalError;
-pub use shelf::{Event, EventKind};
+use journal::{Journal, Record};
 use shelf::Shelf;
+pub use shelf::{Event, EventKind};
 
 /// Where an object is: its shelf, namespace (empty for cluster-scoped) and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,7 +118,9 @@ pub struct Change {
 
 /// The store was closed or could not write to its disk.
 #[derive(Debug, thiserror::Error)]
-#[error("the store cannot write to its data directory any more; see the log, free the disk and start again")]
+#[error(
+    "the store cannot write to its data directory any more; see the log, free the disk and start again"
+)]
 pub struct Broken;
 
 struct Inner {
@@ -439,4 +441,3 @@ impl Inner {
         }
     }
 }
-

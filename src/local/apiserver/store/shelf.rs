@@ -121,7 +121,9 @@ impl Shelf {
         if revision < self.compacted {
             return None;
         }
-        let start = self.ring.partition_point(|event| event.revision <= revision);
+        let start = self
+            .ring
+            .partition_point(|event| event.revision <= revision);
         let events: Vec<Event> = self
             .ring
             .range(start..)
