@@ -118,7 +118,7 @@ impl Deleted {
             "uid": object::uid(&self.object),
         });
         if !call.resource.group.is_empty() {
-            details["group"] = call.resource.group.as_str().into();
+            object::set(&mut details, "group", call.resource.group.as_str());
         }
         json!({
             "kind": "Status",

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::behaviour::Behaviour;
 use super::core::Core;
 use super::media;
+use super::object;
 use super::registry::Registry;
 use super::resource::{Resource, api_version};
 use super::status::ApiError;
@@ -86,8 +87,8 @@ pub fn group(core: &Core, group: &str) -> Result<Response<Body>, ApiError> {
     let groups = registry.groups();
     let versions = groups.get(group).ok_or_else(ApiError::no_such_path)?;
     let mut body = api_group(group, versions);
-    body["kind"] = "APIGroup".into();
-    body["apiVersion"] = "v1".into();
+    object::set(&mut body, "kind", "APIGroup");
+    object::set(&mut body, "apiVersion", "v1");
     Ok(media::json(StatusCode::OK, body.to_string()))
 }
 
@@ -112,10 +113,10 @@ pub fn resources(core: &Core, group: &str, version: &str) -> Result<Response<Bod
             "verbs": verbs(resource),
         });
         if !resource.short_names.is_empty() {
-            entry["shortNames"] = json!(resource.short_names);
+            object::set(&mut entry, "shortNames", json!(resource.short_names));
         }
         if !resource.categories.is_empty() {
-            entry["categories"] = json!(resource.categories);
+            object::set(&mut entry, "categories", json!(resource.categories));
         }
         entries.push(entry);
         for sub in subresources(resource) {
@@ -127,8 +128,8 @@ pub fn resources(core: &Core, group: &str, version: &str) -> Result<Response<Bod
                 "verbs": sub.verbs,
             });
             if let Some((group, version)) = sub.group_version {
-                entry["group"] = group.into();
-                entry["version"] = version.into();
+                object::set(&mut entry, "group", group);
+                object::set(&mut entry, "version", version);
             }
             entries.push(entry);
         }
@@ -249,10 +250,10 @@ fn aggregated_resource(resource: &Resource) -> Value {
         "verbs": verbs(resource),
     });
     if !resource.short_names.is_empty() {
-        entry["shortNames"] = json!(resource.short_names);
+        object::set(&mut entry, "shortNames", json!(resource.short_names));
     }
     if !resource.categories.is_empty() {
-        entry["categories"] = json!(resource.categories);
+        object::set(&mut entry, "categories", json!(resource.categories));
     }
     let subresources: Vec<Value> = subresources(resource)
         .iter()
@@ -268,7 +269,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
         })
         .collect();
     if !subresources.is_empty() {
-        entry["subresources"] = subresources.into();
+        object::set(&mut entry, "subresources", subresources);
     }
     entry
 }

@@ -30,8 +30,8 @@ pub fn admit_into_namespace(call: &Call<'_>, name: &str) -> Result<(), ApiError>
                 "NotFound",
                 format!("namespaces \"{namespace}\" not found"),
             );
-            error.name = namespace.to_owned();
-            error.kind = "namespaces".to_owned();
+            error.details.name = namespace.to_owned();
+            error.details.kind = "namespaces".to_owned();
             Err(error)
         }
         Some(found) if found.terminating => {
@@ -42,7 +42,7 @@ pub fn admit_into_namespace(call: &Call<'_>, name: &str) -> Result<(), ApiError>
                     "unable to create new content in namespace {namespace} because it is being terminated"
                 ),
             );
-            error.causes.push(Cause {
+            error.details.causes.push(Cause {
                 reason: "NamespaceTerminating",
                 message: format!("namespace {namespace} is being terminated"),
                 field: "metadata.namespace".to_owned(),

@@ -29,7 +29,7 @@ pub fn apply(call: &Call<'_>, live: Option<&Value>, applied: &Value) -> Result<V
     ssa::apply(live, applied, call.resource.schema(), &options).map_err(|error| match error {
         ApplyError::Conflict(conflicts) => {
             let mut answer = ApiError::new(409, "Conflict", conflicts.to_string());
-            answer.causes = conflicts
+            answer.details.causes = conflicts
                 .0
                 .iter()
                 .map(|conflict| Cause {

@@ -75,6 +75,11 @@ pub fn as_map(value: &mut Value) -> &mut Map<String, Value> {
     }
 }
 
+/// Sets a field of an object.
+pub fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
+    as_map(object).insert(key.to_owned(), value.into());
+}
+
 /// Sets `metadata.KEY`.
 pub fn set_meta(object: &mut Value, key: &str, value: impl Into<Value>) {
     metadata_mut(object).insert(key.to_owned(), value.into());

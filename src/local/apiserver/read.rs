@@ -20,7 +20,7 @@ use super::resource::Resource;
 use super::selector::Selector;
 use super::status::{ApiError, Cause};
 use super::store::{Broken, Stored};
-use super::{table, view};
+use super::{object, table, view};
 
 impl From<Broken> for ApiError {
     fn from(broken: Broken) -> Self {
@@ -158,9 +158,9 @@ pub async fn list(
             page,
             at: end,
         };
-        list_meta["continue"] = encode_token(&token).into();
+        object::set(&mut list_meta, "continue", encode_token(&token));
         if selector.is_empty() {
-            list_meta["remainingItemCount"] = (objects.len() - end).into();
+            object::set(&mut list_meta, "remainingItemCount", objects.len() - end);
         }
     }
     let body = match form {
@@ -262,12 +262,12 @@ fn too_large_revision(wanted: u64, current: u64) -> ApiError {
         "Timeout",
         format!("Too large resource version: {wanted}, current: {current}"),
     );
-    error.causes.push(Cause {
+    error.details.causes.push(Cause {
         reason: "ResourceVersionTooLarge",
         message: "Too large resource version".to_owned(),
         field: String::new(),
     });
-    error.retry_after = Some(1);
+    error.details.retry_after = Some(1);
     error
 }
 

@@ -80,17 +80,24 @@ pub struct ApiError {
     pub reason: &'static str,
     /// The sentence for people.
     pub message: String,
-    /// `details.name`.
+    /// What it is about.
+    pub details: Box<Details>,
+}
+
+/// What an error is about: `Status.details`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Details {
+    /// The object's name.
     pub name: String,
-    /// `details.group`.
+    /// The API group.
     pub group: String,
-    /// `details.kind`: a kind or a resource, whichever Kubernetes gives.
+    /// A kind or a resource, whichever Kubernetes gives.
     pub kind: String,
-    /// `details.uid`.
+    /// The object's uid.
     pub uid: String,
-    /// `details.causes`.
+    /// What is wrong with which field.
     pub causes: Vec<Cause>,
-    /// `details.retryAfterSeconds`, where waiting helps.
+    /// `retryAfterSeconds`, where waiting helps.
     pub retry_after: Option<u32>,
 }
 
@@ -101,19 +108,14 @@ impl ApiError {
             code,
             reason,
             message: message.into(),
-            name: String::new(),
-            group: String::new(),
-            kind: String::new(),
-            uid: String::new(),
-            causes: Vec::new(),
-            retry_after: None,
+            details: Box::default(),
         }
     }
 
     fn about(mut self, resource: &Resource, name: &str) -> Self {
-        self.name = name.to_owned();
-        self.group = resource.group.clone();
-        self.kind = resource.plural.clone();
+        self.details.name = name.to_owned();
+        self.details.group = resource.group.clone();
+        self.details.kind = resource.plural.clone();
         self
     }
 
@@ -179,8 +181,8 @@ impl ApiError {
             format!("{kind} \"{name}\" is invalid: {words}"),
         )
         .about(resource, name);
-        error.kind = resource.kind.clone();
-        error.causes = causes;
+        error.details.kind = resource.kind.clone();
+        error.details.causes = causes;
         error
     }
 
@@ -268,23 +270,24 @@ impl ApiError {
     pub fn to_status(&self) -> Value {
         let mut details = Map::new();
         for (key, text) in [
-            ("name", &self.name),
-            ("group", &self.group),
-            ("kind", &self.kind),
-            ("uid", &self.uid),
+            ("name", &self.details.name),
+            ("group", &self.details.group),
+            ("kind", &self.details.kind),
+            ("uid", &self.details.uid),
         ] {
             if !text.is_empty() {
                 details.insert(key.to_owned(), Value::from(text.as_str()));
             }
         }
-        if !self.causes.is_empty() {
+        if !self.details.causes.is_empty() {
             let causes = self
+                .details
                 .causes
                 .iter()
                 .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}));
             details.insert("causes".to_owned(), causes.collect());
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.details.retry_after {
             details.insert("retryAfterSeconds".to_owned(), seconds.into());
         }
         let mut status = json!({
@@ -315,7 +318,7 @@ impl ApiError {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.details.retry_after {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));

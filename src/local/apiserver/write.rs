@@ -151,7 +151,7 @@ pub fn create(call: &Call<'_>, object: Value) -> Result<Written, ApiError> {
     }
     let mut error =
         ApiError::already_exists(call.resource, object::meta_str(&object, "generateName"));
-    error.retry_after = Some(1);
+    error.details.retry_after = Some(1);
     Err(error)
 }
 
