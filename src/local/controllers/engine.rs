@@ -9,18 +9,16 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Pre
 use kube::runtime::controller::Action;
 use kube::{Api, Client};
 use parking_lot::Mutex;
-use rand::RngExt as _;
 use serde_json::{Map, Value};
 
-use super::cache::{Cache, Entry, Name};
-use super::config::ControllersConfig;
+use super::cache::Name;
+use super::configuration;
 use super::decision::{Decision, Note, Step};
 use super::dispatch::Controller;
 use super::events::Events;
-use super::expectations::Expectations;
 use super::kind::Kind;
-use super::object::{Object, ObjectExt, set, template_name};
-use super::{configuration, deployment, labeller, revision, revision_gc, route, service};
+use super::object::{Object, ObjectExt, set};
+use super::view::View;
 
 /// The first wait after a failure; it doubles from there (client-go's rate limiter).
 const FIRST_WAIT: Duration = Duration::from_millis(5);
@@ -58,25 +56,19 @@ impl PassError {
 /// What all controllers share.
 pub struct Engine {
     pub(super) client: Client,
-    pub(super) config: ControllersConfig,
-    pub(super) cache: Cache,
-    pub(super) events: Events,
-    pub(super) expectations: Expectations,
+    pub(super) view: View,
+    events: Events,
     failures: Mutex<HashMap<(Controller, Name), u32>>,
-    create_errors: Mutex<HashMap<String, String>>,
 }
 
 impl Engine {
     /// Nothing is done until [`Engine::pass`] is called.
-    pub fn new(client: Client, config: ControllersConfig, cache: Cache, events: Events) -> Self {
+    pub fn new(client: Client, view: View, events: Events) -> Self {
         Self {
             client,
-            config,
-            cache,
+            view,
             events,
-            expectations: Expectations::default(),
             failures: Mutex::default(),
-            create_errors: Mutex::default(),
         }
     }
 
@@ -87,7 +79,7 @@ impl Engine {
         object: Arc<Object>,
     ) -> Result<Action, PassError> {
         let now = Timestamp::now();
-        let decision = self.decide(controller, &object, now);
+        let decision = self.view.decide(controller, &object, now);
         let again = decision.again_in;
         self.carry_out(controller, &object, decision, now).await?;
         self.failures.lock().remove(&(controller, name_of(&object)));
@@ -111,108 +103,6 @@ impl Engine {
             tracing::warn!(controller = controller.name(), namespace, name, %error, wait_ms = wait.as_millis(), "will try again");
         }
         Action::requeue(wait)
-    }
-
-    fn decide(&self, controller: Controller, object: &Arc<Object>, now: Timestamp) -> Decision {
-        let namespace = object.namespace();
-        let get = |kind: Kind, name: &str| self.cache.get(kind, namespace, name);
-        match controller {
-            Controller::Service => {
-                let named = template_name(object).and_then(|name| get(Kind::Revision, name));
-                let configuration = get(Kind::Configuration, object.name());
-                let route = get(Kind::Route, object.name());
-                service::decide(
-                    object,
-                    service::Seen {
-                        configuration: configuration.as_deref(),
-                        route: route.as_deref(),
-                        named_revision: named.as_deref(),
-                    },
-                    now,
-                )
-            }
-            Controller::Configuration => {
-                let revisions = self.revisions_of(object);
-                let revisions: Vec<_> = revisions.iter().map(AsRef::as_ref).collect();
-                let named = template_name(object).and_then(|name| get(Kind::Revision, name));
-                configuration::decide(object, &revisions, named.as_deref(), now)
-            }
-            Controller::RevisionGc => {
-                let revisions = self.revisions_of(object);
-                let revisions: Vec<_> = revisions.iter().map(AsRef::as_ref).collect();
-                revision_gc::decide(object, &revisions, &self.config.revision_gc, now)
-            }
-            Controller::Revision => {
-                let name = super::revision_children::deployment_name(object);
-                let deployment = get(Kind::Deployment, &name);
-                let autoscaler = get(Kind::PodAutoscaler, object.name());
-                let pod = deployment.as_ref().and_then(|deployment| {
-                    let pods = self.pods_of(deployment);
-                    pods.into_iter().find(|pod| !pod.is_terminating())
-                });
-                revision::decide(
-                    object,
-                    revision::Seen {
-                        deployment: deployment.as_deref(),
-                        pod_autoscaler: autoscaler.as_deref(),
-                        pod: pod.as_deref(),
-                    },
-                    &self.config,
-                    now,
-                )
-            }
-            Controller::Route => {
-                let entry = Entry::Route(object.name().to_owned());
-                let placeholders = self.cache.of(Kind::CoreService).find(namespace, &entry);
-                let seen = route::Seen {
-                    lookup: &get,
-                    placeholders: &placeholders,
-                };
-                route::decide(object, seen, &self.config, now)
-            }
-            Controller::Labeller => {
-                let entry = Entry::Route(object.name().to_owned());
-                let noted: Vec<_> = [Kind::Revision, Kind::Configuration]
-                    .into_iter()
-                    .flat_map(|kind| {
-                        let found = self.cache.of(kind).find(namespace, &entry);
-                        found.into_iter().map(move |object| (kind, object))
-                    })
-                    .collect();
-                let seen = labeller::Seen {
-                    lookup: &get,
-                    noted: &noted,
-                };
-                labeller::decide(object, seen, now)
-            }
-            Controller::Deployment => {
-                let pods = self.pods_of(object);
-                let expected = self.expectations.open(object.uid(), now, |name| {
-                    self.cache.get(Kind::Pod, namespace, name).is_some()
-                });
-                let error = self.create_errors.lock().get(object.uid()).cloned();
-                let seen = deployment::Seen {
-                    pods: &pods,
-                    expected,
-                    create_error: error.as_deref(),
-                };
-                deployment::decide(object, seen, random_suffix, now)
-            }
-        }
-    }
-
-    fn revisions_of(&self, configuration: &Object) -> Vec<Arc<Object>> {
-        let entry = Entry::Configuration(configuration.name().to_owned());
-        self.cache
-            .of(Kind::Revision)
-            .find(configuration.namespace(), &entry)
-    }
-
-    fn pods_of(&self, deployment: &Object) -> Vec<Arc<Object>> {
-        let entry = Entry::Owner(deployment.uid().to_owned());
-        self.cache
-            .of(Kind::Pod)
-            .find(deployment.namespace(), &entry)
     }
 
     /// Writes in order. The status is written even where a write failed: it says so.
@@ -278,7 +168,8 @@ impl Engine {
                 *status = Some(configuration::creation_failed(object, &message, now));
             }
             Controller::Deployment => {
-                self.create_errors
+                self.view
+                    .create_errors
                     .lock()
                     .insert(object.uid().to_owned(), message);
             }
@@ -297,7 +188,8 @@ impl Engine {
             Step::Create(kind, child) => {
                 let name = child.name().to_owned();
                 if kind == Kind::Pod {
-                    self.expectations
+                    self.view
+                        .expectations
                         .expect(object.uid(), &name, Timestamp::now());
                 }
                 let answer = self
@@ -307,9 +199,9 @@ impl Engine {
                 if kind == Kind::Pod {
                     match &answer {
                         Ok(_) => {
-                            self.create_errors.lock().remove(object.uid());
+                            self.view.create_errors.lock().remove(object.uid());
                         }
-                        Err(_) => self.expectations.forget(object.uid(), &name),
+                        Err(_) => self.view.expectations.forget(object.uid(), &name),
                     }
                 }
                 let what = match kind {
@@ -376,6 +268,7 @@ impl Engine {
             }
             Step::Delete(kind, name) => {
                 let uid = self
+                    .view
                     .cache
                     .get(kind, namespace, &name)
                     .map(|o| o.uid().to_owned());
@@ -473,14 +366,4 @@ fn gone_is_fine(answer: Result<(), kube::Error>) -> Result<(), kube::Error> {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other,
     }
-}
-
-/// Five letters and digits that cannot spell a word (Kubernetes' alphabet for names).
-fn random_suffix() -> String {
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut random = rand::rng();
-    (0..5)
-        .filter_map(|_| LETTERS.get(random.random_range(0..LETTERS.len())))
-        .map(|letter| char::from(*letter))
-        .collect()
 }

@@ -31,6 +31,10 @@ pub mod route;
 mod run;
 pub mod service;
 pub mod traffic;
+mod view;
 
 pub use config::{ControllersConfig, ImageResolver, RevisionGc};
 pub use run::run;
+
+#[cfg(test)]
+mod stories;

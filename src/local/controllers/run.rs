@@ -22,6 +22,7 @@ use super::engine::Engine;
 use super::events;
 use super::kind::Kind;
 use super::object::{Object, ObjectExt};
+use super::view::View;
 
 /// Objects that one controller works on at a time. More would only queue up in the API
 /// server, which is on the same machine.
@@ -31,7 +32,7 @@ const AT_ONCE: u16 = 32;
 pub async fn run(client: Client, config: ControllersConfig, cancel: CancellationToken) {
     let (cache, writers) = Cache::new();
     let (notes, outbox) = events::channel();
-    let engine = Arc::new(Engine::new(client.clone(), config, cache, notes));
+    let engine = Arc::new(Engine::new(client.clone(), View::new(config, cache), notes));
     let mut queues = HashMap::new();
     let mut inboxes = Vec::new();
     for controller in Controller::ALL {
@@ -71,7 +72,7 @@ async fn observe(
         .default_backoff()
         .take_until(cancel.cancelled_owned());
     let mut events = std::pin::pin!(events);
-    let shelf = engine.cache.of(kind).clone();
+    let shelf = engine.view.cache.of(kind).clone();
     while let Some(event) = events.next().await {
         let mut event = match event {
             Ok(event) => event,
@@ -98,16 +99,16 @@ async fn observe(
                 if kind == Kind::Pod
                     && let Some(owner) = object.controller()
                 {
-                    engine.expectations.forget(&owner.uid, object.name());
+                    engine.view.expectations.forget(&owner.uid, object.name());
                 }
                 if !matches!(event, Event::InitApply(_)) {
-                    queues.notify(&engine.cache, kind, object);
+                    queues.notify(&engine.view.cache, kind, object);
                 }
             }
             Event::Init => {}
             Event::InitDone => {
                 for object in before.iter().chain(&shelf.store().state()) {
-                    queues.notify(&engine.cache, kind, object);
+                    queues.notify(&engine.view.cache, kind, object);
                 }
             }
         }
@@ -122,11 +123,11 @@ async fn control(
     cancel: CancellationToken,
 ) {
     // With half a view of the cluster children would be made that are there already.
-    match cancel.run_until_cancelled(engine.cache.filled()).await {
+    match cancel.run_until_cancelled(engine.view.cache.filled()).await {
         Some(Ok(())) => {}
         Some(Err(_)) | None => return,
     }
-    let shelf = engine.cache.of(controller.kind()).clone();
+    let shelf = engine.view.cache.of(controller.kind()).clone();
     let store = shelf.store();
     let requests = UnboundedReceiverStream::new(inbox)
         .map(move |(namespace, name)| shelf.reference(&namespace, &name))
