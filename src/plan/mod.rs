@@ -6,6 +6,9 @@
 //! *not* done and why. What a service's rollout writes when is not decided here:
 //! the plan only says that a service changed ([`Action::Release`]).
 
+pub mod diff;
+#[cfg(test)]
+mod diff_stories;
 pub mod digest;
 pub mod expand;
 mod knative;
@@ -13,6 +16,7 @@ pub mod lint;
 mod live;
 mod manager;
 pub mod marks;
+pub mod mask;
 pub mod normalize;
 mod order;
 mod path;

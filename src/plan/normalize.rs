@@ -13,10 +13,10 @@ use serde_json::{Map, Value};
 use crate::api::object::split_api_version;
 use crate::api::serving;
 
-use super::knative;
 use super::live::{FieldOwner, LiveObject};
 use super::path::{FieldPath, PathStep};
 use super::quantity;
+use super::{digest, knative};
 
 /// One field in which Git and the cluster differ.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,10 +82,12 @@ pub fn template_matches(desired: &Value, live: &Value) -> bool {
 
 /// The fields in which two revision templates differ, in both directions.
 pub fn template_changes(desired: &Value, live: &Value) -> Vec<FieldChange> {
-    let (desired, live) = (
-        knative::with_defaults(desired),
-        knative::with_defaults(live),
-    );
+    let plain = |template: &Value| {
+        let mut template = knative::with_defaults(template);
+        digest::without_attempt(&mut template);
+        template
+    };
+    let (desired, live) = (plain(desired), plain(live));
     let mut walk = Walk {
         keyed: false,
         exact: true,
@@ -97,7 +99,7 @@ pub fn template_changes(desired: &Value, live: &Value) -> Vec<FieldChange> {
 }
 
 /// A desired object with Knative's defaults in its template; others as they are.
-fn defaulted(object: &Value) -> Value {
+pub(super) fn defaulted(object: &Value) -> Value {
     let mut object = object.clone();
     if is_serving(&object)
         && let Some(template) = object.pointer_mut("/spec/template")
@@ -107,7 +109,7 @@ fn defaulted(object: &Value) -> Value {
     object
 }
 
-fn is_serving(object: &Value) -> bool {
+pub(super) fn is_serving(object: &Value) -> bool {
     let version = object.get("apiVersion").and_then(Value::as_str);
     split_api_version(version.unwrap_or_default()).0 == serving::GROUP
 }
@@ -115,7 +117,7 @@ fn is_serving(object: &Value) -> bool {
 /// Whether lists of the kind are merged by key: true of the built-in kinds, whose
 /// lists of named things may carry elements of other managers. In a custom
 /// resource a list is one value unless its schema says otherwise.
-fn keyed_lists(object: &Value) -> bool {
+pub(super) fn keyed_lists(object: &Value) -> bool {
     let version = object.get("apiVersion").and_then(Value::as_str);
     let (group, _) = split_api_version(version.unwrap_or_default());
     !group.contains('.') || group.ends_with(".k8s.io")
@@ -150,7 +152,7 @@ impl Walk {
                     let owned = below(owned, name);
                     self.below(PathStep::Field(name.clone()), |walk| match has.get(name) {
                         Some(has) => walk.value(wanted, has, owned),
-                        None if is_empty(wanted) => {}
+                        None if is_left_out(name, wanted) => {}
                         // Each label on its own, not all labels as one.
                         None if wanted.is_object() => {
                             walk.value(wanted, &Value::Object(Map::new()), owned)
@@ -160,7 +162,7 @@ impl Walk {
                 }
                 if self.exact {
                     for (name, has) in has {
-                        if !wanted.contains_key(name) && !is_empty(has) {
+                        if !wanted.contains_key(name) && !is_left_out(name, has) {
                             self.below(PathStep::Field(name.clone()), |walk| {
                                 walk.note(ChangeKind::Removed)
                             });
@@ -201,42 +203,46 @@ impl Walk {
     }
 
     fn same_scalar(&self, desired: &Value, live: &Value) -> bool {
-        if desired == live {
-            return true;
-        }
-        if let (Some(a), Some(b)) = (desired.as_f64(), live.as_f64()) {
-            return a == b;
-        }
-        self.holds_quantities()
-            && match (quantity_of(desired), quantity_of(live)) {
-                (Some(a), Some(b)) => a == b,
-                _ => false,
-            }
+        same_scalar(desired, live, self.path.iter().any(is_quantity))
     }
+}
 
-    fn holds_quantities(&self) -> bool {
-        self.path.iter().any(|step| {
-            let PathStep::Field(name) = step else {
-                return false;
-            };
-            matches!(
-                name.as_str(),
-                "limits"
-                    | "requests"
-                    | "hard"
-                    | "capacity"
-                    | "overhead"
-                    | "default"
-                    | "defaultRequest"
-                    | "max"
-                    | "min"
-                    | "sizeLimit"
-                    | "divisor"
-                    | "averageValue"
-                    | "targetValue"
-            )
-        })
+/// Whether two scalars mean the same; below some fields they are quantities.
+pub(super) fn same_scalar(desired: &Value, live: &Value, quantities: bool) -> bool {
+    if desired == live {
+        return true;
     }
+    if let (Some(a), Some(b)) = (desired.as_f64(), live.as_f64()) {
+        return a == b;
+    }
+    quantities
+        && match (quantity_of(desired), quantity_of(live)) {
+            (Some(a), Some(b)) => a == b,
+            _ => false,
+        }
+}
+
+/// Fields below which every scalar is a quantity.
+pub(super) fn is_quantity(step: &PathStep) -> bool {
+    let PathStep::Field(name) = step else {
+        return false;
+    };
+    matches!(
+        name.as_str(),
+        "limits"
+            | "requests"
+            | "hard"
+            | "capacity"
+            | "overhead"
+            | "default"
+            | "defaultRequest"
+            | "max"
+            | "min"
+            | "sizeLimit"
+            | "divisor"
+            | "averageValue"
+            | "targetValue"
+    )
 }
 
 /// What a manager owns below a field. An owned field without parts is owned as a
@@ -249,16 +255,43 @@ fn below<'a>(owned: Option<&'a Value>, name: &str) -> Option<&'a Value> {
     Some(owned.get(format!("f:{name}")).unwrap_or(&Value::Null))
 }
 
-/// What Go's `omitempty` leaves out, and what a person writes to say "nothing".
+/// What a person writes, or the server leaves, to say "nothing". A zero or `false` is
+/// something: `replicas: 0`, `runAsUser: 0`, `automountServiceAccountToken: false`.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Bool(true) => false,
-        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) => false,
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.values().all(is_empty),
     }
+}
+
+/// Nothing, or a zero in one of the few fields whose zero the server leaves out: plain
+/// numbers and booleans in Kubernetes' Go types, where all others are pointers.
+pub(super) fn is_left_out(name: &str, value: &Value) -> bool {
+    let zero = match value {
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        _ => return is_empty(value),
+    };
+    zero && matches!(
+        name,
+        "hostNetwork"
+            | "hostPID"
+            | "hostIPC"
+            | "stdin"
+            | "stdinOnce"
+            | "tty"
+            | "readOnly"
+            | "hostPort"
+            | "port"
+            | "initialDelaySeconds"
+            | "periodSeconds"
+            | "timeoutSeconds"
+            | "successThreshold"
+            | "failureThreshold"
+    )
 }
 
 /// The field that identifies the elements of a list of a built-in kind, if every
@@ -298,5 +331,137 @@ fn quantity_of(value: &Value) -> Option<i128> {
         Value::String(text) => quantity::parse(text),
         Value::Number(number) => quantity::parse(&number.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn template(container: Value) -> Value {
+        json!({"spec": {"containers": [container]}})
+    }
+
+    /// What Serving 1.21 made of `template({"image": "a", ...})`, as it was seen.
+    fn served() -> Value {
+        json!({"metadata": {"creationTimestamp": null}, "spec": {
+            "containerConcurrency": 0, "timeoutSeconds": 300, "enableServiceLinks": false,
+            "containers": [{"image": "a", "name": "user-container",
+                "readinessProbe": {"successThreshold": 1, "tcpSocket": {"port": 0}},
+                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]}})
+    }
+
+    #[test]
+    fn a_template_is_the_same_before_and_after_the_server() {
+        for container in [
+            json!({"image": "a", "resources": {"limits": {"cpu": "1000m", "memory": "1024Mi"}}}),
+            json!({"image": "a", "resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "env": [], "args": null}),
+            json!({"image": "a", "name": "user-container", "readinessProbe": {},
+                "resources": {"requests": {}, "limits": {"cpu": "1", "memory": "1073741824"}}}),
+        ] {
+            assert_eq!(template_changes(&template(container), &served()), []);
+        }
+    }
+
+    #[test]
+    fn a_template_differs_in_whatever_a_person_changed() {
+        let changed = |container: Value| -> Vec<String> {
+            let changes = template_changes(&template(container), &served());
+            changes.iter().map(ToString::to_string).collect()
+        };
+        let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
+        assert_eq!(
+            changed(json!({"image": "b", "resources": limits})),
+            ["~spec.template.spec.containers[0].image"]
+        );
+        assert_eq!(
+            changed(json!({"image": "a"})),
+            ["-spec.template.spec.containers[0].resources.limits"]
+        );
+        assert_eq!(
+            changed(
+                json!({"image": "a", "resources": limits, "env": [{"name": "A", "value": "1"}]})
+            ),
+            ["+spec.template.spec.containers[0].env"]
+        );
+        assert_eq!(
+            changed(
+                json!({"image": "a", "resources": limits, "readinessProbe": {"httpGet": {"path": "/"}}})
+            ),
+            [
+                "+spec.template.spec.containers[0].readinessProbe.httpGet.path",
+                "-spec.template.spec.containers[0].readinessProbe.tcpSocket"
+            ]
+        );
+    }
+
+    #[test]
+    fn another_attempt_is_the_same_template() {
+        let mut again = served();
+        again["metadata"]["annotations"] = json!({"sluice.dev/attempt": "1"});
+        assert!(template_matches(&served(), &again));
+        assert!(template_matches(&again, &served()));
+    }
+
+    #[test]
+    fn a_zero_that_means_something_is_a_change() {
+        let plain =
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"paused": true}});
+        for (field, value, seen) in [
+            ("replicas", json!(0), true),
+            ("automountServiceAccountToken", json!(false), true),
+            ("hostNetwork", json!(false), false),
+            ("args", json!([]), false),
+        ] {
+            let mut git = plain.clone();
+            git["spec"][field] = value;
+            assert_eq!(
+                changes(&git, &plain, None).len(),
+                usize::from(seen),
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_others_add_to_keyed_lists_of_built_in_kinds_is_theirs() {
+        let deployment = |containers: Value| {
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"},
+            "spec": {"replicas": 0, "template": {"spec": {"containers": containers}}}})
+        };
+        let git =
+            deployment(json!([{"name": "app", "image": "a", "ports": [{"containerPort": 80}]}]));
+        let live = deployment(json!([
+            {"name": "sidecar", "image": "s"},
+            {"name": "app", "image": "a", "imagePullPolicy": "Always",
+             "ports": [{"containerPort": 80, "protocol": "TCP"}]}]));
+        assert_eq!(changes(&git, &live, None), []);
+        assert_eq!(changes(&live, &git, None).len(), 3);
+    }
+
+    #[test]
+    fn a_list_that_someone_else_rewrote_is_found_by_its_owner() {
+        let binding = |subjects: Value| {
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": {"name": "a"}, "subjects": subjects})
+        };
+        let git = binding(json!([{"kind": "User", "name": "ann"}]));
+        let live =
+            binding(json!([{"kind": "User", "name": "ann"}, {"kind": "User", "name": "eve"}]));
+        let owner = |fields: &str| FieldOwner {
+            manager: "sluice".into(),
+            operation: crate::plan::Operation::Apply,
+            subresource: None,
+            time: None,
+            fields: fields.into(),
+        };
+        assert_eq!(
+            changes(&git, &live, Some(&owner(r#"{"f:subjects":{}}"#))),
+            []
+        );
+        let taken = changes(&git, &live, Some(&owner(r#"{"f:metadata":{}}"#)));
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0].to_string(), "!subjects");
     }
 }
