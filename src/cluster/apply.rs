@@ -119,7 +119,8 @@ impl Cluster {
             LiveObject::new(live)
                 .ok_or_else(|| failed(Refusal::Other("the answer is no object".to_owned())))?,
         );
-        if part != Part::Nothing {
+        // Without a watch the store would keep it for ever and never hear of it again.
+        if part != Part::Nothing && self.is_watched(&key) {
             self.0.store.put(Arc::clone(&live));
         }
         if part == Part::Object

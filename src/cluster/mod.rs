@@ -13,7 +13,9 @@ mod connect;
 mod counter;
 mod delete;
 mod error;
+mod events;
 mod kinds;
+mod lease;
 mod retry;
 mod store;
 mod watch;
@@ -37,7 +39,9 @@ pub use connect::{Access, ConnectError};
 pub use counter::{Requests, Verb};
 pub use delete::Deleted;
 pub use error::{Refusal, WriteError};
+pub use events::Happened;
 pub use kinds::Kind;
+pub use lease::Election;
 pub use retry::Backoff;
 pub use watch::{Reach, WatchState};
 
@@ -66,6 +70,7 @@ struct Inner {
     settled: Mutex<HashMap<ObjectKey, (String, u64)>>,
     writers: Semaphore,
     locks: apply::Locks,
+    events: events::Recorder,
     stop: CancellationToken,
 }
 
@@ -117,6 +122,7 @@ impl Cluster {
             settled: Mutex::default(),
             writers: Semaphore::new(WRITERS),
             locks: apply::Locks::default(),
+            events: events::Recorder::new(),
             stop,
         }))
     }
@@ -210,6 +216,19 @@ impl Cluster {
                 kind: name,
             }),
         }
+    }
+
+    /// Whether a watch keeps an object's state up to date here.
+    fn is_watched(&self, key: &ObjectKey) -> bool {
+        [None, key.namespace.as_deref()]
+            .into_iter()
+            .any(|namespace| {
+                self.0.watches.keeps(&Target {
+                    group: key.group.clone(),
+                    kind: key.kind.clone(),
+                    namespace: namespace.map(str::to_owned),
+                })
+            })
     }
 
     /// Whether the store has what the server has of a kind.

@@ -106,6 +106,14 @@ impl Watches {
             .map(|state| state.borrow().clone())
     }
 
+    /// Whether a watch keeps its part of the store up to date, if need be after an outage.
+    pub(super) fn keeps(&self, target: &Target) -> bool {
+        matches!(
+            self.state(target),
+            Some(WatchState::Starting | WatchState::Synced | WatchState::Lost { .. })
+        )
+    }
+
     /// Starts a watch unless it runs, and tells how it goes.
     pub(super) fn start(
         &self,
