@@ -109,6 +109,11 @@ pub struct RolloutStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub confirmed_at: Option<Timestamp>,
+    /// Since when evidence of this weight counts: its confirmation, or the end of a time in
+    /// which stable was as bad and nothing could be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub judged_from: Option<Timestamp>,
     /// Failed judgements one after the other.
     pub failures: u32,
     /// Why the release does not go on, in `Holding`.

@@ -37,6 +37,8 @@ pub struct ProbeRound {
 pub struct ProbeReport {
     /// Requests that count (the warm-up's do not).
     pub sent: u64,
+    /// The warm-up's: they do not count, but a gateway has counted them.
+    pub warm_up: u64,
     /// Those of them that were answered otherwise than expected, or not at all.
     pub failed: u64,
     /// Those of them that got no HTTP answer: refused, reset, timed out before the headers.
@@ -58,6 +60,8 @@ pub struct Window {
     pub revision: String,
     /// Its weight.
     pub weight: u8,
+    /// Since when: the rollout's `judgedFrom`.
+    pub since: Timestamp,
     /// When something was last added.
     pub at: Timestamp,
     /// How long the weight has been watched without a break. Measured by a clock that
@@ -69,7 +73,7 @@ pub struct Window {
     pub synthetic: Option<ProbeRound>,
 }
 
-/// What the gateway counted in one window.
+/// What the gateway counted in one window, our own requests taken off: users.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// The candidate's requests.
@@ -85,7 +89,8 @@ pub struct Counts {
     pub requests: u64,
     /// Those answered with a status of 500 or above, or not at all.
     pub errors: u64,
-    /// Answer times; without the warm-up's, so there may be fewer than `requests`.
+    /// Answer times: without the warm-up's, but with those of our own requests, which a
+    /// histogram cannot tell apart.
     pub latencies: Latencies,
 }
 
@@ -93,6 +98,7 @@ impl ProbeReport {
     /// Adds what a later series of requests showed.
     pub fn add(&mut self, later: Self) {
         self.sent += later.sent;
+        self.warm_up += later.warm_up;
         self.failed += later.failed;
         self.unanswered += later.unanswered;
         for (status, count) in later.statuses {

@@ -9,16 +9,13 @@
 //!   else is wrong, and the release waits.
 //! - What is not known neither promotes nor blames.
 
-use std::fmt;
-use std::time::Duration;
-
-use crate::api::duration::HumanDuration;
 use crate::api::rollout::EvidenceSource;
 use crate::api::rollout_policy::LatencyLimit;
 use crate::policy::{Policy, Step};
 
 use super::evidence::{Counts, ProbeReport, ProbeRound, Window};
-use super::latency::{Latencies, Span};
+use super::finding::{Figures, Finding};
+use super::latency::Latencies;
 use super::statistics::{Sprt, SprtVerdict, binomial_tail, highest_plausible_rate};
 
 /// An answer-time figure is over its limit when chance explains it this badly.
@@ -45,6 +42,24 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Adds why our own requests speak and not users'.
+    fn instead_of(self, why: String) -> Self {
+        let said = |finding| match finding {
+            Finding::Healthy(figures) => Finding::Healthy(figures.instead_of(why)),
+            Finding::Errors(figures) => Finding::Errors(figures.instead_of(why)),
+            Finding::Undecided(figures) => Finding::Undecided(figures.instead_of(why)),
+            other => other,
+        };
+        match self {
+            Self::Pass(finding) => Self::Pass(said(finding)),
+            Self::Fail { finding, at_once } => Self::Fail {
+                finding: said(finding),
+                at_once,
+            },
+            Self::Inconclusive(finding) => Self::Inconclusive(said(finding)),
+        }
+    }
+
     /// What it rests on.
     pub fn finding(&self) -> &Finding {
         match self {
@@ -53,81 +68,6 @@ impl Verdict {
             }
         }
     }
-}
-
-/// Why the evidence says what it says, with its numbers.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Finding {
-    /// Nothing is wrong.
-    Healthy(Figures),
-    /// Too many errors.
-    Errors(Figures),
-    /// Too slow.
-    Slow {
-        /// What was seen.
-        figures: Figures,
-        /// Which figure: 50 or 99.
-        percentile: u8,
-        /// The limit that it is over, in milliseconds.
-        limit_ms: f64,
-    },
-    /// Nothing is wrong so far.
-    Baking {
-        /// What was seen.
-        figures: Figures,
-        /// For how long.
-        baked: Duration,
-        /// How long it takes.
-        bake: Duration,
-    },
-    /// Too few requests, and nothing else that may speak.
-    TooFew {
-        /// Requests of users.
-        have: u64,
-        /// Requests that speak for the step.
-        need: u64,
-    },
-    /// Enough requests, but more likely sick than healthy.
-    Undecided(Figures),
-    /// Stable fails as much in the same minutes.
-    StableAsBad {
-        /// The candidate's.
-        figures: Figures,
-        /// Stable's failed answers.
-        stable_errors: u64,
-        /// Of so many.
-        stable_requests: u64,
-    },
-    /// Over the absolute limit, and no figure of stable's to compare with.
-    NothingToCompare(Figures),
-    /// Nothing was seen.
-    NoData {
-        /// Why.
-        why: String,
-    },
-}
-
-/// The figures that a finding rests on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Figures {
-    /// What spoke.
-    pub source: EvidenceSource,
-    /// Failed answers.
-    pub errors: u64,
-    /// All answers.
-    pub requests: u64,
-    /// The highest share of errors allowed, in percent.
-    pub max_error_rate: f64,
-    /// The candidate's median.
-    pub p50: Option<Span>,
-    /// The candidate's 99th percentile.
-    pub p99: Option<Span>,
-    /// Stable's 99th percentile in the same time.
-    pub stable_p99: Option<Span>,
-    /// The cold start, of probes.
-    pub cold_start: Option<Duration>,
-    /// An error in words, of probes.
-    pub error: Option<String>,
 }
 
 /// Judges the probes before the first step.
@@ -144,45 +84,35 @@ pub fn judge_probes(policy: &Policy, round: &ProbeRound) -> Verdict {
 /// Judges what users met at a step.
 pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
     let synthetic = window.synthetic.as_ref();
-    let by_synthetic = |round: &ProbeRound| {
-        judge_reports(
+    let by_synthetic = |round: &ProbeRound, instead_of: String| {
+        let verdict = judge_reports(
             policy,
             EvidenceSource::SyntheticProbes,
             &round.candidate,
             round.stable.as_ref(),
             u64::from(policy.analysis.synthetic_probes),
-        )
+        );
+        verdict.instead_of(instead_of)
     };
     let metrics = match (&window.metrics, synthetic) {
         (Ok(metrics), _) => metrics,
         (Err(why), None) => return Verdict::Inconclusive(Finding::NoData { why: why.clone() }),
-        (Err(_), Some(round)) => {
-            let verdict = by_synthetic(round);
-            return bake(verdict, window, step);
+        (Err(why), Some(round)) => {
+            return bake(by_synthetic(round, why.clone()), window, step);
         }
     };
 
     let seen = Seen::of_counts(policy, &metrics.candidate, &metrics.stable);
+    let users = metrics.candidate.requests;
+    let too_few = || format!("users sent {users} of {}", step.min_requests);
     // Failing needs neither a bake nor a minimum: bad is bad.
     if let Some(verdict) = seen.blame(policy) {
         return verdict;
     }
-    if let Some(verdict @ Verdict::Fail { .. }) = synthetic.map(by_synthetic) {
+    let synthetic = synthetic.map(|round| by_synthetic(round, too_few()));
+    if let Some(verdict @ Verdict::Fail { .. }) = synthetic {
         return verdict;
     }
-    // Our own requests are in the gateway's counters too; they are not users.
-    let ours = synthetic.map_or(0, |round| round.candidate.sent);
-    let users = metrics.candidate.requests.saturating_sub(ours);
-    let verdict = if users >= step.min_requests {
-        seen.acquit(policy)
-    } else if let Some(round) = synthetic {
-        by_synthetic(round)
-    } else {
-        Verdict::Inconclusive(Finding::TooFew {
-            have: users,
-            need: step.min_requests,
-        })
-    };
     if window.elapsed < step.bake {
         return Verdict::Inconclusive(Finding::Baking {
             figures: seen.figures,
@@ -190,7 +120,14 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
             bake: step.bake,
         });
     }
-    verdict
+    match synthetic {
+        _ if users >= step.min_requests => seen.acquit(policy),
+        Some(verdict) => verdict,
+        None => Verdict::Inconclusive(Finding::TooFew {
+            have: users,
+            need: step.min_requests,
+        }),
+    }
 }
 
 /// Before its bake is over, nothing passes.
@@ -257,6 +194,7 @@ impl<'a> Seen<'a> {
                 stable_p99: stable.latencies.quantile(0.99),
                 cold_start: None,
                 error: None,
+                instead_of: None,
             },
             candidate: &candidate.latencies,
             stable: Some(&stable.latencies),
@@ -282,6 +220,7 @@ impl<'a> Seen<'a> {
                 stable_p99: stable.and_then(|stable| stable.latencies.quantile(0.99)),
                 cold_start: candidate.first,
                 error: candidate.errors.first().cloned(),
+                instead_of: None,
             },
             candidate: &candidate.latencies,
             stable: stable.map(|stable| &stable.latencies),
@@ -376,115 +315,5 @@ impl<'a> Seen<'a> {
             },
             at_once: chance < GROSSLY_SLOW,
         })
-    }
-}
-
-impl Figures {
-    /// Failed answers in percent.
-    pub fn error_rate(&self) -> f64 {
-        if self.requests == 0 {
-            0.0
-        } else {
-            self.errors as f64 * 100.0 / self.requests as f64
-        }
-    }
-}
-
-impl Finding {
-    /// What spoke, where something did.
-    pub fn source(&self) -> EvidenceSource {
-        match self {
-            Self::Healthy(figures)
-            | Self::Errors(figures)
-            | Self::Undecided(figures)
-            | Self::NothingToCompare(figures)
-            | Self::Slow { figures, .. }
-            | Self::Baking { figures, .. }
-            | Self::StableAsBad { figures, .. } => figures.source,
-            Self::TooFew { .. } | Self::NoData { .. } => EvidenceSource::Metrics,
-        }
-    }
-}
-
-impl fmt::Display for Figures {
-    /// `error rate 0.0 % of 212 (limit 1 %), p99 41 ms (stable 38 ms)`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = match self.source {
-            EvidenceSource::Metrics => "requests",
-            EvidenceSource::Probes => "probes",
-            EvidenceSource::SyntheticProbes => "synthetic probes, for want of users",
-        };
-        write!(
-            f,
-            "error rate {:.1} % of {} {unit} (limit {} %)",
-            self.error_rate(),
-            self.requests,
-            self.max_error_rate
-        )?;
-        if let Some(p99) = self.p99 {
-            write!(f, ", p99 {p99}")?;
-            if let Some(stable) = self.stable_p99 {
-                write!(f, " (stable {stable})")?;
-            }
-        }
-        if let Some(error) = self.error.as_ref().filter(|_| self.errors > 0) {
-            write!(f, ": {error}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Healthy(figures) | Self::Errors(figures) => write!(f, "{figures}"),
-            Self::Slow {
-                figures,
-                percentile,
-                limit_ms,
-            } => {
-                let seen = if *percentile == 99 {
-                    figures.p99
-                } else {
-                    figures.p50
-                };
-                match seen {
-                    Some(seen) => write!(f, "p{percentile} {seen}")?,
-                    None => write!(f, "p{percentile}")?,
-                }
-                write!(f, " is over the limit of {limit_ms:.0} ms")?;
-                if let (99, Some(stable)) = (percentile, figures.stable_p99) {
-                    write!(f, " (stable {stable})")?;
-                }
-                Ok(())
-            }
-            Self::Baking {
-                figures,
-                baked,
-                bake,
-            } => write!(
-                f,
-                "{figures}; baked {} of {}",
-                HumanDuration::from_secs(baked.as_secs()),
-                HumanDuration(*bake)
-            ),
-            Self::TooFew { have, need } => {
-                write!(f, "{have} requests are too few, {need} are needed")
-            }
-            Self::Undecided(figures) => write!(f, "{figures}; too few requests to tell"),
-            Self::StableAsBad {
-                figures,
-                stable_errors,
-                stable_requests,
-            } => write!(
-                f,
-                "{figures}, but stable fails as well ({stable_errors} of {stable_requests}): not this release's fault"
-            ),
-            Self::NothingToCompare(figures) => write!(
-                f,
-                "{figures}; over the absolute limit, and stable was asked too little to compare with"
-            ),
-            Self::NoData { why } => write!(f, "no data: {why}"),
-        }
     }
 }

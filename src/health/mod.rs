@@ -10,8 +10,11 @@
 
 pub mod client;
 pub mod evidence;
+pub mod finding;
 pub mod gateway;
 pub mod judge;
+#[cfg(test)]
+mod judge_tests;
 pub mod latency;
 pub mod metrics;
 pub mod probe;
@@ -20,8 +23,9 @@ pub mod statistics;
 pub mod window;
 
 pub use evidence::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
+pub use finding::{Figures, Finding};
 pub use gateway::Gateway;
-pub use judge::{Finding, Verdict, judge_probes, judge_window};
+pub use judge::{Verdict, judge_probes, judge_window};
 pub use latency::Latencies;
 pub use metrics::Scrape;
 pub use probe::{ProbePlan, ProbeTarget};

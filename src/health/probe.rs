@@ -135,6 +135,7 @@ pub async fn run(
     if wakes > 0 {
         let (answer, took) = ask(plan.timeout.max(WAKE)).await;
         tally.first = Some(took);
+        tally.report.warm_up = u64::from(plan.warm_up);
         tally.note(&answer);
     }
     for _ in wakes..plan.warm_up {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::evidence::{Metrics, ProbeRound, Window};
+use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Window};
 use super::metrics::{Counters, Scrape};
 
 /// The window of one step.
@@ -21,6 +21,7 @@ pub struct StepWindow {
     weight: u8,
     warm_up: Duration,
     opened: Instant,
+    since: Timestamp,
     /// The last look at each gateway.
     last: HashMap<String, (Counters, Counters)>,
     requests: Pair,
@@ -28,8 +29,37 @@ pub struct StepWindow {
     /// Why the last look showed nothing.
     blind: Option<String>,
     synthetic: Option<ProbeRound>,
+    /// Our own requests that the gateway has counted by now, and those since its last look.
+    ours: Ours,
+    ours_since: Ours,
     at: Timestamp,
     elapsed: Duration,
+}
+
+/// Our own requests, all and failed, to each revision.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ours {
+    candidate: (u64, u64),
+    stable: (u64, u64),
+}
+
+impl Ours {
+    fn of(round: &ProbeRound) -> Self {
+        let of = |report: &ProbeReport| (report.sent + report.warm_up, report.failed);
+        Self {
+            candidate: of(&round.candidate),
+            stable: round.stable.as_ref().map(of).unwrap_or_default(),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        let add = |mine: &mut (u64, u64), theirs: (u64, u64)| {
+            mine.0 += theirs.0;
+            mine.1 += theirs.1;
+        };
+        add(&mut self.candidate, other.candidate);
+        add(&mut self.stable, other.stable);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -39,12 +69,14 @@ struct Pair {
 }
 
 impl StepWindow {
-    /// Opens a window. Answer times of its first `warm_up` do not count.
+    /// Opens a window at `opened`. Answer times of its first `warm_up` do not count; `since`
+    /// is the rollout's `judgedFrom` and tells it from the windows before it.
     pub fn open(
         namespace: &str,
         (candidate, stable): (&str, &str),
         weight: u8,
         warm_up: Duration,
+        since: Timestamp,
         (opened, at): (Instant, Timestamp),
     ) -> Self {
         Self {
@@ -54,19 +86,25 @@ impl StepWindow {
             weight,
             warm_up,
             opened,
+            since,
             last: HashMap::new(),
             requests: Pair::default(),
             times: Pair::default(),
             blind: Some("the gateway's counters were not read yet".to_owned()),
             synthetic: None,
+            ours: Ours::default(),
+            ours_since: Ours::default(),
             at,
             elapsed: Duration::ZERO,
         }
     }
 
     /// Whether it is about this; if not, another one is to be opened.
-    pub fn is_about(&self, candidate: &str, stable: &str, weight: u8) -> bool {
-        self.candidate == candidate && self.stable == stable && self.weight == weight
+    pub fn is_about(&self, candidate: &str, stable: &str, weight: u8, since: Timestamp) -> bool {
+        self.candidate == candidate
+            && self.stable == stable
+            && self.weight == weight
+            && self.since == since
     }
 
     /// Adds a look at one gateway (`endpoint` tells several apart), or why there was none.
@@ -102,13 +140,16 @@ impl StepWindow {
                 self.times.stable.add(&stable);
             }
         }
+        self.ours.add(std::mem::take(&mut self.ours_since));
         self.last.insert(endpoint.to_owned(), look);
         self.elapsed = now.saturating_duration_since(self.opened);
         self.blind = None;
     }
 
-    /// Adds requests of our own at this weight.
+    /// Adds requests of our own at this weight. The gateway's next look will have counted
+    /// them too.
     pub fn add_synthetic(&mut self, round: ProbeRound) {
+        self.ours_since.add(Ours::of(&round));
         self.at = self.at.max(round.at);
         match &mut self.synthetic {
             Some(synthetic) => synthetic.add(round),
@@ -121,18 +162,34 @@ impl StepWindow {
         let metrics = match &self.blind {
             Some(why) => Err(why.clone()),
             None => Ok(Metrics {
-                candidate: self.requests.candidate.counts(&self.times.candidate),
-                stable: self.requests.stable.counts(&self.times.stable),
+                candidate: users(
+                    self.requests.candidate.counts(&self.times.candidate),
+                    self.ours.candidate,
+                ),
+                stable: users(
+                    self.requests.stable.counts(&self.times.stable),
+                    self.ours.stable,
+                ),
             }),
         };
         Window {
             revision: self.candidate.clone(),
             weight: self.weight,
+            since: self.since,
             at: self.at,
             elapsed: self.elapsed,
             metrics,
             synthetic: self.synthetic.clone(),
         }
+    }
+}
+
+/// What is left when our own requests are taken off.
+fn users(counts: Counts, (sent, failed): (u64, u64)) -> Counts {
+    Counts {
+        requests: counts.requests.saturating_sub(sent),
+        errors: counts.errors.saturating_sub(failed),
+        ..counts
     }
 }
 
@@ -157,6 +214,7 @@ mod tests {
             ("hello-00002", "hello-00001"),
             5,
             Duration::from_secs(warm_up),
+            at,
             (start, at),
         );
         for (second, look) in looks {
@@ -210,5 +268,28 @@ mod tests {
         let window = window_after(0, &looks);
         assert_eq!(window.metrics, Err("connection refused".to_owned()));
         assert_eq!(window.elapsed, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn our_own_requests_are_no_users_whenever_the_gateway_is_looked_at() {
+        let (start, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let names = ("hello-00002", "hello-00001");
+        let mut window = StepWindow::open("default", names, 5, Duration::ZERO, at, (start, at));
+        window.add("envoy", Ok(&scrape(0, 0)), (start, at));
+        window.add("envoy", Ok(&scrape(3, 0)), (start, at));
+        window.add_synthetic(ProbeRound {
+            revision: "hello-00002".to_owned(),
+            at,
+            candidate: ProbeReport {
+                sent: 20,
+                warm_up: 1,
+                ..ProbeReport::default()
+            },
+            stable: None,
+        });
+        let users = |window: &StepWindow| window.window().metrics.unwrap().candidate.requests;
+        assert_eq!(users(&window), 3, "not counted yet, not taken off yet");
+        window.add("envoy", Ok(&scrape(25, 0)), (start, at));
+        assert_eq!(users(&window), 4);
     }
 }

@@ -88,6 +88,7 @@ impl Pass<'_> {
         back(&mut self.status.phase_since);
         back(&mut self.status.asked_at);
         back(&mut self.status.confirmed_at);
+        back(&mut self.status.judged_from);
         for entry in &mut self.status.evidence {
             if entry.at > now {
                 entry.at = now;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::api::rollout::RolloutStatus;
 use crate::api::serving::TrafficTarget;
 
@@ -50,8 +52,8 @@ pub enum Gather {
     /// Ask the tag URL, and stable's in the same way; add to what this revision's last
     /// round showed ([`ProbeRound::add`](crate::health::ProbeRound::add)).
     Probes(ProbeTargets),
-    /// Read the gateway's counters of both revisions, over the time since the present weight
-    /// was confirmed; a change of revision or weight starts a new window.
+    /// Read the gateway's counters of both revisions; a change of revision, weight or `since`
+    /// starts a new window.
     Metrics {
         /// The candidate.
         candidate: String,
@@ -59,6 +61,8 @@ pub enum Gather {
         stable: String,
         /// The candidate's weight.
         weight: u8,
+        /// Since when evidence counts.
+        since: Timestamp,
         /// The first part of the window whose answer times do not count.
         warm_up: Duration,
         /// Requests of our own as well, for want of users.

@@ -7,9 +7,10 @@
 use crate::api::rollout::{Outcome, Phase};
 
 use super::event::Event;
+use super::exposure::Probed;
 use super::pass::{Pass, Turn};
 use super::reason::Reason;
-use super::release::{Probed, blocked_text};
+use super::release::blocked_text;
 use super::traffic::{self, Parts};
 
 impl Pass<'_> {

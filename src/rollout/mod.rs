@@ -17,6 +17,7 @@
 mod decide;
 mod decision;
 mod event;
+mod exposure;
 mod first;
 mod input;
 mod pass;

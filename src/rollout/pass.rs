@@ -250,6 +250,7 @@ impl<'a> Pass<'a> {
             .is_some_and(|route| traffic::confirmed(route, &targets));
         if confirmed && self.status.confirmed_at.is_none() {
             self.status.confirmed_at = Some(self.now);
+            self.status.judged_from = Some(self.now);
         }
         self.traffic = Some(targets);
         confirmed

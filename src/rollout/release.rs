@@ -1,12 +1,7 @@
-//! The way up: pinning, staging, probing, stepping, promoting.
+//! The way up, but for the part that users take in it: pinning, staging, promoting.
 
-use std::time::Duration;
+use crate::api::rollout::{Ending, HistoryEntry, HoldReason, Outcome, Phase, Release};
 
-use crate::api::duration::HumanDuration;
-use crate::api::rollout::{EvidenceVerdict, HistoryEntry, HoldReason, Outcome, Phase, Release};
-use crate::health::{Finding, Verdict, judge_probes, judge_window};
-
-use super::decision::{Gather, ProbeTargets};
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::pass::{Pass, Turn};
@@ -58,7 +53,13 @@ impl Pass<'_> {
             self.hold(reason, blocked_text(reason));
             return Turn::Wait(None);
         }
-        if confirmed {
+        // A stable revision that is not well is never confirmed; that it is written by name
+        // is enough to stage beside it, and nothing goes up before it is well again.
+        let written = self.live.route.as_ref().is_some_and(|route| {
+            let targets = self.traffic.as_deref().unwrap_or_default();
+            traffic::same(&route.spec, targets)
+        });
+        if confirmed || (written && self.stable_trouble().is_some()) {
             self.go_on();
             return self.enter(Phase::Staging);
         }
@@ -181,254 +182,9 @@ impl Pass<'_> {
             .map(|revision| revision.name.clone())
     }
 
-    /// The candidate is tagged at 0 %, and asked on its tag URL.
-    pub fn probing(&mut self) -> Turn {
-        if let Some(turn) = self.superseded() {
-            return turn;
-        }
-        if let Some(reason) = self.fault(true) {
-            return self.roll_back(reason);
-        }
-        let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
-        else {
-            return self.enter(Phase::Staging);
-        };
-        let wanted = self.shape(Parts {
-            stable: &stable,
-            candidate: Some((&candidate, 0)),
-            tag_stable: true,
-        });
-        let confirmed = self.want(wanted);
-        if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
-            return turn;
-        }
-        let verdict = match self.probe_verdict(&candidate) {
-            Probed::Pass(finding) => finding,
-            Probed::Fail(finding) => return self.roll_back(Reason::Probes(finding)),
-            Probed::Wait(after) => return Turn::Wait(Some(after)),
-        };
-        if let Some(reason) = self.blocked() {
-            self.hold(reason, blocked_text(reason));
-            return Turn::Wait(None);
-        }
-        if self.share() == 0 {
-            self.hold(
-                HoldReason::NoShare,
-                "the traffic in Git gives the newest revision no share".to_owned(),
-            );
-            return Turn::Wait(None);
-        }
-        self.go_on();
-        if let Some(finding) = &verdict {
-            self.events.push(Event::Probed {
-                revision: candidate,
-                finding: finding.clone(),
-            });
-        }
-        self.go_up(verdict)
-    }
-
-    /// What the probes say: of the first delivery as well.
-    pub fn probe_verdict(&mut self, candidate: &str) -> Probed {
-        if self.policy.probes.count == 0 {
-            return Probed::Pass(None);
-        }
-        let round = self.evidence.probes.as_ref();
-        let verdict = round
-            .filter(|round| round.revision == candidate)
-            .map(|round| (judge_probes(self.policy, round), round.at));
-        if let Some((verdict, at)) = verdict {
-            self.record(&verdict, at);
-            match verdict {
-                Verdict::Pass(finding) => return Probed::Pass(Some(finding)),
-                Verdict::Fail { finding, .. } => return Probed::Fail(finding),
-                Verdict::Inconclusive(finding) => self.no_verdict(&finding),
-            }
-        } else {
-            self.status.message = format!("probing {candidate} before any user meets it");
-            self.time_out();
-        }
-        if let Some(targets) = self.probe_targets(candidate, self.policy.probes.count) {
-            self.gather = Gather::Probes(targets);
-        }
-        Probed::Wait(self.policy.interval)
-    }
-
-    /// Where probes go, from what the Route's status says.
-    fn probe_targets(&self, candidate: &str, count: u32) -> Option<ProbeTargets> {
-        let (candidate_tag, stable_tag) =
-            traffic::tags(&self.intent.final_traffic, &self.intent.name);
-        let route = self.live.route.as_ref()?;
-        let url = |tag: &str| {
-            route
-                .status
-                .iter()
-                .find(|entry| entry.tag.as_deref() == Some(tag))
-                .and_then(|entry| entry.url.clone())
-        };
-        // Stable's own tag may have been taken from the user's entry; any tag of it will do.
-        let stable_url = url(&stable_tag).or_else(|| {
-            let stable = self.stable_revision()?;
-            route
-                .status
-                .iter()
-                .find(|entry| {
-                    entry.revision_name.as_deref() == Some(&stable) && entry.tag.is_some()
-                })
-                .and_then(|entry| entry.url.clone())
-        });
-        Some(ProbeTargets {
-            revision: candidate.to_owned(),
-            candidate_url: url(&candidate_tag)?,
-            stable_url,
-            count,
-        })
-    }
-
-    /// The candidate has its share; what users meet is judged.
-    pub fn stepping(&mut self) -> Turn {
-        if let Some(turn) = self.superseded() {
-            return turn;
-        }
-        if let Some(reason) = self.fault(true) {
-            return self.roll_back(reason);
-        }
-        let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
-        else {
-            return self.enter(Phase::Staging);
-        };
-        let weight = self.status.weight;
-        let wanted = self.shape(Parts {
-            stable: &stable,
-            candidate: Some((&candidate, weight)),
-            tag_stable: true,
-        });
-        let confirmed = self.want(wanted);
-        let verdict = self.judge(&candidate, weight);
-        if let Some(Verdict::Fail { finding, at_once }) = &verdict
-            && let Some(turn) = self.failed_judgement(finding, *at_once)
-        {
-            return turn;
-        }
-        if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
-            return turn;
-        }
-        if let Some(Verdict::Pass(finding)) = &verdict {
-            self.status.failures = 0;
-            if let Some(turn) = self.passed(finding) {
-                return turn;
-            }
-        } else {
-            let finding = verdict.as_ref().map(Verdict::finding);
-            match finding {
-                Some(finding) => self.no_verdict(finding),
-                None => {
-                    self.status.message = format!("{candidate} has {weight} %; nothing seen yet");
-                    self.time_out();
-                }
-            }
-        }
-        self.watch(&stable, &candidate, verdict.as_ref());
-        Turn::Wait(Some(self.policy.interval))
-    }
-
-    /// The verdict on the present step, recorded; `None` before anything was seen of it.
-    fn judge(&mut self, candidate: &str, weight: u8) -> Option<Verdict> {
-        let step = self.policy.step_at(weight)?;
-        let window = self
-            .evidence
-            .window
-            .as_ref()
-            .filter(|window| window.revision == candidate && window.weight == weight)?;
-        let verdict = judge_window(self.policy, step, window);
-        let is_new = self.record(&verdict, window.at);
-        match &verdict {
-            Verdict::Fail { .. } if is_new => self.status.failures += 1,
-            Verdict::Inconclusive(Finding::Baking { .. }) => self.status.failures = 0,
-            _ => {}
-        }
-        if is_new && let Verdict::Fail { finding, .. } = &verdict {
-            self.events.push(Event::Doubtful {
-                revision: candidate.to_owned(),
-                finding: finding.clone(),
-                failures: self.status.failures,
-                limit: self.policy.analysis.consecutive_failures,
-            });
-        }
-        Some(verdict)
-    }
-
-    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Turn> {
-        let limit = self.policy.analysis.consecutive_failures;
-        if at_once || self.status.failures >= limit {
-            // The rollback says it; the doubt need not be said before it.
-            self.events
-                .retain(|event| !matches!(event, Event::Doubtful { .. }));
-            return Some(self.roll_back(Reason::Evidence {
-                weight: self.status.weight,
-                finding: finding.clone(),
-            }));
-        }
-        None
-    }
-
-    /// A step passed: on, or to whoever must say so. `None` while it stands still.
-    fn passed(&mut self, finding: &Finding) -> Option<Turn> {
-        if let Some(reason) = self.blocked() {
-            self.hold(reason, blocked_text(reason));
-            return None;
-        }
-        let approval = self
-            .policy
-            .step_at(self.status.weight)
-            .is_some_and(|step| step.approval && step.weight == self.status.weight);
-        if approval {
-            self.hold(
-                HoldReason::Approval,
-                format!("{finding}; this step waits for `sluice rollout promote`"),
-            );
-            return None;
-        }
-        self.go_on();
-        Some(self.go_up(Some(finding.clone())))
-    }
-
-    /// To the next step, or to 100 % after the last.
-    pub fn go_up(&mut self, because: Option<Finding>) -> Turn {
-        let revision = self.candidate_name();
-        let next = self
-            .policy
-            .step_after(self.status.weight)
-            .map(|(number, step)| (number, step.weight));
-        self.status.failures = 0;
-        let weight = match next {
-            Some((number, weight)) => {
-                self.status.step = Some(number);
-                self.status.weight = weight;
-                weight
-            }
-            None => 100,
-        };
-        self.events.push(Event::Raising {
-            revision,
-            weight,
-            because: because.filter(|_| self.phase() != Phase::Probing),
-        });
-        if weight < 100 {
-            return self.enter(Phase::Stepping);
-        }
-        let reason = match self.status.evidence.last() {
-            Some(last) if last.verdict == EvidenceVerdict::Pass => {
-                format!("every step passed; at {} %: {}", last.weight, last.reason)
-            }
-            _ => "every step passed".to_owned(),
-        };
-        self.promote(Outcome::Promoted, reason)
-    }
-
     /// The candidate gets all of the share.
     pub fn promote(&mut self, outcome: Outcome, reason: String) -> Turn {
-        self.status.ending = Some(crate::api::rollout::Ending {
+        self.status.ending = Some(Ending {
             outcome,
             reason,
             weight: 100,
@@ -515,38 +271,6 @@ impl Pass<'_> {
         }
     }
 
-    /// Nothing goes up while stable is not well, or while the cluster has not confirmed what
-    /// was asked. `None`: all is well.
-    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Turn> {
-        if let Some(cause) = self.stable_trouble() {
-            self.hold(
-                HoldReason::StableUnhealthy,
-                format!(
-                    "the stable revision is not well ({cause}); nothing goes up because of that"
-                ),
-            );
-            return Some(Turn::Wait(Some(self.policy.interval)));
-        }
-        if !confirmed {
-            if let Some(reason) = self.blocked() {
-                self.hold(reason, blocked_text(reason));
-                return Some(Turn::Wait(None));
-            }
-            let waited = self.unconfirmed_for();
-            let limit = self.policy.confirm_timeout;
-            if waited >= limit {
-                let cause = traffic::cause(self.live.route.as_ref());
-                return Some(self.roll_back(Reason::NotConfirmed { waited, cause }));
-            }
-            self.status.message = format!(
-                "waiting for the cluster to confirm {} %",
-                self.status.weight
-            );
-            return Some(Turn::Wait(Some(limit - waited)));
-        }
-        None
-    }
-
     /// What is wrong with stable, by the cluster's word.
     pub fn stable_trouble(&self) -> Option<String> {
         let stable = self.stable_revision()?;
@@ -562,100 +286,6 @@ impl Pass<'_> {
             Some(_) => None,
         }
     }
-
-    /// Neither pass nor fail: waits, and holds after the step's time.
-    fn no_verdict(&mut self, finding: &Finding) {
-        self.status.message = format!(
-            "{} at {} %: {finding}",
-            self.candidate_name(),
-            self.status.weight
-        );
-        self.time_out();
-    }
-
-    fn time_out(&mut self) {
-        if let Some(reason) = self.blocked() {
-            self.hold(reason, blocked_text(reason));
-            return;
-        }
-        if self.in_phase() >= self.policy.step_timeout {
-            let detail = format!(
-                "no verdict within {}: {}",
-                HumanDuration(self.policy.step_timeout),
-                self.status
-                    .evidence
-                    .last()
-                    .map_or("nothing was seen", |last| last.reason.as_str())
-            );
-            self.hold(HoldReason::Evidence, detail);
-            return;
-        }
-        // What a person lifted, or what is well again.
-        let over = matches!(
-            self.status.hold.as_ref().map(|hold| hold.reason),
-            Some(
-                HoldReason::Paused
-                    | HoldReason::Suspended
-                    | HoldReason::StableUnhealthy
-                    | HoldReason::NoShare
-            )
-        );
-        if over {
-            self.go_on();
-        }
-    }
-
-    /// Says what is to be gathered about the present step.
-    fn watch(&mut self, stable: &str, candidate: &str, verdict: Option<&Verdict>) {
-        let weight = self.status.weight;
-        let bake = self
-            .policy
-            .step_at(weight)
-            .map_or(Duration::ZERO, |step| step.bake);
-        let window = self
-            .evidence
-            .window
-            .as_ref()
-            .filter(|window| window.revision == candidate && window.weight == weight);
-        // Our own requests speak where users are too few to, and where nothing is counted.
-        let users_are_silent = match verdict {
-            Some(Verdict::Inconclusive(
-                Finding::TooFew { .. } | Finding::NoData { .. } | Finding::Undecided(_),
-            )) => true,
-            Some(Verdict::Inconclusive(Finding::Baking { .. })) => {
-                window.is_some_and(|window| window.metrics.is_err())
-            }
-            _ => false,
-        };
-        let baked = window.is_some_and(|window| window.elapsed >= bake || window.metrics.is_err());
-        let count = self.policy.analysis.synthetic_probes;
-        let synthetic = if users_are_silent && baked && count > 0 {
-            self.probe_targets(candidate, count)
-        } else {
-            None
-        };
-        self.gather = Gather::Metrics {
-            candidate: candidate.to_owned(),
-            stable: stable.to_owned(),
-            weight,
-            warm_up: if self.status.step == Some(0) {
-                self.policy.analysis.warm_up
-            } else {
-                Duration::ZERO
-            },
-            synthetic,
-        };
-    }
-}
-
-/// What the probes before the first step say.
-pub(super) enum Probed {
-    /// Enough of them passed; without a finding where the policy asks for none.
-    Pass(Option<Finding>),
-    /// The candidate is bad.
-    Fail(Finding),
-    /// Not yet.
-    Wait(Duration),
 }
 
 /// Why a person's word holds it, in words.

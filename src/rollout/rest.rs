@@ -233,8 +233,8 @@ impl Pass<'_> {
             .unwrap_or(0)
     }
 
-    /// The stable revision is gone or broken while nothing is on its way: the best one left
-    /// takes its place; without one there is only waiting, and saying so.
+    /// The stable revision is gone while nothing is on its way: the best one left takes its
+    /// place; without one there is only waiting, and saying so.
     fn restore(&mut self, stable: &str) -> Option<Turn> {
         let cause = self.stable_trouble()?;
         if !self.has_said("Degraded", "StableUnhealthy") {
@@ -243,17 +243,15 @@ impl Pass<'_> {
                 cause: cause.clone(),
             });
         }
-        if self.intent.suspended {
+        // One that is there and not Ready may come right, and an older one may fail in the
+        // same way; that is for a person to tell.
+        if self.intent.suspended || self.live.revision(stable).is_some() {
             return None;
         }
-        let gone = self.live.revision(stable).is_none();
         if let Some(other) = self.best_left(stable) {
             self.begin(other.attempt);
             self.status.candidate = Some(other);
             return Some(self.promote(Outcome::Restored, cause));
-        }
-        if !gone {
-            return None;
         }
         // Knative makes a Configuration's newest revision again by itself; any other stays
         // away, and then Git's template is all there is.
@@ -286,8 +284,8 @@ impl Pass<'_> {
     /// Everything of the service was deleted: there is nothing to keep.
     pub fn vanished(&mut self) {
         let ours = |name: &str| name == self.intent.name;
+        // A Route with nothing behind it is nothing; it may be our own, written blindly.
         let empty = self.live.configuration.is_none()
-            && self.live.route.is_none()
             && !self.live.revisions.iter().any(|r| ours(&r.configuration));
         if !empty || self.status.stable.is_none() || self.intent.suspended {
             return;

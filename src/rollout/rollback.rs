@@ -110,7 +110,7 @@ impl Pass<'_> {
             };
         }
         if self.want(wanted) {
-            return self.rolled_back(stable);
+            return self.rolled_back(Some(stable));
         }
         let cause = traffic::cause(self.live.route.as_ref());
         if overdue {
@@ -120,6 +120,11 @@ impl Pass<'_> {
                     cause: cause.clone(),
                 });
             }
+            if unusable {
+                // No Route ever confirms a revision like that. What is wanted stays written;
+                // a fix in Git must not have to wait for it.
+                return self.rolled_back(None);
+            }
             self.status.message =
                 format!("the cluster does not confirm the rollback to {stable}: {cause}");
             return Turn::Wait(Some(limit));
@@ -128,15 +133,17 @@ impl Pass<'_> {
         Turn::Wait(Some(limit.saturating_sub(self.in_phase())))
     }
 
-    fn rolled_back(&mut self, stable: String) -> Turn {
+    fn rolled_back(&mut self, confirmed: Option<String>) -> Turn {
         let took = self.in_phase();
         let candidate = self.status.candidate.take();
         if let Some(ending) = self.status.ending.take() {
-            self.events.push(Event::RolledBack {
-                stable,
-                reason: ending.reason.clone(),
-                took,
-            });
+            if let Some(stable) = confirmed {
+                self.events.push(Event::RolledBack {
+                    stable,
+                    reason: ending.reason.clone(),
+                    took,
+                });
+            }
             if let Some(candidate) = candidate {
                 self.remember(candidate, ending.outcome, ending.reason, ending.weight);
             }

@@ -1,1 +1,5 @@
+//! Releases told as stories in a small cluster, and what must hold in every one of them.
 
+mod properties;
+mod stories;
+mod world;

@@ -1,0 +1,207 @@
+//! What a verdict rests on: one value behind the event, the status, the comment and the test.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::api::duration::HumanDuration;
+use crate::api::rollout::EvidenceSource;
+
+use super::latency::Span;
+
+/// Why the evidence says what it says, with its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// Nothing is wrong.
+    Healthy(Figures),
+    /// Too many errors.
+    Errors(Figures),
+    /// Too slow.
+    Slow {
+        /// What was seen.
+        figures: Figures,
+        /// Which figure: 50 or 99.
+        percentile: u8,
+        /// The limit that it is over, in milliseconds.
+        limit_ms: f64,
+    },
+    /// Nothing is wrong so far.
+    Baking {
+        /// What was seen.
+        figures: Figures,
+        /// For how long.
+        baked: Duration,
+        /// How long it takes.
+        bake: Duration,
+    },
+    /// Too few requests, and nothing else that may speak.
+    TooFew {
+        /// Requests of users.
+        have: u64,
+        /// Requests that speak for the step.
+        need: u64,
+    },
+    /// Enough requests, but more likely sick than healthy.
+    Undecided(Figures),
+    /// Stable fails as much in the same minutes.
+    StableAsBad {
+        /// The candidate's.
+        figures: Figures,
+        /// Stable's failed answers.
+        stable_errors: u64,
+        /// Of so many.
+        stable_requests: u64,
+    },
+    /// Over the absolute limit, and no figure of stable's to compare with.
+    NothingToCompare(Figures),
+    /// Nothing was seen.
+    NoData {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The figures that a finding rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// What spoke.
+    pub source: EvidenceSource,
+    /// Failed answers.
+    pub errors: u64,
+    /// All answers.
+    pub requests: u64,
+    /// The highest share of errors allowed, in percent.
+    pub max_error_rate: f64,
+    /// The candidate's median.
+    pub p50: Option<Span>,
+    /// The candidate's 99th percentile.
+    pub p99: Option<Span>,
+    /// Stable's 99th percentile in the same time.
+    pub stable_p99: Option<Span>,
+    /// The cold start, of probes.
+    pub cold_start: Option<Duration>,
+    /// An error in words, of probes.
+    pub error: Option<String>,
+    /// Why our own requests speak and not users': `users sent 3 of 8`.
+    pub instead_of: Option<String>,
+}
+
+impl Figures {
+    /// Adds why our own requests speak and not users'.
+    pub(super) fn instead_of(self, why: String) -> Self {
+        Self {
+            instead_of: Some(why),
+            ..self
+        }
+    }
+
+    /// Failed answers in percent.
+    pub fn error_rate(&self) -> f64 {
+        if self.requests == 0 {
+            0.0
+        } else {
+            self.errors as f64 * 100.0 / self.requests as f64
+        }
+    }
+}
+
+impl Finding {
+    /// What spoke, where something did.
+    pub fn source(&self) -> EvidenceSource {
+        match self {
+            Self::Healthy(figures)
+            | Self::Errors(figures)
+            | Self::Undecided(figures)
+            | Self::NothingToCompare(figures)
+            | Self::Slow { figures, .. }
+            | Self::Baking { figures, .. }
+            | Self::StableAsBad { figures, .. } => figures.source,
+            Self::TooFew { .. } | Self::NoData { .. } => EvidenceSource::Metrics,
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    /// `error rate 0.0 % of 212 (limit 1 %), p99 41 ms (stable 38 ms)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.source {
+            EvidenceSource::Metrics => "requests",
+            EvidenceSource::Probes => "probes",
+            EvidenceSource::SyntheticProbes => "synthetic probes",
+        };
+        write!(
+            f,
+            "error rate {:.1} % of {} {unit} (limit {} %)",
+            self.error_rate(),
+            self.requests,
+            self.max_error_rate
+        )?;
+        if let Some(p99) = self.p99 {
+            write!(f, ", p99 {p99}")?;
+            if let Some(stable) = self.stable_p99 {
+                write!(f, " (stable {stable})")?;
+            }
+        }
+        if let Some(why) = &self.instead_of {
+            write!(f, "; {why}")?;
+        }
+        if let Some(error) = self.error.as_ref().filter(|_| self.errors > 0) {
+            write!(f, ": {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Healthy(figures) | Self::Errors(figures) => write!(f, "{figures}"),
+            Self::Slow {
+                figures,
+                percentile,
+                limit_ms,
+            } => {
+                let seen = if *percentile == 99 {
+                    figures.p99
+                } else {
+                    figures.p50
+                };
+                match seen {
+                    Some(seen) => write!(f, "p{percentile} {seen}")?,
+                    None => write!(f, "p{percentile}")?,
+                }
+                write!(f, " is over the limit of {limit_ms:.0} ms")?;
+                if let (99, Some(stable)) = (percentile, figures.stable_p99) {
+                    write!(f, " (stable {stable})")?;
+                }
+                Ok(())
+            }
+            Self::Baking {
+                figures,
+                baked,
+                bake,
+            } => write!(
+                f,
+                "{figures}; baked {} of {}",
+                HumanDuration::from_secs(baked.as_secs()),
+                HumanDuration(*bake)
+            ),
+            Self::TooFew { have, need } => {
+                write!(f, "{have} requests are too few, {need} are needed")
+            }
+            Self::Undecided(figures) => write!(f, "{figures}; too few requests to tell"),
+            Self::StableAsBad {
+                figures,
+                stable_errors,
+                stable_requests,
+            } => write!(
+                f,
+                "{figures}, but stable fails as well ({stable_errors} of {stable_requests}): not this release's fault"
+            ),
+            Self::NothingToCompare(figures) => write!(
+                f,
+                "{figures}; over the absolute limit, and stable was asked too little to compare with"
+            ),
+            Self::NoData { why } => write!(f, "no data: {why}"),
+        }
+    }
+}

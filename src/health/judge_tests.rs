@@ -1,0 +1,254 @@
+//! What evidence says what: the table behind the verdicts.
+
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Window};
+use super::judge::{Verdict, judge_probes, judge_window};
+use super::latency::{Bucket, Latencies};
+use crate::policy::preset;
+
+/// `errors` of `requests`, each within the bucket up to `ms` of a gateway's histogram.
+fn counts(errors: u64, requests: u64, ms: f64) -> Counts {
+    let edges = [0.0, 25.0, 50.0, 250.0, 500.0, 1000.0, 2500.0];
+    let bucket = |edge: &[f64]| Bucket {
+        over: edge[0],
+        up_to: edge[1],
+        count: if ms > edge[0] && ms <= edge[1] {
+            requests
+        } else {
+            0
+        },
+    };
+    let latencies = Latencies::Buckets(edges.windows(2).map(bucket).collect());
+    Counts {
+        requests,
+        errors,
+        latencies,
+    }
+}
+
+fn window(seconds: u64, candidate: Counts, stable: Counts) -> Window {
+    Window {
+        revision: "hello-00002".to_owned(),
+        weight: 5,
+        since: Timestamp::UNIX_EPOCH,
+        at: Timestamp::UNIX_EPOCH,
+        elapsed: Duration::from_secs(seconds),
+        metrics: Ok(Metrics { candidate, stable }),
+        synthetic: None,
+    }
+}
+
+fn judge(window: &Window) -> Verdict {
+    let policy = preset("fast").unwrap();
+    judge_window(&policy, &policy.steps[0], window)
+}
+
+fn says(window: Window, expected: Expect) {
+    let verdict = judge(&window);
+    let word = match &verdict {
+        Verdict::Pass(_) => "pass",
+        Verdict::Fail { at_once: true, .. } => "fail at once",
+        Verdict::Fail { .. } => "fail",
+        Verdict::Inconclusive(_) => "inconclusive",
+    };
+    expected.assert_eq(&format!("{word}: {}", verdict.finding()));
+}
+
+#[test]
+fn enough_clean_answers_after_the_bake_pass() {
+    says(
+        window(12, counts(0, 12, 40.0), counts(0, 228, 40.0)),
+        expect![
+            "pass: error rate 0.0 % of 12 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms)"
+        ],
+    );
+    says(
+        window(11, counts(0, 12, 40.0), counts(0, 228, 40.0)),
+        expect![
+            "inconclusive: error rate 0.0 % of 12 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms); baked 11s of 12s"
+        ],
+    );
+    says(
+        window(12, counts(0, 7, 40.0), counts(0, 228, 40.0)),
+        expect!["inconclusive: 7 requests are too few, 8 are needed"],
+    );
+}
+
+#[test]
+fn four_early_errors_fail_at_once_and_one_asks_for_more_requests() {
+    says(
+        window(3, counts(4, 4, 40.0), counts(0, 70, 40.0)),
+        expect![
+            "fail at once: error rate 100.0 % of 4 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms)"
+        ],
+    );
+    says(
+        window(12, counts(1, 12, 40.0), counts(0, 228, 40.0)),
+        expect![
+            "inconclusive: error rate 8.3 % of 12 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms); too few requests to tell"
+        ],
+    );
+    says(
+        window(90, counts(1, 100, 40.0), counts(0, 1900, 40.0)),
+        expect![
+            "pass: error rate 1.0 % of 100 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms)"
+        ],
+    );
+}
+
+#[test]
+fn gross_slowness_is_found_within_one_judgement() {
+    says(
+        window(4, counts(0, 4, 800.0), counts(0, 76, 40.0)),
+        expect!["fail at once: p99 500-1000 ms is over the limit of 500 ms (stable 25-50 ms)"],
+    );
+}
+
+#[test]
+fn a_stable_revision_that_is_as_slow_excuses_the_candidate() {
+    says(
+        window(12, counts(0, 12, 800.0), counts(0, 228, 800.0)),
+        expect![
+            "pass: error rate 0.0 % of 12 requests (limit 1 %), p99 500-1000 ms (stable 500-1000 ms)"
+        ],
+    );
+}
+
+#[test]
+fn a_ratio_of_two_small_figures_condemns_nobody() {
+    says(
+        window(12, counts(0, 500, 240.0), counts(0, 500, 20.0)),
+        expect![
+            "pass: error rate 0.0 % of 500 requests (limit 1 %), p99 50-250 ms (stable 0-25 ms)"
+        ],
+    );
+}
+
+#[test]
+fn slower_than_the_limit_with_nothing_to_compare_neither_passes_nor_blames() {
+    says(
+        window(12, counts(0, 12, 800.0), counts(0, 0, 40.0)),
+        expect![
+            "inconclusive: error rate 0.0 % of 12 requests (limit 1 %), p99 500-1000 ms; over the absolute limit, and stable was asked too little to compare with"
+        ],
+    );
+}
+
+#[test]
+fn errors_that_stable_has_as_well_are_not_the_candidate_s() {
+    says(
+        window(12, counts(6, 12, 40.0), counts(114, 228, 40.0)),
+        expect![
+            "inconclusive: error rate 50.0 % of 12 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms), but stable fails as well (114 of 228): not this release's fault"
+        ],
+    );
+    says(
+        window(12, counts(12, 12, 40.0), counts(20, 228, 40.0)),
+        expect![
+            "fail at once: error rate 100.0 % of 12 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms)"
+        ],
+    );
+}
+
+#[test]
+fn no_data_is_neither_good_nor_bad() {
+    let blind = Window {
+        metrics: Err("metrics from http://gateway:9000: HTTP 503".to_owned()),
+        ..window(600, Counts::default(), Counts::default())
+    };
+    says(
+        blind,
+        expect!["inconclusive: no data: metrics from http://gateway:9000: HTTP 503"],
+    );
+}
+
+fn round(sent: u64, failed: u64) -> ProbeRound {
+    let report = |failed| ProbeReport {
+        sent,
+        failed,
+        latencies: Latencies::exact(vec![30.0; usize::try_from(sent).unwrap()]),
+        ..ProbeReport::default()
+    };
+    ProbeRound {
+        revision: "hello-00002".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+        candidate: report(failed),
+        stable: Some(report(0)),
+    }
+}
+
+#[test]
+fn a_quiet_service_is_judged_on_our_own_requests_and_they_are_no_users() {
+    let quiet = |failed, users: u64| Window {
+        synthetic: Some(round(20, failed)),
+        ..window(12, counts(0, users, 30.0), counts(0, users, 30.0))
+    };
+    says(
+        quiet(0, 3),
+        expect![
+            "pass: error rate 0.0 % of 20 synthetic probes (limit 1 %), p99 30 ms (stable 30 ms); users sent 3 of 8"
+        ],
+    );
+    says(
+        quiet(4, 0),
+        expect![
+            "fail at once: error rate 20.0 % of 20 synthetic probes (limit 1 %), p99 30 ms (stable 30 ms); users sent 0 of 8"
+        ],
+    );
+    says(
+        quiet(0, 8),
+        expect!["pass: error rate 0.0 % of 8 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms)"],
+    );
+}
+
+#[test]
+fn where_nobody_answers_a_probe_the_way_is_broken_and_not_the_candidate() {
+    let policy = preset("fast").unwrap();
+    let dead = |stable_too| {
+        let unanswered = |n| ProbeReport {
+            sent: 10,
+            failed: n,
+            unanswered: n,
+            errors: vec!["connection refused".to_owned()],
+            ..ProbeReport::default()
+        };
+        let stable = Some(unanswered(if stable_too { 10 } else { 0 }));
+        ProbeRound {
+            candidate: unanswered(10),
+            stable,
+            ..round(0, 0)
+        }
+    };
+    expect!["no data: neither revision answers a probe: connection refused"]
+        .assert_eq(&judge_probes(&policy, &dead(true)).finding().to_string());
+    assert!(matches!(
+        judge_probes(&policy, &dead(false)),
+        Verdict::Fail { at_once: true, .. }
+    ));
+}
+
+proptest! {
+    /// More errors never turn a fail into a pass; no data never passes or fails.
+    #[test]
+    fn worse_evidence_never_gives_a_better_verdict(
+        requests in 0u64..400, errors in 0u64..400, more in 1u64..50, seconds in 0u64..30, ms in 1.0f64..2000.0,
+    ) {
+        let errors = errors.min(requests);
+        let rank = |verdict: &Verdict| match verdict {
+            Verdict::Pass(_) => 0,
+            Verdict::Inconclusive(_) => 1,
+            Verdict::Fail { .. } => 2,
+        };
+        let at = |errors: u64| judge(&window(seconds, counts(errors.min(requests), requests, ms), counts(0, 500, 40.0)));
+        prop_assert!(rank(&at(errors)) <= rank(&at(errors + more)));
+        let blind = Window { metrics: Err("gone".to_owned()), ..window(seconds, Counts::default(), Counts::default()) };
+        prop_assert_eq!(rank(&judge(&blind)), 1);
+        let nobody = judge(&window(seconds, Counts::default(), counts(0, 500, 40.0)));
+        prop_assert_eq!(rank(&nobody), 1);
+    }
+}

@@ -1,0 +1,16 @@
+//! The stories: what is printed is what people see as events.
+
+mod evidence;
+mod people;
+mod trouble;
+mod walk;
+
+use expect_test::Expect;
+
+use super::world::World;
+
+/// Runs a world for so many seconds and compares what was told.
+fn check(mut world: World, seconds: u64, expected: Expect) {
+    world.run(seconds);
+    expected.assert_eq(&world.told());
+}

@@ -1,0 +1,335 @@
+//! What people ask for, and what they do by hand.
+
+use expect_test::expect;
+
+use super::check;
+use crate::api::rollout::Action;
+use crate::rollout::tests::world::{World, failing, good};
+
+#[test]
+fn a_bad_template_stays_out_until_somebody_says_retry() {
+    let world = World::at_rest("fast")
+        .push("v2", failing(100))
+        .at(20, |world| world.commit("v1", good()))
+        .at(30, |world| world.commit("v2", good()))
+        .at(40, |world| {
+            world.behaves("v2", good());
+            world.ask(Action::Retry, None);
+        });
+    check(
+        world,
+        110,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+        00:06  hello-00001 has all traffic again, confirmed after 1s
+        00:40  quarantine lifted, attempt 2, by ada
+        00:40  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:41  hello-00004 staged, 0 %
+        00:43  hello-00004 Ready after 3s
+        00:45  hello-00004 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:45  hello-00004 to 5 %
+        00:59  hello-00004 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:13  hello-00004 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:27  hello-00004 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:28  hello-00004 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        end    Stable; hello-00004 100 %; 0 of 2200 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn a_pause_stands_still_and_a_rollback_still_happens() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(10, |world| world.spec.paused = true)
+        .at(60, |world| world.behaves("v2", failing(100)));
+    check(
+        world,
+        90,
+        expect![[r#"
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
+            01:03  hello-00002 taken back from 5 % to hello-00001: at 5 %: error rate 7.1 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:04  hello-00001 has all traffic again, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 4 of 1800 requests harmed
+        "#]],
+    );
+}
+
+#[test]
+fn a_pause_and_a_resume_go_on_where_it_stood() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(10, |world| world.spec.paused = true)
+        .at(60, |world| world.spec.paused = false);
+    check(
+        world,
+        120,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
+        01:00  hello-00002 goes on
+        01:00  hello-00002 to 20 %: error rate 0.0 % of 53 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:14  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:28  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:29  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        end    Stable; hello-00002 100 %; 0 of 2400 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn nothing_new_begins_while_paused() {
+    let world = World::at_rest("fast")
+        .at(0, |world| world.spec.paused = true)
+        .at(1, |world| world.commit("v2", good()))
+        .at(30, |world| world.spec.paused = false);
+    check(
+        world,
+        90,
+        expect![[r#"
+        00:30  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:31  hello-00002 staged, 0 %
+        00:33  hello-00002 Ready after 3s
+        00:35  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:35  hello-00002 to 5 %
+        00:49  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:03  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:17  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:18  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        end    Stable; hello-00002 100 %; 0 of 1800 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn a_suspended_delivery_freezes_the_release_and_a_rollback_still_happens() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(10, |world| world.git.suspended = true)
+        .at(20, |world| {
+            world.by_hand(&[("hello-00001", 90), ("hello-00002", 10)])
+        })
+        .at(60, |world| world.breaks("v2", Some("ExitCode3")));
+    check(
+        world,
+        90,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        00:10  hello-00002 held at 5 %: the Delivery is suspended
+        01:00  hello-00002 taken back from 5 % to hello-00001: not Ready: ExitCode3
+        01:01  hello-00001 has all traffic again, confirmed after 1s
+        end    RolledBack; hello-00001 100 %; 2 of 1800 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn promote_skips_the_rest_of_the_steps() {
+    let world = World::at_rest("standard")
+        .push("v2", good())
+        .at(60, |world| world.ask(Action::Promote, None));
+    check(
+        world,
+        70,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 20 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        01:01  hello-00002 is stable: promoted from 5 % by ada
+        end    Stable; hello-00002 100 %; 0 of 1400 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn an_approval_waits_for_a_person_and_then_goes_to_the_next_step() {
+    let mut world = World::at_rest("fast")
+        .push("v2", good())
+        .at(100, |world| world.ask(Action::Promote, None));
+    world.policy.steps[1].approval = true;
+    check(
+        world,
+        140,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:33  hello-00002 held at 20 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); this step waits for `sluice rollout promote`
+        01:40  hello-00002 goes on
+        01:40  hello-00002 to 50 %
+        01:54  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:55  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        end    Stable; hello-00002 100 %; 0 of 2800 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn abort_takes_it_back_and_keeps_it_out() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(25, |world| world.ask(Action::Abort, None));
+    check(
+        world,
+        60,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:25  hello-00002 taken back from 20 % to hello-00001: aborted by ada
+        00:26  hello-00001 has all traffic again, confirmed after 1s
+        end    RolledBack; hello-00001 100 %; 0 of 1200 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn undo_goes_back_to_the_revision_before_and_keeps_the_present_one_out() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(60, |world| world.ask(Action::Undo, None))
+        .at(70, |world| world.ask(Action::Retry, None));
+    check(
+        world,
+        130,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:01  hello-00001 is stable: undone by ada
+        01:10  quarantine lifted, attempt 2, by ada
+        01:10  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        01:11  hello-00003 staged, 0 %
+        01:13  hello-00003 Ready after 3s
+        01:15  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        01:15  hello-00003 to 5 %
+        01:29  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:43  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:57  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:58  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        end    Stable; hello-00003 100 %; 0 of 2600 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused_with_a_reason_once() {
+    let world = World::at_rest("fast")
+        .at(1, |world| world.ask(Action::Promote, None))
+        .at(2, |world| world.ask(Action::Abort, None))
+        .at(3, |world| world.ask(Action::Retry, None))
+        .at(4, |world| world.ask(Action::Undo, Some("hello-00007")));
+    check(
+        world,
+        20,
+        expect![[r#"
+        00:01  promote refused: no release is on its way
+        00:02  abort refused: no release is on its way; `sluice rollout undo` goes back to the one before
+        00:03  retry refused: Git's template is not in quarantine
+        00:04  undo refused: hello-00007 is no revision to go back to: none is left in the cluster
+        end    Stable; hello-00001 100 %; 0 of 400 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn traffic_changed_by_hand_is_taken_back_and_said() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(12, |world| world.by_hand(&[("hello-00002", 100)]))
+        .at(70, |world| world.by_hand(&[("latest", 100)]));
+    check(
+        world,
+        90,
+        expect![[r#"
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:12  traffic was changed by hand to hello-00002 100 %; put back to hello-00001 95 % #stable, hello-00002 5 % #candidate
+            00:26  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:40  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:54  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:55  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:10  traffic was changed by hand to latest 100 %; put back to hello-00002 100 %
+            end    Stable; hello-00002 100 %; 0 of 1800 requests harmed
+        "#]],
+    );
+}
+
+#[test]
+fn a_route_deleted_by_hand_is_written_again() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(12, |world| world.route = None);
+    check(
+        world,
+        70,
+        expect![[r#"
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:12  traffic was changed by hand to no Route at all; put back to hello-00001 95 % #stable, hello-00002 5 % #candidate
+            00:26  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:40  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:54  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:55  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 0 of 1380 requests harmed
+        "#]],
+    );
+}
+
+#[test]
+fn a_candidate_deleted_by_hand_is_taken_back() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(22, |world| world.delete_revision("hello-00002"));
+    check(
+        world,
+        40,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:22  hello-00002 taken back from 20 % to hello-00001: at 20 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:23  hello-00001 has all traffic again, confirmed after 1s
+        end    RolledBack; hello-00001 100 %; 4 of 800 requests harmed
+    "#]],
+    );
+}

@@ -1,0 +1,326 @@
+//! The agent of the small cluster: gathers, decides, stores, writes, and can be killed after
+//! each of these calls. What it writes is checked against the invariants.
+
+use super::*;
+
+impl World {
+    pub(super) fn report(&self, name: &str, count: u64) -> ProbeReport {
+        let behaviour = self
+            .revisions
+            .get(name)
+            .map(|r| self.behaviour(r))
+            .unwrap_or_else(good);
+        let behaviour = if behaviour.hidden { good() } else { behaviour };
+        let failed = (count * behaviour.errors).div_ceil(100);
+        ProbeReport {
+            sent: count,
+            warm_up: 0,
+            failed,
+            unanswered: 0,
+            statuses: [(200, count - failed), (500, failed)]
+                .into_iter()
+                .filter(|(_, n)| *n > 0)
+                .collect(),
+            latencies: Latencies::exact(vec![behaviour.ms; usize::try_from(count).unwrap()]),
+            first: Some(Duration::from_millis(900)),
+            errors: if failed > 0 {
+                vec!["HTTP 500".to_owned()]
+            } else {
+                vec![]
+            },
+        }
+    }
+
+    pub(super) fn round(&self, targets: &ProbeTargets) -> ProbeRound {
+        let count = u64::from(targets.count);
+        ProbeRound {
+            revision: targets.revision.clone(),
+            at: self.now(),
+            candidate: self.report(&targets.revision, count),
+            stable: self
+                .status
+                .stable
+                .as_ref()
+                .and_then(|s| s.revision.as_deref())
+                .map(|name| self.report(name, count.min(50))),
+        }
+    }
+
+    /// What the agent gathers within a second.
+    pub(super) fn observe(&mut self) {
+        match self.gather.clone() {
+            Gather::Nothing => {}
+            Gather::Probes(targets) => {
+                let round = self.round(&targets);
+                match &mut self.evidence.probes {
+                    Some(old) if old.revision == round.revision => old.add(round),
+                    slot => *slot = Some(round),
+                }
+            }
+            Gather::Metrics {
+                candidate,
+                stable,
+                weight,
+                since,
+                synthetic,
+                ..
+            } => {
+                let about = (candidate.clone(), weight, since);
+                let fresh = self
+                    .window_since
+                    .as_ref()
+                    .is_none_or(|(name, w, at, _)| (name.clone(), *w, *at) != about);
+                if fresh {
+                    self.window_since = Some((candidate.clone(), weight, since, self.second));
+                    self.evidence.window = None;
+                    self.counted.clear();
+                }
+                let opened = self
+                    .window_since
+                    .as_ref()
+                    .map_or(self.second, |(_, _, _, at)| *at);
+                let mut old = self
+                    .evidence
+                    .window
+                    .take()
+                    .and_then(|window| window.synthetic);
+                if let Some(targets) = synthetic {
+                    let round = self.round(&targets);
+                    match &mut old {
+                        Some(old) => old.add(round),
+                        None => old = Some(round),
+                    }
+                }
+                let counts = |name: &str| {
+                    let (requests, errors) = self.counted.get(name).copied().unwrap_or_default();
+                    let ms = self
+                        .revisions
+                        .get(name)
+                        .map_or(20.0, |r| self.behaviour(r).ms);
+                    let edges = [
+                        0.0,
+                        10.0,
+                        25.0,
+                        50.0,
+                        100.0,
+                        250.0,
+                        500.0,
+                        1000.0,
+                        2500.0,
+                        f64::INFINITY,
+                    ];
+                    let buckets = edges.windows(2).map(|edge| Bucket {
+                        over: edge[0],
+                        up_to: edge[1],
+                        count: if ms > edge[0] && ms <= edge[1] {
+                            requests
+                        } else {
+                            0
+                        },
+                    });
+                    Counts {
+                        requests,
+                        errors,
+                        latencies: Latencies::Buckets(buckets.collect()),
+                    }
+                };
+                self.evidence.window = Some(Window {
+                    revision: candidate.clone(),
+                    weight,
+                    since,
+                    at: self.now(),
+                    elapsed: Duration::from_secs(self.second - opened),
+                    metrics: if self.blind {
+                        Err("metrics from http://gateway:9000: connection refused".to_owned())
+                    } else {
+                        Ok(Metrics {
+                            candidate: counts(&candidate),
+                            stable: counts(&stable),
+                        })
+                    },
+                    synthetic: old,
+                });
+            }
+        }
+    }
+
+    /// One pass of the agent: look, decide, store, write.
+    pub(super) fn agent(&mut self) {
+        let decision = decide(
+            &self.policy,
+            &self.git,
+            &self.status,
+            &self.spec,
+            &self.live(),
+            &self.evidence,
+            self.now(),
+        );
+        let again = decide(
+            &self.policy,
+            &self.git,
+            &self.status,
+            &self.spec,
+            &self.live(),
+            &self.evidence,
+            self.now(),
+        );
+        assert_eq!(decision, again, "the same arguments give the same answer");
+        for event in &decision.events {
+            self.say(&event.to_string());
+        }
+        if decision.status != self.status {
+            let before = std::mem::replace(&mut self.status, decision.status);
+            self.check_step(&before);
+            if self.dies() {
+                return;
+            }
+        }
+        for write in decision.writes {
+            self.write(write);
+            if self.dies() {
+                return;
+            }
+        }
+        if self.status.phase != Phase::Pending && decision.wake_after.is_none() && self.moving() {
+            self.broken.push(format!(
+                "{}: {} waits for ever",
+                self.clock(),
+                self.status.phase
+            ));
+        }
+        self.gather = decision.gather;
+    }
+
+    /// Phases that must end by themselves; a hold by people's word need not.
+    pub(super) fn moving(&self) -> bool {
+        matches!(
+            self.status.phase,
+            Phase::Initial
+                | Phase::Pinning
+                | Phase::Staging
+                | Phase::Probing
+                | Phase::Stepping
+                | Phase::Promoting
+                | Phase::RollingBack
+        )
+    }
+
+    pub(super) fn dies(&mut self) -> bool {
+        self.calls += 1;
+        if self.dies_after == Some(self.calls) {
+            self.dead_until = self.second + 2;
+            self.watching_since = self.dead_until;
+            self.gather = Gather::Nothing;
+            self.evidence = Evidence::default();
+            self.window_since = None;
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn write(&mut self, write: Write) {
+        match write {
+            Write::Template { attempt } => {
+                let c = self.configuration.get_or_insert_with(Config::default);
+                if c.template != self.git.template_hash.0 || c.attempt != attempt {
+                    c.template = self.git.template_hash.0.clone();
+                    c.attempt = attempt;
+                    c.generation += 1;
+                    c.changed_at = self.second;
+                }
+            }
+            Write::Traffic(targets) => {
+                self.check_traffic(&targets);
+                let second = self.second;
+                let route = self.route.get_or_insert_with(Route::default);
+                if route.spec != targets {
+                    route.spec = targets;
+                    route.generation += 1;
+                    route.changed_at = second;
+                }
+            }
+            Write::KeepRevision { name, keep } => {
+                if let Some(revision) = self.revisions.get_mut(&name) {
+                    revision.kept = keep;
+                }
+            }
+        }
+    }
+
+    /// Invariant 1, and sums.
+    pub(super) fn check_traffic(&mut self, targets: &[TrafficTarget]) {
+        let sum: i64 = targets.iter().filter_map(|entry| entry.percent).sum();
+        if sum != 100 {
+            self.broken
+                .push(format!("{}: traffic sums to {sum}", self.clock()));
+        }
+        let first = self.status.stable.is_none();
+        for entry in targets {
+            if entry.latest_revision == Some(true) && entry.configuration_name.is_none() {
+                self.broken
+                    .push(format!("{}: latestRevision decides", self.clock()));
+            }
+            let Some(name) = entry.revision_name.clone() else {
+                continue;
+            };
+            let percent = entry.percent.unwrap_or(0);
+            let is = |release: &Option<crate::api::rollout::Release>| {
+                release.as_ref().and_then(|r| r.revision.as_ref()) == Some(&name)
+            };
+            let candidate = is(&self.status.candidate) && !is(&self.status.stable);
+            let known = self
+                .status
+                .history
+                .iter()
+                .any(|h| h.release.revision.as_ref() == Some(&name) && h.weight == 100);
+            let judged = self
+                .status
+                .evidence
+                .iter()
+                .any(|e| e.verdict == crate::api::rollout::EvidenceVerdict::Pass)
+                || self
+                    .status
+                    .ending
+                    .as_ref()
+                    .is_some_and(|e| e.reason.contains("by ada"));
+            if candidate && percent > 0 && !first && !judged && !known {
+                self.broken.push(format!(
+                    "{}: {name} gets {percent} % unanalysed",
+                    self.clock()
+                ));
+            }
+        }
+    }
+
+    /// Weights only rise on passing evidence (or a person's word).
+    pub(super) fn check_step(&mut self, before: &RolloutStatus) {
+        let same = before.candidate.as_ref().and_then(|c| c.revision.as_ref())
+            == self
+                .status
+                .candidate
+                .as_ref()
+                .and_then(|c| c.revision.as_ref());
+        let first = before.stable.is_none();
+        if self.status.weight > before.weight && !first {
+            let passed = self.status.evidence.iter().any(|e| {
+                e.weight == before.weight && e.verdict == crate::api::rollout::EvidenceVerdict::Pass
+            });
+            let known = self.status.ending.as_ref().is_some_and(|e| {
+                e.outcome != crate::api::rollout::Outcome::Promoted || e.reason.contains("by ada")
+            });
+            let asked = self.status.handled_request != before.handled_request;
+            if !passed && !known && !asked {
+                self.broken.push(format!(
+                    "{}: weight {} -> {} without evidence",
+                    self.clock(),
+                    before.weight,
+                    self.status.weight
+                ));
+            }
+            if !same && before.candidate.is_some() && self.status.candidate.is_some() && !known {
+                self.broken
+                    .push(format!("{}: weight inherited", self.clock()));
+            }
+        }
+    }
+}
