@@ -30,6 +30,11 @@ impl BlobId {
     pub fn of(content: &[u8]) -> Self {
         Oid::hash_object(ObjectType::Blob, content).map_or(Self([0; 20]), Self::from)
     }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> [u8; 20] {
+        self.0
+    }
 }
 
 impl From<Oid> for BlobId {

@@ -27,31 +27,15 @@ fn look(text: &str, options: &Options) -> Option<ObjectKey> {
     if kind.ends_with("List") {
         return None;
     }
-    only(text.lines().filter_map(|line| {
-        line.strip_prefix("metadata:")
-            .filter(|rest| rest.trim().is_empty())
-    }))?;
-    let mut metadata = text
-        .lines()
-        .skip_while(|line| !line.starts_with("metadata:"))
-        .skip(1)
-        .take_while(|line| line.is_empty() || line.starts_with([' ', '\t', '#']))
-        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-        .peekable();
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let level = indent(metadata.peek()?);
-    let own: Vec<&str> = metadata.filter(|line| indent(line) == level).collect();
-    let name = only(
-        own.iter()
-            .filter_map(|line| field(line.trim_start(), "name")),
+    let metadata = only(
+        text.lines()
+            .filter_map(|line| line.strip_prefix("metadata:")),
     )?;
-    let mut namespaces = own
-        .iter()
-        .filter_map(|line| field(line.trim_start(), "namespace"));
-    let namespace = namespaces.next();
-    if namespaces.next().is_some() {
-        return None;
-    }
+    let (name, namespace) = if metadata.trim().is_empty() {
+        block(text)?
+    } else {
+        flow(metadata)?
+    };
     let mut key = ObjectKey {
         group: split_api_version(api_version).0.to_owned(),
         kind: kind.to_owned(),
@@ -71,6 +55,37 @@ fn look(text: &str, options: &Options) -> Option<ObjectKey> {
         }
     }
     Some(key)
+}
+
+/// Name and namespace out of the indented lines below `metadata:`.
+fn block(text: &str) -> Option<(&str, Option<&str>)> {
+    let mut lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with("metadata:"))
+        .skip(1)
+        .take_while(|line| line.is_empty() || line.starts_with([' ', '\t', '#']))
+        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .peekable();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let level = indent(lines.peek()?);
+    let own: Vec<&str> = lines.filter(|line| indent(line) == level).collect();
+    pair(own.iter().map(|line| line.trim_start()))
+}
+
+/// Name and namespace out of `{name: hello, namespace: default}` on one line.
+fn flow(metadata: &str) -> Option<(&str, Option<&str>)> {
+    let inside = metadata.trim().strip_prefix('{')?.strip_suffix('}')?;
+    if inside.contains(['{', '}', '[', ']']) {
+        return None;
+    }
+    pair(inside.split(',').map(str::trim))
+}
+
+fn pair<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Option<(&'a str, Option<&'a str>)> {
+    let name = only(lines.clone().filter_map(|line| field(line, "name")))?;
+    let mut namespaces = lines.filter_map(|line| field(line, "namespace"));
+    let namespace = namespaces.next();
+    namespaces.next().is_none().then_some((name, namespace))
 }
 
 /// The one thing of an iterator that yields exactly one.

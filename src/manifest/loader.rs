@@ -84,6 +84,8 @@ pub fn load(files: &[File], options: &Options) -> Loaded {
 #[derive(Debug, Default)]
 pub struct Loader {
     files: HashMap<File, Arc<FileResult>>,
+    /// The scopes that `files` were read with.
+    scopes: BTreeMap<(String, String), bool>,
     last: Option<Last>,
 }
 
@@ -125,8 +127,9 @@ impl Loader {
             scopes: self.scopes(files, options),
             ..options.clone()
         };
-        if with_crds.scopes != options.scopes {
+        if with_crds.scopes != self.scopes {
             self.files.clear();
+            self.scopes = with_crds.scopes.clone();
         }
         let loaded = Arc::new(self.read(files, unreadable, &with_crds));
         self.last = Some(Last {
@@ -143,12 +146,9 @@ impl Loader {
         let mut scopes = options.scopes.clone();
         for file in files {
             // Most files define nothing: look before parsing.
-            let marker = b"CustomResourceDefinition";
-            if !file
-                .content
-                .windows(marker.len())
-                .any(|part| part == marker)
-            {
+            let defines = std::str::from_utf8(&file.content)
+                .is_ok_and(|text| text.contains("CustomResourceDefinition"));
+            if !defines {
                 continue;
             }
             for node in objects_in(&file.path, &file.content) {
@@ -256,11 +256,14 @@ impl<'a> Foreign<'a> {
 
 /// The tool that a file is the root of, and how its output is made.
 fn tool(file: &File) -> Option<(&'static str, &'static str)> {
+    let text = String::from_utf8_lossy(&file.content);
     match split(&file.path).1 {
-        "Chart.yaml" => Some(("Helm", "helm template")),
+        "Chart.yaml" => {
+            let object = text.lines().any(|line| line.starts_with("kind:"));
+            (!object).then_some(("Helm", "helm template"))
+        }
         "kustomization.yaml" | "kustomization.yml" | "Kustomization" => {
             // Flux has a kind of its own by that name, which is an object like any other.
-            let text = String::from_utf8_lossy(&file.content);
             let flux = text.lines().any(|line| {
                 line.trim_end()
                     .starts_with("apiVersion: kustomize.toolkit.fluxcd.io/")

@@ -489,12 +489,13 @@ fn an_error_is_printed_with_its_lines() {
         &files(&[("apps/hello.yaml", &HELLO.replace("image:", "imgae:"))]),
         &Options::default(),
     );
-    let mut text = String::new();
+    let mut text = String::from("as a terminal shows it:\n");
     miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
         .with_width(80)
         .render_report(&mut text, &Excerpt(loaded.errors[0].clone()))
         .unwrap();
     expect![[r#"
+        as a terminal shows it:
           × Service default/hello: spec.template.spec.containers[0].imgae: unknown
           │ field
             ╭─[apps/hello.yaml:9:11]
@@ -527,6 +528,43 @@ fn what_git_could_not_read_is_an_error_unless_it_is_ignored() {
         error: apps/link.yaml:1:1: it leaves the repository [no prune]
     "#]]
     .assert_eq(&story(&loaded));
+}
+
+#[test]
+fn a_crd_in_the_snapshot_does_not_make_every_file_be_read_again() {
+    let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: tenants.example.com}\nspec: {group: example.com, scope: Cluster, names: {kind: Tenant, plural: tenants}}\n";
+    let mut loader = Loader::default();
+    let options = Options::default();
+    let mut input = files(&[("a.yaml", &config_map("a")), ("crd.yaml", crd)]);
+    let first = loader.load(&input, &[], &options);
+    input.push(file("b.yaml", config_map("b").as_bytes()));
+    let second = loader.load(&input, &[], &options);
+    assert!(Arc::ptr_eq(&first.objects[0], &second.objects[0]));
+    assert_eq!(second.objects.len(), 3);
+}
+
+#[test]
+fn a_broken_text_is_still_known_by_its_name() {
+    let broken = |metadata: &str| {
+        let text = format!("apiVersion: v1\nkind: ConfigMap\n{metadata}data: [\n");
+        let loaded = load(&files(&[("a.yaml", &text)]), &Options::default());
+        assert!(loaded.objects.is_empty());
+        let key = loaded.errors[0].identity.clone();
+        assert_eq!(loaded.may_prune(), key.is_some());
+        key.map(|key| key.to_string()).unwrap_or_default()
+    };
+    assert_eq!(broken("metadata:\n  name: a\n"), "ConfigMap default/a");
+    assert_eq!(
+        broken("metadata:\n  labels:\n    name: b\n  name: \"a\" # x\n"),
+        "ConfigMap default/a"
+    );
+    assert_eq!(
+        broken("metadata: {name: a, namespace: shop}\n"),
+        "ConfigMap shop/a"
+    );
+    assert_eq!(broken("metadata: {name: a, labels: {name: b}}\n"), "");
+    assert_eq!(broken("metadata:\n  name: a\nkind: Secret\n"), "");
+    assert_eq!(broken("metadata:\n  name: *a\n"), "");
 }
 
 mod properties {
