@@ -1,1 +1,38 @@
-//! (room to be filled)
+//! The gateway: every request to the local cluster comes in here.
+//!
+//! ```text
+//!  client ── server ── proxy ──(table: host, path -> split -> revision)
+//!                        │
+//!                     backend: a place at an instance, or a place in line
+//!                        │
+//!                     h1 / h2 ── instance
+//! ```
+//!
+//! It routes by what Knative's Ingress objects say, splits by percent, holds requests
+//! while a revision starts, and counts for each revision what became of them. The
+//! autoscaler is told through [`demand::Demand`]; the control side (Ingress, Revision
+//! and Pod watches) only builds values that the data side loads.
+
+pub mod backend;
+pub mod demand;
+pub mod exchange;
+pub mod h1;
+pub mod h2;
+pub mod headers;
+pub mod ingress;
+pub mod instance;
+pub mod metrics;
+pub mod pool;
+pub mod proxy;
+pub mod refuse;
+pub mod request_body;
+pub mod response_body;
+pub mod server;
+pub mod split;
+pub mod table;
+pub mod tunnel;
+
+#[cfg(test)]
+mod data_plane_tests;
+#[cfg(test)]
+mod test_bench;

@@ -1,0 +1,126 @@
+//! What the autoscaler is told: the load of each revision, and a poke when it cannot
+//! wait for the next tick.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::backend::{Backend, RevisionKey};
+
+/// The gateway's clock and the bell that wakes the autoscaler.
+#[derive(Debug)]
+pub struct DemandSignal {
+    started: Instant,
+    bell: Notify,
+}
+
+impl Default for DemandSignal {
+    fn default() -> Self {
+        DemandSignal { started: Instant::now(), bell: Notify::new() }
+    }
+}
+
+impl DemandSignal {
+    /// Wakes the autoscaler: a request waits, or the instances changed.
+    pub fn poke(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Milliseconds since the gateway started, plus one: 0 is "never".
+    pub fn now_millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+}
+
+/// The load of one revision at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests at instances.
+    pub in_flight: usize,
+    /// Requests in line.
+    pub waiting: usize,
+    /// Instances that take requests.
+    pub ready: usize,
+    /// Time since a request last began, waited or ended; `None`: never.
+    pub idle: Option<Duration>,
+}
+
+/// Every revision's backend; the autoscaler's window on the gateway.
+///
+/// The lock guards the set of revisions, not their state: requests never take it.
+#[derive(Clone, Debug, Default)]
+pub struct Demand {
+    signal: Arc<DemandSignal>,
+    backends: Arc<Mutex<HashMap<RevisionKey, Arc<Backend>>>>,
+}
+
+impl Demand {
+    /// The backend of a revision, made when it is first named.
+    pub fn backend(&self, key: &RevisionKey) -> Arc<Backend> {
+        let mut backends = self.backends.lock();
+        if let Some(backend) = backends.get(key) {
+            return backend.clone();
+        }
+        let backend = Arc::new(Backend::new(key.clone(), self.signal.clone()));
+        backends.insert(key.clone(), backend.clone());
+        backend
+    }
+
+    /// The backend of a revision if there is one.
+    pub fn find(&self, key: &RevisionKey) -> Option<Arc<Backend>> {
+        self.backends.lock().get(key).cloned()
+    }
+
+    /// All backends, in order of name.
+    pub fn all(&self) -> Vec<Arc<Backend>> {
+        let mut all: Vec<_> = self.backends.lock().values().cloned().collect();
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all
+    }
+
+    /// Forgets a revision and its counters; requests that wait for it are refused.
+    pub fn forget(&self, key: &RevisionKey) {
+        let removed = self.backends.lock().remove(key);
+        if let Some(backend) = removed {
+            backend.close();
+        }
+    }
+
+    /// The load of a revision; all zero for one the gateway has not met.
+    pub fn load(&self, key: &RevisionKey) -> Load {
+        let Some(backend) = self.find(key) else { return Load::default() };
+        let last = backend.last_active_millis();
+        let idle = (last > 0)
+            .then(|| Duration::from_millis(self.signal.now_millis().saturating_sub(last)));
+        let ready = backend.endpoints().instances.len();
+        Load { in_flight: backend.in_flight(), waiting: backend.waiting(), ready, idle }
+    }
+
+    /// See [`Backend::retire_if_idle`]; a revision the gateway has not met is idle.
+    pub fn retire_if_idle(&self, key: &RevisionKey) -> bool {
+        self.find(key).is_none_or(|backend| backend.retire_if_idle())
+    }
+
+    /// See [`Backend::restore`].
+    pub fn restore(&self, key: &RevisionKey) {
+        if let Some(backend) = self.find(key) {
+            backend.restore();
+        }
+    }
+
+    /// Resolves when a request waits for a revision without instances, or when a
+    /// revision's instances changed; pokes in between are kept as one.
+    pub async fn poked(&self) {
+        self.signal.bell.notified().await;
+    }
+
+    /// Wakes whoever waits in [`Demand::poked`].
+    pub fn poke(&self) {
+        self.signal.poke();
+    }
+}
