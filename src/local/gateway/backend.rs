@@ -49,7 +49,10 @@ pub struct RevisionKey {
 impl RevisionKey {
     /// A key of its two parts.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> RevisionKey {
-        RevisionKey { namespace: namespace.into(), name: name.into() }
+        RevisionKey {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -130,7 +133,9 @@ pub struct Backend {
 
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backend").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Backend")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -257,13 +262,23 @@ impl Backend {
         let mut place = self.enqueue()?;
         // A place may have come free between the look and the entry.
         self.grant();
-        if self.endpoints.load().instances.iter().all(|i| i.is_retired()) {
+        if self
+            .endpoints
+            .load()
+            .instances
+            .iter()
+            .all(|i| i.is_retired())
+        {
             self.metrics.record_cold_start();
             self.demand.poke();
         }
         loop {
             let now = Instant::now();
-            let pause = if self.any_ejected() { RECHECK_EJECTED } else { RECHECK };
+            let pause = if self.any_ejected() {
+                RECHECK_EJECTED
+            } else {
+                RECHECK
+            };
             tokio::select! {
                 biased;
                 lease = &mut place => return lease.map_err(|_| Refusal::Gone),
@@ -278,7 +293,11 @@ impl Backend {
     }
 
     fn any_ejected(&self) -> bool {
-        self.endpoints.load().instances.iter().any(|i| i.is_ejected())
+        self.endpoints
+            .load()
+            .instances
+            .iter()
+            .any(|i| i.is_ejected())
     }
 
     fn enqueue(&self) -> Result<oneshot::Receiver<Lease>, Refusal> {
@@ -308,7 +327,9 @@ impl Backend {
         {
             let mut queue = self.queue.lock();
             while !queue.is_empty() {
-                let Some(lease) = spare.take().or_else(|| self.take_place()) else { break };
+                let Some(lease) = spare.take().or_else(|| self.take_place()) else {
+                    break;
+                };
                 let Some(entry) = queue.pop_front() else {
                     spare = Some(lease);
                     break;
@@ -356,11 +377,15 @@ impl Backend {
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             return None;
         }
-        Some(Lease { backend: self.clone(), place })
+        Some(Lease {
+            backend: self.clone(),
+            place,
+        })
     }
 
     fn touch(&self) {
-        self.last_active.store(self.demand.now_millis(), Ordering::Relaxed);
+        self.last_active
+            .store(self.demand.now_millis(), Ordering::Relaxed);
     }
 }
 
@@ -370,7 +395,11 @@ fn less_loaded(instances: &[Arc<Instance>], turn: usize) -> Option<&Arc<Instance
     let other = turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     let first = instances.get(turn % instances.len())?;
     let second = instances.get(other % instances.len())?;
-    Some(if second.in_flight() < first.in_flight() { second } else { first })
+    Some(if second.in_flight() < first.in_flight() {
+        second
+    } else {
+        first
+    })
 }
 
 /// A place at an instance, given back when dropped.

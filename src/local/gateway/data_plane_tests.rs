@@ -35,7 +35,10 @@ type Frames = mpsc::Sender<Result<Frame<Bytes>, std::convert::Infallible>>;
 /// A body that is written while it is read.
 fn channel() -> (Frames, Body) {
     let (sender, receiver) = mpsc::channel(8);
-    (sender, StreamBody::new(ReceiverStream::new(receiver)).boxed())
+    (
+        sender,
+        StreamBody::new(ReceiverStream::new(receiver)).boxed(),
+    )
 }
 
 fn data(text: &'static str) -> Result<Frame<Bytes>, std::convert::Infallible> {
@@ -64,7 +67,12 @@ async fn the_instance_sees_host_path_and_who_asked() {
     let (bench, app) = (
         Bench::start().await,
         App::start(|request: Request<_>| async move {
-            let of = |name| request.headers().get(name).map(|v: &HeaderValue| v.to_str().unwrap());
+            let of = |name| {
+                request
+                    .headers()
+                    .get(name)
+                    .map(|v: &HeaderValue| v.to_str().unwrap())
+            };
             let line = format!(
                 "{} {} host={:?} for={:?} connection={:?}",
                 request.method(),
@@ -73,7 +81,10 @@ async fn the_instance_sees_host_path_and_who_asked() {
                 of("x-forwarded-for"),
                 of("connection"),
             );
-            Response::builder().header("keep-alive", "timeout=5").body(text(line)).unwrap()
+            Response::builder()
+                .header("keep-alive", "timeout=5")
+                .body(text(line))
+                .unwrap()
         })
         .await,
     );
@@ -96,16 +107,30 @@ async fn an_unknown_host_is_404_and_says_which() {
         .unwrap();
     let answer = client().request(request).await.unwrap();
     assert_eq!(answer.headers()[REASON], "UnknownHost");
-    assert_eq!(said(answer).await, (404, "no route for host \"nobody.default.localhost\"\n".into()));
+    assert_eq!(
+        said(answer).await,
+        (
+            404,
+            "no route for host \"nobody.default.localhost\"\n".into()
+        )
+    );
 }
 
 #[tokio::test]
 async fn a_hundred_requests_are_split_exactly() {
-    let (bench, stable, canary) =
-        (Bench::start().await, App::named("stable").await, App::named("canary").await);
+    let (bench, stable, canary) = (
+        Bench::start().await,
+        App::named("stable").await,
+        App::named("canary").await,
+    );
     bench.serve_by(&[&stable], rules());
-    let second = bench.demand.backend(&super::backend::RevisionKey::new("default", "hello-2"));
-    second.set_endpoints(Endpoints { rules: rules(), instances: instances(&[&canary]) });
+    let second = bench
+        .demand
+        .backend(&super::backend::RevisionKey::new("default", "hello-2"));
+    second.set_endpoints(Endpoints {
+        rules: rules(),
+        instances: instances(&[&canary]),
+    });
     bench.route(&[("hello-1", 95), ("hello-2", 5)]);
     let client = client();
     let mut canaries = 0;
@@ -132,7 +157,10 @@ async fn bodies_stream_both_ways_and_trailers_follow() {
                 sender.send(Ok(frame)).await.unwrap();
             }
         });
-        Response::builder().header("trailer", "x-sum").body(body).unwrap()
+        Response::builder()
+            .header("trailer", "x-sum")
+            .body(body)
+            .unwrap()
     })
     .await;
     for (h2_front, h2c) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -154,7 +182,10 @@ async fn bodies_stream_both_ways_and_trailers_follow() {
         let first = answer.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first, "ping", "before the request has ended");
         sender.send(data("pong")).await.unwrap();
-        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "pong");
+        assert_eq!(
+            answer.frame().await.unwrap().unwrap().into_data().unwrap(),
+            "pong"
+        );
         let trailers = HeaderMap::from_iter([(
             http::HeaderName::from_static("x-sum"),
             HeaderValue::from_static("42"),
@@ -175,7 +206,13 @@ async fn h2c_reaches_an_h2c_instance_on_one_shared_connection() {
         Response::new(text(line))
     })
     .await;
-    bench.serve_by(&[&app], RequestRules { h2c: true, ..rules() });
+    bench.serve_by(
+        &[&app],
+        RequestRules {
+            h2c: true,
+            ..rules()
+        },
+    );
     let client = client();
     let asked = (0..10).map(|_| {
         let request = bench.get("/x");
@@ -212,14 +249,20 @@ async fn a_websocket_passes_through_and_holds_its_place() {
     bench.serve_by(&[&app], rules());
     let mut socket = TcpStream::connect(bench.address).await.unwrap();
     socket
-        .write_all(b"GET /ws HTTP/1.1\r\nHost: hello\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .write_all(
+            b"GET /ws HTTP/1.1\r\nHost: hello\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        )
         .await
         .unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await.unwrap());
     }
-    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    assert!(
+        head.starts_with(b"HTTP/1.1 101 "),
+        "{}",
+        String::from_utf8_lossy(&head)
+    );
     for (sent, got) in [(b"abcd", b"dcba"), (b"1234", b"4321")] {
         socket.write_all(sent).await.unwrap();
         let mut answer = [0; 4];
@@ -238,7 +281,10 @@ async fn a_request_waits_for_the_first_instance_and_pokes_the_autoscaler() {
     bench.demand.poked().await;
     until("the request waits", || bench.backend.waiting() == 1).await;
     bench.serve_by(&[&app], rules());
-    assert_eq!(said(asked.await.unwrap().unwrap()).await, (200, "awake".into()));
+    assert_eq!(
+        said(asked.await.unwrap().unwrap()).await,
+        (200, "awake".into())
+    );
     assert_eq!(bench.backend.metrics.snapshot().cold_starts, 1);
 }
 
@@ -247,7 +293,10 @@ async fn a_refused_connection_is_tried_on_another_instance() {
     let (bench, good) = (Bench::start().await, App::named("good").await);
     let gone = App::named("gone").await;
     gone.stop();
-    until("the port is closed", || std::net::TcpStream::connect(gone.address).is_err()).await;
+    until("the port is closed", || {
+        std::net::TcpStream::connect(gone.address).is_err()
+    })
+    .await;
     bench.serve_by(&[&gone, &good], rules());
     let client = client();
     for _ in 0..10 {
@@ -255,34 +304,52 @@ async fn a_refused_connection_is_tried_on_another_instance() {
             .header("host", "hello")
             .body(text("a body that must arrive whole"))
             .unwrap();
-        assert_eq!(said(client.request(request).await.unwrap()).await, (200, "good".into()));
+        assert_eq!(
+            said(client.request(request).await.unwrap()).await,
+            (200, "good".into())
+        );
     }
     assert!(bench.backend.metrics.snapshot().retries >= 1);
 }
 
 #[tokio::test]
 async fn an_instance_that_ends_harms_no_request_that_follows() {
-    let (bench, old, new) =
-        (Bench::start().await, App::named("old").await, App::named("new").await);
+    let (bench, old, new) = (
+        Bench::start().await,
+        App::named("old").await,
+        App::named("new").await,
+    );
     bench.serve_by(&[&old], rules());
     let client = client();
-    assert_eq!(said(client.request(bench.get("/")).await.unwrap()).await.1, "old");
+    assert_eq!(
+        said(client.request(bench.get("/")).await.unwrap()).await.1,
+        "old"
+    );
     old.stop();
     // The news of its end is late: first a refused connection, then nothing, then the
     // next instance.
     let asked = tokio::spawn(client.request(bench.get("/")));
-    until("the request came back", || bench.backend.metrics.snapshot().retries >= 1).await;
+    until("the request came back", || {
+        bench.backend.metrics.snapshot().retries >= 1
+    })
+    .await;
     bench.backend.set_endpoints(Endpoints::default());
     until("the request waits", || bench.backend.waiting() == 1).await;
     bench.serve_by(&[&new], rules());
-    assert_eq!(said(asked.await.unwrap().unwrap()).await, (200, "new".into()));
+    assert_eq!(
+        said(asked.await.unwrap().unwrap()).await,
+        (200, "new".into())
+    );
 }
 
 #[tokio::test]
 async fn refused_for_good_is_503_and_counts_for_the_revision() {
     let (bench, gone) = (Bench::start().await, App::named("gone").await);
     gone.stop();
-    until("the port is closed", || std::net::TcpStream::connect(gone.address).is_err()).await;
+    until("the port is closed", || {
+        std::net::TcpStream::connect(gone.address).is_err()
+    })
+    .await;
     bench.serve_by(&[&gone], rules());
     let answer = client().request(bench.get("/")).await.unwrap();
     assert_eq!(answer.headers()[REASON], "UpstreamConnect");
@@ -311,7 +378,10 @@ async fn a_post_that_may_have_been_done_is_never_sent_twice() {
     let (bench, times) = (Bench::start().await, Arc::new(AtomicUsize::new(0)));
     let address = hangs_up(times.clone()).await;
     let instance = Arc::new(super::instance::Instance::new("x", address));
-    bench.backend.set_endpoints(Endpoints { rules: rules(), instances: vec![instance] });
+    bench.backend.set_endpoints(Endpoints {
+        rules: rules(),
+        instances: vec![instance],
+    });
     let post = Request::post(format!("http://{}/", bench.address))
         .header("host", "hello")
         .body(text("order"))
@@ -328,9 +398,19 @@ async fn a_post_that_may_have_been_done_is_never_sent_twice() {
 async fn a_slow_answer_is_504_by_the_revisions_timeout() {
     let bench = Bench::start().await;
     let app = App::start(|_| std::future::pending()).await;
-    bench.serve_by(&[&app], RequestRules { timeout: Duration::from_millis(80), ..rules() });
+    bench.serve_by(
+        &[&app],
+        RequestRules {
+            timeout: Duration::from_millis(80),
+            ..rules()
+        },
+    );
     assert_eq!(bench.ask("/").await, (504, "request timeout\n".into()));
-    let h2c = RequestRules { timeout: Duration::from_millis(80), h2c: true, ..rules() };
+    let h2c = RequestRules {
+        timeout: Duration::from_millis(80),
+        h2c: true,
+        ..rules()
+    };
     bench.serve_by(&[&app], h2c);
     assert_eq!(bench.ask("/").await.0, 504);
     assert_eq!(bench.backend.metrics.snapshot().codes, [(504, 2)]);
@@ -347,11 +427,23 @@ async fn an_answer_that_does_not_end_is_cut_at_the_timeout() {
         Response::new(body)
     })
     .await;
-    bench.serve_by(&[&app], RequestRules { timeout: Duration::from_millis(80), ..rules() });
+    bench.serve_by(
+        &[&app],
+        RequestRules {
+            timeout: Duration::from_millis(80),
+            ..rules()
+        },
+    );
     let answer = client().request(bench.get("/")).await.unwrap();
     assert_eq!(answer.status(), 200);
-    assert!(answer.into_body().collect().await.is_err(), "cut off, not ended");
-    until("it is counted as 504", || bench.backend.metrics.snapshot().codes == [(504, 1)]).await;
+    assert!(
+        answer.into_body().collect().await.is_err(),
+        "cut off, not ended"
+    );
+    until("it is counted as 504", || {
+        bench.backend.metrics.snapshot().codes == [(504, 1)]
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -372,8 +464,11 @@ async fn nothing_that_can_serve_is_503_at_the_deadline() {
 #[tokio::test]
 async fn container_concurrency_is_kept_and_the_line_is_served_in_order() {
     let bench = Bench::start().await;
-    let (gate, now, most) =
-        (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (gate, now, most) = (
+        Arc::new(Notify::new()),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let app = App::start({
         let (gate, now, most) = (gate.clone(), now.clone(), most.clone());
         move |request: Request<hyper::body::Incoming>| {
@@ -387,7 +482,13 @@ async fn container_concurrency_is_kept_and_the_line_is_served_in_order() {
         }
     })
     .await;
-    bench.serve_by(&[&app], RequestRules { container_concurrency: 1, ..rules() });
+    bench.serve_by(
+        &[&app],
+        RequestRules {
+            container_concurrency: 1,
+            ..rules()
+        },
+    );
     let (done, mut order) = mpsc::unbounded_channel();
     for turn in 0..5 {
         let (request, done) = (bench.get(&format!("/{turn}")), done.clone());
@@ -395,8 +496,10 @@ async fn container_concurrency_is_kept_and_the_line_is_served_in_order() {
             let (_, path) = said(client().request(request).await.unwrap()).await;
             done.send(path).unwrap();
         });
-        until("it is in line", || bench.backend.in_flight() + bench.backend.waiting() == turn + 1)
-            .await;
+        until("it is in line", || {
+            bench.backend.in_flight() + bench.backend.waiting() == turn + 1
+        })
+        .await;
     }
     for turn in 0..5 {
         gate.notify_one();
@@ -410,13 +513,18 @@ async fn the_line_is_bounded_and_those_who_left_make_room() {
     let bench = Bench::start().await;
     let far = tokio::time::Instant::now() + Duration::from_secs(600);
     let backend = &bench.backend;
-    let mut line: Vec<_> = (0..QUEUE_LIMIT).map(|_| Box::pin(backend.acquire(far))).collect();
+    let mut line: Vec<_> = (0..QUEUE_LIMIT)
+        .map(|_| Box::pin(backend.acquire(far)))
+        .collect();
     for waiting in &mut line {
         assert!(futures::poll!(waiting.as_mut()).is_pending());
     }
     assert_eq!(backend.waiting(), QUEUE_LIMIT);
     let answer = client().request(bench.get("/")).await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()[REASON]), (503, &HeaderValue::from_static("QueueFull")));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()[REASON]),
+        (503, &HeaderValue::from_static("QueueFull"))
+    );
     line.truncate(10);
     let mut next = Box::pin(backend.acquire(far));
     assert!(futures::poll!(next.as_mut()).is_pending());
@@ -429,7 +537,10 @@ async fn a_client_that_leaves_frees_its_place_and_counts_as_499() {
     let app = App::start(|_| std::future::pending()).await;
     bench.serve_by(&[&app], rules());
     let mut socket = TcpStream::connect(bench.address).await.unwrap();
-    socket.write_all(b"GET / HTTP/1.1\r\nHost: hello\r\n\r\n").await.unwrap();
+    socket
+        .write_all(b"GET / HTTP/1.1\r\nHost: hello\r\n\r\n")
+        .await
+        .unwrap();
     until("it is at the instance", || bench.backend.in_flight() == 1).await;
     drop(socket);
     until("its place is free", || bench.backend.in_flight() == 0).await;
@@ -444,7 +555,10 @@ async fn a_retired_revision_gets_no_request_until_it_is_back() {
     let asked = tokio::spawn(client().request(bench.get("/")));
     until("the request waits", || bench.backend.waiting() == 1).await;
     assert_eq!(app.connections.load(Ordering::SeqCst), 0);
-    assert!(!bench.backend.retire_if_idle(), "someone waits: back in service");
+    assert!(
+        !bench.backend.retire_if_idle(),
+        "someone waits: back in service"
+    );
     assert_eq!(said(asked.await.unwrap().unwrap()).await.1, "back");
 }
 
@@ -467,9 +581,15 @@ async fn a_shutdown_lets_requests_end_and_takes_no_more() {
     let asked = tokio::spawn(client().request(bench.get("/")));
     until("it is at the instance", || bench.backend.in_flight() == 1).await;
     bench.stop();
-    until("the port is closed", || std::net::TcpStream::connect(bench.address).is_err()).await;
+    until("the port is closed", || {
+        std::net::TcpStream::connect(bench.address).is_err()
+    })
+    .await;
     gate.notify_one();
-    assert_eq!(said(asked.await.unwrap().unwrap()).await, (200, "done".into()));
+    assert_eq!(
+        said(asked.await.unwrap().unwrap()).await,
+        (200, "done".into())
+    );
     until("no connection is left", || bench.serving.is_finished()).await;
 }
 

@@ -21,7 +21,10 @@ pub struct DemandSignal {
 
 impl Default for DemandSignal {
     fn default() -> Self {
-        DemandSignal { started: Instant::now(), bell: Notify::new() }
+        DemandSignal {
+            started: Instant::now(),
+            bell: Notify::new(),
+        }
     }
 }
 
@@ -33,7 +36,9 @@ impl DemandSignal {
 
     /// Milliseconds since the gateway started, plus one: 0 is "never".
     pub fn now_millis(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+        u64::try_from(self.started.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1)
     }
 }
 
@@ -93,17 +98,25 @@ impl Demand {
 
     /// The load of a revision; all zero for one the gateway has not met.
     pub fn load(&self, key: &RevisionKey) -> Load {
-        let Some(backend) = self.find(key) else { return Load::default() };
+        let Some(backend) = self.find(key) else {
+            return Load::default();
+        };
         let last = backend.last_active_millis();
         let idle = (last > 0)
             .then(|| Duration::from_millis(self.signal.now_millis().saturating_sub(last)));
         let ready = backend.endpoints().instances.len();
-        Load { in_flight: backend.in_flight(), waiting: backend.waiting(), ready, idle }
+        Load {
+            in_flight: backend.in_flight(),
+            waiting: backend.waiting(),
+            ready,
+            idle,
+        }
     }
 
     /// See [`Backend::retire_if_idle`]; a revision the gateway has not met is idle.
     pub fn retire_if_idle(&self, key: &RevisionKey) -> bool {
-        self.find(key).is_none_or(|backend| backend.retire_if_idle())
+        self.find(key)
+            .is_none_or(|backend| backend.retire_if_idle())
     }
 
     /// See [`Backend::restore`].

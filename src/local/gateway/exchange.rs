@@ -31,7 +31,14 @@ impl Exchange {
     pub fn open(backend: Arc<Backend>, started: Instant) -> Exchange {
         let rules = backend.rules();
         let code = CLIENT_CLOSED_REQUEST;
-        Exchange { backend, lease: None, started, code, complete: false, rules }
+        Exchange {
+            backend,
+            lease: None,
+            started,
+            code,
+            complete: false,
+            rules,
+        }
     }
 
     /// The revision.
@@ -46,7 +53,12 @@ impl Exchange {
 
     /// When the answer's head has to be there.
     pub fn head_deadline(&self) -> Instant {
-        self.started + self.rules.response_start_timeout.unwrap_or(Duration::MAX).min(self.rules.timeout)
+        self.started
+            + self
+                .rules
+                .response_start_timeout
+                .unwrap_or(Duration::MAX)
+                .min(self.rules.timeout)
     }
 
     /// When the next piece of the body has to be there.
@@ -92,7 +104,11 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let code = if self.complete { self.code } else { CLIENT_CLOSED_REQUEST };
+        let code = if self.complete {
+            self.code
+        } else {
+            CLIENT_CLOSED_REQUEST
+        };
         self.backend.metrics.record(code, self.started.elapsed());
     }
 }

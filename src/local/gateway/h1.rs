@@ -56,8 +56,9 @@ impl H1Connection {
     pub async fn open(address: SocketAddr) -> io::Result<Box<H1Connection>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
         Ok(Box::new(H1Connection {
             sender,
             connection: Some(connection),

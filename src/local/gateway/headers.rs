@@ -106,12 +106,25 @@ pub fn add_forwarded(headers: &mut HeaderMap, client: &ClientAddress, host: &Hea
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
     // A host with a port is no token: it has to be quoted.
-    let quote: &[u8] = if host.as_bytes().contains(&b':') { b"\"" } else { b"" };
-    let (before, comma): (&[u8], &[u8]) =
-        headers.get(FORWARDED).map_or((b"", b""), |before| (before.as_bytes(), b", "));
+    let quote: &[u8] = if host.as_bytes().contains(&b':') {
+        b"\""
+    } else {
+        b""
+    };
+    let (before, comma): (&[u8], &[u8]) = headers
+        .get(FORWARDED)
+        .map_or((b"", b""), |before| (before.as_bytes(), b", "));
     let node = client.node.as_bytes();
     let element = joined(&[
-        before, comma, b"for=", node, b";host=", quote, host.as_bytes(), quote, b";proto=http",
+        before,
+        comma,
+        b"for=",
+        node,
+        b";host=",
+        quote,
+        host.as_bytes(),
+        quote,
+        b";proto=http",
     ]);
     if let Some(element) = element {
         headers.insert(FORWARDED, element);
@@ -132,8 +145,11 @@ pub fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 /// One `Cookie` field of several: HTTP/2 lets a client split it, HTTP/1.1 does not
 /// (RFC 9113 section 8.2.3).
 pub fn join_cookies(headers: &mut HeaderMap) {
-    let crumbs: Vec<&[u8]> =
-        headers.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(http::header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     if crumbs.len() > 1
         && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
     {
@@ -157,10 +173,17 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 }
 
 fn contains_token(value: &HeaderValue, wanted: &str) -> bool {
-    let Ok(value) = value.to_str() else { return false };
-    value
-        .split(',')
-        .any(|token| token.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(wanted))
+    let Ok(value) = value.to_str() else {
+        return false;
+    };
+    value.split(',').any(|token| {
+        token
+            .split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .eq_ignore_ascii_case(wanted)
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +199,10 @@ mod tests {
     }
 
     fn shown(headers: &HeaderMap) -> Vec<String> {
-        headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect()
+        headers
+            .iter()
+            .map(|(n, v)| format!("{n}: {}", v.to_str().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -197,7 +223,15 @@ mod tests {
         strip_hop_by_hop(&mut map);
         let mut left = shown(&map);
         left.sort();
-        assert_eq!(left, ["host: hello", "te: trailers", "trailer: x-checksum", "x-public: 2"]);
+        assert_eq!(
+            left,
+            [
+                "host: hello",
+                "te: trailers",
+                "trailer: x-checksum",
+                "x-public: 2"
+            ]
+        );
     }
 
     #[test]
@@ -221,14 +255,28 @@ mod tests {
         add_forwarded(&mut map, &next, &HeaderValue::from_static("inner"));
         assert_eq!(map["x-forwarded-for"], "127.0.0.1, ::1");
         assert_eq!(map["x-forwarded-host"], "hello.default.localhost:8080");
-        assert!(map["forwarded"].to_str().unwrap().ends_with(", for=\"[::1]\";host=inner;proto=http"));
+        assert!(
+            map["forwarded"]
+                .to_str()
+                .unwrap()
+                .ends_with(", for=\"[::1]\";host=inner;proto=http")
+        );
     }
 
     #[test]
     fn a_websocket_is_an_upgrade_and_h2c_is_not() {
         let of = |lines: &[(&'static str, &'static str)]| wanted_upgrade(&headers(lines));
-        assert_eq!(of(&[("connection", "Upgrade"), ("upgrade", "websocket")]).unwrap(), "websocket");
-        assert_eq!(of(&[("connection", "upgrade, http2-settings"), ("upgrade", "h2c")]), None);
+        assert_eq!(
+            of(&[("connection", "Upgrade"), ("upgrade", "websocket")]).unwrap(),
+            "websocket"
+        );
+        assert_eq!(
+            of(&[
+                ("connection", "upgrade, http2-settings"),
+                ("upgrade", "h2c")
+            ]),
+            None
+        );
         assert_eq!(of(&[("upgrade", "websocket")]), None);
     }
 

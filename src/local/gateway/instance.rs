@@ -63,10 +63,15 @@ impl Instance {
 
     /// Gives no request for a short while: it refused a connection.
     pub fn eject(&self) {
-        let until = self.millis().saturating_add(EJECTION.as_millis() as u64).max(1);
-        let _ = self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| {
-            (state != RETIRED).then_some(until)
-        });
+        let until = self
+            .millis()
+            .saturating_add(EJECTION.as_millis() as u64)
+            .max(1);
+        let _ = self
+            .state
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| {
+                (state != RETIRED).then_some(until)
+            });
     }
 
     /// Whether it rests after a refused connection.
@@ -111,7 +116,9 @@ impl Instance {
             return true;
         }
         self.in_flight
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < limit).then_some(n + 1))
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| {
+                (n < limit).then_some(n + 1)
+            })
             .is_ok()
     }
 

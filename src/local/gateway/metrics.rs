@@ -20,10 +20,43 @@ use std::{
 /// (0.5 ms to 1 h) and finer ones between, so that a p99 read from them is within a
 /// third of the true one.
 const EDGES_MICROS: [u64; 38] = [
-    500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 15_000, 20_000, 25_000, 35_000, 50_000,
-    75_000, 100_000, 150_000, 200_000, 250_000, 350_000, 500_000, 650_000, 800_000, 1_000_000,
-    1_500_000, 2_000_000, 2_500_000, 3_500_000, 5_000_000, 7_500_000, 10_000_000, 15_000_000,
-    20_000_000, 30_000_000, 60_000_000, 120_000_000, 300_000_000, 600_000_000, 1_800_000_000,
+    500,
+    1_000,
+    2_000,
+    3_000,
+    5_000,
+    7_500,
+    10_000,
+    15_000,
+    20_000,
+    25_000,
+    35_000,
+    50_000,
+    75_000,
+    100_000,
+    150_000,
+    200_000,
+    250_000,
+    350_000,
+    500_000,
+    650_000,
+    800_000,
+    1_000_000,
+    1_500_000,
+    2_000_000,
+    2_500_000,
+    3_500_000,
+    5_000_000,
+    7_500_000,
+    10_000_000,
+    15_000_000,
+    20_000_000,
+    30_000_000,
+    60_000_000,
+    120_000_000,
+    300_000_000,
+    600_000_000,
+    1_800_000_000,
     3_600_000_000,
 ];
 /// Shards per revision; more than the cores of most machines that run this.
@@ -83,7 +116,9 @@ pub struct MetricsSnapshot {
 impl RevisionMetrics {
     /// Counts one finished request.
     pub fn record(&self, code: u16, took: Duration) {
-        let Some(shard) = self.shards.get(thread_shard() % SHARDS) else { return };
+        let Some(shard) = self.shards.get(thread_shard() % SHARDS) else {
+            return;
+        };
         let class = usize::from(code / 100).wrapping_sub(1);
         if let Some(class) = shard.classes.get(class) {
             let counters =
@@ -131,12 +166,19 @@ impl RevisionMetrics {
         let buckets = (0..=EDGES_MICROS.len())
             .map(|bucket| {
                 let of_shard = |shard: &Shard| {
-                    shard.buckets.get(bucket).map_or(0, |c| c.load(Ordering::Relaxed))
+                    shard
+                        .buckets
+                        .get(bucket)
+                        .map_or(0, |c| c.load(Ordering::Relaxed))
                 };
                 self.shards.iter().map(of_shard).sum()
             })
             .collect();
-        let sum_micros = self.shards.iter().map(|s| s.sum_micros.load(Ordering::Relaxed)).sum();
+        let sum_micros = self
+            .shards
+            .iter()
+            .map(|s| s.sum_micros.load(Ordering::Relaxed))
+            .sum();
         MetricsSnapshot {
             codes,
             buckets,
@@ -184,7 +226,10 @@ fn write_page(page: &mut String, rows: &[RevisionRow], unrouted: u64) -> std::fm
             )?;
         }
     }
-    writeln!(page, "# TYPE envoy_cluster_external_upstream_rq_time histogram")?;
+    writeln!(
+        page,
+        "# TYPE envoy_cluster_external_upstream_rq_time histogram"
+    )?;
     for row in rows {
         let (cluster, mut total) = (&row.cluster, 0);
         let edges = EDGES_MICROS.iter().map(Some).chain([None]);
@@ -212,19 +257,37 @@ fn write_page(page: &mut String, rows: &[RevisionRow], unrouted: u64) -> std::fm
     }
     type Value = fn(&RevisionRow) -> u64;
     let own: [(&str, &str, Value); 5] = [
-        ("sluice_gateway_in_flight_requests", "gauge", |row| count(row.in_flight)),
-        ("sluice_gateway_waiting_requests", "gauge", |row| count(row.waiting)),
-        ("sluice_gateway_ready_instances", "gauge", |row| count(row.instances)),
-        ("sluice_gateway_cold_starts_total", "counter", |row| row.metrics.cold_starts),
-        ("sluice_gateway_retries_total", "counter", |row| row.metrics.retries),
+        ("sluice_gateway_in_flight_requests", "gauge", |row| {
+            count(row.in_flight)
+        }),
+        ("sluice_gateway_waiting_requests", "gauge", |row| {
+            count(row.waiting)
+        }),
+        ("sluice_gateway_ready_instances", "gauge", |row| {
+            count(row.instances)
+        }),
+        ("sluice_gateway_cold_starts_total", "counter", |row| {
+            row.metrics.cold_starts
+        }),
+        ("sluice_gateway_retries_total", "counter", |row| {
+            row.metrics.retries
+        }),
     ];
     for (name, kind, value) in own {
         writeln!(page, "# TYPE {name} {kind}")?;
         for row in rows {
-            writeln!(page, "{name}{{envoy_cluster_name=\"{}\"}} {}", row.cluster, value(row))?;
+            writeln!(
+                page,
+                "{name}{{envoy_cluster_name=\"{}\"}} {}",
+                row.cluster,
+                value(row)
+            )?;
         }
     }
-    writeln!(page, "# TYPE sluice_gateway_unrouted_requests_total counter")?;
+    writeln!(
+        page,
+        "# TYPE sluice_gateway_unrouted_requests_total counter"
+    )?;
     writeln!(page, "sluice_gateway_unrouted_requests_total {unrouted}")
 }
 
@@ -257,7 +320,10 @@ mod tests {
     fn our_buckets_contain_envoys_and_ascend() {
         assert!(EDGES_MICROS.is_sorted_by(|a, b| a < b));
         for edge in ENVOY {
-            assert!(EDGES_MICROS.iter().any(|e| *e as f64 == edge * 1_000.), "{edge} ms");
+            assert!(
+                EDGES_MICROS.iter().any(|e| *e as f64 == edge * 1_000.),
+                "{edge} ms"
+            );
         }
     }
 
@@ -284,7 +350,10 @@ mod tests {
             }
         });
         let snapshot = metrics.snapshot();
-        assert_eq!(snapshot.codes, [(100, 100), (200, 200), (404, 100), (503, 100), (599, 100)]);
+        assert_eq!(
+            snapshot.codes,
+            [(100, 100), (200, 200), (404, 100), (503, 100), (599, 100)]
+        );
         assert_eq!(snapshot.sum_micros, 600 * 2_000);
     }
 
@@ -305,7 +374,10 @@ mod tests {
             4,
         );
         let wanted = |line: &&str| {
-            !line.contains("_bucket{") || ["\"0.5\"", "\"1\"", "\"5\"", "\"+Inf\""].iter().any(|e| line.contains(e))
+            !line.contains("_bucket{")
+                || ["\"0.5\"", "\"1\"", "\"5\"", "\"+Inf\""]
+                    .iter()
+                    .any(|e| line.contains(e))
         };
         let shown: Vec<&str> = page.lines().filter(wanted).collect();
         expect_test::expect![[r#"

@@ -48,10 +48,15 @@ impl Pool {
     pub fn put(&self, connection: Box<H1Connection>) {
         let mine = thread_shard();
         for step in 0..STACKS {
-            let Some(stack) = self.stacks.get(mine.wrapping_add(step) % STACKS) else { return };
+            let Some(stack) = self.stacks.get(mine.wrapping_add(step) % STACKS) else {
+                return;
+            };
             if let Some(mut stack) = stack.try_lock() {
                 if stack.len() < STACK_LIMIT {
-                    stack.push(Idle { connection, since: Instant::now() });
+                    stack.push(Idle {
+                        connection,
+                        since: Instant::now(),
+                    });
                 }
                 return;
             }
@@ -72,7 +77,11 @@ impl Pool {
 
     /// The shared HTTP/2 connection, if it is open.
     pub fn h2(&self) -> Option<http2::SendRequest<RequestBody>> {
-        self.h2.load().as_ref().filter(|sender| !sender.is_closed()).map(|s| s.as_ref().clone())
+        self.h2
+            .load()
+            .as_ref()
+            .filter(|sender| !sender.is_closed())
+            .map(|s| s.as_ref().clone())
     }
 
     /// Shares a new HTTP/2 connection.

@@ -105,7 +105,10 @@ impl Proxy {
         .ok_or(Reason::BadHost)?;
         let host = value.to_str().map_err(|_| Reason::BadHost)?;
         let path = request.uri().path();
-        let found = self.table.load().find(&host_key(host), path, request.headers());
+        let found = self
+            .table
+            .load()
+            .find(&host_key(host), path, request.headers());
         match found {
             Ok(target) => Ok((target, value)),
             Err(why) => Err(Reason::NoRoute(why, host.to_owned())),
@@ -123,7 +126,13 @@ impl Proxy {
         let mut exchange = Exchange::open(target.backend.clone(), started);
         let upgrade = wanted_upgrade(&mut request);
         let (parts, body) = request.into_parts();
-        let head = prepare(parts, client, target, host, upgrade.as_ref().map(|(p, _)| p));
+        let head = prepare(
+            parts,
+            client,
+            target,
+            host,
+            upgrade.as_ref().map(|(p, _)| p),
+        );
         let mut upgrade = upgrade.map(|(_, on)| on);
         let mut next = Request::from_parts(head, RequestBody::new(body));
         let mut attempt = 1;
@@ -143,7 +152,8 @@ impl Proxy {
             let outcome = if exchange.rules.h2c && upgrade.is_none() {
                 self.attempt_h2(next, &instance, exchange).await
             } else {
-                self.attempt_h1(next, &instance, exchange, &mut upgrade).await
+                self.attempt_h1(next, &instance, exchange, &mut upgrade)
+                    .await
             };
             let (mut back, failure) = match outcome {
                 Ok(response) => return response,
@@ -191,7 +201,10 @@ impl Proxy {
                 if fresh {
                     instance.eject();
                 }
-                return Err((exchange, repeat.after(&error, unsent.map(|request| *request))));
+                return Err((
+                    exchange,
+                    repeat.after(&error, unsent.map(|request| *request)),
+                ));
             }
         };
         exchange.answer(response.status().as_u16());
@@ -205,7 +218,8 @@ impl Proxy {
             if let Some(protocol) = protocol {
                 headers::ask_upgrade(&mut head.headers, protocol);
             }
-            self.tasks.spawn(tunnel::run(on, connection, exchange, self.cancel.clone()));
+            self.tasks
+                .spawn(tunnel::run(on, connection, exchange, self.cancel.clone()));
             return Ok(Response::from_parts(head, ResponseBody::Text(None)));
         }
         headers::strip_hop_by_hop(&mut head.headers);
@@ -226,7 +240,9 @@ impl Proxy {
         instance: &Arc<Instance>,
         mut exchange: Exchange,
     ) -> Result<Response<ResponseBody>, (Exchange, Failure)> {
-        let until = exchange.head_deadline().min(Instant::now() + CONNECT_TIMEOUT);
+        let until = exchange
+            .head_deadline()
+            .min(Instant::now() + CONNECT_TIMEOUT);
         let connected = timeout_at(until, h2::connection(instance, &self.tasks, &self.cancel));
         let Ok(Ok(mut sender)) = connected.await else {
             instance.eject();
@@ -239,14 +255,20 @@ impl Proxy {
                 return Err((exchange, Failure::Final(Reason::RequestTimeout)));
             }
             Err(H2Error::Broken { error, unsent }) => {
-                return Err((exchange, repeat.after(&error, unsent.map(|request| *request))));
+                return Err((
+                    exchange,
+                    repeat.after(&error, unsent.map(|request| *request)),
+                ));
             }
         };
         exchange.answer(response.status().as_u16());
         let (mut head, incoming) = response.into_parts();
         head.version = Version::HTTP_11;
         headers::strip_hop_by_hop(&mut head.headers);
-        Ok(Response::from_parts(head, ResponseBody::h2(incoming, exchange)))
+        Ok(Response::from_parts(
+            head,
+            ResponseBody::h2(incoming, exchange),
+        ))
     }
 }
 
@@ -279,7 +301,12 @@ impl Repeat {
     fn of(request: &Request<RequestBody>) -> Repeat {
         let idempotent = matches!(
             *request.method(),
-            Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+            Method::GET
+                | Method::HEAD
+                | Method::OPTIONS
+                | Method::TRACE
+                | Method::PUT
+                | Method::DELETE
         );
         Repeat(idempotent.then(|| {
             let mut head = Request::new(());
@@ -356,8 +383,10 @@ fn prepare(
 
 fn origin_form(uri: &Uri) -> Uri {
     let mut parts = http::uri::Parts::default();
-    parts.path_and_query =
-        uri.path_and_query().cloned().or_else(|| Some(http::uri::PathAndQuery::from_static("/")));
+    parts.path_and_query = uri
+        .path_and_query()
+        .cloned()
+        .or_else(|| Some(http::uri::PathAndQuery::from_static("/")));
     Uri::from_parts(parts).unwrap_or_default()
 }
 
@@ -366,7 +395,9 @@ fn absolute(uri: &Uri, host: &HeaderValue) -> Uri {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = host.to_str().ok().and_then(|host| host.parse().ok());
-    parts.path_and_query =
-        uri.path_and_query().cloned().or_else(|| Some(http::uri::PathAndQuery::from_static("/")));
+    parts.path_and_query = uri
+        .path_and_query()
+        .cloned()
+        .or_else(|| Some(http::uri::PathAndQuery::from_static("/")));
     Uri::from_parts(parts).unwrap_or_else(|_| origin_form(uri))
 }

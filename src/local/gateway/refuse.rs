@@ -74,13 +74,17 @@ impl Reason {
 
     /// The whole answer.
     pub fn response(&self) -> Response<ResponseBody> {
-        let mut response =
-            Response::new(ResponseBody::Text(Some(Bytes::from(self.sentence() + "\n"))));
+        let mut response = Response::new(ResponseBody::Text(Some(Bytes::from(
+            self.sentence() + "\n",
+        ))));
         *response.status_mut() = self.status();
-        response.headers_mut().insert(REASON, HeaderValue::from_static(self.word()));
         response
             .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            .insert(REASON, HeaderValue::from_static(self.word()));
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
         response
     }
 }

@@ -76,7 +76,11 @@ impl ResponseBody {
         cx: &mut Context<'_>,
     ) -> ResponseBody {
         connection.set_alarm(exchange.next_deadline());
-        let mut body = Box::new(H1Body { incoming, connection: Some(connection), exchange });
+        let mut body = Box::new(H1Body {
+            incoming,
+            connection: Some(connection),
+            exchange,
+        });
         if body.incoming.is_end_stream() {
             body.finish(cx);
         }
@@ -90,7 +94,11 @@ impl ResponseBody {
             exchange.complete();
             exchange.release();
         }
-        ResponseBody::H2(Box::new(H2Body { incoming, alarm, exchange }))
+        ResponseBody::H2(Box::new(H2Body {
+            incoming,
+            alarm,
+            exchange,
+        }))
     }
 }
 
@@ -138,7 +146,11 @@ impl H1Body {
                 Poll::Ready(Some(Err(BodyError::Upstream(error))))
             }
             Poll::Pending => {
-                if self.connection.as_mut().is_some_and(|connection| connection.poll_alarm(cx)) {
+                if self
+                    .connection
+                    .as_mut()
+                    .is_some_and(|connection| connection.poll_alarm(cx))
+                {
                     self.exchange.fail(TIMED_OUT);
                     self.connection = None;
                     return Poll::Ready(Some(Err(BodyError::TimedOut)));
@@ -203,9 +215,10 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            ResponseBody::Text(text) => {
-                SizeHint::with_exact(text.as_ref().map_or(0, |t| u64::try_from(t.len()).unwrap_or(0)))
-            }
+            ResponseBody::Text(text) => SizeHint::with_exact(
+                text.as_ref()
+                    .map_or(0, |t| u64::try_from(t.len()).unwrap_or(0)),
+            ),
             ResponseBody::H1(body) => body.incoming.size_hint(),
             ResponseBody::H2(body) => body.incoming.size_hint(),
         }

@@ -78,7 +78,10 @@ pub async fn serve(
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(grace, connections.wait()).await.is_err() {
+    if tokio::time::timeout(grace, connections.wait())
+        .await
+        .is_err()
+    {
         stop.cancel();
         // Streams of HTTP/2 connections end when their connection is dropped.
         let _ = tokio::time::timeout(grace, connections.wait()).await;

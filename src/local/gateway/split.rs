@@ -36,9 +36,14 @@ impl Split {
         let schedule = if live.next().is_none() {
             Box::from([u16::try_from(first.0).ok()?])
         } else {
-            (0..EPOCHS).flat_map(|_| draw_window(weights, rng)).collect()
+            (0..EPOCHS)
+                .flat_map(|_| draw_window(weights, rng))
+                .collect()
         };
-        Some(Split { schedule, next: AtomicUsize::new(0) })
+        Some(Split {
+            schedule,
+            next: AtomicUsize::new(0),
+        })
     }
 
     /// The index of the target that takes the next request. Never blocks.
@@ -121,8 +126,9 @@ mod tests {
     #[test]
     fn hundreds_differ_from_each_other() {
         let split = Split::new(&[50, 50], &mut SmallRng::seed_from_u64(1)).unwrap();
-        let hundreds: std::collections::HashSet<Vec<usize>> =
-            (0..EPOCHS).map(|_| (0..100).map(|_| split.pick()).collect()).collect();
+        let hundreds: std::collections::HashSet<Vec<usize>> = (0..EPOCHS)
+            .map(|_| (0..100).map(|_| split.pick()).collect())
+            .collect();
         assert_eq!(hundreds.len(), EPOCHS);
     }
 
@@ -139,8 +145,9 @@ mod tests {
     fn threads_that_share_a_split_share_its_hundreds() {
         let split = Split::new(&[70, 30], &mut SmallRng::seed_from_u64(3)).unwrap();
         let minor: u16 = std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| count(&split, 2, 250)[1])).collect();
+            let workers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| count(&split, 2, 250)[1]))
+                .collect();
             workers.into_iter().map(|w| w.join().unwrap()).sum()
         });
         assert_eq!(minor, 300);

@@ -76,8 +76,11 @@ impl IngressRoutes {
         let mut hosts = Vec::new();
         for rule in &spec.rules {
             let Some(http) = &rule.http else { continue };
-            let mut paths: Vec<PathRoute> =
-                http.paths.iter().filter_map(|p| compile_path(namespace, p, demand)).collect();
+            let mut paths: Vec<PathRoute> = http
+                .paths
+                .iter()
+                .filter_map(|p| compile_path(namespace, p, demand))
+                .collect();
             paths.sort_by_key(|path| {
                 let length = path.prefix.as_ref().map_or(0, String::len);
                 std::cmp::Reverse((length, path.headers.len()))
@@ -102,7 +105,10 @@ fn compile_path(namespace: &str, path: &IngressPath, demand: &Demand) -> Option<
             .collect(),
     };
     let split = Split::new(&weights, &mut rand::rng())?;
-    let rewrite_host = path.rewrite_host.as_deref().and_then(|h| HeaderValue::from_str(h).ok());
+    let rewrite_host = path
+        .rewrite_host
+        .as_deref()
+        .and_then(|h| HeaderValue::from_str(h).ok());
     let targets = path
         .splits
         .iter()
@@ -112,17 +118,31 @@ fn compile_path(namespace: &str, path: &IngressPath, demand: &Demand) -> Option<
                 .into_iter()
                 .flatten()
                 .filter(|(name, _)| {
-                    !ACTIVATOR_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name))
+                    !ACTIVATOR_HEADERS
+                        .iter()
+                        .any(|own| own.eq_ignore_ascii_case(name))
                 })
                 .filter_map(|(name, value)| header(name, value))
                 .collect();
             let backend = demand.backend(&RevisionKey::new(namespace, &split.service_name));
-            Arc::new(Target { backend, append, rewrite_host: rewrite_host.clone() })
+            Arc::new(Target {
+                backend,
+                append,
+                rewrite_host: rewrite_host.clone(),
+            })
         })
         .collect();
-    let headers =
-        path.headers.iter().filter_map(|(name, wanted)| header(name, &wanted.exact)).collect();
-    Some(PathRoute { prefix: path.path.clone().filter(|p| p != "/"), headers, split, targets })
+    let headers = path
+        .headers
+        .iter()
+        .filter_map(|(name, wanted)| header(name, &wanted.exact))
+        .collect();
+    Some(PathRoute {
+        prefix: path.path.clone().filter(|p| p != "/"),
+        headers,
+        split,
+        targets,
+    })
 }
 
 fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
@@ -132,9 +152,7 @@ fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
 impl RouteTable {
     /// One table of all Ingresses. Where two name the same host, the first in the
     /// order of their keys has it.
-    pub fn build<'a, K: Ord + 'a>(
-        ingresses: &'a BTreeMap<K, Arc<IngressRoutes>>,
-    ) -> RouteTable {
+    pub fn build<'a, K: Ord + 'a>(ingresses: &'a BTreeMap<K, Arc<IngressRoutes>>) -> RouteTable {
         let mut hosts = HashMap::with_capacity(ingresses.len() * 4);
         for routes in ingresses.values() {
             for (host, routes) in &routes.hosts {
@@ -157,7 +175,11 @@ impl RouteTable {
             .iter()
             .find(|route| route.matches(path, headers))
             .ok_or(NoRoute::NoPath)?;
-        route.targets.get(route.split.pick()).cloned().ok_or(NoRoute::NoPath)
+        route
+            .targets
+            .get(route.split.pick())
+            .cloned()
+            .ok_or(NoRoute::NoPath)
     }
 
     /// How many hosts are known.
@@ -173,8 +195,13 @@ impl RouteTable {
 
 impl PathRoute {
     fn matches(&self, path: &str, headers: &HeaderMap) -> bool {
-        self.prefix.as_ref().is_none_or(|prefix| path.starts_with(prefix.as_str()))
-            && self.headers.iter().all(|(name, value)| headers.get(name) == Some(value))
+        self.prefix
+            .as_ref()
+            .is_none_or(|prefix| path.starts_with(prefix.as_str()))
+            && self
+                .headers
+                .iter()
+                .all(|(name, value)| headers.get(name) == Some(value))
     }
 }
 
@@ -244,13 +271,20 @@ mod tests {
         assert_eq!(canaries, 5);
         let tag = "candidate-hello.default.localhost";
         assert!((0..10).all(|_| found(&table, tag, "/", &none) == "hello-2"));
-        assert_eq!(found(&table, "other.default.localhost", "/", &none), "UnknownHost");
+        assert_eq!(
+            found(&table, "other.default.localhost", "/", &none),
+            "UnknownHost"
+        );
         assert_eq!(table.len(), 4);
     }
 
     #[test]
     fn hosts_are_compared_without_port_case_and_final_dot() {
-        for host in ["hello.default.localhost:8080", "HELLO.Default.localhost", "hello.default.localhost."] {
+        for host in [
+            "hello.default.localhost:8080",
+            "HELLO.Default.localhost",
+            "hello.default.localhost.",
+        ] {
             assert_eq!(host_key(host), "hello.default.localhost");
         }
         assert_eq!(host_key("[::1]:80"), "::1");
@@ -282,7 +316,11 @@ mod tests {
             json!([{"hosts": ["hello"], "http": {"paths": [{"splits": [split("hello-1", 100)]}]}}]),
         );
         let target = table.find("hello", "/", &HeaderMap::new()).unwrap();
-        let names: Vec<_> = target.append.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<_> = target
+            .append
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         assert_eq!(names, ["x-shade"]);
     }
 

@@ -77,7 +77,11 @@ impl App {
                 });
             }
         });
-        App { address, connections, stop }
+        App {
+            address,
+            connections,
+            stop,
+        }
     }
 
     /// Says its name and nothing else.
@@ -115,10 +119,21 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let grace = Duration::from_secs(5);
-        let serving =
-            tokio::spawn(server::serve(listener, proxy.clone(), grace, cancel.clone()));
+        let serving = tokio::spawn(server::serve(
+            listener,
+            proxy.clone(),
+            grace,
+            cancel.clone(),
+        ));
         let backend = demand.backend(&RevisionKey::new("default", "hello-1"));
-        let bench = Bench { address, demand, proxy, backend, cancel, serving };
+        let bench = Bench {
+            address,
+            demand,
+            proxy,
+            backend,
+            cancel,
+            serving,
+        };
         bench.route(&[("hello-1", 100)]);
         bench
     }
@@ -139,7 +154,10 @@ impl Bench {
     }
 
     pub fn serve_by(&self, apps: &[&App], rules: RequestRules) {
-        self.backend.set_endpoints(Endpoints { rules, instances: instances(apps) });
+        self.backend.set_endpoints(Endpoints {
+            rules,
+            instances: instances(apps),
+        });
     }
 
     pub fn stop(&self) {
@@ -176,7 +194,9 @@ pub fn client() -> Client<HttpConnector, Body> {
 }
 
 pub fn h2_client() -> Client<HttpConnector, Body> {
-    Client::builder(TokioExecutor::new()).http2_only(true).build_http()
+    Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http()
 }
 
 pub async fn said(response: Response<Incoming>) -> (u16, String) {
@@ -192,5 +212,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::task::yield_now().await;
         }
     });
-    waited.await.unwrap_or_else(|_| panic!("never happened: {what}"));
+    waited
+        .await
+        .unwrap_or_else(|_| panic!("never happened: {what}"));
 }
