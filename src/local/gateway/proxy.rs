@@ -57,6 +57,10 @@ pub struct Proxy {
 }
 
 /// How an attempt ended, if not with an answer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is returned; a box would cost an allocation a retry"
+)]
 enum Failure {
     /// Nothing reached an instance, or nothing that may not be repeated.
     Again(Request<RequestBody>, Reason),
