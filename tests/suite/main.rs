@@ -7,6 +7,6 @@
     reason = "tests may fail loudly, in their helping functions too"
 )]
 
-mod processes;
-
 mod api_server;
+mod node;
+mod processes;
