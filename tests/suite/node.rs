@@ -45,7 +45,13 @@ impl Cluster {
         let client = server.client();
         let pods = Api::default_namespaced(client.clone());
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self { server, client, pods, folder, running: None };
+        let mut cluster = Self {
+            server,
+            client,
+            pods,
+            folder,
+            running: None,
+        };
         cluster.start_node();
         cluster
     }
@@ -70,7 +76,10 @@ impl Cluster {
     async fn stop_node(&mut self) {
         let running = self.running.take().unwrap();
         running.stop.cancel();
-        tokio::time::timeout(PATIENCE, running.node).await.expect("the node does not stop").unwrap();
+        tokio::time::timeout(PATIENCE, running.node)
+            .await
+            .expect("the node does not stop")
+            .unwrap();
     }
 
     async fn stop(mut self) {
@@ -81,7 +90,10 @@ impl Cluster {
     async fn create(&self, name: &str, spec: Value) {
         let pod = json!({"metadata": {"name": name}, "spec": spec});
         let pod: Pod = serde_json::from_value(pod).unwrap();
-        self.pods.create(&PostParams::default(), &pod).await.unwrap();
+        self.pods
+            .create(&PostParams::default(), &pod)
+            .await
+            .unwrap();
     }
 
     /// Waits until the Pod is as wanted, and gives it.
@@ -100,7 +112,10 @@ impl Cluster {
         });
         match found.await {
             Ok(pod) => pod,
-            Err(_) => panic!("{name} is never {what}; last: {:#?}", last.and_then(|pod| pod.status)),
+            Err(_) => panic!(
+                "{name} is never {what}; last: {:#?}",
+                last.and_then(|pod| pod.status)
+            ),
         }
     }
 
@@ -109,8 +124,16 @@ impl Cluster {
     }
 
     async fn waiting(&self, name: &str, reason: &str) -> (Pod, String) {
-        let pod = self.wait(name, reason, |pod| waiting_reason(pod) == Some(reason)).await;
-        let message = container(&pod).state.unwrap().waiting.unwrap().message.unwrap_or_default();
+        let pod = self
+            .wait(name, reason, |pod| waiting_reason(pod) == Some(reason))
+            .await;
+        let message = container(&pod)
+            .state
+            .unwrap()
+            .waiting
+            .unwrap()
+            .message
+            .unwrap_or_default();
         (pod, message)
     }
 
@@ -128,13 +151,16 @@ impl Cluster {
                 }
             }
         });
-        gone.await.unwrap_or_else(|_| panic!("{name} is still there"));
+        gone.await
+            .unwrap_or_else(|_| panic!("{name} is still there"));
     }
 
     /// The Pod's first event with this reason.
     async fn event(&self, pod: &str, reason: &str) -> Event {
         let events: Api<Event> = Api::default_namespaced(self.client.clone());
-        let mut seen = watcher(events, watcher::Config::default()).applied_objects().boxed();
+        let mut seen = watcher(events, watcher::Config::default())
+            .applied_objects()
+            .boxed();
         let found = tokio::time::timeout(PATIENCE, async {
             loop {
                 let event = seen.try_next().await.unwrap().unwrap();
@@ -144,15 +170,24 @@ impl Cluster {
                 }
             }
         });
-        found.await.unwrap_or_else(|_| panic!("{pod} has no event {reason}"))
+        found
+            .await
+            .unwrap_or_else(|_| panic!("{pod} has no event {reason}"))
     }
 
     /// The first line that the Pod prints.
     async fn first_line(&self, name: &str) -> String {
-        let params = LogParams { follow: true, ..LogParams::default() };
+        let params = LogParams {
+            follow: true,
+            ..LogParams::default()
+        };
         let lines = self.pods.log_stream(name, &params).await.unwrap().lines();
         let mut lines = std::pin::pin!(lines);
-        tokio::time::timeout(PATIENCE, lines.next()).await.unwrap().unwrap().unwrap()
+        tokio::time::timeout(PATIENCE, lines.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
     }
 }
 
@@ -163,12 +198,19 @@ fn shell(script: &str) -> Value {
 
 fn is_ready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True")
+    let conditions = status
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    conditions
+        .iter()
+        .any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 fn statuses(pod: &Pod) -> &[ContainerStatus] {
-    pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default()
+    pod.status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_deref())
+        .unwrap_or_default()
 }
 
 fn container(pod: &Pod) -> ContainerStatus {
@@ -176,21 +218,36 @@ fn container(pod: &Pod) -> ContainerStatus {
 }
 
 fn waiting_reason(pod: &Pod) -> Option<&str> {
-    statuses(pod).first()?.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
+    statuses(pod)
+        .first()?
+        .state
+        .as_ref()?
+        .waiting
+        .as_ref()?
+        .reason
+        .as_deref()
 }
 
 fn restarts(pod: &Pod) -> i32 {
-    statuses(pod).first().map_or(0, |status| status.restart_count)
+    statuses(pod)
+        .first()
+        .map_or(0, |status| status.restart_count)
 }
 
 fn port(pod: &Pod) -> u16 {
-    pod.metadata.annotations.as_ref().unwrap()[PORT_ANNOTATION].parse().unwrap()
+    pod.metadata.annotations.as_ref().unwrap()[PORT_ANNOTATION]
+        .parse()
+        .unwrap()
 }
 
 async fn get(port: u16) -> Option<String> {
     let answer = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        write!(stream, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer.split_once("\r\n\r\n")?.1.to_owned())
@@ -200,7 +257,8 @@ async fn get(port: u16) -> Option<String> {
 
 fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 #[tokio::test]
@@ -218,13 +276,28 @@ async fn a_pod_starts_becomes_ready_and_serves_on_its_port() {
     let status = pod.status.clone().unwrap();
     assert_eq!(status.phase.as_deref(), Some("Running"));
     assert_eq!(status.pod_ip.as_deref(), Some("127.0.0.1"));
-    assert_eq!(pod.spec.as_ref().unwrap().node_name.as_deref(), Some("local"));
+    assert_eq!(
+        pod.spec.as_ref().unwrap().node_name.as_deref(),
+        Some("local")
+    );
     let main = container(&pod);
     assert!(main.ready && main.started == Some(true) && main.restart_count == 0);
-    assert!(main.image_id.starts_with("sluice.local/hello@sha256:"), "{}", main.image_id);
-    assert!(cluster.first_line("hello").await.starts_with("hello greets \"Node\""));
+    assert!(
+        main.image_id.starts_with("sluice.local/hello@sha256:"),
+        "{}",
+        main.image_id
+    );
+    assert!(
+        cluster
+            .first_line("hello")
+            .await
+            .starts_with("hello greets \"Node\"")
+    );
     let started = cluster.event("hello", "Started").await;
-    assert_eq!(started.message.as_deref(), Some("Started container user-container"));
+    assert_eq!(
+        started.message.as_deref(),
+        Some("Started container user-container")
+    );
     let nodes: Api<Node> = Api::all(cluster.client.clone());
     assert!(nodes.get("local").await.is_ok());
     cluster.stop().await;
@@ -250,7 +323,10 @@ async fn a_crash_loop_is_told_as_a_kubelet_tells_it() {
     );
     let last = main.last_state.unwrap().terminated.unwrap();
     assert_eq!((last.exit_code, last.reason.as_deref()), (7, Some("Error")));
-    assert_eq!(last.message.as_deref(), Some("crash: crashing at start with status 7, as asked\n"));
+    assert_eq!(
+        last.message.as_deref(),
+        Some("crash: crashing at start with status 7, as asked\n")
+    );
     assert_eq!(pod.status.unwrap().phase.as_deref(), Some("Running"));
     let event = cluster.event("crash", "BackOff").await;
     assert_eq!(event.type_.as_deref(), Some("Warning"));
@@ -284,12 +360,16 @@ async fn a_failed_liveness_probe_restarts_the_container() {
         "periodSeconds": 1, "failureThreshold": 1,
     });
     cluster.create("sick", spec).await;
-    let restarted = |pod: &Pod| restarts(pod) == 1 && container(pod).state.unwrap().running.is_some();
+    let restarted =
+        |pod: &Pod| restarts(pod) == 1 && container(pod).state.unwrap().running.is_some();
     let pod = cluster.wait("sick", "restarted", restarted).await;
     let last = container(&pod).last_state.unwrap().terminated.unwrap();
     assert_eq!((last.exit_code, last.signal), (143, Some(15)));
     let event = cluster.event("sick", "Unhealthy").await;
-    assert_eq!(event.message.as_deref(), Some("Liveness probe failed: it is bad"));
+    assert_eq!(
+        event.message.as_deref(),
+        Some("Liveness probe failed: it is bad")
+    );
     let event = cluster.event("sick", "Killing").await;
     assert_eq!(
         event.message.as_deref(),
@@ -301,37 +381,66 @@ async fn a_failed_liveness_probe_restarts_the_container() {
 #[tokio::test]
 async fn a_pod_that_will_not_hear_is_killed_after_its_grace_and_then_deleted() {
     let cluster = Cluster::start().await;
-    cluster.create("deaf", shell("trap 'echo no' TERM; echo $$$$; while :; do sleep 0.05; done")).await;
+    cluster
+        .create(
+            "deaf",
+            shell("trap 'echo no' TERM; echo $$$$; while :; do sleep 0.05; done"),
+        )
+        .await;
     cluster.ready("deaf").await;
     let pid = cluster.first_line("deaf").await;
     assert!(is_alive(&pid));
-    let params = LogParams { follow: true, ..LogParams::default() };
+    let params = LogParams {
+        follow: true,
+        ..LogParams::default()
+    };
     let log = cluster.pods.log_stream("deaf", &params).await.unwrap();
-    cluster.pods.delete("deaf", &DeleteParams::default().grace_period(1)).await.unwrap();
+    cluster
+        .pods
+        .delete("deaf", &DeleteParams::default().grace_period(1))
+        .await
+        .unwrap();
     // The Pod is there as long as its process is.
     let pod = cluster.pods.get("deaf").await.unwrap();
     assert!(pod.metadata.deletion_timestamp.is_some());
     cluster.gone("deaf").await;
     assert!(!is_alive(&pid));
     let lines: Vec<String> = log.lines().try_collect().await.unwrap();
-    assert!(lines[0] == pid && lines.contains(&"no".to_owned()), "{lines:?}");
+    assert!(
+        lines[0] == pid && lines.contains(&"no".to_owned()),
+        "{lines:?}"
+    );
     cluster.stop().await;
 }
 
 #[tokio::test]
 async fn a_pod_that_hears_goes_at_once_and_a_forced_delete_kills() {
     let cluster = Cluster::start().await;
-    cluster.create("polite", shell("echo $$$$; exec sleep 1000")).await;
-    cluster.create("forced", shell("trap '' TERM; echo $$$$; while :; do sleep 0.05; done")).await;
+    cluster
+        .create("polite", shell("echo $$$$; exec sleep 1000"))
+        .await;
+    cluster
+        .create(
+            "forced",
+            shell("trap '' TERM; echo $$$$; while :; do sleep 0.05; done"),
+        )
+        .await;
     for (name, grace) in [("polite", 1000), ("forced", 0)] {
         cluster.ready(name).await;
         let pid = cluster.first_line(name).await;
         assert!(is_alive(&pid), "{name}");
-        cluster.pods.delete(name, &DeleteParams::default().grace_period(grace)).await.unwrap();
+        cluster
+            .pods
+            .delete(name, &DeleteParams::default().grace_period(grace))
+            .await
+            .unwrap();
         cluster.gone(name).await;
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while is_alive(&pid) {
-            assert!(tokio::time::Instant::now() < deadline, "{name} is still alive");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{name} is still alive"
+            );
             tokio::task::yield_now().await;
         }
     }
@@ -341,17 +450,54 @@ async fn a_pod_that_hears_goes_at_once_and_a_forced_delete_kills() {
 #[tokio::test]
 async fn logs_are_followed_and_the_previous_run_is_kept() {
     let cluster = Cluster::start().await;
-    cluster.create("talker", shell("echo run; echo more >&2; test -e again && exec sleep 1000; touch again; exit 1")).await;
-    let pod = cluster.wait("talker", "restarted", |pod| restarts(pod) == 1 && is_ready(pod)).await;
-    assert_eq!(container(&pod).last_state.unwrap().terminated.unwrap().exit_code, 1);
-    let previous = LogParams { previous: true, ..LogParams::default() };
-    let mut lines: Vec<String> =
-        cluster.pods.logs("talker", &previous).await.unwrap().lines().map(str::to_owned).collect();
+    cluster
+        .create(
+            "talker",
+            shell("echo run; echo more >&2; test -e again && exec sleep 1000; touch again; exit 1"),
+        )
+        .await;
+    let pod = cluster
+        .wait("talker", "restarted", |pod| {
+            restarts(pod) == 1 && is_ready(pod)
+        })
+        .await;
+    assert_eq!(
+        container(&pod)
+            .last_state
+            .unwrap()
+            .terminated
+            .unwrap()
+            .exit_code,
+        1
+    );
+    let previous = LogParams {
+        previous: true,
+        ..LogParams::default()
+    };
+    let mut lines: Vec<String> = cluster
+        .pods
+        .logs("talker", &previous)
+        .await
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
     lines.sort();
     assert_eq!(lines, ["more", "run"]);
-    let wrong = LogParams { container: Some("other".into()), ..LogParams::default() };
-    let error = cluster.pods.logs("talker", &wrong).await.unwrap_err().to_string();
-    assert!(error.contains("container other is not valid for pod talker"), "{error}");
+    let wrong = LogParams {
+        container: Some("other".into()),
+        ..LogParams::default()
+    };
+    let error = cluster
+        .pods
+        .logs("talker", &wrong)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("container other is not valid for pod talker"),
+        "{error}"
+    );
     cluster.stop().await;
 }
 
@@ -370,16 +516,21 @@ async fn the_environment_comes_from_config_maps_and_secrets_once_they_are_there(
     }], "volumes": [{"name": "files", "configMap": {"name": "words"}}]});
     cluster.create("env", spec).await;
     let words: ConfigMap =
-        serde_json::from_value(json!({"metadata": {"name": "words"}, "data": {"word": "hi"}})).unwrap();
+        serde_json::from_value(json!({"metadata": {"name": "words"}, "data": {"word": "hi"}}))
+            .unwrap();
     let keys: Secret =
-        serde_json::from_value(json!({"metadata": {"name": "keys"}, "data": {"TOKEN": "dDA="}})).unwrap();
+        serde_json::from_value(json!({"metadata": {"name": "keys"}, "data": {"TOKEN": "dDA="}}))
+            .unwrap();
     let event = cluster.event("env", "FailedMount").await;
     assert_eq!(
         event.message.as_deref(),
         Some("MountVolume.SetUp failed for volume \"files\" : configmap \"words\" not found")
     );
     let config_maps: Api<ConfigMap> = Api::default_namespaced(cluster.client.clone());
-    config_maps.create(&PostParams::default(), &words).await.unwrap();
+    config_maps
+        .create(&PostParams::default(), &words)
+        .await
+        .unwrap();
     let (_, message) = cluster.waiting("env", "CreateContainerConfigError").await;
     assert_eq!(message, "secret \"keys\" not found");
     let secrets: Api<Secret> = Api::default_namespaced(cluster.client.clone());
@@ -392,39 +543,80 @@ async fn the_environment_comes_from_config_maps_and_secrets_once_they_are_there(
 #[tokio::test]
 async fn an_unknown_image_and_an_unknown_probe_say_what_to_do() {
     let cluster = Cluster::start().await;
-    cluster.create("alien", json!({"containers": [{"name": "main", "image": "nginx:1.27"}]})).await;
+    cluster
+        .create(
+            "alien",
+            json!({"containers": [{"name": "main", "image": "nginx:1.27"}]}),
+        )
+        .await;
     let (_, message) = cluster.waiting("alien", "ErrImagePull").await;
-    assert!(message.contains("no command is known for this one; add `- {match: \"nginx*\""), "{message}");
+    assert!(
+        message.contains("no command is known for this one; add `- {match: \"nginx*\""),
+        "{message}"
+    );
     let (_, message) = cluster.waiting("alien", "ImagePullBackOff").await;
-    assert!(message.starts_with("Back-off pulling image \"nginx:1.27\": ErrImagePull: "), "{message}");
+    assert!(
+        message.starts_with("Back-off pulling image \"nginx:1.27\": ErrImagePull: "),
+        "{message}"
+    );
     let mut spec = shell("sleep 1000");
     spec["containers"][0]["readinessProbe"] = json!({"grpc": {"port": 1}});
     cluster.create("grpc", spec).await;
     let (_, message) = cluster.waiting("grpc", "CreateContainerConfigError").await;
-    assert!(message.starts_with("readiness probe: grpc is not supported"), "{message}");
+    assert!(
+        message.starts_with("readiness probe: grpc is not supported"),
+        "{message}"
+    );
     cluster.stop().await;
 }
 
 #[tokio::test]
 async fn what_ran_runs_again_when_the_node_comes_back() {
     let mut cluster = Cluster::start().await;
-    cluster.create("steady", json!({"containers": [{"name": "main", "image": "sluice.local/hello"}]})).await;
-    cluster.create("job", json!({"restartPolicy": "Never", "containers": [
-        {"name": "main", "image": "sh:1", "args": ["echo done"]}]})).await;
+    cluster
+        .create(
+            "steady",
+            json!({"containers": [{"name": "main", "image": "sluice.local/hello"}]}),
+        )
+        .await;
+    cluster
+        .create(
+            "job",
+            json!({"restartPolicy": "Never", "containers": [
+        {"name": "main", "image": "sh:1", "args": ["echo done"]}]}),
+        )
+        .await;
     let before = cluster.ready("steady").await;
     let ended = |pod: &Pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Succeeded");
     cluster.wait("job", "done", ended).await;
     cluster.stop_node().await;
     assert_eq!(get(port(&before)).await, None);
-    assert!(cluster.pods.get("steady").await.is_ok(), "stopping the node deletes no Pod");
+    assert!(
+        cluster.pods.get("steady").await.is_ok(),
+        "stopping the node deletes no Pod"
+    );
     cluster.start_node();
-    let after = cluster.wait("steady", "restarted", |pod| restarts(pod) == 1 && is_ready(pod)).await;
+    let after = cluster
+        .wait("steady", "restarted", |pod| {
+            restarts(pod) == 1 && is_ready(pod)
+        })
+        .await;
     let last = container(&after).last_state.unwrap().terminated.unwrap();
-    assert_eq!((last.exit_code, last.reason.as_deref()), (255, Some("Unknown")));
-    assert_eq!(port(&after), port(&before), "a port that is still free is kept");
+    assert_eq!(
+        (last.exit_code, last.reason.as_deref()),
+        (255, Some("Unknown"))
+    );
+    assert_eq!(
+        port(&after),
+        port(&before),
+        "a port that is still free is kept"
+    );
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while get(port(&after)).await.is_none() {
-        assert!(tokio::time::Instant::now() < deadline, "it does not serve again");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "it does not serve again"
+        );
     }
     assert_eq!(restarts(&cluster.pods.get("job").await.unwrap()), 0);
     assert_eq!(cluster.first_line("job").await, "done");
@@ -448,7 +640,10 @@ async fn init_containers_prepare_what_the_main_one_finds() {
     let pod = cluster.ready("init").await;
     assert_eq!(cluster.first_line("init").await, "one two");
     let init = pod.status.unwrap().init_container_statuses.unwrap();
-    assert!(init.iter().all(|one| one.ready && one.state.as_ref().unwrap().terminated.is_some()));
+    assert!(
+        init.iter()
+            .all(|one| one.ready && one.state.as_ref().unwrap().terminated.is_some())
+    );
     cluster.stop().await;
 }
 
@@ -475,7 +670,12 @@ async fn two_hundred_pods_start_together() {
 #[ignore = "started by no_process_outlives_a_cluster_that_was_killed"]
 async fn cluster_to_be_killed() {
     let cluster = Cluster::start().await;
-    cluster.create("family", shell("setsid sleep 1000 & echo $! $$$$; exec sleep 1000")).await;
+    cluster
+        .create(
+            "family",
+            shell("setsid sleep 1000 & echo $! $$$$; exec sleep 1000"),
+        )
+        .await;
     cluster.ready("family").await;
     println!("pids {}", cluster.first_line("family").await);
     std::future::pending::<()>().await;
@@ -484,19 +684,34 @@ async fn cluster_to_be_killed() {
 #[test]
 fn no_process_outlives_a_cluster_that_was_killed() {
     let mut cluster = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "node::cluster_to_be_killed", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "node::cluster_to_be_killed",
+            "--ignored",
+            "--nocapture",
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(cluster.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let pids = lines.find_map(|line| Some(line.split_once("pids ")?.1.to_owned())).unwrap();
+    let mut lines = BufReader::new(cluster.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let pids = lines
+        .find_map(|line| Some(line.split_once("pids ")?.1.to_owned()))
+        .unwrap();
     let pids: Vec<&str> = pids.split_whitespace().collect();
-    assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
+    assert!(
+        pids.len() == 2 && pids.iter().all(|pid| is_alive(pid)),
+        "{pids:?}"
+    );
     cluster.kill().unwrap();
     cluster.wait().unwrap();
     let deadline = std::time::Instant::now() + PATIENCE;
     while pids.iter().any(|pid| is_alive(pid)) {
-        assert!(std::time::Instant::now() < deadline, "{pids:?} outlived the cluster");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{pids:?} outlived the cluster"
+        );
         std::thread::yield_now();
     }
 }
