@@ -10,3 +10,4 @@
 mod api_server;
 mod node;
 mod processes;
+mod tidy;
