@@ -1,0 +1,207 @@
+//! `sluice run`: the agent, on the cluster of a kubeconfig or of the Pod it runs in.
+
+use anyhow::{Context, bail};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::explain;
+use super::{ClusterArgs, Outcome, shutdown};
+use crate::agent::{Agent, AgentConfig};
+use crate::api::delivery::{Delivery, DeliverySpec, Expand, GitReference, Source, Target};
+use crate::api::duration::HumanDuration;
+
+/// A repository given on the command line: the Delivery that it stands for.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RepositoryArgs {
+    /// A Git repository to deliver: a Delivery is made for it
+    #[arg(long, value_name = "URL")]
+    repo: Option<String>,
+    /// The folder of the repository [default: its root]
+    #[arg(long, value_name = "DIR", requires = "repo")]
+    path: Option<String>,
+    /// The branch [default: the remote's own]
+    #[arg(long, value_name = "NAME", requires = "repo")]
+    branch: Option<String>,
+    /// A preset (standard, cautious, fast, demo) or the name of a RolloutPolicy
+    #[arg(long, value_name = "NAME", requires = "repo")]
+    policy: Option<String>,
+    /// How often the repository's head is asked for
+    #[arg(long, value_name = "DURATION", requires = "repo", default_value = "5s")]
+    interval: HumanDuration,
+    /// What is applied for a Service manifest
+    #[arg(long, value_name = "KIND", requires = "repo", default_value = "routes")]
+    expand: ExpandArg,
+    /// Delete what was delivered and Git no longer has
+    #[arg(long, requires = "repo")]
+    prune: bool,
+    /// The Delivery's name [default: the repository's]
+    #[arg(long, value_name = "NAME", requires = "repo")]
+    delivery: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum ExpandArg {
+    /// A Configuration and a Route
+    #[default]
+    Routes,
+    /// The Service itself
+    Service,
+}
+
+impl RepositoryArgs {
+    /// The Delivery that the flags stand for, in `namespace`; `None` without `--repo`.
+    pub fn delivery(&self, namespace: &str) -> anyhow::Result<Option<Delivery>> {
+        let Some(url) = &self.repo else { return Ok(None) };
+        let url = absolute(url)?;
+        let name = match &self.delivery {
+            Some(name) => name.clone(),
+            None => name_of(&url).with_context(|| format!("no name can be made from {url}: give --delivery NAME"))?,
+        };
+        let spec = DeliverySpec {
+            source: Source {
+                url,
+                reference: self
+                    .branch
+                    .clone()
+                    .map(|branch| GitReference { branch: Some(branch), ..Default::default() }),
+                path: self.path.clone(),
+                interval: Some(self.interval),
+                secret_ref: None,
+            },
+            target: Target {
+                namespace: Some(namespace.to_owned()),
+                service_account_name: None,
+                expand: match self.expand {
+                    ExpandArg::Routes => Expand::Routes,
+                    ExpandArg::Service => Expand::Service,
+                },
+            },
+            policy: self.policy.clone(),
+            prune: self.prune,
+            drift: Default::default(),
+            suspend: false,
+        };
+        let mut delivery = Delivery::new(&name, spec);
+        delivery.metadata.namespace = Some(namespace.to_owned());
+        Ok(Some(delivery))
+    }
+}
+
+/// A plain path becomes a `file://` URL; everything else stays.
+fn absolute(url: &str) -> anyhow::Result<String> {
+    if url.contains("://") || url.contains('@') {
+        return Ok(url.to_owned());
+    }
+    let path = std::fs::canonicalize(url).with_context(|| format!("there is no repository at {url}"))?;
+    Ok(format!("file://{}", path.display()))
+}
+
+/// `https://git.example.com/team/Shop.git` gives `shop`.
+fn name_of(url: &str) -> Option<String> {
+    let last = url.trim_end_matches('/').rsplit(['/', ':']).next()?;
+    let name: String = last
+        .trim_end_matches(".git")
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let name = name.trim_matches('-').to_owned();
+    (!name.is_empty() && name.len() <= 63).then_some(name)
+}
+
+/// The agent.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
+    /// Only Deliveries of this connection's namespace, with no rights in others
+    #[arg(long)]
+    one_namespace: bool,
+    /// Leave Sluice's own kinds as they are in the cluster
+    #[arg(long)]
+    no_install_crds: bool,
+    /// Run beside others: only the holder of a Lease acts
+    #[arg(long)]
+    leader_elect: bool,
+    /// Where copies of repositories are kept [default: ~/.cache/sluice]
+    #[arg(long, value_name = "DIR", env = "SLUICE_CACHE_DIR")]
+    cache_dir: Option<std::path::PathBuf>,
+}
+
+/// Runs the agent until it is told to stop.
+pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
+    let (client, namespace) = args.cluster.connect().await?;
+    let delivery = args.repository.delivery(&namespace)?;
+    let mut config = AgentConfig::new(client.clone());
+    config.namespace = args.one_namespace.then(|| namespace.clone());
+    config.install_crds = !args.no_install_crds;
+    config.leader_elect = args.leader_elect;
+    if let Some(dir) = args.cache_dir {
+        config.cache_dir = dir;
+    }
+    let cancel = CancellationToken::new();
+    let mut agent = start(config, delivery, cancel.child_token()).await?;
+    eprintln!("the agent runs; `sluice status` and `sluice rollout list` tell where things stand, Ctrl-C stops it");
+    tokio::select! {
+        () = shutdown::requested() => {
+            cancel.cancel();
+            agent.await??;
+        }
+        ended = &mut agent => {
+            ended??;
+            bail!("the agent ended by itself");
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Starts an agent with its defaults in this process, and applies `delivery`.
+pub async fn start_agent(
+    client: kube::Client,
+    delivery: Delivery,
+    cancel: CancellationToken,
+) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+    start(AgentConfig::new(client), Some(delivery), cancel).await
+}
+
+async fn start(
+    config: AgentConfig,
+    delivery: Option<Delivery>,
+    cancel: CancellationToken,
+) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+    let client = config.client.clone();
+    let agent = Agent::prepare(config).await?;
+    if let Some(delivery) = delivery {
+        apply(&client, &delivery).await?;
+    }
+    Ok(tokio::spawn(async move { agent.run(cancel).await.map_err(anyhow::Error::from) }))
+}
+
+/// Writes the Delivery that the command line stands for.
+async fn apply(client: &kube::Client, delivery: &Delivery) -> anyhow::Result<()> {
+    let api: Api<Delivery> = Api::namespaced(client.clone(), &delivery.namespace().unwrap_or_default());
+    let params = PatchParams::apply("sluice-cli").force();
+    api.patch(&delivery.name_any(), &params, &Patch::Apply(delivery)).await.map_err(explain)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_named_after_its_repository() {
+        for (url, name) in [
+            ("https://git.example.com/team/Shop.git", Some("shop")),
+            ("git@git.example.com:shop.git", Some("shop")),
+            ("file:///srv/git/my_apps/", Some("my-apps")),
+            ("https://", None),
+        ] {
+            assert_eq!(name_of(url).as_deref(), name, "{url}");
+        }
+    }
+}
