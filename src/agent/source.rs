@@ -1,0 +1,164 @@
+//! Looks at one Delivery's repository again and again, and hands on what it finds.
+//!
+//! The last good state stays what it was while the remote is away; what is wrong
+//! is part of what is handed on, so that it can be said.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::git::{self, GitError, Repository, Snapshot};
+use crate::manifest::{self, Loaded, Loader};
+
+/// One commit, read.
+#[derive(Debug)]
+pub struct Checkout {
+    /// The commit and its files.
+    pub snapshot: Arc<Snapshot>,
+    /// What the files say.
+    pub loaded: Arc<Loaded>,
+}
+
+/// What is known of a repository.
+#[derive(Clone, Debug, Default)]
+pub struct SourceState {
+    /// The newest commit that could be read.
+    pub checkout: Option<Arc<Checkout>>,
+    /// Why the last look failed, if it did.
+    pub failure: Option<Failure>,
+    /// How often the remote was looked at, to tell whether a wished-for look has happened.
+    pub looks: u64,
+}
+
+/// A look that failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// One word for conditions.
+    pub reason: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// Whether waiting may help.
+    pub transient: bool,
+    /// Since when looks fail without a break.
+    pub since: Timestamp,
+}
+
+/// What is looked at, and how often.
+pub struct Poll {
+    /// Whose copy it is, for the cache and the log: `namespace/name`.
+    pub owner: String,
+    /// The repository.
+    pub source: git::Source,
+    /// Time between two looks.
+    pub interval: Duration,
+    /// Where copies of repositories are kept.
+    pub cache_dir: PathBuf,
+    /// What manifests may contain.
+    pub options: manifest::Options,
+}
+
+/// Looks until cancelled; a message on `wishes` brings the next look forward.
+pub async fn follow(
+    poll: Poll,
+    state: watch::Sender<SourceState>,
+    mut wishes: mpsc::Receiver<()>,
+    cancel: CancellationToken,
+) {
+    let mut copy = match Repository::new(&poll.owner, poll.source.clone(), &poll.cache_dir) {
+        Ok(repository) => Copy { repository: repository.only(manifest::is_manifest_path), loader: Loader::new() },
+        Err(error) => {
+            // Only a change of the Delivery mends this; it starts a new loop.
+            state.send_modify(|state| fail(state, &error));
+            return;
+        }
+    };
+    let mut failures = 0;
+    loop {
+        let (options, stop) = (poll.options.clone(), cancel.clone());
+        // Git blocks; the copy travels to the thread and back.
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = copy.look(&options, &stop);
+            (copy, found)
+        });
+        let Ok((back, found)) = looked.await else {
+            warn!(delivery = %poll.owner, "the look at the repository was broken off; the runtime is stopping");
+            return;
+        };
+        copy = back;
+        if cancel.is_cancelled() {
+            return;
+        }
+        let wait = match found {
+            Ok(found) => {
+                if let Some(checkout) = &found {
+                    let snapshot = &checkout.snapshot;
+                    info!(delivery = %poll.owner, commit = %snapshot.commit.short(), subject = %snapshot.subject, "a commit to deliver");
+                }
+                failures = 0;
+                state.send_if_modified(|state| succeed(state, found));
+                poll.interval.mul_f64(spread())
+            }
+            Err(error) => {
+                failures += 1;
+                warn!(delivery = %poll.owner, reason = error.reason(), failures, "{error}");
+                state.send_modify(|state| fail(state, &error));
+                git::backoff(failures, rand::random()).max(poll.interval.min(Duration::from_secs(30)))
+            }
+        };
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+            Some(()) = wishes.recv() => {}
+        }
+    }
+}
+
+/// A cached repository with what was read from it.
+struct Copy {
+    repository: Repository,
+    loader: Loader,
+}
+
+impl Copy {
+    /// `None` when the commit is still the same.
+    fn look(
+        &mut self,
+        options: &manifest::Options,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Arc<Checkout>>, GitError> {
+        let found = self.repository.sync(cancel)?;
+        if !found.moved {
+            return Ok(None);
+        }
+        let loaded = Arc::new(self.loader.load(&found.snapshot, options));
+        Ok(Some(Arc::new(Checkout { snapshot: found.snapshot, loaded })))
+    }
+}
+
+/// Many Deliveries of one server shall not look in one moment: 0.9 to 1.1.
+fn spread() -> f64 {
+    0.9 + rand::random::<f64>() * 0.2
+}
+
+/// Whether anyone needs to hear of it: a look that found nothing new changes only the counter.
+fn succeed(state: &mut SourceState, found: Option<Arc<Checkout>>) -> bool {
+    state.looks += 1;
+    let news = found.is_some() || state.failure.is_some() || state.looks == 1;
+    if found.is_some() {
+        state.checkout = found;
+    }
+    state.failure = None;
+    news
+}
+
+fn fail(state: &mut SourceState, error: &GitError) {
+    state.looks += 1;
+    let since = state.failure.as_ref().map_or_else(Timestamp::now, |failure| failure.since);
+    state.failure =
+        Some(Failure { reason: error.reason(), message: error.to_string(), transient: error.is_transient(), since });
+}

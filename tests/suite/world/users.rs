@@ -1,0 +1,104 @@
+//! Users: an open loop of real requests, each answer kept with its time.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+type Http = Client<HttpConnector, Empty<Bytes>>;
+
+/// What a user got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status; 0 where there was no answer.
+    pub status: u16,
+    /// The body, or what went wrong.
+    pub body: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Answer {
+    /// An error, or slower than half a second.
+    pub fn harmed(&self) -> bool {
+        self.status != 200 || self.took > Duration::from_millis(500)
+    }
+}
+
+/// One request.
+pub async fn ask(gateway: SocketAddr, host: &str, path: &str) -> Answer {
+    let client: Http = Client::builder(TokioExecutor::new()).build_http();
+    request(&client, gateway, host, path).await
+}
+
+async fn request(client: &Http, gateway: SocketAddr, host: &str, path: &str) -> Answer {
+    let started = Instant::now();
+    let request = http::Request::get(format!("http://{gateway}{path}")).header("host", host).body(Empty::new()).unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(30), async {
+        let answer = client.request(request).await.map_err(|error| error.to_string())?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        Ok::<_, String>((status, String::from_utf8_lossy(&body).into_owned()))
+    })
+    .await
+    .unwrap_or_else(|_| Err("no answer within 30 s".to_owned()));
+    let (status, body) = answer.unwrap_or_else(|error| (0, error));
+    Answer { status, body, took: started.elapsed() }
+}
+
+/// Users of one service.
+pub struct Users {
+    answers: Arc<Mutex<Vec<Answer>>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Users {
+    /// Starts sending `rate` requests a second.
+    pub fn start(gateway: SocketAddr, host: String, rate: u32) -> Self {
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(send(gateway, host, rate, answers.clone(), stop.clone()));
+        Self { answers, stop, task }
+    }
+
+    /// How many were answered so far.
+    pub fn count(&self) -> usize {
+        self.answers.lock().unwrap().len()
+    }
+
+    /// Stops, waits for the last answers and gives them all.
+    pub async fn stop(self) -> Vec<Answer> {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        std::mem::take(&mut self.answers.lock().unwrap())
+    }
+}
+
+async fn send(gateway: SocketAddr, host: String, rate: u32, answers: Arc<Mutex<Vec<Answer>>>, stop: CancellationToken) {
+    let client: Http = Client::builder(TokioExecutor::new()).build_http();
+    let mut tick = tokio::time::interval(Duration::from_secs(1) / rate);
+    let mut pending = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                let (client, host, answers) = (client.clone(), host.clone(), answers.clone());
+                pending.spawn(async move {
+                    let answer = request(&client, gateway, &host, "/").await;
+                    answers.lock().unwrap().push(answer);
+                });
+            }
+            Some(done) = pending.join_next(), if !pending.is_empty() => done.unwrap(),
+            () = stop.cancelled() => break,
+        }
+    }
+    while let Some(done) = pending.join_next().await {
+        done.unwrap();
+    }
+}
