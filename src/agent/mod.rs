@@ -1,1 +1,209 @@
-//! (room to be filled)
+//! Wires the rooms into loops: one a Delivery, one a service, one a repository.
+//!
+//! The only room with timers. Nothing is decided here: plans are `plan`'s, releases
+//! `rollout`'s, verdicts `health`'s.
+
+mod context;
+mod delivery;
+mod evidence;
+mod facts;
+mod gateway;
+mod hub;
+mod index;
+mod report;
+mod service;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use self::context::Context;
+use self::gateway::Gateway;
+use self::hub::Hub;
+use crate::api::delivery::Delivery;
+use crate::api::object::ObjectKey;
+use crate::api::{GROUP, VERSION, serving};
+use crate::cluster::{Cluster, WatchError, WriteError};
+use crate::plan::{DeliveryId, Manager};
+
+/// How an agent is set up.
+pub struct AgentConfig {
+    /// The cluster.
+    pub client: kube::Client,
+    /// Only Deliveries of this namespace; all when absent.
+    pub namespace: Option<String>,
+    /// Whether Sluice's own kinds are installed at the start.
+    pub install_crds: bool,
+    /// Whether only the holder of a Lease acts.
+    pub leader_elect: bool,
+    /// Where copies of repositories are kept.
+    pub cache_dir: PathBuf,
+}
+
+impl AgentConfig {
+    /// The defaults: every namespace, own kinds installed, no election.
+    pub fn new(client: kube::Client) -> Self {
+        let cache = std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+            .unwrap_or_else(std::env::temp_dir);
+        Self { client, namespace: None, install_crds: true, leader_elect: false, cache_dir: cache.join("sluice/git") }
+    }
+}
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A kind that it lives from cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// Its own kinds cannot be installed.
+    #[error("Sluice's own kinds cannot be installed: {0}")]
+    Install(WriteError),
+}
+
+/// An agent that is ready to run.
+pub struct Agent {
+    context: Arc<Context>,
+    namespace: Option<String>,
+    stop: CancellationToken,
+    hub: JoinHandle<()>,
+}
+
+/// What every release is decided from.
+const WATCHED: [(&str, &str); 8] = [
+    ("v1", "Namespace"),
+    ("v1", "Pod"),
+    (serving::API_VERSION, "Service"),
+    (serving::API_VERSION, "Configuration"),
+    (serving::API_VERSION, "Route"),
+    (serving::API_VERSION, "Revision"),
+    ("sluice.dev/v1alpha1", "RolloutPolicy"),
+    ("sluice.dev/v1alpha1", "Rollout"),
+];
+
+impl Agent {
+    /// Installs the kinds, opens the watches, and waits until the caches are filled.
+    pub async fn prepare(config: AgentConfig) -> Result<Self, AgentError> {
+        let stop = CancellationToken::new();
+        let cluster = Cluster::over(config.client, stop.clone());
+        if config.install_crds {
+            cluster.install(crate::api::crds::all()).await.map_err(AgentError::Install)?;
+        }
+        let hub = Arc::new(Hub::default());
+        let following = {
+            // Opened before the first watch: nothing that a watch shows is missed.
+            let (hub, cluster, changes, stop) = (hub.clone(), cluster.clone(), cluster.changes(), stop.clone());
+            tokio::spawn(async move { hub.follow(&cluster, changes, stop).await })
+        };
+        for (api_version, kind) in WATCHED {
+            cluster.watch(api_version, kind, config.namespace.as_deref()).await?;
+        }
+        cluster.watch(&format!("{GROUP}/{VERSION}"), "Delivery", config.namespace.as_deref()).await?;
+        let gateway = Gateway::new(cluster.client());
+        let context = Arc::new(Context::new(cluster, hub, gateway, config.cache_dir));
+        Ok(Self { context, namespace: config.namespace, stop, hub: following })
+    }
+
+    /// The cluster, for whoever counts its requests.
+    pub fn cluster(&self) -> Cluster {
+        self.context.cluster.clone()
+    }
+
+    /// Follows every Delivery until cancelled, then ends in good order.
+    pub async fn run(self, cancel: CancellationToken) -> Result<(), AgentError> {
+        let outages = tokio::spawn({
+            let (context, stop) = (self.context.clone(), self.stop.clone());
+            async move { context.follow_outages(stop).await }
+        });
+        let mut running: BTreeMap<DeliveryId, RunningDelivery> = BTreeMap::new();
+        let changes = self.context.cluster.changes();
+        loop {
+            self.attend(&mut running, &cancel).await;
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                () = async {
+                    while !changes.next().await.iter().any(is_delivery) {}
+                } => {}
+            }
+        }
+        for (id, delivery) in running {
+            delivery.end(&id).await;
+        }
+        self.stop.cancel();
+        for (name, task) in [("hub", self.hub), ("outages", outages)] {
+            if let Err(error) = task.await {
+                error!(task = name, "a task broke: {error}");
+            }
+        }
+        self.context.cluster.join().await;
+        Ok(())
+    }
+
+    /// Starts, tells and ends the loops of Deliveries so that they are those of the cluster.
+    async fn attend(&self, running: &mut BTreeMap<DeliveryId, RunningDelivery>, cancel: &CancellationToken) {
+        let mut present: BTreeMap<DeliveryId, Arc<Delivery>> = BTreeMap::new();
+        for live in self.context.cluster.list(GROUP, "Delivery", self.namespace.as_deref()) {
+            let id = DeliveryId::new(live.key.namespace.clone().unwrap_or_default(), live.key.name.clone());
+            match serde_json::from_value::<Delivery>(live.value()) {
+                Ok(delivery) if !live.deleting => {
+                    present.insert(id, Arc::new(delivery));
+                }
+                Ok(_) => {}
+                Err(error) => error!(delivery = %id, "the Delivery cannot be read: {error}"),
+            }
+        }
+        let gone: Vec<DeliveryId> = running.keys().filter(|id| !present.contains_key(id)).cloned().collect();
+        for id in gone {
+            if let Some(delivery) = running.remove(&id) {
+                info!(delivery = %id, "no longer delivered; its objects stay as they are");
+                delivery.end(&id).await;
+            }
+        }
+        for (id, delivery) in present {
+            match running.get(&id) {
+                Some(known) => {
+                    known.spec.send_if_modified(|spec| {
+                        // Our own status writes are no news.
+                        let changed = spec.spec != delivery.spec || spec.metadata.generation != delivery.metadata.generation;
+                        if changed {
+                            *spec = delivery;
+                        }
+                        changed
+                    });
+                }
+                None => {
+                    let (spec, seen) = watch::channel(delivery);
+                    let cancel = cancel.child_token();
+                    let task = tokio::spawn(delivery::run(self.context.clone(), id.clone(), seen, cancel.clone()));
+                    running.insert(id, RunningDelivery { spec, cancel, task });
+                }
+            }
+        }
+    }
+}
+
+struct RunningDelivery {
+    spec: watch::Sender<Arc<Delivery>>,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl RunningDelivery {
+    async fn end(self, id: &DeliveryId) {
+        self.cancel.cancel();
+        if let Err(error) = self.task.await {
+            error!(delivery = %id, "the loop of a Delivery broke: {error}");
+        }
+    }
+}
+
+fn is_delivery(key: &ObjectKey) -> bool {
+    key.group == GROUP && key.kind == "Delivery"
+}

@@ -1,0 +1,72 @@
+//! Wakes the loop of a service when something that it decides from has changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::index::{Index, Name};
+use crate::api::object::ObjectKey;
+use crate::api::{self, serving};
+use crate::cluster::{Changes, Cluster};
+use crate::rollout::RevisionFacts;
+
+/// The index of revisions and Pods, and who listens to which service.
+#[derive(Default)]
+pub struct Hub {
+    index: Mutex<Index>,
+    listeners: Mutex<HashMap<Name, Arc<Notify>>>,
+}
+
+impl Hub {
+    /// Who is woken when something of the service changes.
+    pub fn listen(&self, namespace: &str, service: &str) -> Arc<Notify> {
+        self.listeners.lock().entry((namespace.to_owned(), service.to_owned())).or_default().clone()
+    }
+
+    /// Nobody listens to this service any more.
+    pub fn forget(&self, namespace: &str, service: &str) {
+        self.listeners.lock().remove(&(namespace.to_owned(), service.to_owned()));
+    }
+
+    /// See [`Index::revisions`].
+    pub fn revisions(&self, namespace: &str, configuration: &str, others: &[String]) -> Vec<RevisionFacts> {
+        self.index.lock().revisions(namespace, configuration, others)
+    }
+
+    /// Follows the caches until cancelled. `changes` must have been opened before the first watch.
+    pub async fn follow(&self, cluster: &Cluster, changes: Changes, cancel: CancellationToken) {
+        loop {
+            let changed = tokio::select! {
+                () = cancel.cancelled() => return,
+                changed = changes.next() => changed,
+            };
+            for key in &changed {
+                if let Some(service) = self.take_in(cluster, key) {
+                    self.wake(&service);
+                }
+            }
+        }
+    }
+
+    fn take_in(&self, cluster: &Cluster, key: &ObjectKey) -> Option<Name> {
+        let namespace = key.namespace.clone()?;
+        let name = (namespace.clone(), key.name.clone());
+        let now = || cluster.get(key).map(|live| live.value());
+        let service = match (key.group.as_str(), key.kind.as_str()) {
+            (serving::GROUP, "Service" | "Configuration" | "Route") | (api::GROUP, "Rollout") => key.name.clone(),
+            (serving::GROUP, "Revision") => self.index.lock().revision(&name, now().as_ref())?,
+            ("", "Pod") => self.index.lock().pod(&name, now().as_ref())?,
+            _ => return None,
+        };
+        Some((namespace, service))
+    }
+
+    fn wake(&self, service: &Name) {
+        if let Some(listener) = self.listeners.lock().get(service) {
+            listener.notify_one();
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What a Delivery says of itself: pure, from what its loops know.
+
+use jiff::Timestamp;
+
+use super::service::Standing;
+use super::source::{Failure, SourceState};
+use crate::api::condition::{Condition, set_condition};
+use crate::api::delivery::{DeliveryStatus, Problem, ServiceCounts};
+use crate::api::object::ObjectKey;
+use crate::api::rollout::Phase;
+
+/// More problems than this help nobody.
+const SHOWN: usize = 100;
+
+/// What a Delivery's loop knows.
+pub struct Knowledge<'a> {
+    /// The generation of the spec that it works on.
+    pub generation: Option<i64>,
+    /// Nothing is written.
+    pub suspended: bool,
+    /// The repository.
+    pub source: &'a SourceState,
+    /// Everything of this commit is written, releases aside.
+    pub applied: bool,
+    /// Where the services stand.
+    pub services: &'a [Standing],
+    /// What needs a person.
+    pub problems: Vec<Problem>,
+    /// What may be pruned one day.
+    pub inventory: Vec<ObjectKey>,
+}
+
+/// The status, on top of the last one. Pure.
+pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp) -> DeliveryStatus {
+    let counts = count(knowledge.services);
+    let head = knowledge.source.checkout.as_ref().map(|checkout| checkout.snapshot.commit.to_string());
+    let mut status = DeliveryStatus {
+        observed_generation: knowledge.generation,
+        observed_commit: head.clone().or_else(|| before.observed_commit.clone()),
+        services: Some(counts.clone()),
+        inventory: knowledge.inventory.clone(),
+        ..before.clone()
+    };
+    if knowledge.applied {
+        status.applied_commit.clone_from(&head);
+    }
+    let good = knowledge.applied && knowledge.problems.is_empty() && counts.ready == counts.total;
+    if good {
+        status.last_good_commit.clone_from(&head);
+    }
+    let (ready, reason, message) = ready(&knowledge, &counts, head.as_deref());
+    let reconciling = ready == "Unknown";
+    let stalled = knowledge.source.failure.as_ref().is_some_and(|failure| !failure.transient);
+    let mut say = |type_: &str, state: &str, reason: &str, message: &str| {
+        set_condition(
+            &mut status.conditions,
+            Condition {
+                type_: type_.to_owned(),
+                status: state.to_owned(),
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+                observed_generation: knowledge.generation,
+                last_transition_time: now,
+            },
+        );
+    };
+    say("Ready", ready, reason, &message);
+    let truth = |yes: bool| if yes { "True" } else { "False" };
+    say("Reconciling", truth(reconciling), if reconciling { reason } else { "Settled" }, "");
+    say("Stalled", truth(stalled), if stalled { reason } else { "NotStalled" }, "");
+    let (state, reason, message) = source(knowledge.source);
+    say("SourceReady", state, reason, &message);
+    status.problems = knowledge.problems;
+    status.problems.sort();
+    status.problems.dedup();
+    status.problems.truncate(SHOWN);
+    status
+}
+
+fn count(services: &[Standing]) -> ServiceCounts {
+    let mut counts = ServiceCounts::default();
+    for standing in services {
+        counts.total += 1;
+        if standing.problem.is_some() || matches!(standing.phase, Phase::RolledBack | Phase::Failed) {
+            counts.failed += 1;
+        } else if standing.settled {
+            counts.ready += 1;
+        } else {
+            counts.rolling += 1;
+        }
+    }
+    counts
+}
+
+fn ready<'a>(
+    knowledge: &Knowledge<'a>,
+    counts: &ServiceCounts,
+    head: Option<&str>,
+) -> (&'static str, &'a str, String) {
+    let short: String = head.unwrap_or_default().chars().take(12).collect();
+    if knowledge.suspended {
+        return ("Unknown", "Suspended", "suspended: nothing is written until spec.suspend is taken away".into());
+    }
+    if let Some(failure) = &knowledge.source.failure {
+        return match head {
+            Some(_) => ("False", failure.reason, format!("{}; still on {short}", failure.message)),
+            None => ("False", failure.reason, failure.message.clone()),
+        };
+    }
+    if head.is_none() {
+        return ("Unknown", "Fetching", "the repository is being fetched".into());
+    }
+    if let Some(first) = knowledge.problems.first() {
+        let more = knowledge.problems.len() - 1;
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        return ("False", "Problems", format!("{short}: {}{more}", first.message));
+    }
+    if counts.failed > 0 {
+        return ("False", "ReleaseFailed", format!("{short}: {} of {} services failed", counts.failed, counts.total));
+    }
+    if !knowledge.applied {
+        return ("Unknown", "Applying", format!("{short} is being applied"));
+    }
+    if counts.rolling > 0 {
+        let rolling = format!("{short}: {} of {} services have a release on its way", counts.rolling, counts.total);
+        return ("Unknown", "Progressing", rolling);
+    }
+    ("True", "Delivered", format!("{short} delivered; {} services at rest", counts.total))
+}
+
+fn source(state: &SourceState) -> (&'static str, &'static str, String) {
+    match (&state.failure, &state.checkout) {
+        (Some(Failure { reason, message, since, .. }), _) => ("False", reason, format!("{message} (since {since})")),
+        (None, Some(checkout)) => {
+            let snapshot = &checkout.snapshot;
+            ("True", "Fetched", format!("{} {:?}", snapshot.commit.short(), snapshot.subject))
+        }
+        (None, None) => ("Unknown", "Fetching", String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(phase: Phase, settled: bool) -> Standing {
+        Standing { phase, settled, ..Standing::default() }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn say(source: &SourceState, services: &[Standing], second: i64, before: &DeliveryStatus) -> DeliveryStatus {
+        let knowledge = Knowledge {
+            generation: Some(1),
+            suspended: false,
+            source,
+            applied: false,
+            services,
+            problems: Vec::new(),
+            inventory: Vec::new(),
+        };
+        status(before, knowledge, at(second))
+    }
+
+    #[test]
+    fn a_lost_repository_is_said_and_the_time_it_was_lost_does_not_move() {
+        let lost = SourceState {
+            failure: Some(Failure {
+                reason: "GitUnreachable",
+                message: "the remote does not answer".into(),
+                transient: true,
+                since: at(5),
+            }),
+            ..SourceState::default()
+        };
+        let first = say(&lost, &[], 10, &DeliveryStatus::default());
+        let second = say(&lost, &[], 20, &first);
+        assert_eq!(first, second, "nothing new, nothing to write");
+        let ready = second.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "GitUnreachable"));
+        assert_eq!(ready.last_transition_time, at(10));
+    }
+
+    #[test]
+    fn services_are_counted_by_where_they_stand() {
+        let services = [
+            standing(Phase::Stable, true),
+            standing(Phase::Stable, false),
+            standing(Phase::Stepping, false),
+            standing(Phase::RolledBack, false),
+            Standing { problem: Some("rejected".into()), ..standing(Phase::Stable, true) },
+        ];
+        let said = say(&SourceState::default(), &services, 1, &DeliveryStatus::default());
+        assert_eq!(said.services, Some(ServiceCounts { total: 5, ready: 1, rolling: 2, failed: 2 }));
+    }
+}

@@ -1,0 +1,361 @@
+//! The loop of one service's release: look, decide, store, write, wait.
+//!
+//! Every decision is [`decide`]'s; this only keeps its promise that the status is
+//! stored before anything is written, so that a loop killed anywhere is gone on with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::context::Context;
+use super::evidence::Gatherer;
+use super::facts;
+use crate::api::object::{ObjectKey, TemplateHash};
+use crate::api::rollout::{Phase, RolloutSpec, RolloutStatus};
+use crate::api::serving::{API_VERSION, annotation};
+use crate::api::{GROUP, VERSION};
+use crate::cluster::{Refusal, WriteError};
+use crate::plan::{Manager, ServiceIntent, marks};
+use crate::policy::Policy;
+use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
+
+/// How long a loop waits after a write that failed for a passing reason.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What Git wants of a service, and how it is let in.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The service.
+    pub intent: ServiceIntent,
+    /// The policy, or why there is none: then nothing new starts.
+    pub policy: Result<Policy, String>,
+    /// The commit that brought the present template.
+    pub commit: String,
+    /// That commit's first line.
+    pub subject: String,
+    /// The Delivery is suspended.
+    pub suspended: bool,
+}
+
+/// Where the loop of a service stands, for its Delivery.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// The machine's phase.
+    pub phase: Phase,
+    /// Its sentence.
+    pub message: String,
+    /// The template that Git wants is the one at rest.
+    pub settled: bool,
+    /// What a person must mend, if anything.
+    pub problem: Option<String>,
+}
+
+/// One service's loop.
+pub struct ServiceLoop {
+    context: Arc<Context>,
+    wanted: watch::Receiver<Arc<Wanted>>,
+    standing: watch::Sender<Standing>,
+    news: Arc<Notify>,
+    gatherer: Gatherer,
+    status: RolloutStatus,
+    refused: Option<(TemplateHash, String)>,
+    checked: Option<TemplateHash>,
+    problem: Option<String>,
+}
+
+impl ServiceLoop {
+    /// A loop that goes on from what the cluster remembers; `news` is told when `standing` changes.
+    pub fn new(
+        context: Arc<Context>,
+        wanted: watch::Receiver<Arc<Wanted>>,
+        standing: watch::Sender<Standing>,
+        news: Arc<Notify>,
+    ) -> Self {
+        let first = wanted.borrow().clone();
+        let status = context
+            .cluster
+            .get(&rollout_key(&first.intent))
+            .and_then(|live| serde_json::from_value(live.value().get("status")?.clone()).ok())
+            .unwrap_or_default();
+        let gatherer = Gatherer::new(context.clone(), &first.intent);
+        Self { context, wanted, standing, news, gatherer, status, refused: None, checked: None, problem: None }
+    }
+
+    /// Runs until cancelled.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        let first = self.wanted.borrow().intent.clone();
+        let wake = self.context.hub.listen(&first.namespace, &first.name);
+        loop {
+            let wait = self.pass().await;
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                () = wake.notified() => {}
+                () = self.gatherer.news() => {}
+                changed = self.wanted.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                () = sleep(wait) => {}
+            }
+        }
+        self.gatherer.stop().await;
+        self.context.hub.forget(&first.namespace, &first.name);
+    }
+
+    /// One look and one decision; gives how long nothing needs to happen.
+    async fn pass(&mut self) -> Option<Duration> {
+        let wanted = self.wanted.borrow_and_update().clone();
+        let intent = &wanted.intent;
+        let policy = match &wanted.policy {
+            Ok(policy) => policy,
+            Err(problem) => {
+                self.problem = Some(problem.clone());
+                self.report(&wanted);
+                return None;
+            }
+        };
+        self.problem = None;
+        let mut live = facts::read(&self.context.cluster, &self.context.hub, intent);
+        live.watching_since = Some(self.context.watching_since());
+        self.check_template(intent, &live).await;
+        live.refused = self.refused.clone().filter(|(hash, _)| *hash == intent.template_hash).map(|(_, words)| words);
+        let spec = self.asked(intent);
+        let decided = decide(
+            policy,
+            &intent_of(&wanted),
+            &self.status,
+            &spec,
+            &live,
+            self.gatherer.evidence(),
+            Timestamp::now(),
+        );
+        let wait = match self.carry_out(&wanted, &live, decided).await {
+            Ok(wait) => wait,
+            Err(error) => {
+                self.failed(intent, &error);
+                Some(RETRY)
+            }
+        };
+        self.report(&wanted);
+        wait
+    }
+
+    /// Stores the status, then writes, then says what is to be found out.
+    async fn carry_out(
+        &mut self,
+        wanted: &Wanted,
+        live: &Live,
+        decided: Decision,
+    ) -> Result<Option<Duration>, WriteError> {
+        let intent = &wanted.intent;
+        if decided.status != self.status {
+            self.store(intent, &decided.status).await?;
+            self.status = decided.status;
+        }
+        for event in &decided.events {
+            self.tell(wanted, event);
+        }
+        for write in &decided.writes {
+            self.write(intent, write).await?;
+        }
+        if decided.writes.is_empty() {
+            self.follow_metadata(intent, live).await?;
+        }
+        self.gatherer.wants(decided.gather, wanted.policy.as_ref().ok());
+        Ok(decided.wake_after)
+    }
+
+    /// A changed template of a service that serves is tried without effect first, once, so that
+    /// one that the cluster refuses leaves the service untouched.
+    async fn check_template(&mut self, intent: &ServiceIntent, live: &Live) {
+        let new = live.configuration.as_ref().is_some_and(|c| !c.template_written);
+        let quarantined = self.status.quarantine.iter().any(|q| q.template_hash == intent.template_hash);
+        if !new || quarantined || self.checked.as_ref() == Some(&intent.template_hash) {
+            return;
+        }
+        let object = intent.template_object(&intent.template);
+        match self.context.cluster.dry_run(&object, Manager::Objects).await {
+            Ok(_) => self.checked = Some(intent.template_hash.clone()),
+            Err(error) => self.failed(intent, &error),
+        }
+    }
+
+    async fn write(&mut self, intent: &ServiceIntent, write: &Write) -> Result<(), WriteError> {
+        let cluster = &self.context.cluster;
+        match write {
+            Write::Template { attempt } => {
+                let object = intent.template_object(&template(intent, *attempt));
+                cluster.apply(&object, Manager::Objects).await?;
+            }
+            Write::Traffic(targets) => {
+                cluster.apply(&intent.traffic_object(targets), Manager::Traffic).await?;
+            }
+            Write::KeepRevision { name, keep } => {
+                let annotations = if *keep { json!({annotation::NO_GC: "true"}) } else { json!({}) };
+                let object = json!({"apiVersion": API_VERSION, "kind": "Revision", "metadata":
+                    {"name": name, "namespace": intent.namespace, "annotations": annotations}});
+                // A revision that went away meanwhile needs no keeping.
+                if let Err(error) = cluster.apply(&object, Manager::Objects).await
+                    && error.is_transient()
+                {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Labels and annotations follow Git without a release; the template stays what it is.
+    async fn follow_metadata(&mut self, intent: &ServiceIntent, live: &Live) -> Result<(), WriteError> {
+        let Some(configuration) = live.configuration.as_ref().filter(|c| c.template_written) else { return Ok(()) };
+        let cluster = &self.context.cluster;
+        let template = intent.template_object(&template(intent, configuration.attempt));
+        if differs(cluster.get(&intent.template_key()).and_then(|live| live.digest.clone()), &template) {
+            cluster.apply(&template, Manager::Objects).await?;
+        }
+        if let (Some(route), Some(known)) = (&live.route, cluster.get(&intent.traffic_key()))
+            && intent.manager_of("Route") == Manager::Traffic
+            && intent.traffic_key().kind == "Route"
+        {
+            let object = intent.traffic_object(&route.spec);
+            if differs(known.digest.clone(), &object) {
+                cluster.apply(&object, Manager::Traffic).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the Rollout's status, creating the object where it is not there.
+    async fn store(&self, intent: &ServiceIntent, status: &RolloutStatus) -> Result<(), WriteError> {
+        let cluster = &self.context.cluster;
+        let mut object = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout",
+            "metadata": {"name": intent.name, "namespace": intent.namespace}});
+        if cluster.get(&rollout_key(intent)).is_none() {
+            let mut bare = object.clone();
+            bare["metadata"]["annotations"] = json!({marks::DELIVERY: intent.delivery.to_string()});
+            bare["spec"] = json!({});
+            cluster.apply(&bare, Manager::Objects).await?;
+        }
+        object["status"] = json!(status);
+        cluster.apply_status(&object).await?;
+        Ok(())
+    }
+
+    fn asked(&self, intent: &ServiceIntent) -> RolloutSpec {
+        self.context
+            .cluster
+            .get(&rollout_key(intent))
+            .and_then(|live| serde_json::from_value(live.value().get("spec")?.clone()).ok())
+            .unwrap_or_default()
+    }
+
+    /// A refusal for good is a fact that the next decision is made from; the rest passes.
+    fn failed(&mut self, intent: &ServiceIntent, error: &WriteError) {
+        let service = format!("{}/{}", intent.namespace, intent.name);
+        let for_good = error.object == intent.template_key()
+            && matches!(
+                error.cause,
+                Refusal::Rejected { .. } | Refusal::Invalid(_) | Refusal::Forbidden(_) | Refusal::Conflict(_)
+            );
+        if for_good {
+            let known = self.refused.replace((intent.template_hash.clone(), error.to_string()));
+            if known != self.refused {
+                // The next decision is due at once.
+                self.context.hub.listen(&intent.namespace, &intent.name).notify_one();
+            }
+        }
+        warn!(delivery = %intent.delivery, %service, "{error}");
+        self.problem = Some(error.to_string());
+    }
+
+    fn tell(&self, wanted: &Wanted, event: &Event) {
+        let intent = &wanted.intent;
+        let release = self.status.candidate.as_ref().or(self.status.stable.as_ref());
+        let revision = release.and_then(|r| r.revision.as_deref()).unwrap_or("-");
+        let commit = release.and_then(|r| r.commit.as_deref()).unwrap_or(&wanted.commit);
+        let service = format!("{}/{}", intent.namespace, intent.name);
+        if event.is_warning() {
+            warn!(delivery = %intent.delivery, %service, revision, commit, reason = event.word(), "{event}");
+        } else {
+            info!(delivery = %intent.delivery, %service, revision, commit, reason = event.word(), "{event}");
+        }
+        self.context.tell(&rollout_key(intent), event.word(), &event.to_string(), event.is_warning());
+    }
+
+    fn report(&self, wanted: &Wanted) {
+        let stable = self.status.stable.as_ref().and_then(|stable| stable.template_hash.as_ref());
+        let standing = Standing {
+            phase: self.status.phase,
+            message: self.status.message.clone(),
+            settled: self.status.phase == Phase::Stable && stable == Some(&wanted.intent.template_hash),
+            problem: self.problem.clone(),
+        };
+        debug!(service = %wanted.intent.name, phase = ?standing.phase, "a pass");
+        let changed = self.standing.send_if_modified(|known| {
+            let changed = *known != standing;
+            *known = standing;
+            changed
+        });
+        if changed {
+            self.news.notify_one();
+        }
+    }
+}
+
+async fn sleep(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The key of a service's Rollout.
+pub fn rollout_key(intent: &ServiceIntent) -> ObjectKey {
+    ObjectKey::namespaced(GROUP, "Rollout", &intent.namespace, &intent.name)
+}
+
+fn intent_of(wanted: &Wanted) -> Intent {
+    let intent = &wanted.intent;
+    Intent {
+        namespace: intent.namespace.clone(),
+        name: intent.name.clone(),
+        expand: intent.mode,
+        template_hash: intent.template_hash.clone(),
+        revision_name: intent
+            .template
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        final_traffic: intent.traffic.clone(),
+        commit: Some(wanted.commit.clone()),
+        subject: Some(wanted.subject.clone()),
+        suspended: wanted.suspended,
+    }
+}
+
+/// Git's template, marked with the attempt where it is not the first.
+fn template(intent: &ServiceIntent, attempt: u32) -> Value {
+    let mut template = intent.template.clone();
+    if attempt > 0
+        && let Some(fields) = template.as_object_mut()
+    {
+        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+            if let Some(annotations) = annotations.as_object_mut() {
+                annotations.insert(annotation::ATTEMPT.to_owned(), attempt.to_string().into());
+            }
+        }
+    }
+    template
+}
+
+fn differs(live: Option<String>, object: &Value) -> bool {
+    live.as_deref() != marks::annotation(object, marks::DIGEST)
+}
