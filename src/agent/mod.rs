@@ -17,7 +17,9 @@ mod source;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +68,9 @@ pub enum AgentError {
     /// Its own kinds cannot be installed.
     #[error("Sluice's own kinds cannot be installed: {0}")]
     Install(WriteError),
+    /// A kind was installed, and the API server does not serve it.
+    #[error("{0} is installed but not served yet; try again in a moment")]
+    NotServed(String),
 }
 
 /// An agent that is ready to run.
@@ -75,6 +80,9 @@ pub struct Agent {
     stop: CancellationToken,
     hub: JoinHandle<()>,
 }
+
+/// How long a new kind may take until it is served.
+const ESTABLISH: Duration = Duration::from_secs(30);
 
 /// What every release is decided from.
 const WATCHED: [(&str, &str); 8] = [
@@ -94,7 +102,7 @@ impl Agent {
         let stop = CancellationToken::new();
         let cluster = Cluster::over(config.client, stop.clone());
         if config.install_crds {
-            cluster.install(crate::api::crds::all()).await.map_err(AgentError::Install)?;
+            install(&cluster).await?;
         }
         let hub = Arc::new(Hub::default());
         let following = {
@@ -202,6 +210,19 @@ impl RunningDelivery {
             error!(delivery = %id, "the loop of a Delivery broke: {error}");
         }
     }
+}
+
+/// Installs Sluice's own kinds, or brings them up to date.
+async fn install(cluster: &Cluster) -> Result<(), AgentError> {
+    for definition in crate::api::crds::all() {
+        let object = json!(definition);
+        let applied = cluster.apply(&object, Manager::Objects).await.map_err(AgentError::Install)?;
+        if !cluster.established(&applied.live.key, ESTABLISH).await {
+            return Err(AgentError::NotServed(applied.live.key.name.clone()));
+        }
+    }
+    cluster.discover().await?;
+    Ok(())
 }
 
 fn is_delivery(key: &ObjectKey) -> bool {

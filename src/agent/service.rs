@@ -28,7 +28,7 @@ use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
 const RETRY: Duration = Duration::from_secs(2);
 
 /// What Git wants of a service, and how it is let in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// The service.
     pub intent: ServiceIntent,
@@ -82,7 +82,7 @@ impl ServiceLoop {
             .get(&rollout_key(&first.intent))
             .and_then(|live| serde_json::from_value(live.value().get("status")?.clone()).ok())
             .unwrap_or_default();
-        let gatherer = Gatherer::new(context.clone(), &first.intent);
+        let gatherer = Gatherer::new(context.clone(), &first.intent.namespace);
         Self { context, wanted, standing, news, gatherer, status, refused: None, checked: None, problem: None }
     }
 
@@ -135,7 +135,7 @@ impl ServiceLoop {
             self.gatherer.evidence(),
             Timestamp::now(),
         );
-        let wait = match self.carry_out(&wanted, &live, decided).await {
+        let wait = match self.carry_out(&wanted, policy, &live, decided).await {
             Ok(wait) => wait,
             Err(error) => {
                 self.failed(intent, &error);
@@ -150,6 +150,7 @@ impl ServiceLoop {
     async fn carry_out(
         &mut self,
         wanted: &Wanted,
+        policy: &Policy,
         live: &Live,
         decided: Decision,
     ) -> Result<Option<Duration>, WriteError> {
@@ -167,7 +168,7 @@ impl ServiceLoop {
         if decided.writes.is_empty() {
             self.follow_metadata(intent, live).await?;
         }
-        self.gatherer.wants(decided.gather, wanted.policy.as_ref().ok());
+        self.gatherer.wants(decided.gather, policy, &intent.template).await;
         Ok(decided.wake_after)
     }
 

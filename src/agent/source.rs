@@ -70,7 +70,7 @@ pub async fn follow(
     cancel: CancellationToken,
 ) {
     let mut copy = match Repository::new(&poll.owner, poll.source.clone(), &poll.cache_dir) {
-        Ok(repository) => Copy { repository: repository.only(manifest::is_manifest_path), loader: Loader::new() },
+        Ok(repository) => Copy { repository: repository.only(manifest::is_manifest_file), loader: Loader::default() },
         Err(error) => {
             // Only a change of the Delivery mends this; it starts a new loop.
             state.send_modify(|state| fail(state, &error));
@@ -135,8 +135,20 @@ impl Copy {
         if !found.moved {
             return Ok(None);
         }
-        let loaded = Arc::new(self.loader.load(&found.snapshot, options));
-        Ok(Some(Arc::new(Checkout { snapshot: found.snapshot, loaded })))
+        let snapshot = found.snapshot;
+        let files: Vec<manifest::File> = snapshot
+            .files
+            .iter()
+            .map(|file| manifest::File {
+                path: file.path.clone(),
+                content: file.content.clone(),
+                id: *file.blob.as_bytes(),
+            })
+            .collect();
+        let unreadable: Vec<(String, String)> =
+            snapshot.refused.iter().map(|refused| (refused.path.clone(), refused.reason.clone())).collect();
+        let loaded = self.loader.load(&files, &unreadable, options);
+        Ok(Some(Arc::new(Checkout { snapshot, loaded })))
     }
 }
 

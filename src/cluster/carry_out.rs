@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use crate::api::object::ObjectKey;
 use crate::plan::{Action, Manager, Plan, Stage, Step};
@@ -46,12 +46,11 @@ impl Cluster {
             .collect();
         let mut outcomes = Vec::with_capacity(steps.len());
         for together in steps.chunk_by(|a, b| a.stage == b.stage && same_rank(a, b)) {
-            let done: Vec<Outcome> = futures::stream::iter(together)
-                .map(|step| self.step(step))
-                .buffer_unordered(WRITERS)
-                .filter_map(async |outcome| outcome)
-                .collect()
-                .await;
+            // Boxed, so that whoever awaits this can still be spawned.
+            let writes: Vec<_> = together.iter().map(|step| self.step(step).boxed()).collect();
+            let done: Vec<Option<Outcome>> =
+                futures::stream::iter(writes).buffer_unordered(WRITERS).collect().await;
+            let done: Vec<Outcome> = done.into_iter().flatten().collect();
             let new_kinds = together.first().map(|step| step.stage) == Some(Stage::Definitions);
             if new_kinds {
                 self.await_established(&done).await;

@@ -1,0 +1,231 @@
+//! Gathers what a decision asks for, beside the loop that decides: a crash must be seen
+//! while a probe is still waiting for its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::gateway::address_of;
+use crate::health::{Evidence, ProbePlan, ProbeRound, ProbeTarget, StepWindow, Window, probe};
+use crate::policy::Policy;
+use crate::rollout::{Gather, ProbeTargets};
+
+/// Rest between two rounds of probes of one revision, where the policy's interval is longer.
+const BETWEEN_ROUNDS: Duration = Duration::from_secs(2);
+
+/// Gathers evidence of one service's release.
+pub struct Gatherer {
+    context: Arc<Context>,
+    namespace: String,
+    evidence: Evidence,
+    job: Option<Job>,
+    news: mpsc::Receiver<News>,
+    tell: mpsc::Sender<News>,
+}
+
+/// What is under way.
+struct Job {
+    subject: Subject,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+enum Subject {
+    /// Probes of this revision.
+    Probes(String),
+    /// The window of a step; the sender says whether our own requests are wanted as well.
+    Window { candidate: String, stable: String, weight: u8, synthetic: watch::Sender<Option<ProbeTargets>> },
+}
+
+enum News {
+    Round(ProbeRound),
+    Window(Window),
+}
+
+impl Gatherer {
+    /// Nothing is gathered until it is asked for.
+    pub fn new(context: Arc<Context>, namespace: &str) -> Self {
+        let (tell, news) = mpsc::channel(8);
+        Self { context, namespace: namespace.to_owned(), evidence: Evidence::default(), job: None, news, tell }
+    }
+
+    /// What is known by now.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// Resolves when there is more. Safe to drop and call again.
+    pub async fn news(&mut self) {
+        // The sender lives in `self`, so there is always an answer.
+        match self.news.recv().await {
+            Some(News::Round(round)) => match &mut self.evidence.probes {
+                Some(known) if known.revision == round.revision => known.add(round),
+                probes => *probes = Some(round),
+            },
+            Some(News::Window(window)) => self.evidence.window = Some(window),
+            None => {}
+        }
+    }
+
+    /// Sees to it that this, and nothing else, is being found out. `template` is Git's: the
+    /// container's readiness path is asked where the policy names none.
+    pub async fn wants(&mut self, gather: Gather, policy: &Policy, template: &Value) {
+        match gather {
+            Gather::Nothing => self.stop().await,
+            Gather::Probes(targets) => {
+                if self.is_probing(&targets.revision) {
+                    return;
+                }
+                self.stop().await;
+                let again = self.evidence.probes.as_ref().is_some_and(|round| round.revision == targets.revision);
+                let wait = if again { policy.interval.min(BETWEEN_ROUNDS) } else { Duration::ZERO };
+                let subject = Subject::Probes(targets.revision.clone());
+                let (tell, round) = (self.tell.clone(), Round::new(policy, targets, template));
+                self.start(subject, async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = tell.send(News::Round(round.run().await)).await;
+                });
+            }
+            Gather::Metrics { candidate, stable, weight, synthetic } => {
+                if let Some(Job { subject: Subject::Window { candidate: c, stable: s, weight: w, synthetic: own }, task, .. }) =
+                    &self.job
+                    && (c, s, *w) == (&candidate, &stable, weight)
+                    && !task.is_finished()
+                {
+                    own.send_if_modified(|known| {
+                        let changed = *known != synthetic;
+                        *known = synthetic;
+                        changed
+                    });
+                    return;
+                }
+                self.stop().await;
+                self.evidence.window = None;
+                let (own, asked) = watch::channel(synthetic);
+                let watcher = WindowWatcher {
+                    context: self.context.clone(),
+                    namespace: self.namespace.clone(),
+                    policy: policy.clone(),
+                    template: template.clone(),
+                    asked,
+                    tell: self.tell.clone(),
+                };
+                let window = StepWindow::open(
+                    &self.namespace,
+                    (&candidate, &stable),
+                    weight,
+                    policy.analysis.warm_up,
+                    (Instant::now(), Timestamp::now()),
+                );
+                self.start(Subject::Window { candidate, stable, weight, synthetic: own }, watcher.run(window));
+            }
+        }
+    }
+
+    fn is_probing(&self, revision: &str) -> bool {
+        self.job.as_ref().is_some_and(|job| {
+            matches!(&job.subject, Subject::Probes(under_way) if under_way == revision) && !job.task.is_finished()
+        })
+    }
+
+    fn start(&mut self, subject: Subject, work: impl Future<Output = ()> + Send + 'static) {
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
+        });
+        self.job = Some(Job { subject, cancel, task });
+    }
+
+    /// Ends what is under way. What it still had to say is no longer asked for.
+    pub async fn stop(&mut self) {
+        if let Some(job) = self.job.take() {
+            job.cancel.cancel();
+            let _ = job.task.await;
+        }
+    }
+}
+
+/// One round of probes.
+struct Round {
+    policy: Policy,
+    plan: ProbePlan,
+    targets: ProbeTargets,
+}
+
+impl Round {
+    fn new(policy: &Policy, targets: ProbeTargets, template: &Value) -> Self {
+        let plan = ProbePlan::of(policy, targets.count, readiness_path(template));
+        Self { policy: policy.clone(), plan, targets }
+    }
+
+    async fn run(&self) -> ProbeRound {
+        let target = |url: &String| ProbeTarget { url: url.clone(), connect_to: address_of(url) };
+        let (candidate, stable) = (target(&self.targets.candidate_url), self.targets.stable_url.as_ref().map(target));
+        probe::round(&self.policy, &self.targets.revision, &candidate, stable.as_ref(), &self.plan).await
+    }
+}
+
+/// The container's own HTTP readiness path.
+fn readiness_path(template: &Value) -> Option<&str> {
+    let containers = template.pointer("/spec/containers")?.as_array()?;
+    containers.iter().find_map(|container| container.pointer("/readinessProbe/httpGet/path")?.as_str())
+}
+
+/// Watches what users meet at one weight.
+struct WindowWatcher {
+    context: Arc<Context>,
+    namespace: String,
+    policy: Policy,
+    template: Value,
+    asked: watch::Receiver<Option<ProbeTargets>>,
+    tell: mpsc::Sender<News>,
+}
+
+impl WindowWatcher {
+    /// Looks once an interval, until it is dropped.
+    async fn run(mut self, mut window: StepWindow) {
+        let mut tick = tokio::time::interval(self.policy.interval);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                changed = self.asked.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+            self.look(&mut window).await;
+            let asked = self.asked.borrow_and_update().clone();
+            if let Some(targets) = asked {
+                let round = Round::new(&self.policy, targets, &self.template).run().await;
+                window.add_synthetic(round);
+            }
+            if self.tell.send(News::Window(window.window())).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn look(&self, window: &mut StepWindow) {
+        let gateway = self.context.gateway.metrics().await;
+        // Half an interval: the releases of one page share a reading without falling behind.
+        let scrape = match &gateway {
+            Ok(gateway) => gateway.scrape(self.policy.interval / 2).await,
+            Err(why) => Err(why.clone()),
+        };
+        let endpoint = gateway.as_ref().map_or("", |gateway| gateway.url());
+        window.add(endpoint, scrape.as_deref().map_err(Clone::clone), (Instant::now(), Timestamp::now()));
+        tracing::trace!(namespace = %self.namespace, endpoint, "looked at the counters");
+    }
+}
