@@ -92,7 +92,7 @@ impl Gatherer {
                     let _ = tell.send(News::Round(round.run().await)).await;
                 });
             }
-            Gather::Metrics { candidate, stable, weight, synthetic } => {
+            Gather::Metrics { candidate, stable, weight, synthetic, warm_up } => {
                 if let Some(Job { subject: Subject::Window { candidate: c, stable: s, weight: w, synthetic: own }, task, .. }) =
                     &self.job
                     && (c, s, *w) == (&candidate, &stable, weight)
@@ -120,7 +120,7 @@ impl Gatherer {
                     &self.namespace,
                     (&candidate, &stable),
                     weight,
-                    policy.analysis.warm_up,
+                    warm_up,
                     (Instant::now(), Timestamp::now()),
                 );
                 self.start(Subject::Window { candidate, stable, weight, synthetic: own }, watcher.run(window));
