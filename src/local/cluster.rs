@@ -1,40 +1,221 @@
 //! The embedded cluster as a whole: API server, controllers, autoscaler, gateway and node,
 //! started in order, stopped in reverse.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::task::JoinSet;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::admission;
-use super::apiserver::{self, Admission, ApiServer};
-use super::autoscaler;
+use super::admission::KnativeAdmission;
+use super::apiserver::{Admission, ApiServer, Listening};
+use super::autoscaler::{self, AutoscalerConfig};
 use super::controllers::{self, ControllersConfig};
 use super::gateway::{Gateway, GatewayConfig};
-use super::node::{self, NodeConfig, NodeLogs, images::Images};
-use super::place::Endpoints;
+use super::node::images::Images;
+use super::node::{self, NodeConfig};
+use super::place::{Endpoints, Place};
 
-/// The domain under which services answer: resolvers send `*.localhost` to this machine (RFC 6761).
+/// The domain under which services answer: `*.localhost` is this machine (RFC 6761).
 pub const DOMAIN: &str = "localhost";
+/// The ConfigMap that tells where the gateway and its metrics are.
+const GATEWAY_CONFIG: (&str, &str) = ("knative-serving", "sluice-gateway");
+/// Any free port of the loopback.
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// How a local cluster is started.
+/// How a local cluster is started; the default is all in memory, on free ports.
 #[derive(Default)]
 pub struct LocalConfig {
-    /// Where objects, keys and logs are kept; in memory and a temporary folder when absent.
+    /// Where objects, keys and logs are kept; a temporary folder when absent.
     pub data_dir: Option<PathBuf>,
-    /// Where the API server listens; port 0 takes any free one.
+    /// Where the API server listens; port 0 takes the one of the last start, or a free one.
     pub api_listen: Option<SocketAddr>,
-    /// Where the gateway listens; port 0 takes any free one.
+    /// Where the gateway listens; port 0 likewise.
     pub gateway_listen: Option<SocketAddr>,
     /// Where to write the kubeconfig; `kubeconfig` in the data directory when absent.
     pub kubeconfig: Option<PathBuf>,
     /// Which commands the images of Pods stand for.
     pub images: Option<PathBuf>,
-    /// The `sluice` program, for the node's helper process; this very program when absent.
+    /// The `sluice` program, which the node starts for each container; this one when absent.
     pub program: Option<PathBuf>,
     /// Further admission hooks, behind Knative's own.
     pub admission: Vec<Arc<dyn Admission>>,
+}
+
+/// A running local cluster.
+pub struct LocalCluster {
+    api: ApiServer,
+    listening: Listening,
+    gateway: Gateway,
+    endpoints: Endpoints,
+    stop_controllers: CancellationToken,
+    controllers: JoinHandle<()>,
+    autoscaler: JoinHandle<()>,
+    stop_node: CancellationToken,
+    node: JoinHandle<()>,
+    scratch: Option<tempfile::TempDir>,
+}
+
+impl LocalCluster {
+    /// Starts every part and returns when requests can be sent.
+    pub async fn start(config: LocalConfig) -> anyhow::Result<Self> {
+        let (data_dir, scratch) = match config.data_dir {
+            Some(dir) => (dir, None),
+            None => {
+                let scratch = tempfile::Builder::new().prefix("sluice-").tempdir()?;
+                (scratch.path().to_owned(), Some(scratch))
+            }
+        };
+        std::fs::create_dir_all(&data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
+        let before = Place::new(data_dir.clone()).read_endpoints();
+        let program = config.program.map_or_else(std::env::current_exe, Ok)?;
+        let images = match &config.images {
+            Some(file) => Images::load(file, &program)?,
+            None => Images::built_in(&program),
+        };
+        let node_config = NodeConfig::new(data_dir.join("node"), images, program);
+
+        let mut builder = ApiServer::builder()
+            .data_dir(Some(data_dir.join("api")))
+            .pod_logs(node_config.logs.clone())
+            .admission(Arc::new(KnativeAdmission));
+        for hook in config.admission {
+            builder = builder.admission(hook);
+        }
+        let api = builder.build()?;
+        let client = api.client();
+        let again = before.as_ref().and_then(|endpoints| port_of(&endpoints.api));
+        let listening = bind(config.api_listen.unwrap_or(ANY), again, |address| api.serve(address)).await?;
+
+        let stop_controllers = CancellationToken::new();
+        let again = before.as_ref().map(|endpoints| endpoints.gateway_port);
+        let gateway = bind(config.gateway_listen.unwrap_or(ANY), again, |address| {
+            Gateway::start(client.clone(), GatewayConfig::listening_on(address))
+        })
+        .await?;
+        let endpoints = Endpoints {
+            pid: std::process::id(),
+            api: format!("https://{}", listening.address),
+            gateway: format!("http://{}", gateway.address()),
+            gateway_port: gateway.address().port(),
+            metrics: format!("http://{}/metrics", gateway.metrics_address()),
+            kubeconfig: config.kubeconfig.unwrap_or_else(|| data_dir.join("kubeconfig")),
+        };
+        listening
+            .write_kubeconfig(&endpoints.kubeconfig)
+            .with_context(|| format!("{} cannot be written", endpoints.kubeconfig.display()))?;
+        announce(&client, &endpoints).await?;
+
+        let controllers_config = ControllersConfig {
+            domain: DOMAIN.to_owned(),
+            gateway_port: Some(endpoints.gateway_port).filter(|port| *port != 80),
+            ..ControllersConfig::default()
+        };
+        let controllers =
+            tokio::spawn(controllers::run(client.clone(), controllers_config, stop_controllers.clone()));
+        let autoscaler = tokio::spawn(autoscaler::run(
+            client.clone(),
+            gateway.demand(),
+            AutoscalerConfig::default(),
+            stop_controllers.clone(),
+        ));
+        let stop_node = CancellationToken::new();
+        let node = tokio::spawn({
+            let (client, stop) = (client.clone(), stop_node.clone());
+            async move {
+                if let Err(error) = node::run(client, node_config, stop).await {
+                    tracing::error!("the node ended: {error}");
+                }
+            }
+        });
+        Ok(Self {
+            api,
+            listening,
+            gateway,
+            endpoints,
+            stop_controllers,
+            controllers,
+            autoscaler,
+            stop_node,
+            node,
+            scratch,
+        })
+    }
+
+    /// A client of the cluster, in process.
+    pub fn client(&self) -> kube::Client {
+        self.api.client()
+    }
+
+    /// Where everything is.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Where the gateway listens.
+    pub fn gateway_addr(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Ends every part: nothing changes any more, then processes, then sockets.
+    pub async fn shutdown(self) {
+        self.stop_controllers.cancel();
+        for (part, task) in [("controllers", self.controllers), ("autoscaler", self.autoscaler)] {
+            join(part, task).await;
+        }
+        self.stop_node.cancel();
+        join("node", self.node).await;
+        self.gateway.shutdown().await;
+        self.api.shutdown().await;
+        self.listening.shutdown().await;
+        drop(self.scratch);
+    }
+}
+
+async fn join(part: &str, task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::error!("the {part} broke: {error}");
+    }
+}
+
+/// Binds to the wished-for address. Where any port will do, the one of the last start is
+/// tried first: a kubeconfig and the URLs of services stay valid.
+async fn bind<T, E, F>(
+    wished: SocketAddr,
+    again: Option<u16>,
+    start: impl Fn(SocketAddr) -> F,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    if let (0, Some(port)) = (wished.port(), again)
+        && let Ok(started) = start(SocketAddr::new(wished.ip(), port)).await
+    {
+        return Ok(started);
+    }
+    start(wished).await
+}
+
+fn port_of(url: &str) -> Option<u16> {
+    url.rsplit(':').next()?.parse().ok()
+}
+
+/// Writes down where the gateway and its metrics are, for agents.
+async fn announce(client: &kube::Client, endpoints: &Endpoints) -> anyhow::Result<()> {
+    let (namespace, name) = GATEWAY_CONFIG;
+    let params = PatchParams::apply("sluice-local").force();
+    let home = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+    namespaces.patch(namespace, &params, &Patch::Apply(&home)).await?;
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace},
+        "data": {"url": endpoints.gateway, "metricsURL": endpoints.metrics}});
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    maps.patch(name, &params, &Patch::Apply(&map)).await?;
+    Ok(())
 }
