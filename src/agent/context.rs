@@ -12,7 +12,7 @@ use tracing::warn;
 use super::gateway::Gateway;
 use super::hub::Hub;
 use crate::api::object::ObjectKey;
-use crate::cluster::{Cluster, Reach};
+use crate::cluster::{Cluster, Happened, Reach};
 
 /// A wall clock that runs this much away from the steady one has jumped.
 const JUMP: Duration = Duration::from_secs(5);
@@ -74,7 +74,12 @@ impl Context {
 
     /// Records a Kubernetes event on an object.
     pub fn tell(&self, object: &ObjectKey, reason: &str, message: &str, warning: bool) {
-        let _ = (object, reason, message, warning);
+        self.cluster.tell(Happened {
+            object: object.clone(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            warning,
+        });
     }
 }
 

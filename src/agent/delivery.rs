@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::Api;
 use serde_json::json;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -80,7 +80,6 @@ struct DeliveryLoop {
 struct RunningSource {
     wanted: git::Source,
     state: watch::Receiver<SourceState>,
-    wishes: mpsc::Sender<()>,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -237,10 +236,9 @@ impl DeliveryLoop {
             options: manifest::Options { namespace: self.namespace(delivery), ..manifest::Options::default() },
         };
         let (state, seen) = watch::channel(SourceState::default());
-        let (wishes, wished) = mpsc::channel(1);
         let cancel = self.cancel.child_token();
-        let task = tokio::spawn(source::follow(poll, state, wished, cancel.clone()));
-        self.source = Some(RunningSource { wanted, state: seen, wishes, cancel, task });
+        let task = tokio::spawn(source::follow(poll, state, cancel.clone()));
+        self.source = Some(RunningSource { wanted, state: seen, cancel, task });
         Ok(())
     }
 

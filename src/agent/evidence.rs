@@ -40,7 +40,7 @@ enum Subject {
     /// Probes of this revision.
     Probes(String),
     /// The window of a step; the sender says whether our own requests are wanted as well.
-    Window { candidate: String, stable: String, weight: u8, synthetic: watch::Sender<Option<ProbeTargets>> },
+    Window { candidate: String, stable: String, weight: u8, since: Timestamp, synthetic: watch::Sender<Option<ProbeTargets>> },
 }
 
 enum News {
@@ -92,12 +92,8 @@ impl Gatherer {
                     let _ = tell.send(News::Round(round.run().await)).await;
                 });
             }
-            Gather::Metrics { candidate, stable, weight, synthetic, warm_up } => {
-                if let Some(Job { subject: Subject::Window { candidate: c, stable: s, weight: w, synthetic: own }, task, .. }) =
-                    &self.job
-                    && (c, s, *w) == (&candidate, &stable, weight)
-                    && !task.is_finished()
-                {
+            Gather::Metrics { candidate, stable, weight, since, warm_up, synthetic } => {
+                if let Some(own) = self.window_of(&candidate, &stable, weight, since) {
                     own.send_if_modified(|known| {
                         let changed = *known != synthetic;
                         *known = synthetic;
@@ -121,9 +117,10 @@ impl Gatherer {
                     (&candidate, &stable),
                     weight,
                     warm_up,
+                    since,
                     (Instant::now(), Timestamp::now()),
                 );
-                self.start(Subject::Window { candidate, stable, weight, synthetic: own }, watcher.run(window));
+                self.start(Subject::Window { candidate, stable, weight, since, synthetic: own }, watcher.run(window));
             }
         }
     }
@@ -132,6 +129,25 @@ impl Gatherer {
         self.job.as_ref().is_some_and(|job| {
             matches!(&job.subject, Subject::Probes(under_way) if under_way == revision) && !job.task.is_finished()
         })
+    }
+
+    /// The window that is being watched, if it is about this.
+    fn window_of(
+        &self,
+        candidate: &str,
+        stable: &str,
+        weight: u8,
+        since: Timestamp,
+    ) -> Option<&watch::Sender<Option<ProbeTargets>>> {
+        let job = self.job.as_ref().filter(|job| !job.task.is_finished())?;
+        match &job.subject {
+            Subject::Window { candidate: c, stable: s, weight: w, since: t, synthetic }
+                if (c.as_str(), s.as_str(), *w, *t) == (candidate, stable, weight, since) =>
+            {
+                Some(synthetic)
+            }
+            _ => None,
+        }
     }
 
     fn start(&mut self, subject: Subject, work: impl Future<Output = ()> + Send + 'static) {

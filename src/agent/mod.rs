@@ -42,8 +42,8 @@ pub struct AgentConfig {
     pub namespace: Option<String>,
     /// Whether Sluice's own kinds are installed at the start.
     pub install_crds: bool,
-    /// Whether only the holder of a Lease acts.
-    pub leader_elect: bool,
+    /// The namespace of the Lease whose holder alone acts; absent, this agent acts in any case.
+    pub leader_elect: Option<String>,
     /// Where copies of repositories are kept.
     pub cache_dir: PathBuf,
 }
@@ -55,7 +55,7 @@ impl AgentConfig {
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
             .unwrap_or_else(std::env::temp_dir);
-        Self { client, namespace: None, install_crds: true, leader_elect: false, cache_dir: cache.join("sluice/git") }
+        Self { client, namespace: None, install_crds: true, leader_elect: None, cache_dir: cache.join("sluice/git") }
     }
 }
 
@@ -77,9 +77,13 @@ pub enum AgentError {
 pub struct Agent {
     context: Arc<Context>,
     namespace: Option<String>,
+    lease: Option<String>,
     stop: CancellationToken,
     hub: JoinHandle<()>,
 }
+
+/// The Lease that agents on one cluster stand for.
+const LEASE: &str = "sluice-agent";
 
 /// How long a new kind may take until it is served.
 const ESTABLISH: Duration = Duration::from_secs(30);
@@ -116,7 +120,7 @@ impl Agent {
         cluster.watch(&format!("{GROUP}/{VERSION}"), "Delivery", config.namespace.as_deref()).await?;
         let gateway = Gateway::new(cluster.client());
         let context = Arc::new(Context::new(cluster, hub, gateway, config.cache_dir));
-        Ok(Self { context, namespace: config.namespace, stop, hub: following })
+        Ok(Self { context, namespace: config.namespace, lease: config.leader_elect, stop, hub: following })
     }
 
     /// The cluster, for whoever counts its requests.
@@ -130,10 +134,55 @@ impl Agent {
             let (context, stop) = (self.context.clone(), self.stop.clone());
             async move { context.follow_outages(stop).await }
         });
+        let events = tokio::spawn({
+            let cluster = self.context.cluster.clone();
+            async move { cluster.record_events().await }
+        });
+        match &self.lease {
+            None => self.lead(&cancel).await,
+            Some(namespace) => self.lead_when_elected(namespace, &cancel).await,
+        }
+        self.stop.cancel();
+        for (name, task) in [("hub", self.hub), ("outages", outages), ("events", events)] {
+            if let Err(error) = task.await {
+                error!(task = name, "a task broke: {error}");
+            }
+        }
+        self.context.cluster.join().await;
+        Ok(())
+    }
+
+    /// Acts while this agent holds the Lease, and waits while another one does.
+    async fn lead_when_elected(&self, namespace: &str, cancel: &CancellationToken) {
+        let election = self.context.cluster.stand(namespace, LEASE, &uuid::Uuid::new_v4().to_string());
+        let mut leading = election.leading.clone();
+        while !cancel.is_cancelled() {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                elected = leading.wait_for(|leads| *leads) => {
+                    if elected.is_err() {
+                        break;
+                    }
+                }
+            }
+            info!("this agent leads");
+            let term = cancel.child_token();
+            let lost = leading.wait_for(|leads| !*leads);
+            tokio::select! {
+                () = self.lead(&term) => {}
+                _ = lost => info!("another agent leads"),
+            }
+            term.cancel();
+        }
+        election.end().await;
+    }
+
+    /// Follows every Delivery until cancelled.
+    async fn lead(&self, cancel: &CancellationToken) {
         let mut running: BTreeMap<DeliveryId, RunningDelivery> = BTreeMap::new();
         let changes = self.context.cluster.changes();
         loop {
-            self.attend(&mut running, &cancel).await;
+            self.attend(&mut running, cancel).await;
             tokio::select! {
                 () = cancel.cancelled() => break,
                 () = async {
@@ -144,14 +193,6 @@ impl Agent {
         for (id, delivery) in running {
             delivery.end(&id).await;
         }
-        self.stop.cancel();
-        for (name, task) in [("hub", self.hub), ("outages", outages)] {
-            if let Err(error) = task.await {
-                error!(task = name, "a task broke: {error}");
-            }
-        }
-        self.context.cluster.join().await;
-        Ok(())
     }
 
     /// Starts, tells and ends the loops of Deliveries so that they are those of the cluster.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -62,11 +62,10 @@ pub struct Poll {
     pub options: manifest::Options,
 }
 
-/// Looks until cancelled; a message on `wishes` brings the next look forward.
+/// Looks until cancelled.
 pub async fn follow(
     poll: Poll,
     state: watch::Sender<SourceState>,
-    mut wishes: mpsc::Receiver<()>,
     cancel: CancellationToken,
 ) {
     let mut copy = match Repository::new(&poll.owner, poll.source.clone(), &poll.cache_dir) {
@@ -113,7 +112,6 @@ pub async fn follow(
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
-            Some(()) = wishes.recv() => {}
         }
     }
 }
@@ -142,7 +140,7 @@ impl Copy {
             .map(|file| manifest::File {
                 path: file.path.clone(),
                 content: file.content.clone(),
-                id: *file.blob.as_bytes(),
+                id: file.blob.bytes(),
             })
             .collect();
         let unreadable: Vec<(String, String)> =

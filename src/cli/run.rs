@@ -139,7 +139,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     let mut config = AgentConfig::new(client.clone());
     config.namespace = args.one_namespace.then(|| namespace.clone());
     config.install_crds = !args.no_install_crds;
-    config.leader_elect = args.leader_elect;
+    config.leader_elect = args.leader_elect.then(|| namespace.clone());
     if let Some(dir) = args.cache_dir {
         config.cache_dir = dir;
     }
