@@ -35,7 +35,13 @@ pub struct Context {
 impl Context {
     /// A context whose caches are live from now on.
     pub fn new(cluster: Cluster, hub: Arc<Hub>, gateway: Gateway, cache_dir: PathBuf) -> Self {
-        Self { cluster, hub, gateway, cache_dir, watching_since: Mutex::new(Timestamp::now()) }
+        Self {
+            cluster,
+            hub,
+            gateway,
+            cache_dir,
+            watching_since: Mutex::new(Timestamp::now()),
+        }
     }
 
     /// Since when the caches are live and the clock has not jumped: deadlines count from here
@@ -97,10 +103,16 @@ mod tests {
     fn a_clock_that_jumps_either_way_is_noticed_and_a_slow_tick_is_not() {
         let start = (Timestamp::from_second(1_000_000).unwrap(), Instant::now());
         let later = |wall: i64, steady: u64| {
-            (Timestamp::from_second(1_000_000 + wall).unwrap(), start.1 + Duration::from_secs(steady))
+            (
+                Timestamp::from_second(1_000_000 + wall).unwrap(),
+                start.1 + Duration::from_secs(steady),
+            )
         };
         assert!(!jumped(start, later(2, 2)));
-        assert!(!jumped(start, later(300, 300)), "a suspended laptop's clocks may agree");
+        assert!(
+            !jumped(start, later(300, 300)),
+            "a suspended laptop's clocks may agree"
+        );
         assert!(jumped(start, later(3600, 2)));
         assert!(jumped(start, later(-3600, 2)));
     }

@@ -26,7 +26,9 @@ use crate::api::{GROUP, VERSION, serving};
 use crate::cluster::{Changes, Outcome};
 use crate::git::{self, CommitId, Credentials, Reference, RemoteUrl};
 use crate::manifest;
-use crate::plan::{self, Action, Broken, DeliveryId, Destination, Input, Plan, Stage, Wanted as WantedManifest};
+use crate::plan::{
+    self, Action, Broken, DeliveryId, Destination, Input, Plan, Stage, Wanted as WantedManifest,
+};
 use crate::policy;
 
 /// Least time between two plans; a burst of changes is one.
@@ -102,7 +104,10 @@ struct Pass {
 impl DeliveryLoop {
     async fn run(&mut self) {
         let mut due = true;
-        let mut pass = Pass { inventory: self.status.inventory.clone(), ..Pass::default() };
+        let mut pass = Pass {
+            inventory: self.status.inventory.clone(),
+            ..Pass::default()
+        };
         let mut retry = None;
         while !self.cancel.is_cancelled() {
             if due {
@@ -170,16 +175,34 @@ impl DeliveryLoop {
     async fn pass(&mut self) -> Option<Pass> {
         let delivery = self.spec.borrow_and_update().clone();
         if let Err(problem) = self.look_at_source(&delivery).await {
-            let problem = Problem { object: None, origin: None, message: problem };
-            return Some(Pass { problems: vec![problem], inventory: self.status.inventory.clone(), applied: false });
+            let problem = Problem {
+                object: None,
+                origin: None,
+                message: problem,
+            };
+            return Some(Pass {
+                problems: vec![problem],
+                inventory: self.status.inventory.clone(),
+                applied: false,
+            });
         }
-        let checkout = self.source.as_mut()?.state.borrow_and_update().checkout.clone()?;
+        let checkout = self
+            .source
+            .as_mut()?
+            .state
+            .borrow_and_update()
+            .checkout
+            .clone()?;
         let mut problems = self.watch_kinds(&checkout).await;
         let plan = self.plan(&delivery, &checkout);
         self.context.cluster.settle(&plan.settled);
         if delivery.spec.suspend {
             self.direct(&delivery, &checkout, &plan).await;
-            return Some(Pass { applied: false, problems, inventory: self.status.inventory.clone() });
+            return Some(Pass {
+                applied: false,
+                problems,
+                inventory: self.status.inventory.clone(),
+            });
         }
         if !plan.is_empty() {
             info!(delivery = %self.id, commit = %checkout.snapshot.commit.short(), "plan:\n{plan}");
@@ -190,38 +213,70 @@ impl DeliveryLoop {
             status.inventory.clone_from(&plan.inventory);
             if let Err(error) = self.store(status).await {
                 problems.push(error);
-                return Some(Pass { applied: false, problems, inventory: self.status.inventory.clone() });
+                return Some(Pass {
+                    applied: false,
+                    problems,
+                    inventory: self.status.inventory.clone(),
+                });
             }
         }
-        let mut outcomes = self.context.cluster.carry_out(&plan, Stage::Namespaces..=Stage::Objects).await;
+        let mut outcomes = self
+            .context
+            .cluster
+            .carry_out(&plan, Stage::Namespaces..=Stage::Objects)
+            .await;
         self.direct(&delivery, &checkout, &plan).await;
         self.dismiss(&plan).await;
-        outcomes.extend(self.context.cluster.carry_out(&plan, Stage::Admission..=Stage::Prune).await);
+        outcomes.extend(
+            self.context
+                .cluster
+                .carry_out(&plan, Stage::Admission..=Stage::Prune)
+                .await,
+        );
         problems.extend(outcomes.iter().filter_map(failure));
         problems.extend(checkout.loaded.errors.iter().map(|error| Problem {
             object: error.identity.clone(),
             origin: Some(format!("{}:{}", error.origin, error.column)),
             message: error.sentence(),
         }));
-        problems.extend(plan.left.iter().filter(|left| left.why.is_problem()).map(|left| Problem {
-            object: left.object.clone(),
-            origin: left.origin.clone(),
-            message: left.why.to_string(),
-        }));
+        problems.extend(
+            plan.left
+                .iter()
+                .filter(|left| left.why.is_problem())
+                .map(|left| Problem {
+                    object: left.object.clone(),
+                    origin: left.origin.clone(),
+                    message: left.why.to_string(),
+                }),
+        );
         self.seen = plan
             .inventory
             .iter()
-            .map(|key| (key.clone(), self.context.cluster.get(key).map(|live| live.content)))
+            .map(|key| {
+                (
+                    key.clone(),
+                    self.context.cluster.get(key).map(|live| live.content),
+                )
+            })
             .collect();
         let applied = outcomes.iter().all(|outcome| outcome.result.is_ok());
-        Some(Pass { applied, problems, inventory: plan.inventory })
+        Some(Pass {
+            applied,
+            problems,
+            inventory: plan.inventory,
+        })
     }
 
     /// Sees to it that the repository of the present spec is followed.
     async fn look_at_source(&mut self, delivery: &Delivery) -> Result<(), String> {
         let credentials = self.credentials(&delivery.spec.source).await?;
-        let wanted = source_of(&delivery.spec.source, credentials).map_err(|error| error.to_string())?;
-        if self.source.as_ref().is_some_and(|running| running.wanted == wanted) {
+        let wanted =
+            source_of(&delivery.spec.source, credentials).map_err(|error| error.to_string())?;
+        if self
+            .source
+            .as_ref()
+            .is_some_and(|running| running.wanted == wanted)
+        {
             return Ok(());
         }
         if let Some(old) = self.source.take() {
@@ -231,36 +286,69 @@ impl DeliveryLoop {
         let poll = Poll {
             owner: self.id.to_string(),
             source: wanted.clone(),
-            interval: delivery.spec.source.interval.unwrap_or(DEFAULT_INTERVAL).get().max(GAP),
+            interval: delivery
+                .spec
+                .source
+                .interval
+                .unwrap_or(DEFAULT_INTERVAL)
+                .get()
+                .max(GAP),
             cache_dir: self.context.cache_dir.clone(),
-            options: manifest::Options { namespace: self.namespace(delivery), ..manifest::Options::default() },
+            options: manifest::Options {
+                namespace: self.namespace(delivery),
+                ..manifest::Options::default()
+            },
         };
         let (state, seen) = watch::channel(SourceState::default());
         let cancel = self.cancel.child_token();
         let task = tokio::spawn(source::follow(poll, state, cancel.clone()));
-        self.source = Some(RunningSource { wanted, state: seen, cancel, task });
+        self.source = Some(RunningSource {
+            wanted,
+            state: seen,
+            cancel,
+            task,
+        });
         Ok(())
     }
 
     async fn credentials(&self, source: &Source) -> Result<Credentials, String> {
-        let Some(reference) = &source.secret_ref else { return Ok(Credentials::default()) };
+        let Some(reference) = &source.secret_ref else {
+            return Ok(Credentials::default());
+        };
         let secrets: Api<k8s_openapi::api::core::v1::Secret> =
             Api::namespaced(self.context.cluster.client(), &self.id.namespace);
-        let secret = secrets
-            .get(&reference.name)
-            .await
-            .map_err(|error| format!("Secret {} of the repository cannot be read: {error}", reference.name))?;
-        let entries = secret.data.unwrap_or_default().into_iter().map(|(name, value)| (name, value.0)).collect();
-        Credentials::from_entries(&entries).map_err(|error| format!("Secret {}: {error}", reference.name))
+        let secret = secrets.get(&reference.name).await.map_err(|error| {
+            format!(
+                "Secret {} of the repository cannot be read: {error}",
+                reference.name
+            )
+        })?;
+        let entries = secret
+            .data
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, value)| (name, value.0))
+            .collect();
+        Credentials::from_entries(&entries)
+            .map_err(|error| format!("Secret {}: {error}", reference.name))
     }
 
     fn namespace(&self, delivery: &Delivery) -> String {
-        delivery.spec.target.namespace.clone().unwrap_or_else(|| self.id.namespace.clone())
+        delivery
+            .spec
+            .target
+            .namespace
+            .clone()
+            .unwrap_or_else(|| self.id.namespace.clone())
     }
 
     /// Watches every kind that Git or the inventory has; a kind that cannot be watched is said.
     async fn watch_kinds(&self, checkout: &Checkout) -> Vec<Problem> {
-        let manifests = checkout.loaded.objects.iter().map(|m| (m.api_version.clone(), m.key.kind.clone()));
+        let manifests = checkout
+            .loaded
+            .objects
+            .iter()
+            .map(|m| (m.api_version.clone(), m.key.kind.clone()));
         let mut kinds: std::collections::BTreeSet<(String, String)> = manifests.collect();
         kinds.remove(&(serving::API_VERSION.to_owned(), "Service".to_owned()));
         let cluster = &self.context.cluster;
@@ -269,20 +357,32 @@ impl DeliveryLoop {
             match cluster.watch(&api_version, &kind, None).await {
                 // The plan says so of the objects, and a definition in Git may bring the kind.
                 Ok(()) | Err(crate::cluster::WatchError::NoSuchKind { .. }) => {}
-                Err(error) => problems.push(Problem { object: None, origin: None, message: error.to_string() }),
+                Err(error) => problems.push(Problem {
+                    object: None,
+                    origin: None,
+                    message: error.to_string(),
+                }),
             }
         }
         problems
     }
 
     fn plan(&self, delivery: &Delivery, checkout: &Checkout) -> Plan {
-        let origins: Vec<String> = checkout.loaded.objects.iter().map(|m| m.origin.to_string()).collect();
+        let origins: Vec<String> = checkout
+            .loaded
+            .objects
+            .iter()
+            .map(|m| m.origin.to_string())
+            .collect();
         let manifests: Vec<WantedManifest<'_>> = checkout
             .loaded
             .objects
             .iter()
             .zip(&origins)
-            .map(|(manifest, origin)| WantedManifest { value: &manifest.value, origin })
+            .map(|(manifest, origin)| WantedManifest {
+                value: &manifest.value,
+                origin,
+            })
             .collect();
         let broken: Vec<Broken> = checkout
             .loaded
@@ -314,12 +414,21 @@ impl DeliveryLoop {
     fn elsewhere(&self) -> BTreeMap<ObjectKey, DeliveryId> {
         let mut owned = BTreeMap::new();
         for live in self.context.cluster.list(GROUP, "Delivery", None) {
-            let id = DeliveryId::new(live.key.namespace.clone().unwrap_or_default(), live.key.name.clone());
+            let id = DeliveryId::new(
+                live.key.namespace.clone().unwrap_or_default(),
+                live.key.name.clone(),
+            );
             if id == self.id {
                 continue;
             }
-            let Ok(other) = serde_json::from_value::<Delivery>(live.value()) else { continue };
-            for key in other.status.map(|status| status.inventory).unwrap_or_default() {
+            let Ok(other) = serde_json::from_value::<Delivery>(live.value()) else {
+                continue;
+            };
+            for key in other
+                .status
+                .map(|status| status.inventory)
+                .unwrap_or_default()
+            {
                 owned.insert(key, id.clone());
             }
         }
@@ -332,9 +441,11 @@ impl DeliveryLoop {
         for intent in &plan.services {
             let name = (intent.namespace.clone(), intent.name.clone());
             let (commit, subject) = self.lineage(&name, &intent.template_hash, checkout);
-            let policy = policy::resolve(intent.policy.as_deref(), delivery.spec.policy.as_deref(), |name| {
-                policies.get(name)
-            });
+            let policy = policy::resolve(
+                intent.policy.as_deref(),
+                delivery.spec.policy.as_deref(),
+                |name| policies.get(name),
+            );
             let wanted = Arc::new(Wanted {
                 intent: intent.clone(),
                 policy: policy.map_err(|error| error.to_string()),
@@ -366,48 +477,96 @@ impl DeliveryLoop {
         let cancel = self.cancel.child_token();
         let service = ServiceLoop::new(self.context.clone(), receiver, standing, self.news.clone());
         let task = tokio::spawn(service.run(cancel.clone()));
-        RunningService { wanted, standing: seen, cancel, task }
+        RunningService {
+            wanted,
+            standing: seen,
+            cancel,
+            task,
+        }
     }
 
     fn policies(&self) -> BTreeMap<String, RolloutPolicySpec> {
-        let live = self.context.cluster.list(GROUP, "RolloutPolicy", Some(&self.id.namespace));
-        let spec = |value: serde_json::Value| serde_json::from_value(value.get("spec")?.clone()).ok();
-        live.iter().filter_map(|live| Some((live.key.name.clone(), spec(live.value())?))).collect()
+        let live = self
+            .context
+            .cluster
+            .list(GROUP, "RolloutPolicy", Some(&self.id.namespace));
+        let spec =
+            |value: serde_json::Value| serde_json::from_value(value.get("spec")?.clone()).ok();
+        live.iter()
+            .filter_map(|live| Some((live.key.name.clone(), spec(live.value())?)))
+            .collect()
     }
 
     /// The commit that brought a service's present template.
-    fn lineage(&mut self, name: &Name, hash: &TemplateHash, checkout: &Checkout) -> (String, String) {
+    fn lineage(
+        &mut self,
+        name: &Name,
+        hash: &TemplateHash,
+        checkout: &Checkout,
+    ) -> (String, String) {
         let known = self.lineage.get(name).filter(|(known, ..)| known == hash);
         if let Some((_, commit, subject)) = known {
             return (commit.clone(), subject.clone());
         }
         let remembered = self.remembered(name, hash);
-        let (commit, subject) = remembered
-            .unwrap_or_else(|| (checkout.snapshot.commit.to_string(), checkout.snapshot.subject.clone()));
-        self.lineage.insert(name.clone(), (hash.clone(), commit.clone(), subject.clone()));
+        let (commit, subject) = remembered.unwrap_or_else(|| {
+            (
+                checkout.snapshot.commit.to_string(),
+                checkout.snapshot.subject.clone(),
+            )
+        });
+        self.lineage.insert(
+            name.clone(),
+            (hash.clone(), commit.clone(), subject.clone()),
+        );
         (commit, subject)
     }
 
     /// What the Rollout remembers of a template, after a restart.
-    fn remembered(&self, (namespace, service): &Name, hash: &TemplateHash) -> Option<(String, String)> {
-        if self.lineage.contains_key(&(namespace.clone(), service.clone())) {
+    fn remembered(
+        &self,
+        (namespace, service): &Name,
+        hash: &TemplateHash,
+    ) -> Option<(String, String)> {
+        if self
+            .lineage
+            .contains_key(&(namespace.clone(), service.clone()))
+        {
             return None;
         }
-        let live = self.context.cluster.get(&ObjectKey::namespaced(GROUP, "Rollout", namespace, service))?;
-        let status: RolloutStatus = serde_json::from_value(live.value().get("status")?.clone()).ok()?;
+        let live = self
+            .context
+            .cluster
+            .get(&ObjectKey::namespaced(GROUP, "Rollout", namespace, service))?;
+        let status: RolloutStatus =
+            serde_json::from_value(live.value().get("status")?.clone()).ok()?;
         let releases = status.candidate.iter().chain(&status.stable);
-        let release = releases.into_iter().find(|release| release.template_hash.as_ref() == Some(hash))?;
-        Some((release.commit.clone()?, release.subject.clone().unwrap_or_default()))
+        let release = releases
+            .into_iter()
+            .find(|release| release.template_hash.as_ref() == Some(hash))?;
+        Some((
+            release.commit.clone()?,
+            release.subject.clone().unwrap_or_default(),
+        ))
     }
 
     /// Ends the loops of services that are about to be pruned, and forgets their releases.
     async fn dismiss(&mut self, plan: &Plan) {
-        for step in plan.steps.iter().filter(|step| matches!(step.action, Action::Prune { .. })) {
+        for step in plan
+            .steps
+            .iter()
+            .filter(|step| matches!(step.action, Action::Prune { .. }))
+        {
             if step.key.group != serving::GROUP {
                 continue;
             }
-            let name = (step.key.namespace.clone().unwrap_or_default(), step.key.name.clone());
-            let Some(running) = self.services.remove(&name) else { continue };
+            let name = (
+                step.key.namespace.clone().unwrap_or_default(),
+                step.key.name.clone(),
+            );
+            let Some(running) = self.services.remove(&name) else {
+                continue;
+            };
             running.cancel.cancel();
             let _ = running.task.await;
             self.lineage.remove(&name);
@@ -423,16 +582,28 @@ impl DeliveryLoop {
     /// Writes the status where it says something new.
     async fn report(&mut self, pass: &Pass) {
         let delivery = self.spec.borrow().clone();
-        let standings: Vec<Standing> = self.services.values().map(|running| running.standing.borrow().clone()).collect();
+        let standings: Vec<Standing> = self
+            .services
+            .values()
+            .map(|running| running.standing.borrow().clone())
+            .collect();
         let mut problems = pass.problems.clone();
         for ((namespace, name), running) in &self.services {
             if let Some(problem) = &running.standing.borrow().problem {
                 let object = ObjectKey::namespaced(serving::GROUP, "Service", namespace, name);
                 let origin = Some(running.wanted.borrow().intent.origin.clone());
-                problems.push(Problem { object: Some(object), origin, message: problem.clone() });
+                problems.push(Problem {
+                    object: Some(object),
+                    origin,
+                    message: problem.clone(),
+                });
             }
         }
-        let source = self.source.as_ref().map(|running| running.state.borrow().clone()).unwrap_or_default();
+        let source = self
+            .source
+            .as_ref()
+            .map(|running| running.state.borrow().clone())
+            .unwrap_or_default();
         let knowledge = Knowledge {
             generation: delivery.metadata.generation,
             suspended: delivery.spec.suspend,
@@ -459,7 +630,11 @@ impl DeliveryLoop {
                 self.status = status;
                 Ok(())
             }
-            Err(error) => Err(Problem { object: Some(error.object.clone()), origin: None, message: error.to_string() }),
+            Err(error) => Err(Problem {
+                object: Some(error.object.clone()),
+                origin: None,
+                message: error.to_string(),
+            }),
         }
     }
 
@@ -478,7 +653,11 @@ impl DeliveryLoop {
 
 fn failure(outcome: &Outcome) -> Option<Problem> {
     let error = outcome.result.as_ref().err()?;
-    Some(Problem { object: Some(outcome.key.clone()), origin: None, message: error.to_string() })
+    Some(Problem {
+        object: Some(outcome.key.clone()),
+        origin: None,
+        message: error.to_string(),
+    })
 }
 
 /// The spec's words as the Git room's.
@@ -488,7 +667,11 @@ fn source_of(source: &Source, credentials: Credentials) -> Result<git::Source, S
         None => Reference::Default,
         Some(reference) => {
             if let Some(commit) = &reference.commit {
-                Reference::Commit(commit.parse::<CommitId>().map_err(|error| error.to_string())?)
+                Reference::Commit(
+                    commit
+                        .parse::<CommitId>()
+                        .map_err(|error| error.to_string())?,
+                )
             } else if let Some(range) = &reference.semver {
                 Reference::Semver(range.clone())
             } else if let Some(tag) = &reference.tag {
@@ -500,5 +683,10 @@ fn source_of(source: &Source, credentials: Credentials) -> Result<git::Source, S
             }
         }
     };
-    Ok(git::Source { reference, path: source.path.clone().unwrap_or_default(), credentials, ..git::Source::new(url) })
+    Ok(git::Source {
+        reference,
+        path: source.path.clone().unwrap_or_default(),
+        credentials,
+        ..git::Source::new(url)
+    })
 }

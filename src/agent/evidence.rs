@@ -40,7 +40,13 @@ enum Subject {
     /// Probes of this revision.
     Probes(String),
     /// The window of a step; the sender says whether our own requests are wanted as well.
-    Window { candidate: String, stable: String, weight: u8, since: Timestamp, synthetic: watch::Sender<Option<ProbeTargets>> },
+    Window {
+        candidate: String,
+        stable: String,
+        weight: u8,
+        since: Timestamp,
+        synthetic: watch::Sender<Option<ProbeTargets>>,
+    },
 }
 
 enum News {
@@ -52,7 +58,14 @@ impl Gatherer {
     /// Nothing is gathered until it is asked for.
     pub fn new(context: Arc<Context>, namespace: &str) -> Self {
         let (tell, news) = mpsc::channel(8);
-        Self { context, namespace: namespace.to_owned(), evidence: Evidence::default(), job: None, news, tell }
+        Self {
+            context,
+            namespace: namespace.to_owned(),
+            evidence: Evidence::default(),
+            job: None,
+            news,
+            tell,
+        }
     }
 
     /// What is known by now.
@@ -83,8 +96,16 @@ impl Gatherer {
                     return;
                 }
                 self.stop().await;
-                let again = self.evidence.probes.as_ref().is_some_and(|round| round.revision == targets.revision);
-                let wait = if again { policy.interval.min(BETWEEN_ROUNDS) } else { Duration::ZERO };
+                let again = self
+                    .evidence
+                    .probes
+                    .as_ref()
+                    .is_some_and(|round| round.revision == targets.revision);
+                let wait = if again {
+                    policy.interval.min(BETWEEN_ROUNDS)
+                } else {
+                    Duration::ZERO
+                };
                 let subject = Subject::Probes(targets.revision.clone());
                 let (tell, round) = (self.tell.clone(), Round::new(policy, targets, template));
                 self.start(subject, async move {
@@ -92,7 +113,14 @@ impl Gatherer {
                     let _ = tell.send(News::Round(round.run().await)).await;
                 });
             }
-            Gather::Metrics { candidate, stable, weight, since, warm_up, synthetic } => {
+            Gather::Metrics {
+                candidate,
+                stable,
+                weight,
+                since,
+                warm_up,
+                synthetic,
+            } => {
                 if let Some(own) = self.window_of(&candidate, &stable, weight, since) {
                     own.send_if_modified(|known| {
                         let changed = *known != synthetic;
@@ -120,14 +148,24 @@ impl Gatherer {
                     since,
                     (Instant::now(), Timestamp::now()),
                 );
-                self.start(Subject::Window { candidate, stable, weight, since, synthetic: own }, watcher.run(window));
+                self.start(
+                    Subject::Window {
+                        candidate,
+                        stable,
+                        weight,
+                        since,
+                        synthetic: own,
+                    },
+                    watcher.run(window),
+                );
             }
         }
     }
 
     fn is_probing(&self, revision: &str) -> bool {
         self.job.as_ref().is_some_and(|job| {
-            matches!(&job.subject, Subject::Probes(under_way) if under_way == revision) && !job.task.is_finished()
+            matches!(&job.subject, Subject::Probes(under_way) if under_way == revision)
+                && !job.task.is_finished()
         })
     }
 
@@ -141,9 +179,13 @@ impl Gatherer {
     ) -> Option<&watch::Sender<Option<ProbeTargets>>> {
         let job = self.job.as_ref().filter(|job| !job.task.is_finished())?;
         match &job.subject {
-            Subject::Window { candidate: c, stable: s, weight: w, since: t, synthetic }
-                if (c.as_str(), s.as_str(), *w, *t) == (candidate, stable, weight, since) =>
-            {
+            Subject::Window {
+                candidate: c,
+                stable: s,
+                weight: w,
+                since: t,
+                synthetic,
+            } if (c.as_str(), s.as_str(), *w, *t) == (candidate, stable, weight, since) => {
                 Some(synthetic)
             }
             _ => None,
@@ -159,7 +201,11 @@ impl Gatherer {
                 () = work => {}
             }
         });
-        self.job = Some(Job { subject, cancel, task });
+        self.job = Some(Job {
+            subject,
+            cancel,
+            task,
+        });
     }
 
     /// Ends what is under way. What it still had to say is no longer asked for.
@@ -181,20 +227,39 @@ struct Round {
 impl Round {
     fn new(policy: &Policy, targets: ProbeTargets, template: &Value) -> Self {
         let plan = ProbePlan::of(policy, targets.count, readiness_path(template));
-        Self { policy: policy.clone(), plan, targets }
+        Self {
+            policy: policy.clone(),
+            plan,
+            targets,
+        }
     }
 
     async fn run(&self) -> ProbeRound {
-        let target = |url: &String| ProbeTarget { url: url.clone(), connect_to: address_of(url) };
-        let (candidate, stable) = (target(&self.targets.candidate_url), self.targets.stable_url.as_ref().map(target));
-        probe::round(&self.policy, &self.targets.revision, &candidate, stable.as_ref(), &self.plan).await
+        let target = |url: &String| ProbeTarget {
+            url: url.clone(),
+            connect_to: address_of(url),
+        };
+        let (candidate, stable) = (
+            target(&self.targets.candidate_url),
+            self.targets.stable_url.as_ref().map(target),
+        );
+        probe::round(
+            &self.policy,
+            &self.targets.revision,
+            &candidate,
+            stable.as_ref(),
+            &self.plan,
+        )
+        .await
     }
 }
 
 /// The container's own HTTP readiness path.
 fn readiness_path(template: &Value) -> Option<&str> {
     let containers = template.pointer("/spec/containers")?.as_array()?;
-    containers.iter().find_map(|container| container.pointer("/readinessProbe/httpGet/path")?.as_str())
+    containers
+        .iter()
+        .find_map(|container| container.pointer("/readinessProbe/httpGet/path")?.as_str())
 }
 
 /// Watches what users meet at one weight.
@@ -224,7 +289,9 @@ impl WindowWatcher {
             self.look(&mut window).await;
             let asked = self.asked.borrow_and_update().clone();
             if let Some(targets) = asked {
-                let round = Round::new(&self.policy, targets, &self.template).run().await;
+                let round = Round::new(&self.policy, targets, &self.template)
+                    .run()
+                    .await;
                 window.add_synthetic(round);
             }
             if self.tell.send(News::Window(window.window())).await.is_err() {
@@ -241,7 +308,11 @@ impl WindowWatcher {
             Err(why) => Err(why.clone()),
         };
         let endpoint = gateway.as_ref().map_or("", |gateway| gateway.url());
-        window.add(endpoint, scrape.as_deref().map_err(Clone::clone), (Instant::now(), Timestamp::now()));
+        window.add(
+            endpoint,
+            scrape.as_deref().map_err(Clone::clone),
+            (Instant::now(), Timestamp::now()),
+        );
         tracing::trace!(namespace = %self.namespace, endpoint, "looked at the counters");
     }
 }

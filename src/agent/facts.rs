@@ -12,7 +12,12 @@ use crate::rollout::{ConfigurationFacts, Live, RouteFacts};
 
 /// Reads a service's facts; costs no request.
 pub fn read(cluster: &Cluster, hub: &Hub, intent: &ServiceIntent) -> Live {
-    let get = |kind: &str| cluster.get(&intent.key(kind)).filter(|live| !live.deleting).map(|live| live.value());
+    let get = |kind: &str| {
+        cluster
+            .get(&intent.key(kind))
+            .filter(|live| !live.deleting)
+            .map(|live| live.value())
+    };
     let configuration = get("Configuration");
     let (template, route) = match intent.mode {
         Expand::Routes => (configuration.clone(), get("Route")),
@@ -33,9 +38,11 @@ pub fn read(cluster: &Cluster, hub: &Hub, intent: &ServiceIntent) -> Live {
         configuration: match (&configuration, &template) {
             (None, None) => None,
             // With `expand: Service` the child may follow a moment later.
-            (configuration, template) => {
-                Some(configuration_facts(configuration.as_ref(), template.as_ref(), &intent.template))
-            }
+            (configuration, template) => Some(configuration_facts(
+                configuration.as_ref(),
+                template.as_ref(),
+                &intent.template,
+            )),
         },
         route,
         revisions: hub.revisions(&intent.namespace, &intent.name, &others),
@@ -43,14 +50,40 @@ pub fn read(cluster: &Cluster, hub: &Hub, intent: &ServiceIntent) -> Live {
     }
 }
 
-fn configuration_facts(configuration: Option<&Value>, written: Option<&Value>, wanted: &Value) -> ConfigurationFacts {
-    let template = |object: Option<&Value>| object.and_then(|object| object.pointer("/spec/template")).cloned();
-    let holds = |object| template(object).is_some_and(|template| normalize::template_matches(wanted, &template));
-    let number = |path: &str| configuration.and_then(|c| c.pointer(path)).and_then(Value::as_i64).unwrap_or_default();
-    let text = |path: &str| configuration.and_then(|c| c.pointer(path)).and_then(Value::as_str).map(str::to_owned);
+fn configuration_facts(
+    configuration: Option<&Value>,
+    written: Option<&Value>,
+    wanted: &Value,
+) -> ConfigurationFacts {
+    let template = |object: Option<&Value>| {
+        object
+            .and_then(|object| object.pointer("/spec/template"))
+            .cloned()
+    };
+    let holds = |object| {
+        template(object).is_some_and(|template| normalize::template_matches(wanted, &template))
+    };
+    let number = |path: &str| {
+        configuration
+            .and_then(|c| c.pointer(path))
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+    };
+    let text = |path: &str| {
+        configuration
+            .and_then(|c| c.pointer(path))
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let attempt = template(written)
         .as_ref()
-        .and_then(|template| template.get("metadata")?.get("annotations")?.get(annotation::ATTEMPT)?.as_str())
+        .and_then(|template| {
+            template
+                .get("metadata")?
+                .get("annotations")?
+                .get(annotation::ATTEMPT)?
+                .as_str()
+        })
         .and_then(|attempt| attempt.parse().ok())
         .unwrap_or_default();
     ConfigurationFacts {
@@ -67,9 +100,17 @@ fn configuration_facts(configuration: Option<&Value>, written: Option<&Value>, w
 
 fn route_facts(route: &Value, mode: Expand) -> RouteFacts {
     let targets = |path: &str| -> Vec<TrafficTarget> {
-        route.pointer(path).and_then(|targets| serde_json::from_value(targets.clone()).ok()).unwrap_or_default()
+        route
+            .pointer(path)
+            .and_then(|targets| serde_json::from_value(targets.clone()).ok())
+            .unwrap_or_default()
     };
-    let number = |path: &str| route.pointer(path).and_then(Value::as_i64).unwrap_or_default();
+    let number = |path: &str| {
+        route
+            .pointer(path)
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+    };
     RouteFacts {
         generation: number("/metadata/generation"),
         observed_generation: number("/status/observedGeneration"),
@@ -82,6 +123,9 @@ fn route_facts(route: &Value, mode: Expand) -> RouteFacts {
                 Expand::Service => "RoutesReady",
             },
         ),
-        url: route.pointer("/status/url").and_then(Value::as_str).map(str::to_owned),
+        url: route
+            .pointer("/status/url")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
     }
 }

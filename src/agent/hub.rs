@@ -23,17 +23,30 @@ pub struct Hub {
 impl Hub {
     /// Who is woken when something of the service changes.
     pub fn listen(&self, namespace: &str, service: &str) -> Arc<Notify> {
-        self.listeners.lock().entry((namespace.to_owned(), service.to_owned())).or_default().clone()
+        self.listeners
+            .lock()
+            .entry((namespace.to_owned(), service.to_owned()))
+            .or_default()
+            .clone()
     }
 
     /// Nobody listens to this service any more.
     pub fn forget(&self, namespace: &str, service: &str) {
-        self.listeners.lock().remove(&(namespace.to_owned(), service.to_owned()));
+        self.listeners
+            .lock()
+            .remove(&(namespace.to_owned(), service.to_owned()));
     }
 
     /// See [`Index::revisions`].
-    pub fn revisions(&self, namespace: &str, configuration: &str, others: &[String]) -> Vec<RevisionFacts> {
-        self.index.lock().revisions(namespace, configuration, others)
+    pub fn revisions(
+        &self,
+        namespace: &str,
+        configuration: &str,
+        others: &[String],
+    ) -> Vec<RevisionFacts> {
+        self.index
+            .lock()
+            .revisions(namespace, configuration, others)
     }
 
     /// Follows the caches until cancelled. `changes` must have been opened before the first watch.
@@ -56,7 +69,9 @@ impl Hub {
         let name = (namespace.clone(), key.name.clone());
         let now = || cluster.get(key).map(|live| live.value());
         let service = match (key.group.as_str(), key.kind.as_str()) {
-            (serving::GROUP, "Service" | "Configuration" | "Route") | (api::GROUP, "Rollout") => key.name.clone(),
+            (serving::GROUP, "Service" | "Configuration" | "Route") | (api::GROUP, "Rollout") => {
+                key.name.clone()
+            }
             (serving::GROUP, "Revision") => self.index.lock().revision(&name, now().as_ref())?,
             ("", "Pod") => self.index.lock().pod(&name, now().as_ref())?,
             _ => return None,

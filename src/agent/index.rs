@@ -31,13 +31,18 @@ impl Index {
     pub fn revision(&mut self, name: &Name, revision: Option<&Value>) -> Option<String> {
         let Some(revision) = revision else {
             let gone = self.revisions.remove(name)?;
-            let siblings = self.by_configuration.get_mut(&(name.0.clone(), gone.configuration.clone()));
+            let siblings = self
+                .by_configuration
+                .get_mut(&(name.0.clone(), gone.configuration.clone()));
             siblings.map(|siblings| siblings.remove(&name.1));
             return Some(gone.configuration);
         };
         let facts = revision_facts(&name.1, revision)?;
         let configuration = facts.configuration.clone();
-        self.by_configuration.entry((name.0.clone(), configuration.clone())).or_default().insert(name.1.clone());
+        self.by_configuration
+            .entry((name.0.clone(), configuration.clone()))
+            .or_default()
+            .insert(name.1.clone());
         self.revisions.insert(name.clone(), facts);
         Some(configuration)
     }
@@ -58,14 +63,24 @@ impl Index {
             .entry((name.0.clone(), revision.to_owned()))
             .or_default()
             .insert(name.1.clone(), pod_facts(pod));
-        let entry = Pod { revision: revision.to_owned(), configuration: configuration.to_owned() };
+        let entry = Pod {
+            revision: revision.to_owned(),
+            configuration: configuration.to_owned(),
+        };
         self.pods.insert(name.clone(), entry);
         Some(configuration.to_owned())
     }
 
     /// A Configuration's revisions and the others that are asked for, with what their Pods say.
-    pub fn revisions(&self, namespace: &str, configuration: &str, others: &[String]) -> Vec<RevisionFacts> {
-        let own = self.by_configuration.get(&(namespace.to_owned(), configuration.to_owned()));
+    pub fn revisions(
+        &self,
+        namespace: &str,
+        configuration: &str,
+        others: &[String],
+    ) -> Vec<RevisionFacts> {
+        let own = self
+            .by_configuration
+            .get(&(namespace.to_owned(), configuration.to_owned()));
         let names: BTreeSet<&String> = own.into_iter().flatten().chain(others).collect();
         names
             .into_iter()
@@ -95,7 +110,10 @@ fn sum(pods: &BTreeMap<String, PodFacts>) -> PodFacts {
 
 fn revision_facts(name: &str, revision: &Value) -> Option<RevisionFacts> {
     let configuration = text(revision, &["metadata", "labels", label::CONFIGURATION])?;
-    let generation = text(revision, &["metadata", "labels", label::CONFIGURATION_GENERATION]);
+    let generation = text(
+        revision,
+        &["metadata", "labels", label::CONFIGURATION_GENERATION],
+    );
     Some(RevisionFacts {
         name: name.to_owned(),
         configuration: configuration.to_owned(),
@@ -109,12 +127,16 @@ fn revision_facts(name: &str, revision: &Value) -> Option<RevisionFacts> {
 /// A condition of an object's status.
 pub fn condition(object: &Value, type_: &str) -> Option<KnativeCondition> {
     let conditions = object.get("status")?.get("conditions")?.as_array()?;
-    let found = conditions.iter().find(|c| c.get("type").and_then(Value::as_str) == Some(type_))?;
+    let found = conditions
+        .iter()
+        .find(|c| c.get("type").and_then(Value::as_str) == Some(type_))?;
     serde_json::from_value(found.clone()).ok()
 }
 
 fn text<'a>(object: &'a Value, path: &[&str]) -> Option<&'a str> {
-    path.iter().try_fold(object, |at, name| at.get(name))?.as_str()
+    path.iter()
+        .try_fold(object, |at, name| at.get(name))?
+        .as_str()
 }
 
 fn pod_facts(pod: &Value) -> PodFacts {
@@ -122,7 +144,10 @@ fn pod_facts(pod: &Value) -> PodFacts {
     let ready = condition(pod, "Ready").is_some_and(|c| c.is_true());
     facts.ready = u32::from(ready && pod.pointer("/metadata/deletionTimestamp").is_none());
     let lists = ["initContainerStatuses", "containerStatuses"];
-    let containers = lists.iter().filter_map(|list| pod.get("status")?.get(list)?.as_array()).flatten();
+    let containers = lists
+        .iter()
+        .filter_map(|list| pod.get("status")?.get(list)?.as_array())
+        .flatten();
     for container in containers {
         // Knative's own sidecar ends badly when the container beside it does.
         if container.get("name").and_then(Value::as_str) == Some("queue-proxy") {
@@ -133,7 +158,9 @@ fn pod_facts(pod: &Value) -> PodFacts {
             facts.last_exit = exit;
         }
         facts.crashes = facts.crashes.max(crashes);
-        let waiting = container.pointer("/state/waiting/reason").and_then(Value::as_str);
+        let waiting = container
+            .pointer("/state/waiting/reason")
+            .and_then(Value::as_str);
         facts.waiting_reason = facts.waiting_reason.or_else(|| waiting.map(str::to_owned));
     }
     facts
@@ -143,7 +170,10 @@ fn pod_facts(pod: &Value) -> PodFacts {
 ///
 /// `restartCount` counts clean ends too, so it only counts while the last end was not clean.
 fn crashes(container: &Value) -> (u32, Option<String>) {
-    let restarts = container.get("restartCount").and_then(Value::as_u64).unwrap_or_default();
+    let restarts = container
+        .get("restartCount")
+        .and_then(Value::as_u64)
+        .unwrap_or_default();
     let before = container.pointer("/lastState/terminated").and_then(bad_end);
     let now = container.pointer("/state/terminated").and_then(bad_end);
     let mut count = u32::try_from(restarts).unwrap_or(u32::MAX);
@@ -157,8 +187,14 @@ fn crashes(container: &Value) -> (u32, Option<String>) {
 }
 
 fn bad_end(terminated: &Value) -> Option<String> {
-    let code = terminated.get("exitCode").and_then(Value::as_i64).unwrap_or_default();
-    let signal = terminated.get("signal").and_then(Value::as_i64).unwrap_or_default();
+    let code = terminated
+        .get("exitCode")
+        .and_then(Value::as_i64)
+        .unwrap_or_default();
+    let signal = terminated
+        .get("signal")
+        .and_then(Value::as_i64)
+        .unwrap_or_default();
     match (code, signal) {
         (0, 0) => None,
         (_, signal) if signal != 0 => Some(format!("signal {signal}")),
@@ -188,13 +224,28 @@ mod tests {
     #[test]
     fn a_configuration_sees_its_own_revisions_and_those_it_asks_for() {
         let mut index = Index::default();
-        assert_eq!(index.revision(&name("hello-1"), Some(&revision("hello"))).as_deref(), Some("hello"));
+        assert_eq!(
+            index
+                .revision(&name("hello-1"), Some(&revision("hello")))
+                .as_deref(),
+            Some("hello")
+        );
         index.revision(&name("other-1"), Some(&revision("other")));
         index.revision(&name("third-1"), Some(&revision("third")));
-        let seen = index.revisions("default", "hello", &["other-1".to_owned(), "gone".to_owned()]);
-        let names: Vec<_> = seen.iter().map(|r| (r.name.as_str(), r.generation, r.is_ready())).collect();
+        let seen = index.revisions(
+            "default",
+            "hello",
+            &["other-1".to_owned(), "gone".to_owned()],
+        );
+        let names: Vec<_> = seen
+            .iter()
+            .map(|r| (r.name.as_str(), r.generation, r.is_ready()))
+            .collect();
         assert_eq!(names, [("hello-1", 2, true), ("other-1", 2, true)]);
-        assert_eq!(index.revision(&name("hello-1"), None).as_deref(), Some("hello"));
+        assert_eq!(
+            index.revision(&name("hello-1"), None).as_deref(),
+            Some("hello")
+        );
         assert!(index.revisions("default", "hello", &[]).is_empty());
     }
 
@@ -214,11 +265,20 @@ mod tests {
         ] {
             index.pod(&name("hello-1-abc"), Some(&pod("hello-1", container)));
             let pods = &index.revisions("default", "hello", &[])[0].pods;
-            assert_eq!((pods.crashes, pods.last_exit.as_deref()), (crashes, Some(exit)));
+            assert_eq!(
+                (pods.crashes, pods.last_exit.as_deref()),
+                (crashes, Some(exit))
+            );
             assert_eq!(pods.waiting_reason.as_deref(), reason);
         }
-        assert_eq!(index.pod(&name("hello-1-abc"), None).as_deref(), Some("hello"));
-        assert_eq!(index.revisions("default", "hello", &[])[0].pods, PodFacts::default());
+        assert_eq!(
+            index.pod(&name("hello-1-abc"), None).as_deref(),
+            Some("hello")
+        );
+        assert_eq!(
+            index.revisions("default", "hello", &[])[0].pods,
+            PodFacts::default()
+        );
     }
 
     #[test]

@@ -55,7 +55,13 @@ impl AgentConfig {
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
             .unwrap_or_else(std::env::temp_dir);
-        Self { client, namespace: None, install_crds: true, leader_elect: None, cache_dir: cache.join("sluice/git") }
+        Self {
+            client,
+            namespace: None,
+            install_crds: true,
+            leader_elect: None,
+            cache_dir: cache.join("sluice/git"),
+        }
     }
 }
 
@@ -111,16 +117,35 @@ impl Agent {
         let hub = Arc::new(Hub::default());
         let following = {
             // Opened before the first watch: nothing that a watch shows is missed.
-            let (hub, cluster, changes, stop) = (hub.clone(), cluster.clone(), cluster.changes(), stop.clone());
+            let (hub, cluster, changes, stop) = (
+                hub.clone(),
+                cluster.clone(),
+                cluster.changes(),
+                stop.clone(),
+            );
             tokio::spawn(async move { hub.follow(&cluster, changes, stop).await })
         };
         for (api_version, kind) in WATCHED {
-            cluster.watch(api_version, kind, config.namespace.as_deref()).await?;
+            cluster
+                .watch(api_version, kind, config.namespace.as_deref())
+                .await?;
         }
-        cluster.watch(&format!("{GROUP}/{VERSION}"), "Delivery", config.namespace.as_deref()).await?;
+        cluster
+            .watch(
+                &format!("{GROUP}/{VERSION}"),
+                "Delivery",
+                config.namespace.as_deref(),
+            )
+            .await?;
         let gateway = Gateway::new(cluster.client());
         let context = Arc::new(Context::new(cluster, hub, gateway, config.cache_dir));
-        Ok(Self { context, namespace: config.namespace, lease: config.leader_elect, stop, hub: following })
+        Ok(Self {
+            context,
+            namespace: config.namespace,
+            lease: config.leader_elect,
+            stop,
+            hub: following,
+        })
     }
 
     /// The cluster, for whoever counts its requests.
@@ -154,7 +179,10 @@ impl Agent {
 
     /// Acts while this agent holds the Lease, and waits while another one does.
     async fn lead_when_elected(&self, namespace: &str, cancel: &CancellationToken) {
-        let election = self.context.cluster.stand(namespace, LEASE, &uuid::Uuid::new_v4().to_string());
+        let election =
+            self.context
+                .cluster
+                .stand(namespace, LEASE, &uuid::Uuid::new_v4().to_string());
         let mut leading = election.leading.clone();
         while !cancel.is_cancelled() {
             tokio::select! {
@@ -196,10 +224,21 @@ impl Agent {
     }
 
     /// Starts, tells and ends the loops of Deliveries so that they are those of the cluster.
-    async fn attend(&self, running: &mut BTreeMap<DeliveryId, RunningDelivery>, cancel: &CancellationToken) {
+    async fn attend(
+        &self,
+        running: &mut BTreeMap<DeliveryId, RunningDelivery>,
+        cancel: &CancellationToken,
+    ) {
         let mut present: BTreeMap<DeliveryId, Arc<Delivery>> = BTreeMap::new();
-        for live in self.context.cluster.list(GROUP, "Delivery", self.namespace.as_deref()) {
-            let id = DeliveryId::new(live.key.namespace.clone().unwrap_or_default(), live.key.name.clone());
+        for live in self
+            .context
+            .cluster
+            .list(GROUP, "Delivery", self.namespace.as_deref())
+        {
+            let id = DeliveryId::new(
+                live.key.namespace.clone().unwrap_or_default(),
+                live.key.name.clone(),
+            );
             match serde_json::from_value::<Delivery>(live.value()) {
                 Ok(delivery) if !live.deleting => {
                     present.insert(id, Arc::new(delivery));
@@ -208,7 +247,11 @@ impl Agent {
                 Err(error) => error!(delivery = %id, "the Delivery cannot be read: {error}"),
             }
         }
-        let gone: Vec<DeliveryId> = running.keys().filter(|id| !present.contains_key(id)).cloned().collect();
+        let gone: Vec<DeliveryId> = running
+            .keys()
+            .filter(|id| !present.contains_key(id))
+            .cloned()
+            .collect();
         for id in gone {
             if let Some(delivery) = running.remove(&id) {
                 info!(delivery = %id, "no longer delivered; its objects stay as they are");
@@ -220,7 +263,8 @@ impl Agent {
                 Some(known) => {
                     known.spec.send_if_modified(|spec| {
                         // Our own status writes are no news.
-                        let changed = spec.spec != delivery.spec || spec.metadata.generation != delivery.metadata.generation;
+                        let changed = spec.spec != delivery.spec
+                            || spec.metadata.generation != delivery.metadata.generation;
                         if changed {
                             *spec = delivery;
                         }
@@ -230,7 +274,12 @@ impl Agent {
                 None => {
                     let (spec, seen) = watch::channel(delivery);
                     let cancel = cancel.child_token();
-                    let task = tokio::spawn(delivery::run(self.context.clone(), id.clone(), seen, cancel.clone()));
+                    let task = tokio::spawn(delivery::run(
+                        self.context.clone(),
+                        id.clone(),
+                        seen,
+                        cancel.clone(),
+                    ));
                     running.insert(id, RunningDelivery { spec, cancel, task });
                 }
             }
@@ -257,7 +306,10 @@ impl RunningDelivery {
 async fn install(cluster: &Cluster) -> Result<(), AgentError> {
     for definition in crate::api::crds::all() {
         let object = json!(definition);
-        let applied = cluster.apply(&object, Manager::Objects).await.map_err(AgentError::Install)?;
+        let applied = cluster
+            .apply(&object, Manager::Objects)
+            .await
+            .map_err(AgentError::Install)?;
         if !cluster.established(&applied.live.key, ESTABLISH).await {
             return Err(AgentError::NotServed(applied.live.key.name.clone()));
         }

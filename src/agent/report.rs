@@ -33,7 +33,11 @@ pub struct Knowledge<'a> {
 /// The status, on top of the last one. Pure.
 pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp) -> DeliveryStatus {
     let counts = count(knowledge.services);
-    let head = knowledge.source.checkout.as_ref().map(|checkout| checkout.snapshot.commit.to_string());
+    let head = knowledge
+        .source
+        .checkout
+        .as_ref()
+        .map(|checkout| checkout.snapshot.commit.to_string());
     let mut status = DeliveryStatus {
         observed_generation: knowledge.generation,
         observed_commit: head.clone().or_else(|| before.observed_commit.clone()),
@@ -50,7 +54,11 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
     }
     let (ready, reason, message) = ready(&knowledge, &counts, head.as_deref());
     let reconciling = ready == "Unknown";
-    let stalled = knowledge.source.failure.as_ref().is_some_and(|failure| !failure.transient);
+    let stalled = knowledge
+        .source
+        .failure
+        .as_ref()
+        .is_some_and(|failure| !failure.transient);
     let mut say = |type_: &str, state: &str, reason: &str, message: &str| {
         set_condition(
             &mut status.conditions,
@@ -66,8 +74,18 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
     };
     say("Ready", ready, reason, &message);
     let truth = |yes: bool| if yes { "True" } else { "False" };
-    say("Reconciling", truth(reconciling), if reconciling { reason } else { "Settled" }, "");
-    say("Stalled", truth(stalled), if stalled { reason } else { "NotStalled" }, "");
+    say(
+        "Reconciling",
+        truth(reconciling),
+        if reconciling { reason } else { "Settled" },
+        "",
+    );
+    say(
+        "Stalled",
+        truth(stalled),
+        if stalled { reason } else { "NotStalled" },
+        "",
+    );
     let (state, reason, message) = source(knowledge.source);
     say("SourceReady", state, reason, &message);
     status.problems = knowledge.problems;
@@ -81,7 +99,8 @@ fn count(services: &[Standing]) -> ServiceCounts {
     let mut counts = ServiceCounts::default();
     for standing in services {
         counts.total += 1;
-        if standing.problem.is_some() || matches!(standing.phase, Phase::RolledBack | Phase::Failed) {
+        if standing.problem.is_some() || matches!(standing.phase, Phase::RolledBack | Phase::Failed)
+        {
             counts.failed += 1;
         } else if standing.settled {
             counts.ready += 1;
@@ -99,41 +118,87 @@ fn ready<'a>(
 ) -> (&'static str, &'a str, String) {
     let short: String = head.unwrap_or_default().chars().take(12).collect();
     if knowledge.suspended {
-        return ("Unknown", "Suspended", "suspended: nothing is written until spec.suspend is taken away".into());
+        return (
+            "Unknown",
+            "Suspended",
+            "suspended: nothing is written until spec.suspend is taken away".into(),
+        );
     }
     if let Some(failure) = &knowledge.source.failure {
         return match head {
-            Some(_) => ("False", failure.reason, format!("{}; still on {short}", failure.message)),
+            Some(_) => (
+                "False",
+                failure.reason,
+                format!("{}; still on {short}", failure.message),
+            ),
             None => ("False", failure.reason, failure.message.clone()),
         };
     }
     if head.is_none() {
-        return ("Unknown", "Fetching", "the repository is being fetched".into());
+        return (
+            "Unknown",
+            "Fetching",
+            "the repository is being fetched".into(),
+        );
     }
     if let Some(first) = knowledge.problems.first() {
         let more = knowledge.problems.len() - 1;
-        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-        return ("False", "Problems", format!("{short}: {}{more}", first.message));
+        let more = if more > 0 {
+            format!(" (and {more} more)")
+        } else {
+            String::new()
+        };
+        return (
+            "False",
+            "Problems",
+            format!("{short}: {}{more}", first.message),
+        );
     }
     if counts.failed > 0 {
-        return ("False", "ReleaseFailed", format!("{short}: {} of {} services failed", counts.failed, counts.total));
+        return (
+            "False",
+            "ReleaseFailed",
+            format!(
+                "{short}: {} of {} services failed",
+                counts.failed, counts.total
+            ),
+        );
     }
     if !knowledge.applied {
         return ("Unknown", "Applying", format!("{short} is being applied"));
     }
     if counts.rolling > 0 {
-        let rolling = format!("{short}: {} of {} services have a release on its way", counts.rolling, counts.total);
+        let rolling = format!(
+            "{short}: {} of {} services have a release on its way",
+            counts.rolling, counts.total
+        );
         return ("Unknown", "Progressing", rolling);
     }
-    ("True", "Delivered", format!("{short} delivered; {} services at rest", counts.total))
+    (
+        "True",
+        "Delivered",
+        format!("{short} delivered; {} services at rest", counts.total),
+    )
 }
 
 fn source(state: &SourceState) -> (&'static str, &'static str, String) {
     match (&state.failure, &state.checkout) {
-        (Some(Failure { reason, message, since, .. }), _) => ("False", reason, format!("{message} (since {since})")),
+        (
+            Some(Failure {
+                reason,
+                message,
+                since,
+                ..
+            }),
+            _,
+        ) => ("False", reason, format!("{message} (since {since})")),
         (None, Some(checkout)) => {
             let snapshot = &checkout.snapshot;
-            ("True", "Fetched", format!("{} {:?}", snapshot.commit.short(), snapshot.subject))
+            (
+                "True",
+                "Fetched",
+                format!("{} {:?}", snapshot.commit.short(), snapshot.subject),
+            )
         }
         (None, None) => ("Unknown", "Fetching", String::new()),
     }
@@ -144,14 +209,23 @@ mod tests {
     use super::*;
 
     fn standing(phase: Phase, settled: bool) -> Standing {
-        Standing { phase, settled, ..Standing::default() }
+        Standing {
+            phase,
+            settled,
+            ..Standing::default()
+        }
     }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn say(source: &SourceState, services: &[Standing], second: i64, before: &DeliveryStatus) -> DeliveryStatus {
+    fn say(
+        source: &SourceState,
+        services: &[Standing],
+        second: i64,
+        before: &DeliveryStatus,
+    ) -> DeliveryStatus {
         let knowledge = Knowledge {
             generation: Some(1),
             suspended: false,
@@ -178,8 +252,15 @@ mod tests {
         let first = say(&lost, &[], 10, &DeliveryStatus::default());
         let second = say(&lost, &[], 20, &first);
         assert_eq!(first, second, "nothing new, nothing to write");
-        let ready = second.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
-        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "GitUnreachable"));
+        let ready = second
+            .conditions
+            .iter()
+            .find(|c| c.type_ == "Ready")
+            .unwrap();
+        assert_eq!(
+            (ready.status.as_str(), ready.reason.as_str()),
+            ("False", "GitUnreachable")
+        );
         assert_eq!(ready.last_transition_time, at(10));
     }
 
@@ -190,9 +271,25 @@ mod tests {
             standing(Phase::Stable, false),
             standing(Phase::Stepping, false),
             standing(Phase::RolledBack, false),
-            Standing { problem: Some("rejected".into()), ..standing(Phase::Stable, true) },
+            Standing {
+                problem: Some("rejected".into()),
+                ..standing(Phase::Stable, true)
+            },
         ];
-        let said = say(&SourceState::default(), &services, 1, &DeliveryStatus::default());
-        assert_eq!(said.services, Some(ServiceCounts { total: 5, ready: 1, rolling: 2, failed: 2 }));
+        let said = say(
+            &SourceState::default(),
+            &services,
+            1,
+            &DeliveryStatus::default(),
+        );
+        assert_eq!(
+            said.services,
+            Some(ServiceCounts {
+                total: 5,
+                ready: 1,
+                rolling: 2,
+                failed: 2
+            })
+        );
     }
 }

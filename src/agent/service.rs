@@ -83,7 +83,17 @@ impl ServiceLoop {
             .and_then(|live| serde_json::from_value(live.value().get("status")?.clone()).ok())
             .unwrap_or_default();
         let gatherer = Gatherer::new(context.clone(), &first.intent.namespace);
-        Self { context, wanted, standing, news, gatherer, status, refused: None, checked: None, problem: None }
+        Self {
+            context,
+            wanted,
+            standing,
+            news,
+            gatherer,
+            status,
+            refused: None,
+            checked: None,
+            problem: None,
+        }
     }
 
     /// Runs until cancelled.
@@ -124,7 +134,11 @@ impl ServiceLoop {
         let mut live = facts::read(&self.context.cluster, &self.context.hub, intent);
         live.watching_since = Some(self.context.watching_since());
         self.check_template(intent, &live).await;
-        live.refused = self.refused.clone().filter(|(hash, _)| *hash == intent.template_hash).map(|(_, words)| words);
+        live.refused = self
+            .refused
+            .clone()
+            .filter(|(hash, _)| *hash == intent.template_hash)
+            .map(|(_, words)| words);
         let spec = self.asked(intent);
         let decided = decide(
             policy,
@@ -168,20 +182,34 @@ impl ServiceLoop {
         if decided.writes.is_empty() {
             self.follow_metadata(intent, live).await?;
         }
-        self.gatherer.wants(decided.gather, policy, &intent.template).await;
+        self.gatherer
+            .wants(decided.gather, policy, &intent.template)
+            .await;
         Ok(decided.wake_after)
     }
 
     /// A changed template of a service that serves is tried without effect first, once, so that
     /// one that the cluster refuses leaves the service untouched.
     async fn check_template(&mut self, intent: &ServiceIntent, live: &Live) {
-        let new = live.configuration.as_ref().is_some_and(|c| !c.template_written);
-        let quarantined = self.status.quarantine.iter().any(|q| q.template_hash == intent.template_hash);
+        let new = live
+            .configuration
+            .as_ref()
+            .is_some_and(|c| !c.template_written);
+        let quarantined = self
+            .status
+            .quarantine
+            .iter()
+            .any(|q| q.template_hash == intent.template_hash);
         if !new || quarantined || self.checked.as_ref() == Some(&intent.template_hash) {
             return;
         }
         let object = intent.template_object(&intent.template);
-        match self.context.cluster.dry_run(&object, Manager::Objects).await {
+        match self
+            .context
+            .cluster
+            .dry_run(&object, Manager::Objects)
+            .await
+        {
             Ok(_) => self.checked = Some(intent.template_hash.clone()),
             Err(error) => self.failed(intent, &error),
         }
@@ -195,10 +223,16 @@ impl ServiceLoop {
                 cluster.apply(&object, Manager::Objects).await?;
             }
             Write::Traffic(targets) => {
-                cluster.apply(&intent.traffic_object(targets), Manager::Traffic).await?;
+                cluster
+                    .apply(&intent.traffic_object(targets), Manager::Traffic)
+                    .await?;
             }
             Write::KeepRevision { name, keep } => {
-                let annotations = if *keep { json!({annotation::NO_GC: "true"}) } else { json!({}) };
+                let annotations = if *keep {
+                    json!({annotation::NO_GC: "true"})
+                } else {
+                    json!({})
+                };
                 let object = json!({"apiVersion": API_VERSION, "kind": "Revision", "metadata":
                     {"name": name, "namespace": intent.namespace, "annotations": annotations}});
                 // A revision that went away meanwhile needs no keeping.
@@ -213,11 +247,22 @@ impl ServiceLoop {
     }
 
     /// Labels and annotations follow Git without a release; the template stays what it is.
-    async fn follow_metadata(&mut self, intent: &ServiceIntent, live: &Live) -> Result<(), WriteError> {
-        let Some(configuration) = live.configuration.as_ref().filter(|c| c.template_written) else { return Ok(()) };
+    async fn follow_metadata(
+        &mut self,
+        intent: &ServiceIntent,
+        live: &Live,
+    ) -> Result<(), WriteError> {
+        let Some(configuration) = live.configuration.as_ref().filter(|c| c.template_written) else {
+            return Ok(());
+        };
         let cluster = &self.context.cluster;
         let template = intent.template_object(&template(intent, configuration.attempt));
-        if differs(cluster.get(&intent.template_key()).and_then(|live| live.digest.clone()), &template) {
+        if differs(
+            cluster
+                .get(&intent.template_key())
+                .and_then(|live| live.digest.clone()),
+            &template,
+        ) {
             cluster.apply(&template, Manager::Objects).await?;
         }
         if let (Some(route), Some(known)) = (&live.route, cluster.get(&intent.traffic_key()))
@@ -233,7 +278,11 @@ impl ServiceLoop {
     }
 
     /// Writes the Rollout's status, creating the object where it is not there.
-    async fn store(&self, intent: &ServiceIntent, status: &RolloutStatus) -> Result<(), WriteError> {
+    async fn store(
+        &self,
+        intent: &ServiceIntent,
+        status: &RolloutStatus,
+    ) -> Result<(), WriteError> {
         let cluster = &self.context.cluster;
         let mut object = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout",
             "metadata": {"name": intent.name, "namespace": intent.namespace}});
@@ -262,13 +311,21 @@ impl ServiceLoop {
         let for_good = error.object == intent.template_key()
             && matches!(
                 error.cause,
-                Refusal::Rejected { .. } | Refusal::Invalid(_) | Refusal::Forbidden(_) | Refusal::Conflict(_)
+                Refusal::Rejected { .. }
+                    | Refusal::Invalid(_)
+                    | Refusal::Forbidden(_)
+                    | Refusal::Conflict(_)
             );
         if for_good {
-            let known = self.refused.replace((intent.template_hash.clone(), error.to_string()));
+            let known = self
+                .refused
+                .replace((intent.template_hash.clone(), error.to_string()));
             if known != self.refused {
                 // The next decision is due at once.
-                self.context.hub.listen(&intent.namespace, &intent.name).notify_one();
+                self.context
+                    .hub
+                    .listen(&intent.namespace, &intent.name)
+                    .notify_one();
             }
         }
         warn!(delivery = %intent.delivery, %service, "{error}");
@@ -277,24 +334,40 @@ impl ServiceLoop {
 
     fn tell(&self, wanted: &Wanted, event: &Event) {
         let intent = &wanted.intent;
-        let release = self.status.candidate.as_ref().or(self.status.stable.as_ref());
+        let release = self
+            .status
+            .candidate
+            .as_ref()
+            .or(self.status.stable.as_ref());
         let revision = release.and_then(|r| r.revision.as_deref()).unwrap_or("-");
-        let commit = release.and_then(|r| r.commit.as_deref()).unwrap_or(&wanted.commit);
+        let commit = release
+            .and_then(|r| r.commit.as_deref())
+            .unwrap_or(&wanted.commit);
         let service = format!("{}/{}", intent.namespace, intent.name);
         if event.is_warning() {
             warn!(delivery = %intent.delivery, %service, revision, commit, reason = event.word(), "{event}");
         } else {
             info!(delivery = %intent.delivery, %service, revision, commit, reason = event.word(), "{event}");
         }
-        self.context.tell(&rollout_key(intent), event.word(), &event.to_string(), event.is_warning());
+        self.context.tell(
+            &rollout_key(intent),
+            event.word(),
+            &event.to_string(),
+            event.is_warning(),
+        );
     }
 
     fn report(&self, wanted: &Wanted) {
-        let stable = self.status.stable.as_ref().and_then(|stable| stable.template_hash.as_ref());
+        let stable = self
+            .status
+            .stable
+            .as_ref()
+            .and_then(|stable| stable.template_hash.as_ref());
         let standing = Standing {
             phase: self.status.phase,
             message: self.status.message.clone(),
-            settled: self.status.phase == Phase::Stable && stable == Some(&wanted.intent.template_hash),
+            settled: self.status.phase == Phase::Stable
+                && stable == Some(&wanted.intent.template_hash),
             problem: self.problem.clone(),
         };
         debug!(service = %wanted.intent.name, phase = ?standing.phase, "a pass");

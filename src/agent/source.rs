@@ -63,13 +63,12 @@ pub struct Poll {
 }
 
 /// Looks until cancelled.
-pub async fn follow(
-    poll: Poll,
-    state: watch::Sender<SourceState>,
-    cancel: CancellationToken,
-) {
+pub async fn follow(poll: Poll, state: watch::Sender<SourceState>, cancel: CancellationToken) {
     let mut copy = match Repository::new(&poll.owner, poll.source.clone(), &poll.cache_dir) {
-        Ok(repository) => Copy { repository: repository.only(manifest::is_manifest_file), loader: Loader::default() },
+        Ok(repository) => Copy {
+            repository: repository.only(manifest::is_manifest_file),
+            loader: Loader::default(),
+        },
         Err(error) => {
             // Only a change of the Delivery mends this; it starts a new loop.
             state.send_modify(|state| fail(state, &error));
@@ -106,7 +105,8 @@ pub async fn follow(
                 failures += 1;
                 warn!(delivery = %poll.owner, reason = error.reason(), failures, "{error}");
                 state.send_modify(|state| fail(state, &error));
-                git::backoff(failures, rand::random()).max(poll.interval.min(Duration::from_secs(30)))
+                git::backoff(failures, rand::random())
+                    .max(poll.interval.min(Duration::from_secs(30)))
             }
         };
         tokio::select! {
@@ -143,8 +143,11 @@ impl Copy {
                 id: file.blob.bytes(),
             })
             .collect();
-        let unreadable: Vec<(String, String)> =
-            snapshot.refused.iter().map(|refused| (refused.path.clone(), refused.reason.clone())).collect();
+        let unreadable: Vec<(String, String)> = snapshot
+            .refused
+            .iter()
+            .map(|refused| (refused.path.clone(), refused.reason.clone()))
+            .collect();
         let loaded = self.loader.load(&files, &unreadable, options);
         Ok(Some(Arc::new(Checkout { snapshot, loaded })))
     }
@@ -168,7 +171,14 @@ fn succeed(state: &mut SourceState, found: Option<Arc<Checkout>>) -> bool {
 
 fn fail(state: &mut SourceState, error: &GitError) {
     state.looks += 1;
-    let since = state.failure.as_ref().map_or_else(Timestamp::now, |failure| failure.since);
-    state.failure =
-        Some(Failure { reason: error.reason(), message: error.to_string(), transient: error.is_transient(), since });
+    let since = state
+        .failure
+        .as_ref()
+        .map_or_else(Timestamp::now, |failure| failure.since);
+    state.failure = Some(Failure {
+        reason: error.reason(),
+        message: error.to_string(),
+        transient: error.is_transient(),
+        since,
+    });
 }

@@ -47,9 +47,14 @@ impl Cluster {
         let mut outcomes = Vec::with_capacity(steps.len());
         for together in steps.chunk_by(|a, b| a.stage == b.stage && same_rank(a, b)) {
             // Boxed, so that whoever awaits this can still be spawned.
-            let writes: Vec<_> = together.iter().map(|step| self.step(step).boxed()).collect();
-            let done: Vec<Option<Outcome>> =
-                futures::stream::iter(writes).buffer_unordered(WRITERS).collect().await;
+            let writes: Vec<_> = together
+                .iter()
+                .map(|step| self.step(step).boxed())
+                .collect();
+            let done: Vec<Option<Outcome>> = futures::stream::iter(writes)
+                .buffer_unordered(WRITERS)
+                .collect()
+                .await;
             let done: Vec<Outcome> = done.into_iter().flatten().collect();
             let new_kinds = together.first().map(|step| step.stage) == Some(Stage::Definitions);
             if new_kinds {

@@ -14,11 +14,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rollout", &["api", "policy", "health"]),
     ("health", &["api", "policy"]),
     ("cluster", &["api", "plan"]),
-    ("agent", &["api", "git", "manifest", "policy", "plan", "rollout", "health", "cluster"]),
+    (
+        "agent",
+        &[
+            "api", "git", "manifest", "policy", "plan", "rollout", "health", "cluster",
+        ],
+    ),
     ("local", &["api"]),
     (
         "cli",
-        &["api", "git", "manifest", "policy", "plan", "rollout", "health", "cluster", "agent", "local"],
+        &[
+            "api", "git", "manifest", "policy", "plan", "rollout", "health", "cluster", "agent",
+            "local",
+        ],
     ),
 ];
 
@@ -41,19 +49,31 @@ fn sources(below: &Path) -> Vec<(String, String)> {
         }
     }
     found.sort();
-    assert!(found.len() > 10, "the walk found no sources below {}", below.display());
+    assert!(
+        found.len() > 10,
+        "the walk found no sources below {}",
+        below.display()
+    );
     found
 }
 
 /// The rooms named by `crate::ROOM` in a file, doc comments left out.
 fn used_rooms(text: &str, rooms: &BTreeSet<&str>) -> BTreeSet<String> {
-    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     let mut used = BTreeSet::new();
     for line in code {
         for part in line.split("crate::").skip(1) {
-            let names = part.strip_prefix('{').map_or(vec![part], |list| list.split(',').collect());
+            let names = part
+                .strip_prefix('{')
+                .map_or(vec![part], |list| list.split(',').collect());
             for name in names {
-                let name: String = name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let name: String = name
+                    .trim()
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
                 if rooms.contains(name.as_str()) {
                     used.insert(name);
                 }
@@ -69,17 +89,27 @@ fn rooms_use_only_the_rooms_that_the_table_allows() {
     let rooms: BTreeSet<&str> = table.keys().copied().collect();
     let mut broken = Vec::new();
     for (file, text) in sources(&root().join("src")) {
-        let Some(room) = file.strip_prefix("src/").and_then(|rest| rest.split_once('/')).map(|(room, _)| room) else {
+        let Some(room) = file
+            .strip_prefix("src/")
+            .and_then(|rest| rest.split_once('/'))
+            .map(|(room, _)| room)
+        else {
             continue;
         };
-        let allowed = table.get(room).unwrap_or_else(|| panic!("{file}: the room {room} is not in the table"));
+        let allowed = table
+            .get(room)
+            .unwrap_or_else(|| panic!("{file}: the room {room} is not in the table"));
         for used in used_rooms(&text, &rooms) {
             if used != room && !allowed.contains(&used.as_str()) {
                 broken.push(format!("{file} uses {used}"));
             }
         }
     }
-    assert!(broken.is_empty(), "the table of rooms is broken:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "the table of rooms is broken:\n{}",
+        broken.join("\n")
+    );
 }
 
 #[test]
@@ -99,16 +129,26 @@ fn no_file_has_grown_into_two() {
         .filter(|(_, text)| text.lines().count() > 600)
         .map(|(file, text)| format!("{file}: {} lines", text.lines().count()))
         .collect();
-    assert!(large.is_empty(), "files past 600 lines, each perhaps two rooms: {large:?}");
+    assert!(
+        large.is_empty(),
+        "files past 600 lines, each perhaps two rooms: {large:?}"
+    );
 }
 
 #[test]
 fn nothing_is_promised_for_later() {
-    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")];
+    let words = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+    ];
     let loose: Vec<String> = ["src", "tests"]
         .iter()
         .flat_map(|folder| sources(&root().join(folder)))
-        .filter(|(_, text)| words.iter().any(|word| text.contains(word)) || text.contains(concat!("#[ign", "ore")))
+        .filter(|(_, text)| {
+            words.iter().any(|word| text.contains(word)) || text.contains(concat!("#[ign", "ore"))
+        })
         .map(|(file, _)| file)
         .collect();
     assert!(loose.is_empty(), "loose ends: {loose:?}");
