@@ -173,6 +173,12 @@ fn sort_status(status: &Status, object: &ObjectKey) -> Failure {
             }
         }
         429 | 503 | 504 => return Failure::Again { after, message },
+        // The API server answers 500 where an apply does not fit the schema.
+        500 if message.contains("failed to create typed patch object")
+            || message.contains("field not declared in schema") =>
+        {
+            Refusal::Invalid(message)
+        }
         // A webhook that cannot be called is a server's trouble, not the object's.
         500 => return Failure::Again { after, message },
         400 | 422 => Refusal::Invalid(message),

@@ -170,7 +170,9 @@ fn difference(
     desired: Option<&Value>,
     manager: Manager,
 ) -> Difference {
-    let before = live.map(LiveObject::value);
+    // With the defaults on both sides, none of them is a difference, whichever server
+    // (or none) filled them in.
+    let before = live.map(|live| normalize::defaulted(&live.value()));
     let mut after = match (&before, desired) {
         (Some(before), Some(desired)) => Some(overlaid(before, desired, live, manager)),
         (None, Some(desired)) => Some(desired.clone()),

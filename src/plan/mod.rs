@@ -12,6 +12,8 @@ mod diff_stories;
 pub mod digest;
 pub mod expand;
 mod knative;
+#[cfg(test)]
+mod laws;
 pub mod lint;
 mod live;
 mod manager;

@@ -65,7 +65,7 @@ pub fn changes(desired: &Value, live: &Value, ours: Option<&FieldOwner>) -> Vec<
         path: Vec::new(),
         found: Vec::new(),
     };
-    walk.value(&defaulted(desired), live, owned.as_ref());
+    walk.value(desired, live, owned.as_ref());
     walk.found
 }
 
@@ -98,7 +98,7 @@ pub fn template_changes(desired: &Value, live: &Value) -> Vec<FieldChange> {
     walk.found
 }
 
-/// A desired object with Knative's defaults in its template; others as they are.
+/// An object with Knative's defaults in its template; others as they are.
 pub(super) fn defaulted(object: &Value) -> Value {
     let mut object = object.clone();
     if is_serving(&object)

@@ -11,6 +11,7 @@ use crate::api::delivery::{Drift, Expand};
 use crate::api::object::ObjectKey;
 
 /// A Git repository, a cluster and a Delivery between them.
+#[derive(Debug)]
 pub(super) struct Story {
     pub git: Vec<Value>,
     pub broken: Vec<Broken>,

@@ -8,6 +8,7 @@
 )]
 
 mod api_server;
+mod cluster;
 mod node;
 mod processes;
 mod tidy;
