@@ -127,11 +127,28 @@ fn default_container(container: &mut Map<String, Value>, writable: &[String], pr
         }
     }
     if probed {
-        default_readiness(container);
+        default_probe(container);
+    }
+    // A sidecar may have no probe; one that it has gets its numbers.
+    if let Some(probe) = container
+        .get_mut("readinessProbe")
+        .and_then(Value::as_object_mut)
+    {
+        fill_zero(probe, "successThreshold", 1);
+        if probe
+            .get("periodSeconds")
+            .and_then(Value::as_i64)
+            .unwrap_or(0)
+            != 0
+        {
+            fill_zero(probe, "failureThreshold", 3);
+            fill_zero(probe, "timeoutSeconds", 1);
+        }
     }
 }
 
-fn default_readiness(container: &mut Map<String, Value>) {
+/// The serving container is probed on its port where it does not say how.
+fn default_probe(container: &mut Map<String, Value>) {
     let probe = container
         .entry("readinessProbe")
         .or_insert_with(|| json!({}));
@@ -146,16 +163,6 @@ fn default_readiness(container: &mut Map<String, Value>) {
         .any(|handler| probe.get(*handler).is_some_and(|h| !h.is_null()));
     if !handled {
         probe.insert("tcpSocket".into(), json!({"port": 0}));
-    }
-    fill_zero(probe, "successThreshold", 1);
-    if probe
-        .get("periodSeconds")
-        .and_then(Value::as_i64)
-        .unwrap_or(0)
-        != 0
-    {
-        fill_zero(probe, "failureThreshold", 3);
-        fill_zero(probe, "timeoutSeconds", 1);
     }
 }
 
