@@ -82,36 +82,3 @@ async fn what_left_git_is_pruned_and_what_others_made_is_not() {
     assert!(bed.plan(&[config_map("a", "1")]).is_empty());
     bed.end().await;
 }
-
-#[tokio::test]
-async fn a_definition_and_its_objects_come_in_one_commit() {
-    let mut bed = bed().await;
-    let git = [
-        json!({"apiVersion": "example.com/v1", "kind": "Toy", "metadata": {"name": "bear"}, "spec": {"size": 3}}),
-        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": "toys.example.com"}, "spec": {"group": "example.com", "scope": "Namespaced",
-            "names": {"kind": "Toy", "plural": "toys", "singular": "toy", "listKind": "ToyList"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
-                {"type": "object", "properties": {"spec": {"type": "object", "properties":
-                    {"size": {"type": "integer"}}}}}}}]}}),
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "attic"}}),
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "attic"}}),
-    ];
-    let outcomes = bed.deliver(&git).await;
-    assert_eq!(outcomes.len(), 4);
-    assert!(
-        outcomes.iter().all(|outcome| outcome.result.is_ok()),
-        "{outcomes:?}"
-    );
-    bed.cluster
-        .watch("example.com/v1", "Toy", None)
-        .await
-        .unwrap();
-    bed.cluster
-        .watch("apiextensions.k8s.io/v1", "CustomResourceDefinition", None)
-        .await
-        .unwrap();
-    let plan = bed.plan(&git);
-    assert!(plan.is_empty(), "{plan}");
-    bed.end().await;
-}

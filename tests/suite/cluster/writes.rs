@@ -2,8 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
-use serde_json::{Value, json};
-use sluice::api::object::ObjectKey;
+use serde_json::json;
 use sluice::cluster::{Deleted, Happened, Refusal};
 use sluice::plan::Manager;
 
@@ -177,54 +176,6 @@ async fn a_deletion_hits_one_incarnation_and_says_what_holds_it() {
     )
     .await;
     assert!(bed.cluster.wait_gone(&key("a"), PATIENCE).await);
-    bed.end().await;
-}
-
-#[tokio::test]
-async fn our_own_kinds_are_installed_and_their_status_is_ours_alone() {
-    let bed = bed().await;
-    for definition in sluice::api::crds::all() {
-        let applied = bed
-            .cluster
-            .apply(&json!(definition), Manager::Objects)
-            .await
-            .unwrap();
-        assert!(bed.cluster.established(&applied.live.key, PATIENCE).await);
-    }
-    bed.cluster.discover().await.unwrap();
-    bed.cluster
-        .watch("sluice.dev/v1alpha1", "Rollout", None)
-        .await
-        .unwrap();
-    let rollout = |fields: Value| {
-        let mut object = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
-            "metadata": {"name": "hello", "namespace": "default"}});
-        object
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        object
-    };
-    bed.cluster
-        .apply(
-            &rollout(json!({"spec": {"paused": true}})),
-            Manager::Objects,
-        )
-        .await
-        .unwrap();
-    let status = rollout(json!({"status": {"phase": "Stable", "weight": 0, "failures": 0}}));
-    bed.cluster.apply_status(&status).await.unwrap();
-    let key = ObjectKey::namespaced("sluice.dev", "Rollout", "default", "hello");
-    let live = bed.cluster.get(&key).unwrap();
-    assert_eq!(live.value()["status"]["phase"], "Stable");
-    assert_eq!(live.value()["spec"]["paused"], true);
-    let version = live.resource_version.clone();
-    bed.cluster.apply_status(&status).await.unwrap();
-    assert_eq!(
-        bed.cluster.get(&key).unwrap().resource_version,
-        version,
-        "nothing changed"
-    );
     bed.end().await;
 }
 
