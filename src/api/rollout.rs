@@ -286,6 +286,8 @@ pub enum Outcome {
     RolledBack,
     /// A newer template came while it was on its way.
     Superseded,
+    /// Ended by trouble that was not its own; it begins again.
+    Interrupted,
     /// Git went back to a template that is known to be good.
     Reverted,
     /// A person put an earlier revision back.

@@ -45,6 +45,7 @@ pub fn decide(
     pass.mend_clock();
     pass.status.expand = Some(intent.expand);
     pass.vanished();
+    pass.lift();
     pass.request();
 
     let mut wake_after = None;

@@ -296,7 +296,7 @@ impl fmt::Display for Event {
             Self::RolledBack { stable, took, .. } => {
                 write!(
                     f,
-                    "{stable} has all traffic again, confirmed after {}",
+                    "{stable} has all traffic, confirmed after {}",
                     rounded(*took)
                 )
             }

@@ -75,7 +75,7 @@ impl<'a> Pass<'a> {
             match verdict {
                 Verdict::Pass(finding) => return Probed::Pass(Some(finding)),
                 Verdict::Fail { finding, .. } => return Probed::Fail(finding),
-                Verdict::Inconclusive(finding) => self.no_verdict(&finding),
+                Verdict::Inconclusive(_) => self.no_verdict(),
             }
         } else {
             self.status.message = format!("probing {candidate} before any user meets it");
@@ -152,9 +152,8 @@ impl<'a> Pass<'a> {
                 return turn;
             }
         } else {
-            let finding = verdict.as_ref().map(Verdict::finding);
-            match finding {
-                Some(finding) => self.no_verdict(finding),
+            match &verdict {
+                Some(_) => self.no_verdict(),
                 None => {
                     self.status.message = format!("{candidate} has {weight} %; nothing seen yet");
                     self.time_out();
@@ -286,6 +285,9 @@ impl<'a> Pass<'a> {
                     "the stable revision is not well ({cause}); nothing goes up because of that"
                 ),
             );
+            if let Some(reason) = self.stable_stays_away() {
+                return Some(self.roll_back(reason));
+            }
             return Some(Turn::Wait(Some(self.policy.interval)));
         }
         if !confirmed {
@@ -308,14 +310,39 @@ impl<'a> Pass<'a> {
         None
     }
 
-    /// Neither pass nor fail: waits, and holds after the step's time.
-    fn no_verdict(&mut self, finding: &Finding) {
+    /// Knative makes a Configuration's newest revision again by itself, and stable is not the
+    /// newest any more: there is nothing to wait for but a cache that is behind.
+    fn stable_stays_away(&self) -> Option<Reason> {
+        let stable = self.stable_revision()?;
+        let held = self.status.hold.as_ref()?;
+        let gone = self.live.revision(&stable).is_none();
+        (gone && self.since(Some(held.since)) >= self.policy.confirm_timeout)
+            .then_some(Reason::StableGone { stable })
+    }
+
+    /// Neither pass nor fail: waits, and holds after the step's time. The message says what
+    /// the record says, so that a status is not written for every second of a bake.
+    fn no_verdict(&mut self) {
+        let reason = self.last_word();
         self.status.message = format!(
-            "{} at {} %: {finding}",
+            "{} at {} %: {reason}",
             self.candidate_name(),
             self.status.weight
         );
         self.time_out();
+    }
+
+    /// What the record says of the present weight.
+    fn last_word(&self) -> String {
+        self.status
+            .evidence
+            .iter()
+            .rev()
+            .find(|entry| entry.weight == self.status.weight)
+            .map_or_else(
+                || "nothing was seen".to_owned(),
+                |entry| entry.reason.clone(),
+            )
     }
 
     fn time_out(&mut self) {
@@ -327,23 +354,15 @@ impl<'a> Pass<'a> {
             let detail = format!(
                 "no verdict within {}: {}",
                 HumanDuration(self.policy.step_timeout),
-                self.status
-                    .evidence
-                    .last()
-                    .map_or("nothing was seen", |last| last.reason.as_str())
+                self.last_word()
             );
             self.hold(HoldReason::Evidence, detail);
             return;
         }
-        // What a person lifted, or what is well again.
+        // What is well again.
         let over = matches!(
             self.status.hold.as_ref().map(|hold| hold.reason),
-            Some(
-                HoldReason::Paused
-                    | HoldReason::Suspended
-                    | HoldReason::StableUnhealthy
-                    | HoldReason::NoShare
-            )
+            Some(HoldReason::StableUnhealthy | HoldReason::NoShare)
         );
         if over {
             self.go_on();

@@ -125,6 +125,19 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Goes on after what a person held and has let go: deadlines begin anew, since nobody
+    /// worked towards them meanwhile.
+    pub fn lift(&mut self) {
+        let lifted = matches!(
+            self.status.hold.as_ref().map(|hold| hold.reason),
+            Some(HoldReason::Paused | HoldReason::Suspended)
+        );
+        if lifted && self.blocked().is_none() {
+            self.go_on();
+            self.status.phase_since = Some(self.now);
+        }
+    }
+
     /// The candidate's revision, or what it is called before it has one.
     pub fn candidate_name(&self) -> String {
         self.candidate_revision()
@@ -178,7 +191,7 @@ impl<'a> Pass<'a> {
         let bad = |outcome| {
             matches!(
                 outcome,
-                Outcome::RolledBack | Outcome::Superseded | Outcome::Failed
+                Outcome::RolledBack | Outcome::Superseded | Outcome::Interrupted | Outcome::Failed
             )
         };
         let mut tainted: BTreeSet<String> = self

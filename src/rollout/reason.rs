@@ -66,6 +66,11 @@ pub enum Reason {
         /// Its commit.
         by: Option<String>,
     },
+    /// The stable revision is gone and does not come back.
+    StableGone {
+        /// Its name.
+        stable: String,
+    },
     /// Git went back to what is stable.
     Reverted {
         /// The commit.
@@ -126,6 +131,10 @@ impl fmt::Display for Reason {
                 Some(commit) => write!(f, "superseded by commit {}", short(commit)),
                 None => f.write_str("superseded by a newer template"),
             },
+            Self::StableGone { stable } => write!(
+                f,
+                "the stable revision {stable} was deleted, and another must take its place first"
+            ),
             Self::Reverted { by } => match by {
                 Some(commit) => write!(f, "reverted by commit {}", short(commit)),
                 None => f.write_str("reverted in Git"),

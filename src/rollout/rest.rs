@@ -153,9 +153,8 @@ impl Pass<'_> {
                 "{stable} serves; Git's template was taken back ({}): change it in Git, or `sluice rollout retry`",
                 quarantine.reason
             );
-        } else if confirmed || self.status.keeps_found_traffic {
-            self.status.message = format!("{stable} serves what Git says");
-            self.mend_template();
+        } else if confirmed {
+            self.mend_template(&stable);
         } else {
             self.status.message = format!(
                 "waiting for the cluster to confirm the traffic: {}",
@@ -168,7 +167,7 @@ impl Pass<'_> {
 
     /// A template that differs from Git's while Git's is what serves: a revert, whose old
     /// revision serves already, or somebody's hand. What comes of it gets no traffic.
-    fn mend_template(&mut self) {
+    fn mend_template(&mut self, stable: &str) {
         let attempt = self
             .status
             .stable
@@ -178,16 +177,26 @@ impl Pass<'_> {
             self.live.configuration.as_ref().is_some_and(|c| {
                 c.template_written && (c.attempt == attempt || self.names_itself())
             });
-        if !mended && !self.intent.suspended {
-            self.template = Some(attempt);
+        let settled = format!("{stable} serves what Git says");
+        if mended || self.intent.suspended {
+            self.status.message = settled;
+            return;
         }
+        // It was as Git says before: a hand was at it. (After a revert it never was.)
+        if self.status.message == settled {
+            self.events.push(Event::TemplateDrift);
+        }
+        self.status.message = format!("{stable} serves what Git says; its template is put back");
+        self.template = Some(attempt);
     }
 
     /// Git's shape, with stable in it.
     fn serve_stable(&mut self, stable: &str) -> bool {
-        if self.status.keeps_found_traffic {
+        // Until Git has a word of its own on it.
+        if self.status.keeps_found_traffic && self.intent.final_traffic.is_empty() {
             return true;
         }
+        self.status.keeps_found_traffic = false;
         let wanted = self.shape(Parts {
             stable,
             candidate: None,

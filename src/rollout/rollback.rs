@@ -17,6 +17,7 @@ impl Pass<'_> {
         let (outcome, guilty) = match &reason {
             Reason::Superseded { .. } => (Outcome::Superseded, false),
             Reason::Reverted { .. } => (Outcome::Reverted, false),
+            Reason::StableGone { .. } => (Outcome::Interrupted, false),
             _ => (Outcome::RolledBack, true),
         };
         let text = reason.to_string();
@@ -65,7 +66,8 @@ impl Pass<'_> {
     pub fn superseded(&mut self) -> Option<Turn> {
         let candidate = self.status.candidate.as_ref()?;
         let git = &self.intent.template_hash;
-        if candidate.template_hash.as_ref() == Some(git) {
+        // Suspended, Git is not listened to.
+        if candidate.template_hash.as_ref() == Some(git) || self.intent.suspended {
             return None;
         }
         let by = self.intent.commit.clone();

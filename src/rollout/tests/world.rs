@@ -112,6 +112,8 @@ pub struct World {
     pub stuck: bool,
     /// The API server cannot be reached.
     pub away: bool,
+    /// The API server refuses templates, in these words.
+    pub refuses: Option<String>,
     /// The agent dies after its so-manieth call, and is back two seconds later.
     pub dies_after: Option<usize>,
     pub calls: usize,
@@ -162,6 +164,7 @@ impl World {
             blind: false,
             stuck: false,
             away: false,
+            refuses: None,
             dies_after: None,
             calls: 0,
             broken: vec![],
@@ -249,6 +252,19 @@ impl World {
                 .collect();
             route.generation += 1;
             route.changed_at = second;
+        }
+    }
+
+    /// A person edits the Configuration's template by hand.
+    pub fn edit_template(&mut self, version: &str) {
+        self.behaviours
+            .entry(version.to_owned())
+            .or_insert_with(good);
+        let second = self.second;
+        if let Some(configuration) = &mut self.configuration {
+            configuration.template = version.to_owned();
+            configuration.generation += 1;
+            configuration.changed_at = second;
         }
     }
 

@@ -15,7 +15,7 @@ fn a_release_that_answers_500_is_taken_back_before_any_user_meets_it() {
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-            00:06  hello-00001 has all traffic again, confirmed after 1s
+            00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
     );
@@ -31,7 +31,7 @@ fn half_of_the_answers_500_is_as_bad() {
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 taken back from 0 % to hello-00001: error rate 50.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-            00:06  hello-00001 has all traffic again, confirmed after 1s
+            00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
     );
@@ -47,7 +47,7 @@ fn five_percent_of_500_are_found_by_enough_probes() {
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 taken back from 0 % to hello-00001: error rate 5.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-            00:06  hello-00001 has all traffic again, confirmed after 1s
+            00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
     );
@@ -70,7 +70,7 @@ fn five_percent_that_only_users_meet_cost_a_handful_of_requests() {
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:46  hello-00002 taken back from 20 % to hello-00001: at 20 %: error rate 5.0 % of 100 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:47  hello-00001 has all traffic again, confirmed after 1s
+            00:47  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 6 of 2400 requests harmed
         "#]],
     );
@@ -86,7 +86,7 @@ fn a_release_that_is_800_ms_slower_is_taken_back_before_any_user_meets_it() {
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 taken back from 0 % to hello-00001: p99 820 ms is over the limit of 500 ms (stable 20 ms)
-            00:06  hello-00001 has all traffic again, confirmed after 1s
+            00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
     );
@@ -102,15 +102,15 @@ fn what_only_users_meet_is_found_at_the_first_step() {
         World::at_rest("fast").push("v2", bad),
         40,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:11  hello-00002 taken back from 5 % to hello-00001: at 5 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:12  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 6 of 800 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:11  hello-00002 taken back from 5 % to hello-00001: at 5 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:12  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 6 of 800 requests harmed
+        "#]],
     );
 }
 
@@ -124,16 +124,16 @@ fn slowness_that_only_users_meet_is_found_at_the_first_step() {
         World::at_rest("fast").push("v2", bad),
         40,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:09  hello-00002 failed judgement 1 of 2: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
-        00:10  hello-00002 taken back from 5 % to hello-00001: at 5 %: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
-        00:11  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 5 of 800 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:09  hello-00002 failed judgement 1 of 2: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
+            00:10  hello-00002 taken back from 5 % to hello-00001: at 5 %: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
+            00:11  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 5 of 800 requests harmed
+        "#]],
     );
 }
 
@@ -148,12 +148,12 @@ fn a_revision_that_crashes_at_its_start_is_taken_back_at_the_second_crash() {
         World::at_rest("fast").push("v2", bad),
         30,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:08  hello-00002 taken back from 0 % to hello-00001: crashed 2 times, last with exit code 3
-        00:08  hello-00001 has all traffic again, confirmed after 0s
-        end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:08  hello-00002 taken back from 0 % to hello-00001: crashed 2 times, last with exit code 3
+            00:08  hello-00001 has all traffic, confirmed after 0s
+            end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
+        "#]],
     );
 }
 
@@ -167,15 +167,15 @@ fn a_revision_that_crashes_after_it_was_ready_is_taken_back_at_the_second_crash(
         World::at_rest("fast").push("v2", bad),
         40,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:17  hello-00002 taken back from 5 % to hello-00001: crashed 2 times, last with exit code 3
-        00:18  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 0 of 800 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:17  hello-00002 taken back from 5 % to hello-00001: crashed 2 times, last with exit code 3
+            00:18  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 0 of 800 requests harmed
+        "#]],
     );
 }
 
@@ -189,12 +189,12 @@ fn a_revision_that_is_never_ready_ends_at_the_progress_deadline_and_harms_nobody
         World::at_rest("fast").push("v2", bad),
         150,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        02:00  hello-00002 taken back from 0 % to hello-00001: not Ready after 2m: Deploying
-        02:00  hello-00001 has all traffic again, confirmed after 0s
-        end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            02:00  hello-00002 taken back from 0 % to hello-00001: not Ready after 2m: Deploying
+            02:00  hello-00001 has all traffic, confirmed after 0s
+            end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
+        "#]],
     );
 }
 
@@ -209,12 +209,12 @@ fn a_revision_that_the_cluster_gives_up_is_taken_back_at_once() {
         World::at_rest("fast").push("v2", bad),
         30,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:05  hello-00002 taken back from 0 % to hello-00001: not Ready: ExitCode3
-        00:05  hello-00001 has all traffic again, confirmed after 0s
-        end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:05  hello-00002 taken back from 0 % to hello-00001: not Ready: ExitCode3
+            00:05  hello-00001 has all traffic, confirmed after 0s
+            end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
+        "#]],
     );
 }
 
@@ -228,15 +228,15 @@ fn a_revision_that_stops_being_ready_at_a_step_is_taken_back_at_once() {
         World::at_rest("fast").push("v2", bad),
         30,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:13  hello-00002 taken back from 5 % to hello-00001: not Ready: ExitCode5
-        00:14  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 1 of 600 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:13  hello-00002 taken back from 5 % to hello-00001: not Ready: ExitCode5
+            00:14  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 1 of 600 requests harmed
+        "#]],
     );
 }
 
@@ -270,13 +270,13 @@ fn a_bad_release_without_users_is_found_by_probes() {
         world,
         30,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-        00:06  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 0 of 0 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:06  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 0 of 0 requests harmed
+        "#]],
     );
 }
 

@@ -20,23 +20,23 @@ fn a_bad_template_stays_out_until_somebody_says_retry() {
         world,
         110,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-        00:06  hello-00001 has all traffic again, confirmed after 1s
-        00:40  quarantine lifted, attempt 2, by ada
-        00:40  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:41  hello-00004 staged, 0 %
-        00:43  hello-00004 Ready after 3s
-        00:45  hello-00004 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:45  hello-00004 to 5 %
-        00:59  hello-00004 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:13  hello-00004 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:27  hello-00004 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:28  hello-00004 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        end    Stable; hello-00004 100 %; 0 of 2200 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:06  hello-00001 has all traffic, confirmed after 1s
+            00:40  quarantine lifted, attempt 2, by ada
+            00:40  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:41  hello-00004 staged, 0 %
+            00:43  hello-00004 Ready after 3s
+            00:45  hello-00004 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:45  hello-00004 to 5 %
+            00:59  hello-00004 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:13  hello-00004 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:27  hello-00004 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:28  hello-00004 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00004 100 %; 0 of 2200 requests harmed
+        "#]],
     );
 }
 
@@ -57,7 +57,7 @@ fn a_pause_stands_still_and_a_rollback_still_happens() {
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
             01:03  hello-00002 taken back from 5 % to hello-00001: at 5 %: error rate 7.1 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:04  hello-00001 has all traffic again, confirmed after 1s
+            01:04  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 4 of 1800 requests harmed
         "#]],
     );
@@ -126,16 +126,16 @@ fn a_suspended_delivery_freezes_the_release_and_a_rollback_still_happens() {
         world,
         90,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:10  hello-00002 held at 5 %: the Delivery is suspended
-        01:00  hello-00002 taken back from 5 % to hello-00001: not Ready: ExitCode3
-        01:01  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 2 of 1800 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:10  hello-00002 held at 5 %: the Delivery is suspended
+            01:00  hello-00002 taken back from 5 % to hello-00001: not Ready: ExitCode3
+            01:01  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 2 of 1800 requests harmed
+        "#]],
     );
 }
 
@@ -194,16 +194,16 @@ fn abort_takes_it_back_and_keeps_it_out() {
         world,
         60,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:25  hello-00002 taken back from 20 % to hello-00001: aborted by ada
-        00:26  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 0 of 1200 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:25  hello-00002 taken back from 20 % to hello-00001: aborted by ada
+            00:26  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 0 of 1200 requests harmed
+        "#]],
     );
 }
 
@@ -321,15 +321,58 @@ fn a_candidate_deleted_by_hand_is_taken_back() {
         world,
         40,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:22  hello-00002 taken back from 20 % to hello-00001: at 20 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:23  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 4 of 800 requests harmed
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:22  hello-00002 taken back from 20 % to hello-00001: at 20 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:23  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 4 of 800 requests harmed
+        "#]],
+    );
+}
+
+#[test]
+fn a_template_changed_by_hand_is_put_back_and_gets_no_traffic() {
+    let world = World::at_rest("fast").at(5, |world| world.edit_template("v9"));
+    check(
+        world,
+        30,
+        expect![[r#"
+        00:05  the template was changed by hand; put back
+        end    Stable; hello-00001 100 %; 0 of 600 requests harmed
     "#]],
+    );
+}
+
+#[test]
+fn a_template_that_the_cluster_refuses_changes_nothing_and_can_be_retried() {
+    let world = World::at_rest("fast")
+        .at(0, |world| {
+            world.refuses = Some("admission webhook denied the request".to_owned())
+        })
+        .push("v2", good())
+        .at(20, |world| {
+            world.refuses = None;
+            world.ask(Action::Retry, None);
+        });
+    check(
+        world,
+        40,
+        expect![[r#"
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:00  the new template taken back from 0 % to hello-00001: refused by the cluster: admission webhook denied the request
+            00:00  hello-00001 has all traffic, confirmed after 0s
+            00:20  quarantine lifted, attempt 2, by ada
+            00:20  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:21  hello-00002 staged, 0 %
+            00:23  hello-00002 Ready after 3s
+            00:25  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:25  hello-00002 to 5 %
+            00:39  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stepping with hello-00002; hello-00001 95 % #stable, hello-00002 5 % #candidate; 0 of 800 requests harmed
+        "#]],
     );
 }

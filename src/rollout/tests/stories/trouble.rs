@@ -16,17 +16,17 @@ fn a_route_that_does_not_follow_counts_against_the_release_and_the_rollback_is_w
         world,
         150,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:39  hello-00002 taken back from 20 % to hello-00001: its traffic was not confirmed after 20s: the Route's controller has not looked at it yet
-        00:59  the cluster does not confirm the rollback to hello-00001: the Route's controller has not looked at it yet
-        02:00  hello-00001 has all traffic again, confirmed after 1m21s
-        end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:39  hello-00002 taken back from 20 % to hello-00001: its traffic was not confirmed after 20s: the Route's controller has not looked at it yet
+            00:59  the cluster does not confirm the rollback to hello-00001: the Route's controller has not looked at it yet
+            02:00  hello-00001 has all traffic, confirmed after 1m21s
+            end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
+        "#]],
     );
 }
 
@@ -67,33 +67,33 @@ fn a_stable_revision_that_is_gone_at_rest_is_replaced_by_the_best_one_left() {
         world,
         170,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:00  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
-        01:01  hello-00003 staged, 0 %
-        01:03  hello-00003 Ready after 3s
-        01:05  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        01:05  hello-00003 to 5 %
-        01:19  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:33  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:47  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:48  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        02:00  release of commit v4ccccc "v4" begins; hello-00003 keeps all traffic
-        02:01  hello-00004 staged, 0 %
-        02:03  hello-00004 Ready after 3s
-        02:05  hello-00004 taken back from 0 % to hello-00003: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-        02:06  hello-00003 has all traffic again, confirmed after 1s
-        02:20  the stable revision hello-00003 is not well: hello-00003 is gone
-        02:21  hello-00002 is stable: hello-00003 is gone
-        end    RolledBack; hello-00002 100 %; 20 of 3400 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:00  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
+            01:01  hello-00003 staged, 0 %
+            01:03  hello-00003 Ready after 3s
+            01:05  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:05  hello-00003 to 5 %
+            01:19  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:33  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:47  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:48  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:00  release of commit v4ccccc "v4" begins; hello-00003 keeps all traffic
+            02:01  hello-00004 staged, 0 %
+            02:03  hello-00004 Ready after 3s
+            02:05  hello-00004 taken back from 0 % to hello-00003: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            02:06  hello-00003 has all traffic, confirmed after 1s
+            02:20  the stable revision hello-00003 is not well: hello-00003 is gone
+            02:21  hello-00002 is stable: hello-00003 is gone
+            end    RolledBack; hello-00002 100 %; 20 of 3400 requests harmed
+        "#]],
     );
 }
 
@@ -218,6 +218,50 @@ fn a_clock_that_jumps_blames_nobody_and_stops_nothing() {
             00:56  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:57  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 1600 requests harmed
+        "#]],
+    );
+}
+
+#[test]
+fn a_stable_revision_deleted_in_the_middle_is_replaced_by_an_older_one_and_the_release_begins_again()
+ {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(60, |world| world.commit("v3", good()))
+        .at(80, |world| world.delete_revision("hello-00002"));
+    check(
+        world,
+        180,
+        expect![[r#"
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:00  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
+            01:01  hello-00003 staged, 0 %
+            01:03  hello-00003 Ready after 3s
+            01:05  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:05  hello-00003 to 5 %
+            01:19  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:20  hello-00003 held at 20 %: the stable revision is not well (hello-00002 is gone); nothing goes up because of that
+            01:40  hello-00003 taken back from 20 % to hello-00002: the stable revision hello-00002 was deleted, and another must take its place first
+            01:40  the stable revision hello-00002 is not well: hello-00002 is gone
+            01:41  hello-00001 has all traffic, confirmed after 1s
+            01:41  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
+            01:41  hello-00003 staged, 0 %
+            01:41  hello-00003 Ready after 0s
+            01:42  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:42  hello-00003 to 5 %
+            01:56  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:10  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:24  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:25  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00003 100 %; 399 of 3600 requests harmed
         "#]],
     );
 }

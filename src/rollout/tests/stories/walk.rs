@@ -97,21 +97,21 @@ fn a_newer_commit_never_inherits_weight() {
         world,
         60,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:25  hello-00002 taken back from 20 % to hello-00001: superseded by commit v3ccccc
-        00:26  hello-00001 has all traffic again, confirmed after 1s
-        00:26  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
-        00:27  hello-00003 staged, 0 %
-        00:29  hello-00003 Ready after 3s
-        00:31  hello-00003 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-        00:32  hello-00001 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 0 of 1200 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:25  hello-00002 taken back from 20 % to hello-00001: superseded by commit v3ccccc
+            00:26  hello-00001 has all traffic, confirmed after 1s
+            00:26  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
+            00:27  hello-00003 staged, 0 %
+            00:29  hello-00003 Ready after 3s
+            00:31  hello-00003 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:32  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 0 of 1200 requests harmed
+        "#]],
     );
 }
 
@@ -124,22 +124,22 @@ fn a_newer_commit_while_promoting_waits_for_the_promotion() {
         world,
         70,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:48  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
-        00:49  hello-00003 staged, 0 %
-        00:51  hello-00003 Ready after 3s
-        00:53  hello-00003 taken back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-        00:54  hello-00002 has all traffic again, confirmed after 1s
-        end    RolledBack; hello-00002 100 %; 0 of 1400 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
+            00:49  hello-00003 staged, 0 %
+            00:51  hello-00003 Ready after 3s
+            00:53  hello-00003 taken back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:54  hello-00002 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00002 100 %; 0 of 1400 requests harmed
+        "#]],
     );
 }
 
@@ -152,16 +152,16 @@ fn a_revert_in_the_middle_puts_stable_back_and_blames_nobody() {
         world,
         60,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:25  hello-00002 taken back from 20 % to hello-00001: reverted by commit v1ccccc
-        00:26  hello-00001 has all traffic again, confirmed after 1s
-        end    Stable; hello-00001 100 %; 0 of 1200 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:25  hello-00002 taken back from 20 % to hello-00001: reverted by commit v1ccccc
+            00:26  hello-00001 has all traffic, confirmed after 1s
+            end    Stable; hello-00001 100 %; 0 of 1200 requests harmed
+        "#]],
     );
 }
 
@@ -297,7 +297,7 @@ fn a_split_found_at_adoption_is_kept_until_the_first_release() {
             00:22  hello-00003 staged, 0 %
             00:24  hello-00003 Ready after 3s
             00:26  hello-00003 taken back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
-            00:27  hello-00002 has all traffic again, confirmed after 1s
+            00:27  hello-00002 has all traffic, confirmed after 1s
             end    RolledBack; hello-00002 100 %; 0 of 1000 requests harmed
         "#]],
     );

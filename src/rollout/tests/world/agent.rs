@@ -220,6 +220,7 @@ impl World {
 
     pub(super) fn write(&mut self, write: Write) {
         match write {
+            Write::Template { .. } if self.refuses.is_some() => {}
             Write::Template { attempt } => {
                 let c = self.configuration.get_or_insert_with(Config::default);
                 if c.template != self.git.template_hash.0 || c.attempt != attempt {
@@ -300,7 +301,8 @@ impl World {
                 .candidate
                 .as_ref()
                 .and_then(|c| c.revision.as_ref());
-        let first = before.stable.is_none();
+        // With nothing left that serves, it is a first delivery again.
+        let first = before.stable.is_none() || self.status.stable.is_none();
         if self.status.weight > before.weight && !first {
             let passed = self.status.evidence.iter().any(|e| {
                 e.weight == before.weight && e.verdict == crate::api::rollout::EvidenceVerdict::Pass

@@ -68,7 +68,7 @@ impl World {
                 .iter()
                 .map(|(name, revision)| self.facts(name, revision))
                 .collect(),
-            refused: None,
+            refused: self.refuses.clone(),
         }
     }
 
