@@ -12,3 +12,5 @@ mod cluster;
 mod node;
 mod processes;
 mod tidy;
+
+mod serving;

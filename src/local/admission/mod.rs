@@ -21,19 +21,21 @@ mod short_diff;
 mod traffic;
 mod validation;
 mod volumes;
+mod webhook;
 
 #[cfg(test)]
 mod stories;
 
 pub use field_error::FieldErrors;
+pub use webhook::ServingWebhook;
 pub(in crate::local) use go_duration::GoDuration;
 
 use serde_json::Value;
 
 /// The name under which a refusal by the checks is reported.
 pub const VALIDATION_WEBHOOK: &str = "validation.webhook.serving.knative.dev";
-/// The name under which a refusal by the defaults is reported.
-pub const MUTATION_WEBHOOK: &str = "webhook.serving.knative.dev";
+
+
 
 /// The API group whose objects are reviewed here.
 pub const GROUP: &str = "serving.knative.dev";

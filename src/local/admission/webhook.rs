@@ -1,0 +1,60 @@
+//! The rules in this room as a hook of the API server.
+
+use serde_json::Value;
+
+use super::{GROUP, KINDS, VALIDATION_WEBHOOK};
+use crate::local::apiserver::admission::{Admission, Operation, Review};
+use crate::local::apiserver::status::ApiError;
+
+/// Defaults and checks of `serving.knative.dev`, for [`Builder::admission`].
+///
+/// [`Builder::admission`]: crate::local::apiserver::Builder::admission
+#[derive(Debug, Clone, Copy)]
+pub struct ServingWebhook;
+
+/// The request as this room takes it; nothing where it is none of its business.
+///
+/// Writes to a status change neither metadata nor spec: there is nothing to check.
+fn ours<'a>(review: &'a Review<'_>) -> Option<super::Review<'a>> {
+    let operation = match review.operation {
+        Operation::Create => super::Operation::Create,
+        Operation::Update => super::Operation::Update,
+        Operation::Delete => return None,
+    };
+    let ours = review.group == GROUP
+        && KINDS.contains(&review.kind)
+        && review.subresource.is_none();
+    ours.then_some(super::Review {
+        kind: review.kind,
+        operation,
+        old: review.old,
+        username: &review.user.name,
+    })
+}
+
+impl Admission for ServingWebhook {
+    fn mutate(&self, review: &Review<'_>, object: &mut Value) -> Result<(), ApiError> {
+        if let Some(review) = ours(review) {
+            super::fill_defaults(&review, object);
+        }
+        Ok(())
+    }
+
+    fn validate(&self, review: &Review<'_>, object: &Value) -> Result<(), ApiError> {
+        let Some(request) = ours(review) else {
+            return Ok(());
+        };
+        match super::validate(&request, object) {
+            Ok(warnings) => {
+                for warning in warnings {
+                    review.warn(warning);
+                }
+                Ok(())
+            }
+            Err(errors) => Err(ApiError::denied(
+                VALIDATION_WEBHOOK,
+                &super::refusal(&errors),
+            )),
+        }
+    }
+}
