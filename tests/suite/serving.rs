@@ -37,6 +37,11 @@ impl Cluster {
     }
 
     fn with(config: ControllersConfig) -> Self {
+        // RUST_LOG=sluice=debug tells what the controllers do.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
         let server = ApiServer::builder()
             .admission(std::sync::Arc::new(ServingWebhook))
             .build()
@@ -68,7 +73,9 @@ impl Cluster {
     async fn apply(&self, kind: Kind, manifest: Value) -> kube::Result<DynamicObject> {
         let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
         let params = PatchParams::apply("test").force();
-        self.api(kind).patch(&name, &params, &Patch::Apply(manifest)).await
+        self.api(kind)
+            .patch(&name, &params, &Patch::Apply(manifest))
+            .await
     }
 
     /// Waits until an object is as wanted.
@@ -146,8 +153,7 @@ async fn write_status(client: &Client, kind: Kind, object: &DynamicObject, statu
     if object.data["status"] == status {
         return;
     }
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), "default", &resource(kind));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource(kind));
     let patch = Patch::Merge(json!({ "status": status }));
     // The object may be gone by now.
     let _ = api
@@ -169,7 +175,11 @@ async fn pretended_node(client: Client) {
                 return;
             }
             let image = pod.data["spec"]["containers"][0]["image"].as_str().unwrap();
-            let ready = if image.contains("never") { "False" } else { "True" };
+            let ready = if image.contains("never") {
+                "False"
+            } else {
+                "True"
+            };
             if pod.data["status"]["conditions"][0]["status"] == ready {
                 return;
             }
@@ -286,16 +296,28 @@ fn route(name: &str, traffic: Value) -> Value {
 #[tokio::test]
 async fn a_service_becomes_ready_and_moves_to_its_next_revision() {
     let cluster = Cluster::start();
-    cluster.apply(Kind::Service, service("hello", "app:1")).await.unwrap();
+    cluster
+        .apply(Kind::Service, service("hello", "app:1"))
+        .await
+        .unwrap();
     let ready = cluster.ready(Kind::Service, "hello").await;
-    assert_eq!(ready.data["status"]["url"], "http://hello.default.localhost:8080");
-    assert_eq!(ready.data["status"]["latestReadyRevisionName"], "hello-00001");
+    assert_eq!(
+        ready.data["status"]["url"],
+        "http://hello.default.localhost:8080"
+    );
+    assert_eq!(
+        ready.data["status"]["latestReadyRevisionName"],
+        "hello-00001"
+    );
     assert_eq!(ready.annotations()["serving.knative.dev/creator"], "ada");
     assert_eq!(ready.metadata.generation, Some(1));
     let core = cluster.api(Kind::CoreService).get("hello").await.unwrap();
     assert_eq!(core.labels()["serving.knative.dev/route"], "hello");
 
-    cluster.apply(Kind::Service, service("hello", "app:2")).await.unwrap();
+    cluster
+        .apply(Kind::Service, service("hello", "app:2"))
+        .await
+        .unwrap();
     let moved = cluster
         .wait(Kind::Service, "hello", "moved", |service| {
             service.data["status"]["traffic"][0]["revisionName"] == "hello-00002"
@@ -310,18 +332,37 @@ async fn a_service_becomes_ready_and_moves_to_its_next_revision() {
         .await;
 
     // Once all is done, the same apply again changes nothing at all.
-    let again = cluster.apply(Kind::Service, service("hello", "app:2")).await.unwrap();
+    let again = cluster
+        .apply(Kind::Service, service("hello", "app:2"))
+        .await
+        .unwrap();
     assert_eq!(again.metadata.generation, Some(2));
-    assert_eq!(cluster.api(Kind::Revision).list(&ListParams::default()).await.unwrap().items.len(), 2);
+    assert_eq!(
+        cluster
+            .api(Kind::Revision)
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        2
+    );
     cluster.stop().await;
 }
 
 #[tokio::test]
 async fn a_deleted_service_takes_everything_with_it() {
     let cluster = Cluster::start();
-    cluster.apply(Kind::Service, service("hello", "app:1")).await.unwrap();
+    cluster
+        .apply(Kind::Service, service("hello", "app:1"))
+        .await
+        .unwrap();
     cluster.ready(Kind::Service, "hello").await;
-    cluster.api(Kind::Service).delete("hello", &DeleteParams::default()).await.unwrap();
+    cluster
+        .api(Kind::Service)
+        .delete("hello", &DeleteParams::default())
+        .await
+        .unwrap();
     for (kind, name) in [
         (Kind::Service, "hello"),
         (Kind::Route, "hello"),
@@ -335,11 +376,20 @@ async fn a_deleted_service_takes_everything_with_it() {
         cluster.gone(kind, name).await;
     }
     let pods = async {
-        while !cluster.api(Kind::Pod).list(&ListParams::default()).await.unwrap().items.is_empty() {
+        while !cluster
+            .api(Kind::Pod)
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+        {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, pods).await.expect("Pods are left");
+    tokio::time::timeout(PATIENCE, pods)
+        .await
+        .expect("Pods are left");
     cluster.stop().await;
 }
 
@@ -351,10 +401,19 @@ async fn a_revision_name_of_the_users_own_is_used_and_guarded() {
         service["spec"]["template"]["metadata"] = json!({"name": name});
         service
     };
-    cluster.apply(Kind::Service, named("hello-blue", "app:1")).await.unwrap();
+    cluster
+        .apply(Kind::Service, named("hello-blue", "app:1"))
+        .await
+        .unwrap();
     let ready = cluster.ready(Kind::Service, "hello").await;
-    assert_eq!(ready.data["status"]["latestReadyRevisionName"], "hello-blue");
-    let refused = cluster.apply(Kind::Service, named("hello-blue", "app:2")).await.unwrap_err();
+    assert_eq!(
+        ready.data["status"]["latestReadyRevisionName"],
+        "hello-blue"
+    );
+    let refused = cluster
+        .apply(Kind::Service, named("hello-blue", "app:2"))
+        .await
+        .unwrap_err();
     let text = refused.to_string();
     assert!(
         text.contains("validation failed: Saw the following changes without a name change (-old +new): spec.template.metadata.name"),
@@ -384,15 +443,24 @@ async fn a_bad_split_is_refused_in_knatives_words() {
 #[tokio::test]
 async fn a_route_by_hand_mixes_configurations_and_keeps_its_traffic_on_a_bad_target() {
     let cluster = Cluster::start();
-    cluster.apply(Kind::Configuration, configuration("app", "app:1")).await.unwrap();
-    cluster.apply(Kind::Configuration, configuration("app-pr-42", "app:pr")).await.unwrap();
+    cluster
+        .apply(Kind::Configuration, configuration("app", "app:1"))
+        .await
+        .unwrap();
+    cluster
+        .apply(Kind::Configuration, configuration("app-pr-42", "app:pr"))
+        .await
+        .unwrap();
     cluster
         .apply(
             Kind::Route,
-            route("app", json!([
-                {"revisionName": "app-00001", "percent": 90},
-                {"revisionName": "app-pr-42-00001", "percent": 10, "tag": "pr-42"},
-            ])),
+            route(
+                "app",
+                json!([
+                    {"revisionName": "app-00001", "percent": 90},
+                    {"revisionName": "app-pr-42-00001", "percent": 10, "tag": "pr-42"},
+                ]),
+            ),
         )
         .await
         .unwrap();
@@ -408,14 +476,20 @@ async fn a_route_by_hand_mixes_configurations_and_keeps_its_traffic_on_a_bad_tar
     );
 
     // A candidate that never becomes ready gets no traffic and takes none away.
-    cluster.apply(Kind::Configuration, configuration("app", "never:1")).await.unwrap();
+    cluster
+        .apply(Kind::Configuration, configuration("app", "never:1"))
+        .await
+        .unwrap();
     cluster
         .apply(
             Kind::Route,
-            route("app", json!([
-                {"revisionName": "app-00001", "percent": 50},
-                {"revisionName": "app-00002", "percent": 50},
-            ])),
+            route(
+                "app",
+                json!([
+                    {"revisionName": "app-00001", "percent": 50},
+                    {"revisionName": "app-00002", "percent": 50},
+                ]),
+            ),
         )
         .await
         .unwrap();
@@ -446,9 +520,19 @@ async fn a_template_that_never_becomes_ready_fails_at_its_deadline() {
             condition(service, "ConfigurationsReady")["status"] == "False"
         })
         .await;
-    assert_eq!(condition(&failed, "ConfigurationsReady")["reason"], "RevisionFailed");
-    let revision = cluster.api(Kind::Revision).get("hello-00001").await.unwrap();
-    assert_eq!(condition(&revision, "ResourcesAvailable")["reason"], "ProgressDeadlineExceeded");
+    assert_eq!(
+        condition(&failed, "ConfigurationsReady")["reason"],
+        "RevisionFailed"
+    );
+    let revision = cluster
+        .api(Kind::Revision)
+        .get("hello-00001")
+        .await
+        .unwrap();
+    assert_eq!(
+        condition(&revision, "ResourcesAvailable")["reason"],
+        "ProgressDeadlineExceeded"
+    );
     cluster.stop().await;
 }
 
@@ -487,12 +571,19 @@ async fn two_hundred_services_at_once_all_become_ready() {
     let services = cluster.api(Kind::Service);
     for number in 0..200 {
         let object = serde_json::from_value(service(&format!("s-{number}"), "app:1")).unwrap();
-        services.create(&PostParams::default(), &object).await.unwrap();
+        services
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
     }
     for number in 0..200 {
         cluster.ready(Kind::Service, &format!("s-{number}")).await;
     }
-    let pods = cluster.api(Kind::Pod).list(&ListParams::default()).await.unwrap();
+    let pods = cluster
+        .api(Kind::Pod)
+        .list(&ListParams::default())
+        .await
+        .unwrap();
     assert_eq!(pods.items.len(), 200, "one Pod each, none made twice");
     cluster.stop().await;
 }

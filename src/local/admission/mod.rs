@@ -27,15 +27,13 @@ mod webhook;
 mod stories;
 
 pub use field_error::FieldErrors;
-pub use webhook::ServingWebhook;
 pub(in crate::local) use go_duration::GoDuration;
+pub use webhook::ServingWebhook;
 
 use serde_json::Value;
 
 /// The name under which a refusal by the checks is reported.
 pub const VALIDATION_WEBHOOK: &str = "validation.webhook.serving.knative.dev";
-
-
 
 /// The API group whose objects are reviewed here.
 pub const GROUP: &str = "serving.knative.dev";

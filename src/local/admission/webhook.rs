@@ -21,9 +21,8 @@ fn ours<'a>(review: &'a Review<'_>) -> Option<super::Review<'a>> {
         Operation::Update => super::Operation::Update,
         Operation::Delete => return None,
     };
-    let ours = review.group == GROUP
-        && KINDS.contains(&review.kind)
-        && review.subresource.is_none();
+    let ours =
+        review.group == GROUP && KINDS.contains(&review.kind) && review.subresource.is_none();
     ours.then_some(super::Review {
         kind: review.kind,
         operation,

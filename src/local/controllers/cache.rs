@@ -216,6 +216,8 @@ impl Cache {
     }
 
     /// Waits until every shelf has been filled once. The error says that a watch ended.
+    ///
+    /// For one waiter only: a store wakes no more than one.
     pub async fn filled(&self) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
         for shelf in self.shelves.values() {
             shelf.store.wait_until_ready().await?;

@@ -86,8 +86,8 @@ fn concerned(cache: &Cache, kind: Kind, object: &Object) -> Vec<(Controller, Nam
     let named = |name: &str| (namespace.to_owned(), name.to_owned());
     let own = named(object.name());
     let mut all = Vec::new();
-    let mut routes_to = |kind: Kind| {
-        let entry = Entry::Target(kind, object.name().to_owned());
+    let mut routes_to = |kind: Kind, name: &str| {
+        let entry = Entry::Target(kind, name.to_owned());
         for route in cache.of(Kind::Route).names(namespace, &entry) {
             all.push((Controller::Route, named(&route)));
             all.push((Controller::Labeller, named(&route)));
@@ -96,14 +96,19 @@ fn concerned(cache: &Cache, kind: Kind, object: &Object) -> Vec<(Controller, Nam
     match kind {
         Kind::Service => all.push((Controller::Service, own)),
         Kind::Configuration => {
-            routes_to(Kind::Configuration);
+            routes_to(Kind::Configuration, object.name());
             all.push((Controller::Configuration, own.clone()));
             all.push((Controller::RevisionGc, own));
             let owner = cache.owner_name(object, Kind::Service);
             all.extend(owner.map(|name| (Controller::Service, name)));
         }
         Kind::Revision => {
-            routes_to(Kind::Revision);
+            routes_to(Kind::Revision, object.name());
+            // A Route that follows the Configuration needs its latest Revision ready too, and
+            // may have heard of the one before the other.
+            if let Some(configuration) = object.label(key::CONFIGURATION) {
+                routes_to(Kind::Configuration, configuration);
+            }
             all.push((Controller::Revision, own));
             if let Some(configuration) = object.label(key::CONFIGURATION) {
                 all.push((Controller::Configuration, named(configuration)));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -51,7 +52,11 @@ pub fn decide(route: &Object, seen: Seen<'_>, now: Timestamp) -> Decision {
             .collect();
         decision.then(set_finalizers(route, json!(all)));
     }
-    let named = named(route, seen.lookup);
+    let (named, complete) = named(route, seen.lookup);
+    if !complete {
+        // A Revision has been seen before its Configuration: it is on its way.
+        decision.again_within(Duration::from_secs(1));
+    }
     // While traffic is on its way from one Revision to another, both count as named.
     if route.is_ready() || route.is_failed() {
         for (kind, object) in seen.noted {
@@ -79,9 +84,10 @@ fn set_finalizers(route: &Object, finalizers: Value) -> Step {
     )
 }
 
-/// What the Route names now, in its spec and in its status.
-fn named(route: &Object, lookup: &Lookup<'_>) -> BTreeSet<(Kind, String)> {
+/// What the Route names now, in its spec and in its status; and whether all of it is there.
+fn named(route: &Object, lookup: &Lookup<'_>) -> (BTreeSet<(Kind, String)>, bool) {
     let mut named = BTreeSet::new();
+    let mut complete = true;
     let targets = list(route.status(), "traffic")
         .iter()
         .chain(list(route.spec(), "traffic"));
@@ -103,6 +109,7 @@ fn named(route: &Object, lookup: &Lookup<'_>) -> BTreeSet<(Kind, String)> {
             continue;
         }
         let Some(found) = lookup(Kind::Configuration, &configuration) else {
+            complete &= revision.is_empty();
             continue;
         };
         named.insert((Kind::Configuration, configuration));
@@ -112,7 +119,7 @@ fn named(route: &Object, lookup: &Lookup<'_>) -> BTreeSet<(Kind, String)> {
             named.insert((Kind::Revision, latest.to_owned()));
         }
     }
-    named
+    (named, complete)
 }
 
 fn patch(

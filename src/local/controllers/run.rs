@@ -47,8 +47,11 @@ pub async fn run(client: Client, config: ControllersConfig, cancel: Cancellation
         let (engine, queues) = (engine.clone(), queues.clone());
         tasks.spawn(observe(kind, writer, engine, queues, cancel.clone()));
     }
-    for (controller, inbox) in inboxes {
-        tasks.spawn(control(controller, inbox, engine.clone(), cancel.clone()));
+    // With half a view of the cluster children would be made that are there already.
+    if let Some(Ok(())) = cancel.run_until_cancelled(engine.view.cache.filled()).await {
+        for (controller, inbox) in inboxes {
+            tasks.spawn(control(controller, inbox, engine.clone(), cancel.clone()));
+        }
     }
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
@@ -122,11 +125,6 @@ async fn control(
     engine: Arc<Engine>,
     cancel: CancellationToken,
 ) {
-    // With half a view of the cluster children would be made that are there already.
-    match cancel.run_until_cancelled(engine.view.cache.filled()).await {
-        Some(Ok(())) => {}
-        Some(Err(_)) | None => return,
-    }
     let shelf = engine.view.cache.of(controller.kind()).clone();
     let store = shelf.store();
     let requests = UnboundedReceiverStream::new(inbox)

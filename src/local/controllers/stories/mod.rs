@@ -234,6 +234,20 @@ impl World {
         !due.is_empty()
     }
 
+    /// Whether a controller has been told to look at an object (and forgets it again).
+    fn is_due(&mut self, controller: Controller, name: &str) -> bool {
+        let inbox = self
+            .inboxes
+            .iter_mut()
+            .find(|(other, _)| *other == controller);
+        let (_, inbox) = inbox.unwrap();
+        let mut due = false;
+        while let Ok((_, queued)) = inbox.try_recv() {
+            due |= queued == name;
+        }
+        due
+    }
+
     fn pass(&mut self, controller: Controller, name: &str) {
         let kind = controller.kind();
         let Some(object) = self.view.cache.get(kind, NAMESPACE, name) else {

@@ -3,6 +3,7 @@
 
 use expect_test::expect;
 
+use super::super::dispatch::Controller;
 use super::super::kind::Kind;
 use super::super::object::{ObjectExt, key};
 use super::{Node, World, configuration, route, service};
@@ -259,4 +260,20 @@ fn a_placeholder_in_someone_elses_hands_stops_the_route() {
           IngressReady False NotOwned: There is an existing placeholder Service "app" that we do not own.
           Ready False NotOwned: There is an existing placeholder Service "app" that we do not own.
     "#]].assert_eq(&world.show(Kind::Route, "app"));
+}
+
+#[test]
+fn a_route_hears_of_the_revisions_of_the_configuration_it_follows() {
+    let mut world = World::new();
+    world.apply(&configuration("app", "app:1")).unwrap();
+    world
+        .apply(&route("app", &["{configurationName: app, percent: 100}"]))
+        .unwrap();
+    world.node = Node::Idle;
+    world.apply(&configuration("app", "app:2")).unwrap();
+    // The watches of the kinds are apart: the Configuration may say "ready" before its
+    // Revision is seen to be, and the Route, which looked too early, must be told again.
+    let revision = world.get(Kind::Revision, "app-00002").clone();
+    world.put(Kind::Revision, revision);
+    assert!(world.is_due(Controller::Route, "app"));
 }
