@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
+use super::crd::Compiled;
 use super::path::ResourcePath;
 use super::read::Pages;
 use super::registry::Registry;
@@ -24,6 +25,8 @@ pub struct Core {
     pub registry: ArcSwap<Registry>,
     /// The built-in part of the registry.
     pub built_in: Vec<Arc<Resource>>,
+    /// What the stored definitions define.
+    pub compiled: Compiled,
     /// Lists that are being read in pieces.
     pub pages: Pages,
     /// Admission hooks, in order.

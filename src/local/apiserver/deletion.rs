@@ -11,7 +11,7 @@ use super::query::Params;
 use super::status::ApiError;
 use super::store::Stored;
 use super::write::Call;
-use super::{lifecycle, object, view};
+use super::{crd, lifecycle, object, view};
 
 /// The finalizer of a foreground deletion: the owner waits for its dependents.
 pub const FOREGROUND: &str = "foregroundDeletion";
@@ -254,6 +254,14 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
         } else {
             object::set_meta(&mut object, "finalizers", json!(finalizers));
         }
+    }
+    if call.resource.behaviour == Behaviour::CustomResourceDefinition {
+        let mut finalizers = object::finalizers(&object);
+        if !finalizers.contains(&crd::FINALIZER) && !object::is_terminating(old) {
+            finalizers.push(crd::FINALIZER);
+        }
+        let finalizers = json!(finalizers);
+        object::set_meta(&mut object, "finalizers", finalizers);
     }
     let grace = grace(call, old, options);
     let was_terminating = object::is_terminating(old);

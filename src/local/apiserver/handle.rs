@@ -49,7 +49,7 @@ async fn answer(core: &Arc<Core>, request: Request<Body>) -> Result<Response<Bod
             Ok(ok)
         }
         Route::OpenApiV3(document) => openapi::v3(core, &document, request.headers()),
-        Route::OpenApiV2 => openapi::v2(core, request.headers()),
+        Route::OpenApiV2 => openapi::v2(request.headers()),
     }
 }
 
@@ -200,7 +200,7 @@ fn change(
             write::replace(&call, name, media::decode(media_type, &request.sent)?)?
         }
         (&Method::PATCH, Some(name)) => {
-            let patch = patching::read(media_type, &request.sent)?;
+            let patch = patching::read(resource, media_type, &request.sent)?;
             if matches!(patch, patching::Patch::Apply(_)) && call.options.field_manager.is_none() {
                 return Err(ApiError::new(
                     422,

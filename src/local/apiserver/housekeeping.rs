@@ -281,7 +281,7 @@ impl House {
 
     fn definition_may_be_done(&self, storage: &str) {
         let key = Key {
-            storage: "customresourcedefinitions.apiextensions.k8s.io".to_owned(),
+            storage: super::crd::STORAGE.to_owned(),
             namespace: String::new(),
             name: storage.to_owned(),
         };

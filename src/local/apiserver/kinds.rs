@@ -217,6 +217,7 @@ fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Resource {
         storage,
         storage_api_version: api_version(group, version),
         schema: SchemaCell::default(),
+        fingerprint: String::new(),
         behaviour: Behaviour::Plain,
         origin: Origin::BuiltIn,
     }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::patch::{PatchError, json_patch, merge_patch};
+use super::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch};
+use super::resource::{Origin, Resource};
 use super::status::ApiError;
 use super::write::{By, Call};
 use super::{managed, media, object};
@@ -20,8 +21,21 @@ pub enum Patch {
     Apply(Value),
 }
 
-/// The types that patches come in.
-const READ: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
+/// The types that patches of a resource come in: strategic ones need Go types, so only
+/// Kubernetes' own kinds take them.
+pub fn accepted(resource: &Resource) -> Vec<&'static str> {
+    let mut media = vec![
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/apply-patch+yaml",
+    ];
+    if resource.origin == Origin::BuiltIn && !resource.group.ends_with("knative.dev") {
+        media.insert(2, STRATEGIC);
+    }
+    media
+}
+
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 /// A patched object and how its owners are found.
 pub struct Patched {
@@ -32,17 +46,20 @@ pub struct Patched {
 }
 
 /// Reads a patch by its content type.
-pub fn read(media_type: &str, bytes: &[u8]) -> Result<Patch, ApiError> {
+pub fn read(resource: &Resource, media_type: &str, bytes: &[u8]) -> Result<Patch, ApiError> {
     let json = |what: &str| {
         serde_json::from_slice::<Value>(bytes)
             .map_err(|error| ApiError::bad_request(format!("error decoding {what}: {error}")))
     };
+    let accepted = accepted(resource);
     match media_type {
+        other if !accepted.contains(&other) => {
+            Err(ApiError::unsupported_media_type(&accepted.join(", ")))
+        }
         "application/json-patch+json" => Ok(Patch::Json(json("patch")?)),
         "application/merge-patch+json" => Ok(Patch::Merge(json("patch")?)),
-        "application/strategic-merge-patch+json" => Ok(Patch::Strategic(json("patch")?)),
-        "application/apply-patch+yaml" => Ok(Patch::Apply(media::yaml(bytes)?)),
-        _ => Err(ApiError::unsupported_media_type(READ)),
+        STRATEGIC => Ok(Patch::Strategic(json("patch")?)),
+        _ => Ok(Patch::Apply(media::yaml(bytes)?)),
     }
 }
 
@@ -57,7 +74,9 @@ pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched,
         }
         Patch::Json(patch) => json_patch(seen, patch),
         Patch::Merge(patch) => merge_patch(seen, patch),
-        Patch::Strategic(patch) => merge_patch(seen, patch),
+        Patch::Strategic(patch) => {
+            strategic_merge_patch(seen, patch, &call.resource.published_schema())
+        }
     };
     let object = object.map_err(|error| match error {
         PatchError::BadRequest(why) => ApiError::bad_request(why),

@@ -78,6 +78,8 @@ pub struct Resource {
     pub storage_api_version: String,
     /// What its objects may look like, see [`Resource::schema`].
     pub schema: SchemaCell,
+    /// Tells two states of a definition apart; empty for built-in kinds.
+    pub fingerprint: String,
     /// What is particular to the kind.
     pub behaviour: Behaviour,
     /// Built in or defined by a CRD.

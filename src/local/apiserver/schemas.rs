@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::builtin;
-use super::resource::Resource;
+use super::resource::{Origin, Resource};
 use super::schema::Schema;
 use super::status::Cause;
 
@@ -28,6 +28,15 @@ impl Resource {
             builtin::schema(group, version, &self.kind).unwrap_or_else(Schema::untyped)
         })
     }
+
+    /// The schema of the objects as this version's clients see them.
+    pub fn published_schema(&self) -> Schema {
+        match self.origin {
+            Origin::Custom => self.schema().clone(),
+            Origin::BuiltIn => builtin::schema(&self.group, &self.version, &self.kind)
+                .unwrap_or_else(Schema::untyped),
+        }
+    }
 }
 
 /// Drops the fields that the kind does not know and tells which.
@@ -38,6 +47,11 @@ pub fn prune(resource: &Resource, object: &mut Value) -> Vec<String> {
 /// Fills in the kind's defaults.
 pub fn default(resource: &Resource, object: &mut Value) {
     resource.schema().default(object);
+    if resource.origin == Origin::BuiltIn {
+        let stored = resource.storage_api_version.as_str();
+        let (group, _) = stored.split_once('/').unwrap_or(("", stored));
+        builtin::default(group, &resource.kind, object);
+    }
 }
 
 /// What is wrong with the object.

@@ -116,6 +116,7 @@ impl Builder {
             store,
             registry: ArcSwap::from_pointee(registry),
             built_in,
+            compiled: crd::Compiled::default(),
             pages: Pages::default(),
             hooks: self.hooks,
             pod_logs: RwLock::new(self.pod_logs),

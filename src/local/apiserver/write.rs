@@ -395,12 +395,11 @@ fn prepare(
         Some(_) => Operation::Update,
     };
     let name = object::name(&object).to_owned();
-    if old.is_none() && resource.status && resource.behaviour != Behaviour::CustomResourceDefinition
-    {
+    if old.is_none() && resource.status {
         object::as_map(&mut object).remove("status");
     }
     schemas::default(resource, &mut object);
-    behaviour::default(core, resource, &mut object, old);
+    behaviour::complete(core, resource, &mut object, old);
     if by == By::Update {
         managed::update(call, old, &mut object);
     }
