@@ -14,3 +14,4 @@ mod processes;
 mod tidy;
 
 mod serving;
+mod kubectl;

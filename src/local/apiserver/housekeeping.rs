@@ -67,6 +67,9 @@ enum Owner {
 
 impl House {
     fn look_after(&self, object: &Stored) {
+        if object.key.storage == "namespaces" && !object.terminating {
+            self.welcome(&object.key.name);
+        }
         if object.owners.is_empty() && !object.terminating {
             return;
         }
@@ -113,6 +116,28 @@ impl House {
             self.empty_namespace(&namespace);
         }
         self.definition_may_be_done(&gone.key.storage);
+    }
+
+    /// Every namespace has a service account that Pods run as when they name none.
+    fn welcome(&self, namespace: &str) {
+        let key = Key {
+            storage: "serviceaccounts".to_owned(),
+            namespace: namespace.to_owned(),
+            name: "default".to_owned(),
+        };
+        if self.core.store.get(&key).is_some() {
+            return;
+        }
+        let Some(resource) = self.resource(&key) else {
+            return;
+        };
+        let call = self.call(&resource, namespace);
+        let account = json!({"metadata": {"name": "default"}});
+        if let Err(error) = write::create(&call, account)
+            && error.code != 409
+        {
+            tracing::debug!(namespace, %error, "no default service account");
+        }
     }
 
     /// Brings an asked-for deletion further.
