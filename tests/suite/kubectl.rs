@@ -1,7 +1,7 @@
 //! kubectl against the local cluster's API server, as a person uses it.
 
-use std::process::{Command, Stdio};
 use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use sluice::local::apiserver::ApiServer;
 
@@ -23,7 +23,12 @@ impl Kubectl {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
         let output = child.wait_with_output().unwrap();
         format!(
             "{}{}{}",
@@ -55,11 +60,17 @@ fn split(args: &str) -> Vec<String> {
 #[ignore = "for hand trials"]
 async fn by_hand() {
     let server = ApiServer::builder().build().unwrap();
-    let listening = server.serve("127.0.0.1:18443".parse().unwrap()).await.unwrap();
+    let listening = server
+        .serve("127.0.0.1:18443".parse().unwrap())
+        .await
+        .unwrap();
     let home = tempfile::tempdir().unwrap();
     let path = std::path::PathBuf::from("/tmp/kubeconfig-apiserver");
     listening.write_kubeconfig(&path).unwrap();
-    let _k = Kubectl { program: "/work/bin/kubectl-1.34".into(), home };
+    let _k = Kubectl {
+        program: "/work/bin/kubectl-1.34".into(),
+        home,
+    };
     let _ = _k.run("version --client", "");
     tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
 }

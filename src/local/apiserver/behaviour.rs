@@ -67,7 +67,9 @@ pub fn validate(
         Behaviour::Pod => old.map(|old| pod_update(object, old)).unwrap_or_default(),
         Behaviour::Deployment => deployment(object, old),
         Behaviour::Service => service(object, old),
-        Behaviour::Secret => old.map(|old| secret_update(object, old)).unwrap_or_default(),
+        Behaviour::Secret => old
+            .map(|old| secret_update(object, old))
+            .unwrap_or_default(),
         Behaviour::CustomResourceDefinition => crd::validate(core, object),
         Behaviour::Plain if resource.kind == "ConfigMap" => old
             .map(|old| immutable_data(object, old, &["data", "binaryData"]))
@@ -87,7 +89,9 @@ fn cluster_ip(core: &Core, object: &mut Value, old: Option<&Value>) {
         return;
     }
     let given = object::text_at(object, "spec.clusterIP");
-    let before = old.map(|old| object::text_at(old, "spec.clusterIP")).unwrap_or_default();
+    let before = old
+        .map(|old| object::text_at(old, "spec.clusterIP"))
+        .unwrap_or_default();
     let ip = match (given.as_str(), before.as_str()) {
         ("", "") => free_cluster_ip(core, object::uid(object)),
         ("", before) => before.to_owned(),
@@ -102,16 +106,19 @@ fn cluster_ip(core: &Core, object: &mut Value, old: Option<&Value>) {
 
 /// An address from the uid, the next ones where it is taken.
 fn free_cluster_ip(core: &Core, uid: &str) -> String {
-    let start = uid
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let start = uid.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     let taken: std::collections::HashSet<String> = core
         .store
         .list("services", None)
         .1
         .iter()
         .filter_map(|service| {
-            let field = service.fields.iter().find(|(name, _)| name == "spec.clusterIP");
+            let field = service
+                .fields
+                .iter()
+                .find(|(name, _)| name == "spec.clusterIP");
             field.map(|(_, ip)| ip.clone())
         })
         .collect();
@@ -135,7 +142,10 @@ fn quality_of_service(pod: &Value) -> &'static str {
     let mut guaranteed = true;
     for container in containers {
         for of in ["cpu", "memory"] {
-            let (limit, request) = (value(container, "limits", of), value(container, "requests", of));
+            let (limit, request) = (
+                value(container, "limits", of),
+                value(container, "requests", of),
+            );
             any |= !limit.is_empty() || !request.is_empty();
             guaranteed &= !limit.is_empty() && (request.is_empty() || request == limit);
         }
@@ -210,7 +220,9 @@ fn deployment(deployment: &Value, old: Option<&Value>) -> Vec<Cause> {
 fn service(service: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let ip = object::text_at(service, "spec.clusterIP");
-    let before = old.map(|old| object::text_at(old, "spec.clusterIP")).unwrap_or_default();
+    let before = old
+        .map(|old| object::text_at(old, "spec.clusterIP"))
+        .unwrap_or_default();
     let external = object::text_at(service, "spec.type") == "ExternalName";
     if !before.is_empty() && before != ip && !external {
         causes.push(Cause::invalid(

@@ -25,7 +25,10 @@ pub const STORAGE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// What stored definitions define, by definition and revision: schemas are compiled once.
 #[derive(Default)]
-pub struct Compiled(Mutex<HashMap<String, (u64, Vec<Arc<Resource>>)>>);
+pub struct Compiled(Mutex<HashMap<String, Definition>>);
+
+/// The definition's revision, and the resources that it defines.
+type Definition = (u64, Vec<Arc<Resource>>);
 
 /// Serves what the stored definitions define. Called behind every write of one, before
 /// the write is answered.
@@ -99,13 +102,15 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         .pointer("/schema/openAPIV3Schema")
         .and_then(|schema| Schema::from_openapi(schema).ok())
         .unwrap_or_else(Schema::untyped);
-    let scale = version.pointer("/subresources/scale").map(|scale| ScalePaths {
-        spec: object::text_at(scale, "specReplicasPath"),
-        status: object::text_at(scale, "statusReplicasPath"),
-        selector: object::at(scale, "labelSelectorPath")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
-    });
+    let scale = version
+        .pointer("/subresources/scale")
+        .map(|scale| ScalePaths {
+            spec: object::text_at(scale, "specReplicasPath"),
+            status: object::text_at(scale, "statusReplicasPath"),
+            selector: object::at(scale, "labelSelectorPath")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        });
     let selectable = version
         .get("selectableFields")
         .and_then(Value::as_array)
@@ -145,15 +150,17 @@ fn printer_columns(version: &Value) -> Vec<Column> {
         .and_then(Value::as_array)
     {
         None => shown.push(columns::age_column()),
-        Some(declared) => shown.extend(declared.iter().map(|column| Column {
-            name: object::text_at(column, "name"),
-            kind: object::text_at(column, "type"),
-            format: object::text_at(column, "format"),
-            description: object::text_at(column, "description"),
-            priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
-            // A path that is not understood finds nothing, as one that is not there.
-            path: JsonPath::parse(&object::text_at(column, "jsonPath"))
-                .or_else(|| JsonPath::parse(".spec['']")),
+        Some(declared) => shown.extend(declared.iter().map(|column| {
+            Column {
+                name: object::text_at(column, "name"),
+                kind: object::text_at(column, "type"),
+                format: object::text_at(column, "format"),
+                description: object::text_at(column, "description"),
+                priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
+                // A path that is not understood finds nothing, as one that is not there.
+                path: JsonPath::parse(&object::text_at(column, "jsonPath"))
+                    .or_else(|| JsonPath::parse(".spec['']")),
+            }
         })),
     }
     shown
@@ -164,17 +171,23 @@ fn printer_columns(version: &Value) -> Vec<Column> {
 pub fn complete(core: &Core, definition: &mut Value, old: Option<&Value>) {
     let now = object::time(core.now());
     let clash = clash(core, definition);
-    let names = object::at(definition, "spec.names").cloned().unwrap_or_default();
+    let names = object::at(definition, "spec.names")
+        .cloned()
+        .unwrap_or_default();
     let storage = versions(definition)
         .iter()
         .find(|version| version.get("storage") == Some(&Value::Bool(true)))
         .map(|version| object::text_at(version, "name"));
-    let mut stored = old.map(|old| texts(old, "status.storedVersions")).unwrap_or_default();
+    let mut stored = old
+        .map(|old| texts(old, "status.storedVersions"))
+        .unwrap_or_default();
     stored.extend(storage.filter(|storage| !stored.contains(storage)));
     let was_established = old.is_some_and(established);
     let accepted = match (&clash, old) {
         (None, _) => names,
-        (Some(_), Some(old)) => object::at(old, "status.acceptedNames").cloned().unwrap_or_default(),
+        (Some(_), Some(old)) => object::at(old, "status.acceptedNames")
+            .cloned()
+            .unwrap_or_default(),
         (Some(_), None) => json!({"plural": "", "kind": ""}),
     };
     let mut conditions = vec![match &clash {
@@ -189,7 +202,12 @@ pub fn complete(core: &Core, definition: &mut Value, old: Option<&Value>) {
             "the initial names have been accepted",
         )
     } else {
-        condition("Established", false, "NotAccepted", "not all names are accepted")
+        condition(
+            "Established",
+            false,
+            "NotAccepted",
+            "not all names are accepted",
+        )
     });
     if object::is_terminating(definition) {
         conditions.push(condition(
@@ -263,7 +281,10 @@ fn clash(core: &Core, definition: &Value) -> Option<(&'static str, String)> {
     if others().any(|other| names(other, &singular)) {
         return Some(("SingularConflict", in_use(&singular)));
     }
-    if let Some(taken) = short.iter().find(|short| others().any(|other| names(other, short))) {
+    if let Some(taken) = short
+        .iter()
+        .find(|short| others().any(|other| names(other, short)))
+    {
         return Some(("ShortNamesConflict", in_use(taken)));
     }
     if others().any(|other| kinds(other, &kind)) {

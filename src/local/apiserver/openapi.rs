@@ -29,7 +29,10 @@ pub fn v3(core: &Core, document: &str, headers: &HeaderMap) -> Result<Response<B
                 paths.insert(path, json!({"serverRelativeURL": url}));
             }
         }
-        return Ok(media::json(StatusCode::OK, json!({"paths": paths}).to_string()));
+        return Ok(media::json(
+            StatusCode::OK,
+            json!({"paths": paths}).to_string(),
+        ));
     }
     let (group, version) = match document.split('/').collect::<Vec<_>>().as_slice() {
         ["api", version] => (String::new(), (*version).to_owned()),
@@ -104,7 +107,10 @@ fn document_of(registry: &Registry, group: &str, version: &str) -> Value {
         let name = component_name(resource);
         let mut root = schema.to_openapi();
         if let Some(map) = root.as_object_mut() {
-            map.insert("x-kubernetes-group-version-kind".to_owned(), json!([gvk(resource)]));
+            map.insert(
+                "x-kubernetes-group-version-kind".to_owned(),
+                json!([gvk(resource)]),
+            );
         }
         schemas.retain(|_, definition| *definition != root);
         schemas.insert(name.clone(), root);
@@ -135,7 +141,10 @@ fn component_name(resource: &Resource) -> String {
     }
     let package = if own {
         let short = group.split('.').next().unwrap_or_default();
-        format!("io.k8s.api.{}", if short.is_empty() { "core" } else { short })
+        format!(
+            "io.k8s.api.{}",
+            if short.is_empty() { "core" } else { short }
+        )
     } else {
         group.split('.').rev().collect::<Vec<_>>().join(".")
     };
@@ -160,7 +169,10 @@ fn add_paths(paths: &mut Map<String, Value>, resource: &Resource, component: &st
             "responses": {"200": {"description": "OK", "content": content("application/json")}},
         });
         if let (Some(body), Some(map)) = (body, operation.as_object_mut()) {
-            map.insert("requestBody".to_owned(), json!({"content": body, "required": true}));
+            map.insert(
+                "requestBody".to_owned(),
+                json!({"content": body, "required": true}),
+            );
         }
         operation
     };
