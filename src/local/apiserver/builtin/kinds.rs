@@ -14,7 +14,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiext
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use super::super::schema::{Definitions, Schema, from_schemars, mark};
+use super::super::schema::{Definitions, STRUCT, Schema, from_schemars, mark};
 use super::marks::TABLE;
 
 /// Each kind with its type, and a place for its schema.
@@ -138,6 +138,18 @@ fn correct(name: &str, definition: &mut Value) {
     // Metadata is checked by itself, and is there whenever there is an object.
     if let Some(Value::Array(required)) = definition.get_mut("required") {
         required.retain(|name| name != "metadata");
+    }
+    // A list that must be there is always written by Go, if empty: nobody owns it as such.
+    if let Some(required) = definition.get("required").cloned()
+        && let Some(Value::Object(properties)) = definition.get_mut("properties")
+    {
+        for name in required.as_array().into_iter().flatten() {
+            if let Some(Value::Object(property)) = name.as_str().and_then(|n| properties.get_mut(n))
+                && property.get("type") == Some(&json!("array"))
+            {
+                property.insert(STRUCT.to_owned(), Value::Bool(true));
+            }
+        }
     }
     let short = name.rsplit('.').next().unwrap_or_default();
     match short {

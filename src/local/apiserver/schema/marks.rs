@@ -8,8 +8,8 @@ use super::Definitions;
 
 /// The zero value that a list key has when an item leaves it out.
 pub(super) const KEY_DEFAULT: &str = "x-sluice-key-default";
-/// A Go struct: there even when nothing is in it.
-pub(super) const STRUCT: &str = "x-sluice-struct";
+/// A Go struct, or a list that Go always writes: there even when nothing is in it.
+pub(crate) const STRUCT: &str = "x-sluice-struct";
 
 /// Puts every mark of the table on the definitions that are there.
 pub(crate) fn mark(definitions: &mut Definitions, table: &str) {
@@ -126,7 +126,7 @@ pub(super) fn published(value: &mut Value) {
             if let Some(zero) = object.remove(KEY_DEFAULT) {
                 object.insert("default".to_owned(), zero);
             }
-            if object.remove(STRUCT).is_some() {
+            if object.remove(STRUCT).is_some() && object.get("type") != Some(&json!("array")) {
                 object.insert("default".to_owned(), Value::Object(Map::new()));
             }
             object.values_mut().for_each(published);

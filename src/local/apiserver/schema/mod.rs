@@ -14,6 +14,8 @@ mod node;
 mod object_meta;
 mod prune;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -24,7 +26,7 @@ use serde_json::Value;
 pub use compile::SchemaError;
 pub use validate::{FieldError, FieldErrorReason};
 
-pub(crate) use marks::mark;
+pub(crate) use marks::{STRUCT, mark};
 pub(crate) use node::{Kind, ListType, TypeRef};
 pub(crate) use object_meta::from_schemars;
 

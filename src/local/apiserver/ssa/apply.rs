@@ -10,7 +10,7 @@ use super::managers::{Entry, Managed, ManagerId, Operation, stamp};
 use super::merge::merge;
 use super::path::same;
 use super::reconcile::reconcile;
-use super::remove::remove;
+use super::remove::{Emptied, remove};
 use super::reset::{ResetFields, identity};
 use super::set::Set;
 use super::typed::{check, field_set};
@@ -156,17 +156,13 @@ impl Request<'_> {
         let changes = compare(self.root, live, &merged).without(self.options.reset.set());
         let claimed = changes.modified.union(&changes.added);
         if !force {
-            let conflicts: Vec<Conflict> = managed
-                .entries
-                .iter()
-                .flat_map(|entry| {
-                    let paths = entry.set.intersection(&claimed).paths();
-                    paths
-                        .into_iter()
-                        .map(|path| Conflict::new(&entry.id, &path))
-                        .collect::<Vec<_>>()
-                })
-                .collect();
+            let mut owners: Vec<&Entry> = managed.entries.iter().collect();
+            owners.sort_by(|one, another| one.id.order().cmp(&another.id.order()));
+            let mut conflicts = Vec::new();
+            for owner in owners {
+                let paths = owner.set.intersection(&claimed).paths();
+                conflicts.extend(paths.iter().map(|path| Conflict::new(&owner.id, path)));
+            }
             if !conflicts.is_empty() {
                 return Err(Conflicts(conflicts));
             }
@@ -208,15 +204,15 @@ impl Request<'_> {
 
         // Take out all that was applied last time; put back what anyone owns ...
         let mut pruned = merged.clone();
-        remove(root, &mut pruned, &last);
+        remove(root, &mut pruned, &last, Emptied::StaysNull);
         let left = field_set(root, &pruned).with_named_parents(root);
         let unowned = all.difference(&left.union(&owned));
         let mut kept = merged.clone();
-        remove(root, &mut kept, &unowned);
+        remove(root, &mut kept, &unowned, Emptied::StaysNull);
         // ... and what was never this manager's to remove.
         let left = field_set(root, &kept).with_named_parents(root);
         let abandoned = all.difference(&left).intersection(&last);
-        remove(root, merged, &abandoned);
+        remove(root, merged, &abandoned, Emptied::Goes);
     }
 
     /// kubectl's way from client-side to server-side apply: conflicts over fields that

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::super::schema::TypeRef;
+use super::super::schema::{Kind, TypeRef};
 use super::path::{PathElement, same};
 use super::set::Set;
 use super::typed::{Shape, elements, field_element, is_atomic, shape};
@@ -98,11 +98,13 @@ fn step(
     match shape {
         Shape::Scalar => true,
         Shape::Map => {
+            // A Go struct within a struct that is there is there too, if empty.
+            let both = old.is_some_and(Value::is_object) && new.is_some_and(Value::is_object);
             let (old, new) = (map(old), map(new));
             if old.is_none() && new.is_none() {
                 return true;
             }
-            walk_maps(typed, old, new, out);
+            walk_maps(typed, old, new, both, out);
             false
         }
         Shape::List => {
@@ -124,10 +126,9 @@ fn walk_maps(
     typed: TypeRef<'_>,
     old: Option<&Map<String, Value>>,
     new: Option<&Map<String, Value>>,
+    both: bool,
     out: &mut Comparison,
 ) {
-    // A Go struct within a struct that is there is there too, if empty.
-    let both = old.is_some() && new.is_some();
     for (name, before) in old.into_iter().flatten() {
         let after = new.and_then(|new| new.get(name));
         walk_member(typed, name, (Some(before), after), both, out);
@@ -146,7 +147,8 @@ fn walk_member(
     both: bool,
     out: &mut Comparison,
 ) {
-    static EMPTY: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
+    static NO_FIELDS: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
+    static NO_ITEMS: Value = Value::Array(Vec::new());
     if let (Some(before), Some(after)) = (old, new)
         && before == after
     {
@@ -154,8 +156,12 @@ fn walk_member(
     }
     let member = typed.member(name);
     if both && member.node().always {
-        old = old.or(Some(&EMPTY));
-        new = new.or(Some(&EMPTY));
+        let empty = match member.node().kind {
+            Kind::Array => &NO_ITEMS,
+            _ => &*NO_FIELDS,
+        };
+        old = old.or(Some(empty));
+        new = new.or(Some(empty));
     }
     let mut below = Comparison::default();
     let own = walk(member, old, new, &mut below);

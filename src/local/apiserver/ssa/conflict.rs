@@ -1,6 +1,5 @@
 //! Conflicts of an apply, worded as Kubernetes words them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::managers::ManagerId;
@@ -33,7 +32,8 @@ impl Conflict {
     }
 }
 
-/// Every conflict of one apply; displays as the message of the `Status` (409 `Conflict`).
+/// Every conflict of one apply, manager by manager; displays as the message of the
+/// `Status` (409 `Conflict`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflicts(pub Vec<Conflict>);
 
@@ -46,19 +46,17 @@ impl fmt::Display for Conflicts {
                 only.manager, only.field
             );
         }
-        let mut by_manager: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for conflict in &self.0 {
-            by_manager
-                .entry(&conflict.manager)
-                .or_default()
-                .push(&conflict.field);
-        }
         write!(f, "Apply failed with {} conflicts: ", self.0.len())?;
-        for (index, (manager, fields)) in by_manager.iter().enumerate() {
+        for (index, group) in self
+            .0
+            .chunk_by(|one, another| one.manager == another.manager)
+            .enumerate()
+        {
             let newline = if index > 0 { "\n" } else { "" };
+            let manager = group.first().map_or("", |conflict| &conflict.manager);
             write!(f, "{newline}conflicts with {manager}:")?;
-            for field in fields {
-                write!(f, "\n- {field}")?;
+            for conflict in group {
+                write!(f, "\n- {}", conflict.field)?;
             }
         }
         Ok(())

@@ -60,6 +60,19 @@ impl ManagerId {
         }
     }
 
+    /// The order of managers in messages: that of their identifiers as JSON, in which a
+    /// subresource comes before its absence (`,` before `}`).
+    pub(super) fn order(&self) -> (&str, Operation, &str, bool, Option<&str>) {
+        let subresource = self.subresource.as_deref();
+        (
+            &self.manager,
+            self.operation,
+            &self.api_version,
+            subresource.is_none(),
+            subresource,
+        )
+    }
+
     /// As conflicts name it: `"kubectl-create" with subresource "status" using v1`.
     pub(super) fn words(&self) -> String {
         let mut words = format!("{:?}", self.manager);

@@ -7,13 +7,22 @@ use super::managers::{Managed, Operation};
 use super::set::Set;
 use super::typed::{Shape, element, field_element, is_atomic, shape};
 
-/// Removes the paths of the set. What is left empty by it is removed too.
-pub(super) fn remove(typed: TypeRef<'_>, value: &mut Value, items: &Set) {
-    remove_below(typed, value, items);
+/// What becomes of a field when everything in it was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Emptied {
+    /// It goes too.
+    Goes,
+    /// It stays, as null: its owner is not forgotten while others are still asked.
+    StaysNull,
+}
+
+/// Removes the paths of the set.
+pub(super) fn remove(typed: TypeRef<'_>, value: &mut Value, items: &Set, emptied: Emptied) {
+    remove_below(typed, value, items, emptied);
 }
 
 /// True where something was taken and nothing is left.
-fn remove_below(typed: TypeRef<'_>, value: &mut Value, items: &Set) -> bool {
+fn remove_below(typed: TypeRef<'_>, value: &mut Value, items: &Set, emptied: Emptied) -> bool {
     let shape = shape(typed, value);
     match value {
         Value::Object(fields) if shape == Shape::Map && !fields.is_empty() => {
@@ -25,10 +34,14 @@ fn remove_below(typed: TypeRef<'_>, value: &mut Value, items: &Set) -> bool {
                 if items.has_member(&element) {
                     return false;
                 }
-                match items.child(&element) {
-                    Some(below) => !remove_below(typed.member(name), member, below),
-                    None => true,
+                let Some(below) = items.child(&element) else {
+                    return true;
+                };
+                let is_empty = remove_below(typed.member(name), member, below, emptied);
+                if is_empty && emptied == Emptied::StaysNull {
+                    *member = Value::Null;
                 }
+                !is_empty || emptied == Emptied::StaysNull
             });
             fields.is_empty()
         }
@@ -44,7 +57,7 @@ fn remove_below(typed: TypeRef<'_>, value: &mut Value, items: &Set) -> bool {
                     return false;
                 }
                 match items.child(&element) {
-                    Some(below) => !remove_below(typed.item(), item, below),
+                    Some(below) => !remove_below(typed.item(), item, below, emptied),
                     None => true,
                 }
             });

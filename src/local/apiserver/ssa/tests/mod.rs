@@ -2,7 +2,10 @@
 //! structured-merge-diff and the field manager.
 
 mod applies;
+mod generate;
+mod oracle;
 mod ownership;
+mod properties;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
