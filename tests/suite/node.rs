@@ -66,6 +66,7 @@ impl Cluster {
             initial: Duration::from_millis(100),
             max: Duration::from_secs(1),
         };
+        config.drain = Duration::from_secs(2);
         self.server.set_pod_logs(config.logs.clone());
         let stop = CancellationToken::new();
         let node = node::run(self.client.clone(), config, stop.clone());
@@ -444,6 +445,35 @@ async fn a_pod_that_hears_goes_at_once_and_a_forced_delete_kills() {
             tokio::task::yield_now().await;
         }
     }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_of_a_revision_serves_on_for_a_moment_after_it_was_deleted() {
+    let cluster = Cluster::start().await;
+    let pod = json!({
+        "metadata": {"name": "rev", "labels": {"serving.knative.dev/revision": "rev-00001"}},
+        "spec": {"containers": [{"name": "main", "image": "sluice.local/hello",
+            "readinessProbe": {"tcpSocket": {"port": 0}}}]},
+    });
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    cluster
+        .pods
+        .create(&PostParams::default(), &pod)
+        .await
+        .unwrap();
+    let pod = cluster.ready("rev").await;
+    cluster
+        .pods
+        .delete("rev", &DeleteParams::default())
+        .await
+        .unwrap();
+    // The node says that it is stopping it...
+    cluster.event("rev", "Killing").await;
+    // ... and still it answers.
+    assert_eq!(get(port(&pod)).await.as_deref(), Some("Hello World!\n"));
+    cluster.gone("rev").await;
+    assert_eq!(get(port(&pod)).await, None);
     cluster.stop().await;
 }
 

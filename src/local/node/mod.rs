@@ -65,13 +65,16 @@ pub struct NodeConfig {
     pub backoff: BackoffPolicy,
     /// How many processes may be in the middle of starting at once.
     pub starts_at_once: usize,
+    /// How long a deleted Pod of a Revision goes on serving before SIGTERM (never
+    /// more than half of its grace period).
+    pub drain: Duration,
     /// How long processes have to end when the node itself stops.
     pub stop_grace: Duration,
 }
 
 impl NodeConfig {
-    /// The defaults: a kubelet's back-off, two starts at once for each core, and two
-    /// seconds to end. `executable` is the `sluice` binary (`std::env::current_exe()`).
+    /// The defaults: a kubelet's back-off, two starts at once for each core, a
+    /// second to drain, and two to end. `executable` is the `sluice` binary (`std::env::current_exe()`).
     pub fn new(data_dir: PathBuf, images: Images, executable: PathBuf) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
@@ -81,6 +84,7 @@ impl NodeConfig {
             shim: executable,
             backoff: BackoffPolicy::default(),
             starts_at_once: (2 * cores).max(4),
+            drain: Duration::from_secs(1),
             stop_grace: Duration::from_secs(2),
         }
     }
@@ -104,6 +108,7 @@ pub struct Node {
     events: Events,
     starts: Semaphore,
     backoff: BackoffPolicy,
+    drain: Duration,
     stop_grace: Duration,
     pods: PathBuf,
 }
@@ -137,6 +142,7 @@ pub async fn run(
         events,
         starts: Semaphore::new(config.starts_at_once.max(1)),
         backoff: config.backoff,
+        drain: config.drain,
         stop_grace: config.stop_grace,
         pods,
     });

@@ -30,8 +30,14 @@ const LAST_OUTPUT: Duration = Duration::from_secs(1);
 /// A termination log is read up to here (a kubelet's limit).
 const TERMINATION_LOG_LIMIT: u64 = 4096;
 
-/// When a container is to be gone: SIGTERM now, SIGKILL then.
-pub type StopAt = Option<Instant>;
+/// When a container is to be told to end, and when it is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopOrder {
+    /// SIGTERM.
+    pub terminate: Instant,
+    /// SIGKILL.
+    pub kill: Instant,
+}
 
 /// What one run is told.
 pub struct Run {
@@ -50,7 +56,7 @@ pub struct Run {
     /// The Pod's port, if this is the container that serves.
     pub port: Option<u16>,
     /// When to stop.
-    pub stop: watch::Receiver<StopAt>,
+    pub stop: watch::Receiver<Option<StopOrder>>,
     /// Where to tell what happens.
     pub happenings: mpsc::Sender<(usize, Happening)>,
 }
@@ -245,24 +251,33 @@ impl Run {
         });
         let mut probes = std::pin::pin!(probes);
         let mut output = std::pin::pin!(keep(instance.take_output(), log));
-        let (mut drained, mut asked) = (false, false);
-        let mut deadline: StopAt = None;
+        let mut drained = false;
+        // Each is carried out once; a later order can only bring it forward.
+        let (mut terminate, mut kill): (Option<Instant>, Option<Instant>) = (None, None);
+        let mut asked = false;
         let exit = loop {
-            let due = deadline;
             tokio::select! {
                 exit = instance.wait() => break exit,
                 () = &mut output, if !drained => drained = true,
                 () = &mut probes => {}
                 Ok(()) = self.stop.changed() => {
-                    let until = *self.stop.borrow_and_update();
-                    deadline = [deadline, until].into_iter().flatten().min();
-                    if !std::mem::replace(&mut asked, true) && deadline > Some(Instant::now()) {
-                        instance.order(Order::Terminate).await;
+                    if let Some(order) = *self.stop.borrow_and_update() {
+                        let first = !std::mem::replace(&mut asked, true);
+                        terminate = terminate.or(first.then_some(order.terminate));
+                        terminate = terminate.map(|at| at.min(order.terminate));
+                        kill = Some(kill.map_or(order.kill, |at| at.min(order.kill)));
                     }
                 }
-                () = sleep_until(due), if due.is_some() => {
+                () = sleep_until(kill), if kill.is_some() => {
+                    (terminate, kill) = (None, None);
                     instance.order(Order::Kill).await;
-                    deadline = None;
+                }
+                () = sleep_until(terminate), if terminate.is_some() => {
+                    terminate = None;
+                    // With no time left, only the second signal would be seen.
+                    if kill > Some(Instant::now()) {
+                        instance.order(Order::Terminate).await;
+                    }
                 }
             }
         };
@@ -288,7 +303,7 @@ impl Run {
     }
 }
 
-async fn sleep_until(deadline: StopAt) {
+async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::serving::label;
+
 use super::Node;
 use super::environment::NODE_NAME;
 use super::lifecycle::container::StartFailure;
@@ -24,7 +26,7 @@ use super::lifecycle::probe::ProbeKind;
 use super::lifecycle::{Effect, Happening, PodLife, status};
 use super::logs::PodKey;
 use super::ports::is_free;
-use super::run::{Run, StopAt};
+use super::run::{Run, StopOrder};
 
 /// The annotation that tells the gateway where a Pod serves, on 127.0.0.1.
 pub const PORT_ANNOTATION: &str = "local.sluice.dev/port";
@@ -100,7 +102,7 @@ struct Worker {
     life: PodLife,
     port: Option<u16>,
     /// One for each container of `life`.
-    stops: Vec<watch::Sender<StopAt>>,
+    stops: Vec<watch::Sender<Option<StopOrder>>>,
     runs: JoinSet<()>,
     happenings: mpsc::Sender<(usize, Happening)>,
 }
@@ -266,8 +268,18 @@ impl Worker {
             }
             Effect::Stop { container, probe } => {
                 let grace = self.grace(container, probe);
+                let drain = if probe.is_none() {
+                    self.drain()
+                } else {
+                    Duration::ZERO
+                };
+                let now = Instant::now();
+                let order = StopOrder {
+                    terminate: now + drain.min(grace / 2),
+                    kill: now + grace,
+                };
                 if let Some(stop) = self.stops.get(container) {
-                    stop.send_replace(Some(Instant::now() + grace));
+                    stop.send_replace(Some(order));
                 }
             }
             Effect::Waits(index) => {
@@ -361,15 +373,30 @@ impl Worker {
         Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
     }
 
+    /// How long a deleted Pod goes on serving before it is told to end, so that
+    /// everybody has seen that it is going and requests on their way are answered.
+    /// On a cluster that is the work of Knative's queue-proxy, whose pre-stop hook
+    /// holds the signal back; so it is for Pods of Revisions only.
+    fn drain(&self) -> Duration {
+        let labels = self.pod.metadata.labels.as_ref();
+        match labels.is_some_and(|labels| labels.contains_key(label::REVISION)) {
+            true => self.node.drain,
+            false => Duration::ZERO,
+        }
+    }
+
     /// Ends every run, at most `grace` after now, and waits for that.
     async fn stop_all(
         &mut self,
         grace: Duration,
         received: &mut mpsc::Receiver<(usize, Happening)>,
     ) {
-        let deadline = Instant::now() + grace;
+        let now = Instant::now();
         for stop in &self.stops {
-            stop.send_replace(Some(deadline));
+            stop.send_replace(Some(StopOrder {
+                terminate: now,
+                kill: now + grace,
+            }));
         }
         loop {
             tokio::select! {
