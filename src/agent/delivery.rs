@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::Api;
 use serde_json::json;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -18,7 +18,7 @@ use super::index::Name;
 use super::report::{self, Knowledge};
 use super::service::{ServiceLoop, Standing, Wanted};
 use super::source::{self, Checkout, Poll, SourceState};
-use crate::api::delivery::{DEFAULT_INTERVAL, Delivery, DeliveryStatus, Problem, Source};
+use crate::api::delivery::{DEFAULT_INTERVAL, SYNC, Delivery, DeliveryStatus, Problem, Source};
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::rollout::RolloutStatus;
 use crate::api::rollout_policy::RolloutPolicySpec;
@@ -57,6 +57,7 @@ pub async fn run(
         status,
         news: Arc::new(Notify::new()),
         failures: 0,
+        sync: None,
         cancel,
     };
     this.run().await;
@@ -76,12 +77,15 @@ struct DeliveryLoop {
     status: DeliveryStatus,
     news: Arc<Notify>,
     failures: u32,
+    /// The last `sluice sync`, and how often the remote had been looked at then.
+    sync: Option<(String, u64)>,
     cancel: CancellationToken,
 }
 
 struct RunningSource {
     wanted: git::Source,
     state: watch::Receiver<SourceState>,
+    wishes: mpsc::Sender<()>,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -300,15 +304,29 @@ impl DeliveryLoop {
             },
         };
         let (state, seen) = watch::channel(SourceState::default());
+        let (wishes, wished) = mpsc::channel(1);
         let cancel = self.cancel.child_token();
-        let task = tokio::spawn(source::follow(poll, state, cancel.clone()));
+        let task = tokio::spawn(source::follow(poll, state, wished, cancel.clone()));
         self.source = Some(RunningSource {
+            wishes,
             wanted,
             state: seen,
             cancel,
             task,
         });
         Ok(())
+    }
+
+    /// A person wants the remote looked at now.
+    fn hear_wish(&mut self, delivery: &Delivery) {
+        let Some(wish) = delivery.metadata.annotations.as_ref().and_then(|all| all.get(SYNC)) else { return };
+        let Some(source) = &self.source else { return };
+        let known = self.sync.as_ref().map(|(id, _)| id).or(self.status.handled_sync.as_ref());
+        if known != Some(wish) {
+            self.sync = Some((wish.clone(), source.state.borrow().looks));
+            // A wish that is on its way already will do.
+            let _ = source.wishes.try_send(());
+        }
     }
 
     async fn credentials(&self, source: &Source) -> Result<Credentials, String> {
@@ -612,6 +630,7 @@ impl DeliveryLoop {
             services: &standings,
             problems,
             inventory: pass.inventory.clone(),
+            handled_sync: self.sync.as_ref().filter(|(_, looks)| source.looks > *looks).map(|(id, _)| id.clone()),
         };
         let status = report::status(&self.status, knowledge, Timestamp::now());
         if let Err(problem) = self.store(status).await {

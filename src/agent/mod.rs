@@ -28,7 +28,7 @@ use tracing::{error, info};
 use self::context::Context;
 use self::gateway::Gateway;
 use self::hub::Hub;
-use crate::api::delivery::Delivery;
+use crate::api::delivery::{Delivery, SYNC};
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
 use crate::cluster::{Cluster, WatchError, WriteError};
@@ -263,7 +263,10 @@ impl Agent {
                 Some(known) => {
                     known.spec.send_if_modified(|spec| {
                         // Our own status writes are no news.
+                        let wish = |d: &Delivery| d.metadata.annotations.as_ref().and_then(|all| all.get(SYNC)).cloned();
                         let changed = spec.spec != delivery.spec
+                            || wish(spec) != wish(&delivery)
+                           
                             || spec.metadata.generation != delivery.metadata.generation;
                         if changed {
                             *spec = delivery;

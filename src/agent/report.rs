@@ -28,6 +28,8 @@ pub struct Knowledge<'a> {
     pub problems: Vec<Problem>,
     /// What may be pruned one day.
     pub inventory: Vec<ObjectKey>,
+    /// The last `sluice sync` that was answered by a look at the remote.
+    pub handled_sync: Option<String>,
 }
 
 /// The status, on top of the last one. Pure.
@@ -43,6 +45,7 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
         observed_commit: head.clone().or_else(|| before.observed_commit.clone()),
         services: Some(counts.clone()),
         inventory: knowledge.inventory.clone(),
+        handled_sync: knowledge.handled_sync.clone().or_else(|| before.handled_sync.clone()),
         ..before.clone()
     };
     if knowledge.applied {
@@ -234,6 +237,7 @@ mod tests {
             services,
             problems: Vec::new(),
             inventory: Vec::new(),
+            handled_sync: None,
         };
         status(before, knowledge, at(second))
     }

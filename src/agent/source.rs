@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -62,8 +62,13 @@ pub struct Poll {
     pub options: manifest::Options,
 }
 
-/// Looks until cancelled.
-pub async fn follow(poll: Poll, state: watch::Sender<SourceState>, cancel: CancellationToken) {
+/// Looks until cancelled; a message on `wishes` brings the next look forward.
+pub async fn follow(
+    poll: Poll,
+    state: watch::Sender<SourceState>,
+    mut wishes: mpsc::Receiver<()>,
+    cancel: CancellationToken,
+) {
     let mut copy = match Repository::new(&poll.owner, poll.source.clone(), &poll.cache_dir) {
         Ok(repository) => Copy {
             repository: repository.only(manifest::is_manifest_file),
@@ -76,6 +81,7 @@ pub async fn follow(poll: Poll, state: watch::Sender<SourceState>, cancel: Cance
         }
     };
     let mut failures = 0;
+    let mut wished = false;
     loop {
         let (options, stop) = (poll.options.clone(), cancel.clone());
         // Git blocks; the copy travels to the thread and back.
@@ -98,7 +104,7 @@ pub async fn follow(poll: Poll, state: watch::Sender<SourceState>, cancel: Cance
                     info!(delivery = %poll.owner, commit = %snapshot.commit.short(), subject = %snapshot.subject, "a commit to deliver");
                 }
                 failures = 0;
-                state.send_if_modified(|state| succeed(state, found));
+                state.send_if_modified(|state| succeed(state, found) || wished);
                 poll.interval.mul_f64(spread())
             }
             Err(error) => {
@@ -111,7 +117,8 @@ pub async fn follow(poll: Poll, state: watch::Sender<SourceState>, cancel: Cance
         };
         tokio::select! {
             () = cancel.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(wait) => wished = false,
+            Some(()) = wishes.recv() => wished = true,
         }
     }
 }

@@ -11,8 +11,11 @@ use super::object::ObjectKey;
 /// How often a repository's head is asked for where the Delivery says nothing.
 pub const DEFAULT_INTERVAL: HumanDuration = HumanDuration::from_secs(30);
 
+/// Annotation on a Delivery: a new value asks for a look at the remote now.
+pub const SYNC: &str = "sluice.dev/sync";
+
 /// What to deliver, from where, to where, and under which policy.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "sluice.dev",
     version = "v1alpha1",
@@ -104,9 +107,6 @@ pub struct Target {
     /// Namespace of objects that name none; the Delivery's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The ServiceAccount in the Delivery's namespace whose rights the writes have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_account_name: Option<String>,
     /// What is applied for a Service manifest.
     #[serde(default)]
     pub expand: Expand,
@@ -151,6 +151,9 @@ pub struct DeliveryStatus {
     /// The last commit whose releases all ended well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_good_commit: Option<String>,
+    /// The value of the annotation `sluice.dev/sync` that was last answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_sync: Option<String>,
     /// What this Delivery applied and may prune.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inventory: Vec<ObjectKey>,

@@ -5,10 +5,16 @@
 
 mod completions;
 mod connection;
+mod diff;
+mod folder;
 mod hidden;
 mod output;
 mod rollout;
+mod run;
+mod shutdown;
 mod status;
+mod sync;
+mod validate;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -35,10 +41,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the agent on a cluster
+    Run(Box<run::RunArgs>),
     /// Where every delivery and service stands
     Status(status::StatusArgs),
     /// Look at releases and steer them
     Rollout(rollout::RolloutArgs),
+    /// Have a repository looked at now
+    Sync(sync::SyncArgs),
+    /// What delivering a folder would change, as a diff
+    Diff(diff::DiffArgs),
+    /// What is wrong with the manifests of a folder; needs no cluster
+    Validate(validate::ValidateArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -79,6 +93,8 @@ enum Outcome {
     Done,
     /// There are differences, or the release did not end well.
     Differs,
+    /// Manifests are broken; each was said.
+    Broken,
 }
 
 /// Runs the command line and gives the process's exit status.
@@ -104,12 +120,17 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),
+        Ok(Outcome::Broken) => ExitCode::from(2),
         Err(error) => failed(&error),
     }
 }
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Run(args) => run::run(*args).await,
+        Command::Sync(args) => sync::run(args).await,
+        Command::Diff(args) => diff::run(args).await,
+        Command::Validate(args) => validate::run(args),
         Command::Status(args) => status::run(args).await,
         Command::Rollout(args) => rollout::run(args).await,
         Command::Completions(args) => completions::run(args),

@@ -72,7 +72,6 @@ impl RepositoryArgs {
             },
             target: Target {
                 namespace: Some(namespace.to_owned()),
-                service_account_name: None,
                 expand: match self.expand {
                     ExpandArg::Routes => Expand::Routes,
                     ExpandArg::Service => Expand::Service,

@@ -1,0 +1,110 @@
+//! `sluice diff PATH`: what delivering a folder would change, as a unified diff.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use kube::Api;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::explain;
+use super::{ClusterArgs, Outcome, folder, output};
+use crate::api::delivery::{Delivery, DeliverySpec, DeliveryStatus};
+use crate::api::serving;
+use crate::cluster::{Cluster, WatchError};
+use crate::manifest::{Loaded, Options};
+use crate::plan::{self, Broken, DeliveryId, Destination, Input, Wanted, diff};
+
+/// Which folder, and as which Delivery.
+#[derive(Debug, clap::Args)]
+pub struct DiffArgs {
+    /// The folder that would be delivered
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// The Delivery that it belongs to; its target, prune and inventory count
+    #[arg(long, value_name = "NAME")]
+    delivery: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Prints the diff; `Differs` when there is one, exit status 2 when a manifest is broken.
+pub async fn run(args: DiffArgs) -> anyhow::Result<Outcome> {
+    let (client, namespace) = args.cluster.connect().await?;
+    let delivery = match &args.delivery {
+        Some(name) => {
+            let api: Api<Delivery> = Api::namespaced(client.clone(), &namespace);
+            let found = api.get_opt(name).await.map_err(explain)?;
+            found.with_context(|| format!("there is no Delivery {name} in namespace {namespace}"))?
+        }
+        None => Delivery::new("diff", DeliverySpec::default()),
+    };
+    let target = delivery.spec.target.namespace.clone().unwrap_or_else(|| namespace.clone());
+    let loaded = folder::load(&args.path, &Options { namespace: target.clone(), ..Options::default() })
+        .with_context(|| format!("{} cannot be read", args.path.display()))?;
+    for error in &loaded.errors {
+        eprintln!("{} {error}", output::paint(output::Tone::Bad, "broken:"));
+    }
+    let stop = CancellationToken::new();
+    let cluster = Cluster::over(client, stop.clone());
+    look(&cluster, &loaded, &target).await?;
+    let id = DeliveryId::new(namespace, delivery.metadata.name.clone().unwrap_or_default());
+    let plan = make_plan(&cluster, &delivery, id, &target, &loaded);
+    let differences = diff::differences(&plan, &cluster);
+    let style = if output::colours() { diff::Style::Coloured } else { diff::Style::Plain };
+    print!("{}", diff::render(&differences, style));
+    for left in &plan.left {
+        eprintln!("{left}");
+    }
+    stop.cancel();
+    cluster.join().await;
+    Ok(match (loaded.errors.is_empty(), differences.is_empty()) {
+        (false, _) => Outcome::Broken,
+        (true, false) => Outcome::Differs,
+        (true, true) => Outcome::Done,
+    })
+}
+
+/// Fills the caches with every kind that the folder has.
+async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> anyhow::Result<()> {
+    let mut kinds: BTreeSet<(String, String)> =
+        loaded.objects.iter().map(|m| (m.api_version.clone(), m.key.kind.clone())).collect();
+    kinds.insert(("v1".to_owned(), "Namespace".to_owned()));
+    for kind in ["Service", "Configuration", "Route"] {
+        kinds.insert((serving::API_VERSION.to_owned(), kind.to_owned()));
+    }
+    for (api_version, kind) in kinds {
+        match cluster.watch(&api_version, &kind, Some(namespace)).await {
+            // The plan says so of each object.
+            Ok(()) | Err(WatchError::NoSuchKind { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn make_plan(cluster: &Cluster, delivery: &Delivery, id: DeliveryId, namespace: &str, loaded: &Loaded) -> plan::Plan {
+    let origins: Vec<String> = loaded.objects.iter().map(|m| m.origin.to_string()).collect();
+    let manifests: Vec<Wanted<'_>> =
+        loaded.objects.iter().zip(&origins).map(|(m, origin)| Wanted { value: &m.value, origin }).collect();
+    let broken: Vec<Broken> = loaded
+        .errors
+        .iter()
+        .map(|error| Broken {
+            origin: error.origin.to_string(),
+            keys: error.identity.iter().cloned().collect(),
+            complete: !error.poisons_prune,
+        })
+        .collect();
+    let status = delivery.status.clone().unwrap_or_else(DeliveryStatus::default);
+    plan::plan(&Input {
+        to: &Destination { delivery: id, namespace: namespace.to_owned(), expand: delivery.spec.target.expand },
+        manifests: &manifests,
+        broken: &broken,
+        inventory: &status.inventory,
+        elsewhere: &BTreeMap::new(),
+        prune: delivery.spec.prune,
+        drift: delivery.spec.drift,
+        live: cluster,
+    })
+}

@@ -1,0 +1,53 @@
+//! `sluice validate PATH`: what is wrong with the manifests of a folder; needs no cluster.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::output::{self, Output};
+use super::{Outcome, folder};
+use crate::manifest::{Excerpt, Options};
+
+/// Which folder, and how to print.
+#[derive(Debug, clap::Args)]
+pub struct ValidateArgs {
+    /// A folder or a file
+    path: PathBuf,
+    /// The namespace of objects that name none
+    #[arg(long, short = 'n', value_name = "NAME", default_value = "default")]
+    namespace: String,
+    /// How to print
+    #[arg(long, short = 'o', default_value = "table", value_name = "FORMAT")]
+    output: Output,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    objects: usize,
+    errors: Vec<String>,
+    notices: Vec<String>,
+}
+
+/// Prints every error with its place; exit status 2 when there is one.
+pub fn run(args: ValidateArgs) -> anyhow::Result<Outcome> {
+    let options = Options { namespace: args.namespace, ..Options::default() };
+    let loaded = folder::load(&args.path, &options)
+        .with_context(|| format!("{} cannot be read", args.path.display()))?;
+    let report = Report {
+        objects: loaded.objects.len(),
+        errors: loaded.errors.iter().map(ToString::to_string).collect(),
+        notices: loaded.notices.iter().map(ToString::to_string).collect(),
+    };
+    output::print(args.output, &report, || {
+        let mut text = String::new();
+        for error in &loaded.errors {
+            text.push_str(&format!("{:?}\n", miette::Report::new(Excerpt(error.clone()))));
+        }
+        for notice in &report.notices {
+            text.push_str(&format!("note: {notice}\n"));
+        }
+        text.push_str(&format!("{} objects, {} errors\n", report.objects, report.errors.len()));
+        text
+    })?;
+    if report.errors.is_empty() { Ok(Outcome::Done) } else { Ok(Outcome::Broken) }
+}
