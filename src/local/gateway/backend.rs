@@ -171,7 +171,7 @@ impl Backend {
     pub fn set_endpoints(self: &Arc<Self>, endpoints: Endpoints) {
         self.endpoints.store(Arc::new(endpoints));
         self.grant();
-        self.demand.poke();
+        self.demand.poke(&self.key);
     }
 
     /// Requests that an instance serves now.
@@ -239,6 +239,11 @@ impl Backend {
         drop(abandoned);
     }
 
+    /// The revision is there again, under the same name.
+    pub fn reopen(&self) {
+        self.gone.store(false, Ordering::SeqCst);
+    }
+
     /// A place at an instance at once, or `None`. Takes no lock.
     pub fn try_acquire(self: &Arc<Self>) -> Option<Lease> {
         if self.queued.load(Ordering::SeqCst) > 0 {
@@ -270,7 +275,7 @@ impl Backend {
             .all(|i| i.is_retired())
         {
             self.metrics.record_cold_start();
-            self.demand.poke();
+            self.demand.poke(&self.key);
         }
         loop {
             let now = Instant::now();

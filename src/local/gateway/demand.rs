@@ -2,7 +2,7 @@
 //! wait for the next tick.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use super::backend::{Backend, RevisionKey};
 pub struct DemandSignal {
     started: Instant,
     bell: Notify,
+    poked: Mutex<BTreeSet<RevisionKey>>,
 }
 
 impl Default for DemandSignal {
@@ -24,13 +25,16 @@ impl Default for DemandSignal {
         DemandSignal {
             started: Instant::now(),
             bell: Notify::new(),
+            poked: Mutex::default(),
         }
     }
 }
 
 impl DemandSignal {
-    /// Wakes the autoscaler: a request waits, or the instances changed.
-    pub fn poke(&self) {
+    /// Wakes the autoscaler: a request waits for this revision, or its instances
+    /// changed.
+    pub fn poke(&self, key: &RevisionKey) {
+        self.poked.lock().insert(key.clone());
         self.bell.notify_one();
     }
 
@@ -104,7 +108,7 @@ impl Demand {
         let last = backend.last_active_millis();
         let idle = (last > 0)
             .then(|| Duration::from_millis(self.signal.now_millis().saturating_sub(last)));
-        let ready = backend.endpoints().instances.len();
+        let ready = backend.endpoints().instances.iter().filter(|i| !i.is_retired()).count();
         Load {
             in_flight: backend.in_flight(),
             waiting: backend.waiting(),
@@ -126,14 +130,15 @@ impl Demand {
         }
     }
 
-    /// Resolves when a request waits for a revision without instances, or when a
-    /// revision's instances changed; pokes in between are kept as one.
-    pub async fn poked(&self) {
-        self.signal.bell.notified().await;
-    }
-
-    /// Wakes whoever waits in [`Demand::poked`].
-    pub fn poke(&self) {
-        self.signal.poke();
+    /// Resolves when requests wait for revisions without instances, or the instances
+    /// of some changed, and names them.
+    pub async fn poked(&self) -> BTreeSet<RevisionKey> {
+        loop {
+            let poked = std::mem::take(&mut *self.signal.poked.lock());
+            if !poked.is_empty() {
+                return poked;
+            }
+            self.signal.bell.notified().await;
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::backend::RevisionKey;
+
 /// `spec` of an Ingress.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct IngressSpec {
@@ -72,4 +74,19 @@ pub struct IngressSplit {
     /// Headers added for this split.
     #[serde(default)]
     pub append_headers: BTreeMap<String, String>,
+}
+
+impl IngressSpec {
+    /// Every revision that a route names; `namespace` is the Ingress's own.
+    pub fn revisions<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = RevisionKey> + 'a {
+        self.rules
+            .iter()
+            .filter_map(|rule| rule.http.as_ref())
+            .flat_map(|http| &http.paths)
+            .flat_map(|path| &path.splits)
+            .map(move |split| {
+                let namespace = split.service_namespace.as_deref().unwrap_or(namespace);
+                RevisionKey::new(namespace, &split.service_name)
+            })
+    }
 }

@@ -13,7 +13,9 @@
 //! autoscaler is told through [`demand::Demand`]; the control side (Ingress, Revision
 //! and Pod watches) only builds values that the data side loads.
 
+pub mod admin;
 pub mod backend;
+pub mod control;
 pub mod demand;
 pub mod exchange;
 pub mod h1;
@@ -22,6 +24,7 @@ pub mod headers;
 pub mod ingress;
 pub mod instance;
 pub mod metrics;
+pub mod picture;
 pub mod pool;
 pub mod proxy;
 pub mod refuse;
@@ -29,8 +32,12 @@ pub mod request_body;
 pub mod response_body;
 pub mod server;
 pub mod split;
+pub mod start;
+pub mod status;
 pub mod table;
 pub mod tunnel;
+
+pub use start::{Gateway, GatewayConfig};
 
 #[cfg(test)]
 mod data_plane_tests;
