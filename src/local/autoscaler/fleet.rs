@@ -337,7 +337,11 @@ mod tests {
         assert!(works[0].retire);
         assert_eq!(works[0].scale, Some(("hello-1-deployment".into(), 0)));
         carry_out(&mut fleet, &works[0]);
-        assert!(fleet.work(load(0, 0, 70), at(71)).is_empty());
+        let works = fleet.work(load(0, 0, 71), at(71));
+        let gone = works[0].status.as_ref().unwrap();
+        assert_eq!((&works[0].scale, &gone["actualScale"]), (&None, &json!(0)));
+        carry_out(&mut fleet, &works[0]);
+        assert!(fleet.work(load(0, 0, 72), at(72)).is_empty());
         assert!(!fleet.is_awake(), "at zero only a request or a change counts");
 
         fleet.touch([key()]);

@@ -120,7 +120,8 @@ fn a_request_under_way_holds_the_last_instance() {
 fn initial_scale_is_reached_before_the_revision_is_ready() {
     story(|spec| spec.initial = 3).run(70, 0).tells(expect![[r#"
            0s 3 wanted, Activating, initial scale not reached
-           2s 1 wanted, Active
+           2s 3 wanted, Active
+           3s 1 wanted, Active
           62s 0 wanted, Idle
     "#]]);
 }
@@ -143,14 +144,27 @@ fn max_scale_bounds_what_load_asks_for() {
     story(|spec| spec.max = Some(3)).run(4, 0).run(20, 700).tells(expect![[r#"
            0s 1 wanted, Activating, initial scale not reached
            2s 1 wanted, Active
-           4s 3 wanted, Activating
-           6s 3 wanted, Active
+           4s 2 wanted, Active
+           5s 3 wanted, Active
     "#]]);
 }
 
 #[test]
 fn a_burst_scales_up_at_once_and_comes_down_step_by_step() {
-    story(|_| {}).run(4, 1).run(10, 400).run(200, 0).tells(expect![[r#""#]]);
+    story(|_| {}).run(4, 1).run(10, 400).run(200, 0).tells(expect![[r#"
+           0s 1 wanted, Activating, initial scale not reached
+           2s 1 wanted, Active
+           4s 2 wanted, Active
+           6s 3 wanted, Active
+           7s 4 wanted, Active
+           8s 5 wanted, Active
+          10s 6 wanted, Active
+          14s 5 wanted, Active
+          16s 4 wanted, Active
+          68s 2 wanted, Active
+          70s 1 wanted, Active
+          74s 0 wanted, Idle
+    "#]]);
 }
 
 #[test]
