@@ -190,6 +190,7 @@ impl DeliveryLoop {
                 applied: false,
             });
         }
+        self.hear_wish(&delivery);
         let checkout = self
             .source
             .as_mut()?

@@ -104,10 +104,11 @@ async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let cluster = LocalCluster::start(LocalConfig {
         data_dir: Some(place.dir().to_owned()),
-        api_listen: args.api_listen,
-        gateway_listen: args.gateway_listen,
+        api_listen: Some(args.api_listen),
+        gateway_listen: Some(args.gateway_listen),
         kubeconfig: args.kubeconfig.clone(),
         images: args.images.clone(),
+        ..LocalConfig::default()
     })
     .await?;
     place.write_endpoints(cluster.endpoints())?;

@@ -5,9 +5,11 @@
 
 mod completions;
 mod connection;
+mod demo;
 mod diff;
 mod folder;
 mod hidden;
+mod local;
 mod output;
 mod rollout;
 mod run;
@@ -41,6 +43,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The whole main job on this machine, with real requests, told as it happens
+    Demo(demo::DemoArgs),
+    /// The embedded cluster
+    Local(local::LocalArgs),
     /// Run the agent on a cluster
     Run(Box<run::RunArgs>),
     /// Where every delivery and service stands
@@ -127,6 +133,8 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Local(args) => local::run(args).await,
         Command::Run(args) => run::run(*args).await,
         Command::Sync(args) => sync::run(args).await,
         Command::Diff(args) => diff::run(args).await,

@@ -6,14 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
-use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::KnativeAdmission;
+use super::admission::ServingWebhook;
 use super::apiserver::{Admission, ApiServer, Listening};
 use super::autoscaler::{self, AutoscalerConfig};
 use super::controllers::{self, ControllersConfig};
@@ -24,8 +20,6 @@ use super::place::{Endpoints, Place};
 
 /// The domain under which services answer: `*.localhost` is this machine (RFC 6761).
 pub const DOMAIN: &str = "localhost";
-/// The ConfigMap that tells where the gateway and its metrics are.
-const GATEWAY_CONFIG: (&str, &str) = ("knative-serving", "sluice-gateway");
 /// Any free port of the loopback.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -53,6 +47,7 @@ pub struct LocalCluster {
     api: ApiServer,
     listening: Listening,
     gateway: Gateway,
+    stop_gateway: CancellationToken,
     endpoints: Endpoints,
     stop_controllers: CancellationToken,
     controllers: JoinHandle<()>,
@@ -84,7 +79,7 @@ impl LocalCluster {
         let mut builder = ApiServer::builder()
             .data_dir(Some(data_dir.join("api")))
             .pod_logs(node_config.logs.clone())
-            .admission(Arc::new(KnativeAdmission));
+            .admission(Arc::new(ServingWebhook));
         for hook in config.admission {
             builder = builder.admission(hook);
         }
@@ -94,23 +89,27 @@ impl LocalCluster {
         let listening = bind(config.api_listen.unwrap_or(ANY), again, |address| api.serve(address)).await?;
 
         let stop_controllers = CancellationToken::new();
+        let stop_gateway = CancellationToken::new();
         let again = before.as_ref().map(|endpoints| endpoints.gateway_port);
         let gateway = bind(config.gateway_listen.unwrap_or(ANY), again, |address| {
-            Gateway::start(client.clone(), GatewayConfig::listening_on(address))
+            Gateway::start(
+                client.clone(),
+                GatewayConfig { listen: address, ..GatewayConfig::default() },
+                stop_gateway.clone(),
+            )
         })
         .await?;
         let endpoints = Endpoints {
             pid: std::process::id(),
             api: format!("https://{}", listening.address),
-            gateway: format!("http://{}", gateway.address()),
-            gateway_port: gateway.address().port(),
-            metrics: format!("http://{}/metrics", gateway.metrics_address()),
+            gateway: format!("http://{}", gateway.address),
+            gateway_port: gateway.address.port(),
+            metrics: format!("http://{}/metrics", gateway.metrics_address),
             kubeconfig: config.kubeconfig.unwrap_or_else(|| data_dir.join("kubeconfig")),
         };
         listening
             .write_kubeconfig(&endpoints.kubeconfig)
             .with_context(|| format!("{} cannot be written", endpoints.kubeconfig.display()))?;
-        announce(&client, &endpoints).await?;
 
         let controllers_config = ControllersConfig {
             domain: DOMAIN.to_owned(),
@@ -138,6 +137,7 @@ impl LocalCluster {
             api,
             listening,
             gateway,
+            stop_gateway,
             endpoints,
             stop_controllers,
             controllers,
@@ -160,7 +160,7 @@ impl LocalCluster {
 
     /// Where the gateway listens.
     pub fn gateway_addr(&self) -> SocketAddr {
-        self.gateway.address()
+        self.gateway.address
     }
 
     /// Ends every part: nothing changes any more, then processes, then sockets.
@@ -171,7 +171,8 @@ impl LocalCluster {
         }
         self.stop_node.cancel();
         join("node", self.node).await;
-        self.gateway.shutdown().await;
+        self.stop_gateway.cancel();
+        self.gateway.join().await;
         self.api.shutdown().await;
         self.listening.shutdown().await;
         drop(self.scratch);
@@ -204,18 +205,4 @@ where
 
 fn port_of(url: &str) -> Option<u16> {
     url.rsplit(':').next()?.parse().ok()
-}
-
-/// Writes down where the gateway and its metrics are, for agents.
-async fn announce(client: &kube::Client, endpoints: &Endpoints) -> anyhow::Result<()> {
-    let (namespace, name) = GATEWAY_CONFIG;
-    let params = PatchParams::apply("sluice-local").force();
-    let home = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-    namespaces.patch(namespace, &params, &Patch::Apply(&home)).await?;
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace},
-        "data": {"url": endpoints.gateway, "metricsURL": endpoints.metrics}});
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    maps.patch(name, &params, &Patch::Apply(&map)).await?;
-    Ok(())
 }

@@ -8,8 +8,10 @@
 pub mod admission;
 pub mod apiserver;
 pub mod autoscaler;
+pub mod cluster;
 pub mod controllers;
 pub mod gateway;
 pub mod node;
+pub mod place;
 pub mod pod_logs;
 pub mod samples;

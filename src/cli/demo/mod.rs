@@ -4,7 +4,7 @@ mod load;
 mod narrator;
 mod repository;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,10 +57,8 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
     let gateway_listen = free_or_any(args.gateway_listen);
     let cluster = LocalCluster::start(LocalConfig {
         data_dir: Some(dir.join("cluster")),
-        api_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        gateway_listen,
-        kubeconfig: None,
-        images: None,
+        gateway_listen: Some(gateway_listen),
+        ..LocalConfig::default()
     })
     .await?;
     let repository = DemoRepository::create(&dir.join("shop.git"))?;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::output::{Tone, paint};
 use crate::api::delivery::Delivery;
-use crate::api::rollout::{Phase, Rollout, RolloutStatus};
+use crate::api::rollout::{EvidenceVerdict, Phase, Rollout, RolloutStatus};
 
 /// The newest status of each service, by name.
 pub type Statuses = HashMap<String, RolloutStatus>;
@@ -73,8 +73,8 @@ impl Narrator {
         let name = rollout.name_any();
         let before = self.statuses.borrow().get(&name).cloned().unwrap_or_default();
         for evidence in status.evidence.iter().filter(|e| !before.evidence.contains(e)) {
-            let tone = if evidence.verdict == "Fail" { Tone::Bad } else { Tone::Good };
-            let words = format!("{} ({}): {}", evidence.verdict.to_lowercase(), evidence.source, evidence.reason);
+            let tone = if evidence.verdict == EvidenceVerdict::Fail { Tone::Bad } else { Tone::Good };
+            let words = format!("{:?} on {}: {}", evidence.verdict, evidence.source, evidence.reason);
             self.screen.line(self.started, &name, Some(evidence.weight), &paint(tone, &words));
         }
         if (before.phase, before.weight, &before.message) != (status.phase, status.weight, &status.message) {
