@@ -63,6 +63,17 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+impl Command {
+    /// What is logged where nothing is asked for: the demo tells the same story on standard output.
+    fn default_log(&self) -> &'static str {
+        match self {
+            Self::Demo(_) => "error",
+            Self::Run(_) => "info",
+            _ => "warn",
+        }
+    }
+}
+
 /// How the program's own log is written (to standard error).
 #[derive(Debug, clap::Args)]
 struct LogArgs {
@@ -71,10 +82,9 @@ struct LogArgs {
         long,
         global = true,
         env = "SLUICE_LOG",
-        default_value = "warn",
         value_name = "FILTER"
     )]
-    log: String,
+    log: Option<String>,
     /// How: `text` for people, `json` for machines
     #[arg(
         long,
@@ -110,7 +120,7 @@ pub fn main() -> ExitCode {
         return status;
     }
     let cli = Cli::parse();
-    start_log(&cli.log);
+    start_log(&cli.log, cli.command.default_log());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -145,9 +155,10 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     }
 }
 
-fn start_log(args: &LogArgs) {
+fn start_log(args: &LogArgs, default: &str) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let asked = args.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(asked).unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
