@@ -18,7 +18,7 @@ use super::index::Name;
 use super::report::{self, Knowledge};
 use super::service::{ServiceLoop, Standing, Wanted};
 use super::source::{self, Checkout, Poll, SourceState};
-use crate::api::delivery::{DEFAULT_INTERVAL, SYNC, Delivery, DeliveryStatus, Problem, Source};
+use crate::api::delivery::{DEFAULT_INTERVAL, Delivery, DeliveryStatus, Problem, SYNC, Source};
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::rollout::RolloutStatus;
 use crate::api::rollout_policy::RolloutPolicySpec;
@@ -320,9 +320,20 @@ impl DeliveryLoop {
 
     /// A person wants the remote looked at now.
     fn hear_wish(&mut self, delivery: &Delivery) {
-        let Some(wish) = delivery.metadata.annotations.as_ref().and_then(|all| all.get(SYNC)) else { return };
+        let Some(wish) = delivery
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(SYNC))
+        else {
+            return;
+        };
         let Some(source) = &self.source else { return };
-        let known = self.sync.as_ref().map(|(id, _)| id).or(self.status.handled_sync.as_ref());
+        let known = self
+            .sync
+            .as_ref()
+            .map(|(id, _)| id)
+            .or(self.status.handled_sync.as_ref());
         if known != Some(wish) {
             self.sync = Some((wish.clone(), source.state.borrow().looks));
             // A wish that is on its way already will do.
@@ -631,7 +642,11 @@ impl DeliveryLoop {
             services: &standings,
             problems,
             inventory: pass.inventory.clone(),
-            handled_sync: self.sync.as_ref().filter(|(_, looks)| source.looks > *looks).map(|(id, _)| id.clone()),
+            handled_sync: self
+                .sync
+                .as_ref()
+                .filter(|(_, looks)| source.looks > *looks)
+                .map(|(id, _)| id.clone()),
         };
         let status = report::status(&self.status, knowledge, Timestamp::now());
         if let Err(problem) = self.store(status).await {

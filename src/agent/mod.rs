@@ -263,10 +263,15 @@ impl Agent {
                 Some(known) => {
                     known.spec.send_if_modified(|spec| {
                         // Our own status writes are no news.
-                        let wish = |d: &Delivery| d.metadata.annotations.as_ref().and_then(|all| all.get(SYNC)).cloned();
+                        let wish = |d: &Delivery| {
+                            d.metadata
+                                .annotations
+                                .as_ref()
+                                .and_then(|all| all.get(SYNC))
+                                .cloned()
+                        };
                         let changed = spec.spec != delivery.spec
                             || wish(spec) != wish(&delivery)
-                           
                             || spec.metadata.generation != delivery.metadata.generation;
                         if changed {
                             *spec = delivery;

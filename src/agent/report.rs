@@ -45,7 +45,10 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
         observed_commit: head.clone().or_else(|| before.observed_commit.clone()),
         services: Some(counts.clone()),
         inventory: knowledge.inventory.clone(),
-        handled_sync: knowledge.handled_sync.clone().or_else(|| before.handled_sync.clone()),
+        handled_sync: knowledge
+            .handled_sync
+            .clone()
+            .or_else(|| before.handled_sync.clone()),
         ..before.clone()
     };
     if knowledge.applied {

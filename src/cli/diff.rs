@@ -35,23 +35,42 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<Outcome> {
         Some(name) => {
             let api: Api<Delivery> = Api::namespaced(client.clone(), &namespace);
             let found = api.get_opt(name).await.map_err(explain)?;
-            found.with_context(|| format!("there is no Delivery {name} in namespace {namespace}"))?
+            found
+                .with_context(|| format!("there is no Delivery {name} in namespace {namespace}"))?
         }
         None => Delivery::new("diff", DeliverySpec::default()),
     };
-    let target = delivery.spec.target.namespace.clone().unwrap_or_else(|| namespace.clone());
-    let loaded = folder::load(&args.path, &Options { namespace: target.clone(), ..Options::default() })
-        .with_context(|| format!("{} cannot be read", args.path.display()))?;
+    let target = delivery
+        .spec
+        .target
+        .namespace
+        .clone()
+        .unwrap_or_else(|| namespace.clone());
+    let loaded = folder::load(
+        &args.path,
+        &Options {
+            namespace: target.clone(),
+            ..Options::default()
+        },
+    )
+    .with_context(|| format!("{} cannot be read", args.path.display()))?;
     for error in &loaded.errors {
         eprintln!("{} {error}", output::paint(output::Tone::Bad, "broken:"));
     }
     let stop = CancellationToken::new();
     let cluster = Cluster::over(client, stop.clone());
     look(&cluster, &loaded, &target).await?;
-    let id = DeliveryId::new(namespace, delivery.metadata.name.clone().unwrap_or_default());
+    let id = DeliveryId::new(
+        namespace,
+        delivery.metadata.name.clone().unwrap_or_default(),
+    );
     let plan = make_plan(&cluster, &delivery, id, &target, &loaded);
     let differences = diff::differences(&plan, &cluster);
-    let style = if output::colours() { diff::Style::Coloured } else { diff::Style::Plain };
+    let style = if output::colours() {
+        diff::Style::Coloured
+    } else {
+        diff::Style::Plain
+    };
     print!("{}", diff::render(&differences, style));
     for left in &plan.left {
         eprintln!("{left}");
@@ -67,8 +86,11 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<Outcome> {
 
 /// Fills the caches with every kind that the folder has.
 async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> anyhow::Result<()> {
-    let mut kinds: BTreeSet<(String, String)> =
-        loaded.objects.iter().map(|m| (m.api_version.clone(), m.key.kind.clone())).collect();
+    let mut kinds: BTreeSet<(String, String)> = loaded
+        .objects
+        .iter()
+        .map(|m| (m.api_version.clone(), m.key.kind.clone()))
+        .collect();
     kinds.insert(("v1".to_owned(), "Namespace".to_owned()));
     for kind in ["Service", "Configuration", "Route"] {
         kinds.insert((serving::API_VERSION.to_owned(), kind.to_owned()));
@@ -83,10 +105,27 @@ async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> anyhow::Re
     Ok(())
 }
 
-fn make_plan(cluster: &Cluster, delivery: &Delivery, id: DeliveryId, namespace: &str, loaded: &Loaded) -> plan::Plan {
-    let origins: Vec<String> = loaded.objects.iter().map(|m| m.origin.to_string()).collect();
-    let manifests: Vec<Wanted<'_>> =
-        loaded.objects.iter().zip(&origins).map(|(m, origin)| Wanted { value: &m.value, origin }).collect();
+fn make_plan(
+    cluster: &Cluster,
+    delivery: &Delivery,
+    id: DeliveryId,
+    namespace: &str,
+    loaded: &Loaded,
+) -> plan::Plan {
+    let origins: Vec<String> = loaded
+        .objects
+        .iter()
+        .map(|m| m.origin.to_string())
+        .collect();
+    let manifests: Vec<Wanted<'_>> = loaded
+        .objects
+        .iter()
+        .zip(&origins)
+        .map(|(m, origin)| Wanted {
+            value: &m.value,
+            origin,
+        })
+        .collect();
     let broken: Vec<Broken> = loaded
         .errors
         .iter()
@@ -96,9 +135,16 @@ fn make_plan(cluster: &Cluster, delivery: &Delivery, id: DeliveryId, namespace: 
             complete: !error.poisons_prune,
         })
         .collect();
-    let status = delivery.status.clone().unwrap_or_else(DeliveryStatus::default);
+    let status = delivery
+        .status
+        .clone()
+        .unwrap_or_else(DeliveryStatus::default);
     plan::plan(&Input {
-        to: &Destination { delivery: id, namespace: namespace.to_owned(), expand: delivery.spec.target.expand },
+        to: &Destination {
+            delivery: id,
+            namespace: namespace.to_owned(),
+            expand: delivery.spec.target.expand,
+        },
         manifests: &manifests,
         broken: &broken,
         inventory: &status.inventory,

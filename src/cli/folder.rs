@@ -12,9 +12,16 @@ pub fn load(path: &Path, options: &Options) -> std::io::Result<Arc<Loaded>> {
     let files: Vec<File> = folder
         .files
         .iter()
-        .map(|file| File { path: file.path.clone(), content: file.content.clone(), id: file.blob.bytes() })
+        .map(|file| File {
+            path: file.path.clone(),
+            content: file.content.clone(),
+            id: file.blob.bytes(),
+        })
         .collect();
-    let unreadable: Vec<(String, String)> =
-        folder.refused.iter().map(|refused| (refused.path.clone(), refused.reason.clone())).collect();
+    let unreadable: Vec<(String, String)> = folder
+        .refused
+        .iter()
+        .map(|refused| (refused.path.clone(), refused.reason.clone()))
+        .collect();
     Ok(Loader::default().load(&files, &unreadable, options))
 }

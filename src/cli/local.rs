@@ -57,7 +57,8 @@ impl PlaceArgs {
     fn place(&self) -> anyhow::Result<Place> {
         Ok(Place::new(match &self.data_dir {
             Some(dir) => std::path::absolute(dir)?,
-            None => Place::default_dir().context("neither HOME nor XDG_DATA_HOME is set: give --data-dir DIR")?,
+            None => Place::default_dir()
+                .context("neither HOME nor XDG_DATA_HOME is set: give --data-dir DIR")?,
         }))
     }
 }
@@ -98,7 +99,10 @@ pub async fn run(args: LocalArgs) -> anyhow::Result<Outcome> {
 async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
     let place = args.place.place()?;
     let _held = place.lock()?.with_context(|| {
-        format!("a local cluster already runs on {}; `sluice local status` shows where", place.dir().display())
+        format!(
+            "a local cluster already runs on {}; `sluice local status` shows where",
+            place.dir().display()
+        )
     })?;
     let cancel = CancellationToken::new();
     let started = Instant::now();
@@ -113,10 +117,15 @@ async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
     .await?;
     place.write_endpoints(cluster.endpoints())?;
     print!("{}", describe(cluster.endpoints()));
-    println!("ready in {} ms; Ctrl-C stops it", started.elapsed().as_millis());
+    println!(
+        "ready in {} ms; Ctrl-C stops it",
+        started.elapsed().as_millis()
+    );
     std::io::stdout().flush()?;
     let agent = match args.repository.delivery("default")? {
-        Some(delivery) => Some(super::run::start_agent(cluster.client(), delivery, cancel.child_token()).await?),
+        Some(delivery) => {
+            Some(super::run::start_agent(cluster.client(), delivery, cancel.child_token()).await?)
+        }
         None => None,
     };
     shutdown::requested().await;
@@ -144,13 +153,24 @@ pub fn describe(endpoints: &Endpoints) -> String {
 /// Starts the same command without `--detach` in a session of its own and waits until it is ready.
 fn detach(place: &Place) -> anyhow::Result<Outcome> {
     if place.lock()?.is_none() {
-        bail!("a local cluster already runs on {}; `sluice local status` shows where", place.dir().display());
+        bail!(
+            "a local cluster already runs on {}; `sluice local status` shows where",
+            place.dir().display()
+        );
     }
     let log = place.dir().join("sluice.log");
-    let out = std::fs::File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
-    let arguments: Vec<_> = std::env::args_os().skip(1).filter(|argument| argument != "--detach").collect();
+    let out = std::fs::File::create(&log)
+        .with_context(|| format!("{} cannot be written", log.display()))?;
+    let arguments: Vec<_> = std::env::args_os()
+        .skip(1)
+        .filter(|argument| argument != "--detach")
+        .collect();
     let mut command = std::process::Command::new(std::env::current_exe()?);
-    command.args(arguments).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(out);
     // A process group of its own: Ctrl-C in this terminal is not meant for it.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn()?;
@@ -162,11 +182,19 @@ fn detach(place: &Place) -> anyhow::Result<Outcome> {
         }
         if let Some(endpoints) = place.read_endpoints().filter(|e| e.pid == child.id()) {
             print!("{}", describe(&endpoints));
-            println!("running as process {}; `sluice local down` stops it, its log is {}", child.id(), log.display());
+            println!(
+                "running as process {}; `sluice local down` stops it, its log is {}",
+                child.id(),
+                log.display()
+            );
             return Ok(Outcome::Done);
         }
         if Instant::now() > deadline {
-            bail!("the cluster is not ready after {} s; its log is {}", PATIENCE.as_secs(), log.display());
+            bail!(
+                "the cluster is not ready after {} s; its log is {}",
+                PATIENCE.as_secs(),
+                log.display()
+            );
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -177,15 +205,22 @@ fn down(place: &Place) -> anyhow::Result<Outcome> {
         println!("no local cluster runs on {}", place.dir().display());
         return Ok(Outcome::Done);
     }
-    let endpoints = place
-        .read_endpoints()
-        .with_context(|| format!("a cluster is starting or stopping on {}; try again", place.dir().display()))?;
+    let endpoints = place.read_endpoints().with_context(|| {
+        format!(
+            "a cluster is starting or stopping on {}; try again",
+            place.dir().display()
+        )
+    })?;
     let pid = i32::try_from(endpoints.pid).context("the recorded process id is out of range")?;
-    kill(Pid::from_raw(pid), Signal::SIGTERM).with_context(|| format!("process {pid} cannot be signalled"))?;
+    kill(Pid::from_raw(pid), Signal::SIGTERM)
+        .with_context(|| format!("process {pid} cannot be signalled"))?;
     let deadline = Instant::now() + PATIENCE;
     while place.lock()?.is_none() {
         if Instant::now() > deadline {
-            bail!("process {pid} has not stopped after {} s", PATIENCE.as_secs());
+            bail!(
+                "process {pid} has not stopped after {} s",
+                PATIENCE.as_secs()
+            );
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -198,7 +233,14 @@ fn status(place: &Place, output: Output) -> anyhow::Result<Outcome> {
     let endpoints = place.read_endpoints().filter(|_| running);
     output::print(output, &endpoints, || match &endpoints {
         Some(endpoints) => format!("{}Process      {}\n", describe(endpoints), endpoints.pid),
-        None => format!("no local cluster runs on {}; `sluice local up` starts one", Path::display(place.dir())),
+        None => format!(
+            "no local cluster runs on {}; `sluice local up` starts one",
+            Path::display(place.dir())
+        ),
     })?;
-    Ok(if running { Outcome::Done } else { Outcome::Differs })
+    Ok(if running {
+        Outcome::Done
+    } else {
+        Outcome::Differs
+    })
 }

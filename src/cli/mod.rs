@@ -78,12 +78,7 @@ impl Command {
 #[derive(Debug, clap::Args)]
 struct LogArgs {
     /// What to log: error, warn, info, debug, trace, or a filter such as `sluice::agent=debug`
-    #[arg(
-        long,
-        global = true,
-        env = "SLUICE_LOG",
-        value_name = "FILTER"
-    )]
+    #[arg(long, global = true, env = "SLUICE_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// How: `text` for people, `json` for machines
     #[arg(

@@ -53,19 +53,22 @@ enum ExpandArg {
 impl RepositoryArgs {
     /// The Delivery that the flags stand for, in `namespace`; `None` without `--repo`.
     pub fn delivery(&self, namespace: &str) -> anyhow::Result<Option<Delivery>> {
-        let Some(url) = &self.repo else { return Ok(None) };
+        let Some(url) = &self.repo else {
+            return Ok(None);
+        };
         let url = absolute(url)?;
         let name = match &self.delivery {
             Some(name) => name.clone(),
-            None => name_of(&url).with_context(|| format!("no name can be made from {url}: give --delivery NAME"))?,
+            None => name_of(&url)
+                .with_context(|| format!("no name can be made from {url}: give --delivery NAME"))?,
         };
         let spec = DeliverySpec {
             source: Source {
                 url,
-                reference: self
-                    .branch
-                    .clone()
-                    .map(|branch| GitReference { branch: Some(branch), ..Default::default() }),
+                reference: self.branch.clone().map(|branch| GitReference {
+                    branch: Some(branch),
+                    ..Default::default()
+                }),
                 path: self.path.clone(),
                 interval: Some(self.interval),
                 secret_ref: None,
@@ -93,7 +96,8 @@ fn absolute(url: &str) -> anyhow::Result<String> {
     if url.contains("://") || url.contains('@') {
         return Ok(url.to_owned());
     }
-    let path = std::fs::canonicalize(url).with_context(|| format!("there is no repository at {url}"))?;
+    let path =
+        std::fs::canonicalize(url).with_context(|| format!("there is no repository at {url}"))?;
     Ok(format!("file://{}", path.display()))
 }
 
@@ -144,7 +148,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     }
     let cancel = CancellationToken::new();
     let mut agent = start(config, delivery, cancel.child_token()).await?;
-    eprintln!("the agent runs; `sluice status` and `sluice rollout list` tell where things stand, Ctrl-C stops it");
+    eprintln!(
+        "the agent runs; `sluice status` and `sluice rollout list` tell where things stand, Ctrl-C stops it"
+    );
     tokio::select! {
         () = shutdown::requested() => {
             cancel.cancel();
@@ -177,14 +183,19 @@ async fn start(
     if let Some(delivery) = delivery {
         apply(&client, &delivery).await?;
     }
-    Ok(tokio::spawn(async move { agent.run(cancel).await.map_err(anyhow::Error::from) }))
+    Ok(tokio::spawn(async move {
+        agent.run(cancel).await.map_err(anyhow::Error::from)
+    }))
 }
 
 /// Writes the Delivery that the command line stands for.
 async fn apply(client: &kube::Client, delivery: &Delivery) -> anyhow::Result<()> {
-    let api: Api<Delivery> = Api::namespaced(client.clone(), &delivery.namespace().unwrap_or_default());
+    let api: Api<Delivery> =
+        Api::namespaced(client.clone(), &delivery.namespace().unwrap_or_default());
     let params = PatchParams::apply("sluice-cli").force();
-    api.patch(&delivery.name_any(), &params, &Patch::Apply(delivery)).await.map_err(explain)?;
+    api.patch(&delivery.name_any(), &params, &Patch::Apply(delivery))
+        .await
+        .map_err(explain)?;
     Ok(())
 }
 

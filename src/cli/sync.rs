@@ -39,18 +39,32 @@ pub async fn run(args: SyncArgs) -> anyhow::Result<Outcome> {
     };
     let id = uuid::Uuid::new_v4().to_string();
     let change = json!({"metadata": {"annotations": {SYNC: id}}});
-    let params = PatchParams { field_manager: Some("sluice-cli".to_owned()), ..Default::default() };
-    api.patch(&name, &params, &Patch::Merge(change)).await.map_err(explain)?;
+    let params = PatchParams {
+        field_manager: Some("sluice-cli".to_owned()),
+        ..Default::default()
+    };
+    api.patch(&name, &params, &Patch::Merge(change))
+        .await
+        .map_err(explain)?;
     if !args.wait {
         println!("{name} is asked to look at its repository now");
         return Ok(Outcome::Done);
     }
-    let settled = tokio::time::timeout(args.timeout.get().max(Duration::from_secs(1)), follow(&api, &name, &id));
-    settled.await.with_context(|| format!("{name} did not come to rest within {}", args.timeout))?
+    let settled = tokio::time::timeout(
+        args.timeout.get().max(Duration::from_secs(1)),
+        follow(&api, &name, &id),
+    );
+    settled
+        .await
+        .with_context(|| format!("{name} did not come to rest within {}", args.timeout))?
 }
 
 async fn only(api: &Api<Delivery>, namespace: &str) -> anyhow::Result<String> {
-    let all = api.list(&ListParams::default()).await.map_err(explain)?.items;
+    let all = api
+        .list(&ListParams::default())
+        .await
+        .map_err(explain)?
+        .items;
     match all.as_slice() {
         [one] => Ok(one.name_any()),
         [] => bail!("there is no Delivery in namespace {namespace}"),
@@ -64,11 +78,19 @@ async fn only(api: &Api<Delivery>, namespace: &str) -> anyhow::Result<String> {
 /// Prints each change of the Ready condition until the Delivery rests.
 async fn follow(api: &Api<Delivery>, name: &str, id: &str) -> anyhow::Result<Outcome> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut changes = std::pin::pin!(watcher(api.clone(), config).default_backoff().applied_objects());
+    let mut changes = std::pin::pin!(
+        watcher(api.clone(), config)
+            .default_backoff()
+            .applied_objects()
+    );
     let mut last = String::new();
     while let Some(delivery) = changes.try_next().await? {
-        let Some(status) = delivery.status else { continue };
-        let Some(ready) = status.conditions.iter().find(|c| c.type_ == "Ready") else { continue };
+        let Some(status) = delivery.status else {
+            continue;
+        };
+        let Some(ready) = status.conditions.iter().find(|c| c.type_ == "Ready") else {
+            continue;
+        };
         if ready.message != last {
             println!("{}", ready.message);
             last.clone_from(&ready.message);

@@ -30,7 +30,10 @@ struct Report {
 
 /// Prints every error with its place; exit status 2 when there is one.
 pub fn run(args: ValidateArgs) -> anyhow::Result<Outcome> {
-    let options = Options { namespace: args.namespace, ..Options::default() };
+    let options = Options {
+        namespace: args.namespace,
+        ..Options::default()
+    };
     let loaded = folder::load(&args.path, &options)
         .with_context(|| format!("{} cannot be read", args.path.display()))?;
     let report = Report {
@@ -41,13 +44,24 @@ pub fn run(args: ValidateArgs) -> anyhow::Result<Outcome> {
     output::print(args.output, &report, || {
         let mut text = String::new();
         for error in &loaded.errors {
-            text.push_str(&format!("{:?}\n", miette::Report::new(Excerpt(error.clone()))));
+            text.push_str(&format!(
+                "{:?}\n",
+                miette::Report::new(Excerpt(error.clone()))
+            ));
         }
         for notice in &report.notices {
             text.push_str(&format!("note: {notice}\n"));
         }
-        text.push_str(&format!("{} objects, {} errors\n", report.objects, report.errors.len()));
+        text.push_str(&format!(
+            "{} objects, {} errors\n",
+            report.objects,
+            report.errors.len()
+        ));
         text
     })?;
-    if report.errors.is_empty() { Ok(Outcome::Done) } else { Ok(Outcome::Broken) }
+    if report.errors.is_empty() {
+        Ok(Outcome::Done)
+    } else {
+        Ok(Outcome::Broken)
+    }
 }

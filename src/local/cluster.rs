@@ -67,7 +67,8 @@ impl LocalCluster {
                 (scratch.path().to_owned(), Some(scratch))
             }
         };
-        std::fs::create_dir_all(&data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
+        std::fs::create_dir_all(&data_dir)
+            .with_context(|| format!("{} cannot be made", data_dir.display()))?;
         let before = Place::new(data_dir.clone()).read_endpoints();
         let program = config.program.map_or_else(std::env::current_exe, Ok)?;
         let images = match &config.images {
@@ -85,8 +86,13 @@ impl LocalCluster {
         }
         let api = builder.build()?;
         let client = api.client();
-        let again = before.as_ref().and_then(|endpoints| port_of(&endpoints.api));
-        let listening = bind(config.api_listen.unwrap_or(ANY), again, |address| api.serve(address)).await?;
+        let again = before
+            .as_ref()
+            .and_then(|endpoints| port_of(&endpoints.api));
+        let listening = bind(config.api_listen.unwrap_or(ANY), again, |address| {
+            api.serve(address)
+        })
+        .await?;
 
         let stop_controllers = CancellationToken::new();
         let stop_gateway = CancellationToken::new();
@@ -94,7 +100,10 @@ impl LocalCluster {
         let gateway = bind(config.gateway_listen.unwrap_or(ANY), again, |address| {
             Gateway::start(
                 client.clone(),
-                GatewayConfig { listen: address, ..GatewayConfig::default() },
+                GatewayConfig {
+                    listen: address,
+                    ..GatewayConfig::default()
+                },
                 stop_gateway.clone(),
             )
         })
@@ -105,7 +114,9 @@ impl LocalCluster {
             gateway: format!("http://{}", gateway.address),
             gateway_port: gateway.address.port(),
             metrics: format!("http://{}/metrics", gateway.metrics_address),
-            kubeconfig: config.kubeconfig.unwrap_or_else(|| data_dir.join("kubeconfig")),
+            kubeconfig: config
+                .kubeconfig
+                .unwrap_or_else(|| data_dir.join("kubeconfig")),
         };
         listening
             .write_kubeconfig(&endpoints.kubeconfig)
@@ -116,8 +127,11 @@ impl LocalCluster {
             gateway_port: Some(endpoints.gateway_port).filter(|port| *port != 80),
             ..ControllersConfig::default()
         };
-        let controllers =
-            tokio::spawn(controllers::run(client.clone(), controllers_config, stop_controllers.clone()));
+        let controllers = tokio::spawn(controllers::run(
+            client.clone(),
+            controllers_config,
+            stop_controllers.clone(),
+        ));
         let autoscaler = tokio::spawn(autoscaler::run(
             client.clone(),
             gateway.demand(),
@@ -166,7 +180,10 @@ impl LocalCluster {
     /// Ends every part: nothing changes any more, then processes, then sockets.
     pub async fn shutdown(self) {
         self.stop_controllers.cancel();
-        for (part, task) in [("controllers", self.controllers), ("autoscaler", self.autoscaler)] {
+        for (part, task) in [
+            ("controllers", self.controllers),
+            ("autoscaler", self.autoscaler),
+        ] {
             join(part, task).await;
         }
         self.stop_node.cancel();

@@ -38,8 +38,14 @@ impl Place {
 
     /// `$XDG_DATA_HOME/sluice`, or `~/.local/share/sluice`.
     pub fn default_dir() -> Option<PathBuf> {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share"))).map(|base| base.join("sluice"))
+        let set = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        set("XDG_DATA_HOME")
+            .or_else(|| Some(set("HOME")?.join(".local/share")))
+            .map(|base| base.join("sluice"))
     }
 
     /// The directory itself.
@@ -52,7 +58,10 @@ impl Place {
     /// The lock ends with the file handle, so also with a killed process.
     pub fn lock(&self) -> io::Result<Option<File>> {
         std::fs::create_dir_all(&self.dir)?;
-        let file = File::options().create(true).append(true).open(self.dir.join("lock"))?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.join("lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -13,5 +13,5 @@ mod node;
 mod processes;
 mod tidy;
 
-mod serving;
 mod kubectl;
+mod serving;

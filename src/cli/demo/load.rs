@@ -35,7 +35,10 @@ pub struct Figures {
 impl Tally {
     /// The figures now.
     pub fn figures(&self) -> Figures {
-        Figures { sent: self.sent.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) }
+        Figures {
+            sent: self.sent.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
     }
 
     fn count(&self, good: bool) {
@@ -47,8 +50,15 @@ impl Tally {
 }
 
 /// Sends `rate` requests a second to `host` at `gateway` until cancelled, then waits for the last answers.
-pub async fn run(gateway: SocketAddr, host: String, rate: u32, tally: Arc<Tally>, cancel: CancellationToken) {
-    let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+pub async fn run(
+    gateway: SocketAddr,
+    host: String,
+    rate: u32,
+    tally: Arc<Tally>,
+    cancel: CancellationToken,
+) {
+    let client: Client<HttpConnector, Empty<Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
     let mut tick = tokio::time::interval(Duration::from_secs(1) / rate.max(1));
     let mut answers = JoinSet::new();
     loop {
@@ -64,8 +74,14 @@ pub async fn run(gateway: SocketAddr, host: String, rate: u32, tally: Arc<Tally>
     while answers.join_next().await.is_some() {}
 }
 
-async fn ask(client: &Client<HttpConnector, Empty<Bytes>>, gateway: SocketAddr, host: &str) -> bool {
-    let request = http::Request::get(format!("http://{gateway}/")).header(http::header::HOST, host).body(Empty::new());
+async fn ask(
+    client: &Client<HttpConnector, Empty<Bytes>>,
+    gateway: SocketAddr,
+    host: &str,
+) -> bool {
+    let request = http::Request::get(format!("http://{gateway}/"))
+        .header(http::header::HOST, host)
+        .body(Empty::new());
     let Ok(request) = request else { return false };
     let answer = tokio::time::timeout(PATIENCE, async {
         let answer = client.request(request).await.ok()?;

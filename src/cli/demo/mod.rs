@@ -67,11 +67,21 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
     let screen = narrator.screen();
     screen.say(&header(&cluster, &repository));
 
-    let agent = super::run::start_agent(cluster.client(), delivery(&repository), cancel.child_token()).await?;
+    let agent = super::run::start_agent(
+        cluster.client(),
+        delivery(&repository),
+        cancel.child_token(),
+    )
+    .await?;
     let telling = cancel.child_token();
     let client = cluster.client();
     let narration = tokio::spawn(async move { narrator.follow(client, NAMESPACE, telling).await });
-    let stage = Stage { repository, statuses, screen, gateway: cluster.gateway_addr() };
+    let stage = Stage {
+        repository,
+        statuses,
+        screen,
+        gateway: cluster.gateway_addr(),
+    };
 
     let told = tokio::select! {
         told = stage.tell() => told,
@@ -80,17 +90,26 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
     let told = told.and_then(|ending| stage.close(&ending));
     match &told {
         Ok(()) if !args.exit => {
-            stage.screen.say("\nEverything stays up: push a commit of your own and watch. Ctrl-C ends it.");
+            stage
+                .screen
+                .say("\nEverything stays up: push a commit of your own and watch. Ctrl-C ends it.");
             shutdown::requested().await;
         }
         Ok(()) => {}
-        Err(error) => stage.screen.say(&paint(Tone::Bad, &format!("the story did not go as told: {error:#}"))),
+        Err(error) => stage.screen.say(&paint(
+            Tone::Bad,
+            &format!("the story did not go as told: {error:#}"),
+        )),
     }
     cancel.cancel();
     narration.await??;
     agent.await??;
     cluster.shutdown().await;
-    Ok(if told.is_ok() { Outcome::Done } else { Outcome::Differs })
+    Ok(if told.is_ok() {
+        Outcome::Done
+    } else {
+        Outcome::Differs
+    })
 }
 
 /// The wished-for address, or any free port on its host when somebody has it.
@@ -121,12 +140,18 @@ fn delivery(repository: &DemoRepository) -> Delivery {
         DeliverySpec {
             source: Source {
                 url: repository.url(),
-                reference: Some(GitReference { branch: Some(BRANCH.to_owned()), ..Default::default() }),
+                reference: Some(GitReference {
+                    branch: Some(BRANCH.to_owned()),
+                    ..Default::default()
+                }),
                 path: Some("apps".to_owned()),
                 interval: Some(HumanDuration::from_secs(1)),
                 secret_ref: None,
             },
-            target: Target { namespace: Some(NAMESPACE.to_owned()), ..Default::default() },
+            target: Target {
+                namespace: Some(NAMESPACE.to_owned()),
+                ..Default::default()
+            },
             policy: Some("demo".to_owned()),
             prune: true,
             drift: Default::default(),
@@ -157,12 +182,19 @@ impl Stage {
     async fn tell(&self) -> anyhow::Result<Ending> {
         self.chapter("First delivery: both services come up");
         for service in ["hello", "random"] {
-            self.until(service, |status| status.phase == Phase::Stable).await?;
+            self.until(service, |status| status.phase == Phase::Stable)
+                .await?;
         }
         let tally = Arc::new(Tally::default());
         let stop = CancellationToken::new();
         let host = format!("hello.{NAMESPACE}.localhost");
-        let load = tokio::spawn(load::run(self.gateway, host, RATE, tally.clone(), stop.clone()));
+        let load = tokio::spawn(load::run(
+            self.gateway,
+            host,
+            RATE,
+            tally.clone(),
+            stop.clone(),
+        ));
         let told = self.releases(&tally).await;
         stop.cancel();
         load.await?;
@@ -178,17 +210,27 @@ impl Stage {
         let good = manifest.replace("\"World\"", "\"Sluice\"");
         let commit = self.push("Greet Sluice instead of the world", &good)?;
         let started = Instant::now();
-        self.until("hello", |status| status.phase == Phase::Stable && came_from(status, &commit)).await?;
+        self.until("hello", |status| {
+            status.phase == Phase::Stable && came_from(status, &commit)
+        })
+        .await?;
         let good_took = started.elapsed();
 
         self.chapter("A bad release: half of its answers are errors, and its readiness probe does not see it");
         let before = tally.figures();
-        let bad = good.replace("\"Sluice\"", "\"nobody\"\n            - name: FAIL_PERCENT\n              value: \"50\"");
+        let bad = good.replace(
+            "\"Sluice\"",
+            "\"nobody\"\n            - name: FAIL_PERCENT\n              value: \"50\"",
+        );
         let commit = self.push("Greet nobody", &bad)?;
         let started = Instant::now();
         let ended = self
             .until("hello", |status| {
-                status.quarantine.iter().any(|q| q.commit.as_deref() == Some(&commit)) && status.phase == Phase::RolledBack
+                status
+                    .quarantine
+                    .iter()
+                    .any(|q| q.commit.as_deref() == Some(&commit))
+                    && status.phase == Phase::RolledBack
                     || came_from(status, &commit)
             })
             .await?;
@@ -197,13 +239,19 @@ impl Stage {
             bail!("the bad release was promoted");
         }
         let by_bad_release = tally.figures().failed - before.failed;
-        Ok(Ending { all: tally.figures(), by_bad_release, good_took, bad_took })
+        Ok(Ending {
+            all: tally.figures(),
+            by_bad_release,
+            good_took,
+            bad_took,
+        })
     }
 
     fn push(&self, subject: &str, manifest: &str) -> anyhow::Result<String> {
         let commit = self.repository.commit(subject, &[(HELLO, manifest)])?;
         let short: String = commit.chars().take(7).collect();
-        self.screen.say(&format!("         git push: {short} {subject:?}"));
+        self.screen
+            .say(&format!("         git push: {short} {subject:?}"));
         Ok(commit)
     }
 
@@ -212,7 +260,11 @@ impl Stage {
     }
 
     /// Waits for a moment of a service's release.
-    async fn until(&self, service: &str, reached: impl Fn(&RolloutStatus) -> bool) -> anyhow::Result<RolloutStatus> {
+    async fn until(
+        &self,
+        service: &str,
+        reached: impl Fn(&RolloutStatus) -> bool,
+    ) -> anyhow::Result<RolloutStatus> {
         let mut statuses = self.statuses.clone();
         let wait = statuses.wait_for(|all| all.get(service).is_some_and(&reached));
         let all = tokio::time::timeout(CHAPTER, wait)
@@ -224,7 +276,12 @@ impl Stage {
 
     /// The last lines: what it cost. An error when users were harmed by anything but the bad release.
     fn close(&self, ending: &Ending) -> anyhow::Result<()> {
-        let Ending { all, by_bad_release, good_took, bad_took } = ending;
+        let Ending {
+            all,
+            by_bad_release,
+            good_took,
+            bad_took,
+        } = ending;
         self.chapter("The end");
         self.screen.say(&format!(
             "the good release was at 100 % {:.1} s after its push, the bad one taken back {:.1} s after its push",
@@ -236,12 +293,18 @@ impl Stage {
             all.sent, all.failed
         ));
         if all.failed > *by_bad_release {
-            bail!("{} requests failed that the bad release is not to blame for", all.failed - by_bad_release);
+            bail!(
+                "{} requests failed that the bad release is not to blame for",
+                all.failed - by_bad_release
+            );
         }
         Ok(())
     }
 }
 
 fn came_from(status: &RolloutStatus, commit: &str) -> bool {
-    status.stable.as_ref().is_some_and(|stable| stable.commit.as_deref() == Some(commit))
+    status
+        .stable
+        .as_ref()
+        .is_some_and(|stable| stable.commit.as_deref() == Some(commit))
 }

@@ -29,7 +29,15 @@ impl Narrator {
     /// A narrator whose clock starts now.
     pub fn new() -> (Self, watch::Receiver<Statuses>) {
         let (statuses, seen) = watch::channel(Statuses::new());
-        (Self { screen: Screen::new(), started: Timestamp::now(), statuses, last_commit: None }, seen)
+        (
+            Self {
+                screen: Screen::new(),
+                started: Timestamp::now(),
+                statuses,
+                last_commit: None,
+            },
+            seen,
+        )
     }
 
     /// A way to print lines of one's own between the narrator's.
@@ -38,12 +46,23 @@ impl Narrator {
     }
 
     /// Follows the namespace's Deliveries and Rollouts until cancelled.
-    pub async fn follow(mut self, client: Client, namespace: &str, cancel: CancellationToken) -> anyhow::Result<()> {
+    pub async fn follow(
+        mut self,
+        client: Client,
+        namespace: &str,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<()> {
         let rollouts: Api<Rollout> = Api::namespaced(client.clone(), namespace);
         let deliveries: Api<Delivery> = Api::namespaced(client, namespace);
         let config = watcher::Config::default();
-        let mut rollouts = watcher(rollouts, config.clone()).default_backoff().applied_objects().boxed();
-        let mut deliveries = watcher(deliveries, config).default_backoff().applied_objects().boxed();
+        let mut rollouts = watcher(rollouts, config.clone())
+            .default_backoff()
+            .applied_objects()
+            .boxed();
+        let mut deliveries = watcher(deliveries, config)
+            .default_backoff()
+            .applied_objects()
+            .boxed();
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
@@ -58,28 +77,62 @@ impl Narrator {
     }
 
     fn delivery(&mut self, delivery: &Delivery) {
-        let commit = delivery.status.as_ref().and_then(|status| status.observed_commit.clone());
+        let commit = delivery
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_commit.clone());
         if commit != self.last_commit
             && let Some(commit) = &commit
         {
             let short: String = commit.chars().take(7).collect();
-            self.screen.line(self.started, &delivery.name_any(), None, &format!("commit {short} seen"));
+            self.screen.line(
+                self.started,
+                &delivery.name_any(),
+                None,
+                &format!("commit {short} seen"),
+            );
         }
         self.last_commit = commit;
     }
 
     fn rollout(&mut self, rollout: &Rollout) {
-        let Some(status) = rollout.status.clone() else { return };
+        let Some(status) = rollout.status.clone() else {
+            return;
+        };
         let name = rollout.name_any();
-        let before = self.statuses.borrow().get(&name).cloned().unwrap_or_default();
-        for evidence in status.evidence.iter().filter(|e| !before.evidence.contains(e)) {
-            let tone = if evidence.verdict == EvidenceVerdict::Fail { Tone::Bad } else { Tone::Good };
-            let words = format!("{:?} on {}: {}", evidence.verdict, evidence.source, evidence.reason);
-            self.screen.line(self.started, &name, Some(evidence.weight), &paint(tone, &words));
+        let before = self
+            .statuses
+            .borrow()
+            .get(&name)
+            .cloned()
+            .unwrap_or_default();
+        for evidence in status
+            .evidence
+            .iter()
+            .filter(|e| !before.evidence.contains(e))
+        {
+            let tone = if evidence.verdict == EvidenceVerdict::Fail {
+                Tone::Bad
+            } else {
+                Tone::Good
+            };
+            let words = format!(
+                "{:?} on {}: {}",
+                evidence.verdict, evidence.source, evidence.reason
+            );
+            self.screen.line(
+                self.started,
+                &name,
+                Some(evidence.weight),
+                &paint(tone, &words),
+            );
         }
-        if (before.phase, before.weight, &before.message) != (status.phase, status.weight, &status.message) {
+        if (before.phase, before.weight, &before.message)
+            != (status.phase, status.weight, &status.message)
+        {
             let words = paint(tone(status.phase), &status.message);
-            self.screen.line(self.started, &name, Some(status.weight), &words);
+            self.screen
+                .line(self.started, &name, Some(status.weight), &words);
         }
         self.screen.progress(&name, &status);
         self.statuses.send_modify(|all| {
@@ -123,7 +176,11 @@ impl Screen {
     /// A line without a time.
     pub fn say(&self, text: &str) {
         // Where the terminal is gone there is nobody to tell.
-        let _ = if self.terminal { self.bars.println(text) } else { Ok(println!("{text}")) };
+        let _ = if self.terminal {
+            self.bars.println(text)
+        } else {
+            Ok(println!("{text}"))
+        };
     }
 
     fn progress(&self, service: &str, status: &RolloutStatus) {
@@ -138,9 +195,11 @@ impl Screen {
             return;
         }
         let bar = bars.entry(service.to_owned()).or_insert_with(|| {
-            let style = ProgressStyle::with_template("         {prefix:<8} {bar:40} {pos:>3} %  {msg}");
+            let style =
+                ProgressStyle::with_template("         {prefix:<8} {bar:40} {pos:>3} %  {msg}");
             let bar = ProgressBar::new(100).with_prefix(service.to_owned());
-            self.bars.add(style.map_or(bar.clone(), |style| bar.with_style(style)))
+            self.bars
+                .add(style.map_or(bar.clone(), |style| bar.with_style(style)))
         });
         bar.set_message(format!("{:?}", status.phase));
         bar.set_position(status.weight.into());

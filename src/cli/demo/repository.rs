@@ -7,14 +7,38 @@ use git2::{Oid, Repository, RepositoryInitOptions, Signature};
 
 /// `examples-repo/` as it is in the source tree, part of the binary.
 const EXAMPLE: &[(&str, &str)] = &[
-    ("README.md", include_str!("../../../examples-repo/README.md")),
-    ("delivery.yaml", include_str!("../../../examples-repo/delivery.yaml")),
-    (HELLO, include_str!("../../../examples-repo/apps/hello/service.yaml")),
-    ("apps/random/service.yaml", include_str!("../../../examples-repo/apps/random/service.yaml")),
-    ("apps/random/app.py", include_str!("../../../examples-repo/apps/random/app.py")),
-    ("apps/random/Dockerfile", include_str!("../../../examples-repo/apps/random/Dockerfile")),
-    ("apps/random/.sluiceignore", include_str!("../../../examples-repo/apps/random/.sluiceignore")),
-    ("policies/careful-start.yaml", include_str!("../../../examples-repo/policies/careful-start.yaml")),
+    (
+        "README.md",
+        include_str!("../../../examples-repo/README.md"),
+    ),
+    (
+        "delivery.yaml",
+        include_str!("../../../examples-repo/delivery.yaml"),
+    ),
+    (
+        HELLO,
+        include_str!("../../../examples-repo/apps/hello/service.yaml"),
+    ),
+    (
+        "apps/random/service.yaml",
+        include_str!("../../../examples-repo/apps/random/service.yaml"),
+    ),
+    (
+        "apps/random/app.py",
+        include_str!("../../../examples-repo/apps/random/app.py"),
+    ),
+    (
+        "apps/random/Dockerfile",
+        include_str!("../../../examples-repo/apps/random/Dockerfile"),
+    ),
+    (
+        "apps/random/.sluiceignore",
+        include_str!("../../../examples-repo/apps/random/.sluiceignore"),
+    ),
+    (
+        "policies/careful-start.yaml",
+        include_str!("../../../examples-repo/policies/careful-start.yaml"),
+    ),
 ];
 
 /// The manifest that the demo's releases change.
@@ -36,7 +60,10 @@ impl DemoRepository {
         options.bare(true).initial_head(BRANCH);
         let repository = Repository::init_opts(path, &options)
             .with_context(|| format!("no repository can be made at {}", path.display()))?;
-        let created = Self { path: path.to_owned(), repository };
+        let created = Self {
+            path: path.to_owned(),
+            repository,
+        };
         created.commit("The shop's services", EXAMPLE)?;
         Ok(created)
     }
@@ -62,7 +89,11 @@ impl DemoRepository {
     /// Commits these files on top of the branch and gives the commit's id.
     pub fn commit(&self, subject: &str, files: &[(&str, &str)]) -> anyhow::Result<String> {
         let mut index = git2::Index::new()?;
-        let parent = self.head().ok().map(|id| self.repository.find_commit(id)).transpose()?;
+        let parent = self
+            .head()
+            .ok()
+            .map(|id| self.repository.find_commit(id))
+            .transpose()?;
         if let Some(parent) = &parent {
             index.read_tree(&parent.tree()?)?;
         }
@@ -70,15 +101,21 @@ impl DemoRepository {
             let blob = self.repository.blob(content.as_bytes())?;
             index.add(&entry(path, blob, content.len()))?;
         }
-        let tree = self.repository.find_tree(index.write_tree_to(&self.repository)?)?;
+        let tree = self
+            .repository
+            .find_tree(index.write_tree_to(&self.repository)?)?;
         let author = Signature::now("Sluice demo", "demo@sluice.localhost")?;
         let parents: Vec<_> = parent.iter().collect();
         let branch = format!("refs/heads/{BRANCH}");
-        Ok(self.repository.commit(Some(&branch), &author, &author, subject, &tree, &parents)?.to_string())
+        Ok(self
+            .repository
+            .commit(Some(&branch), &author, &author, subject, &tree, &parents)?
+            .to_string())
     }
 
     fn head(&self) -> Result<Oid, git2::Error> {
-        self.repository.refname_to_id(&format!("refs/heads/{BRANCH}"))
+        self.repository
+            .refname_to_id(&format!("refs/heads/{BRANCH}"))
     }
 }
 
@@ -122,7 +159,10 @@ mod tests {
                 }
             }
         }
-        assert!(missing.is_empty(), "not in the demo's repository: {missing:?}");
+        assert!(
+            missing.is_empty(),
+            "not in the demo's repository: {missing:?}"
+        );
     }
 
     #[test]

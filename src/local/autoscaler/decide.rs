@@ -90,7 +90,9 @@ pub struct Decision {
 /// Decides. The clock, the load and the past are arguments; `state` comes out as it is
 /// to be passed in next time.
 pub fn decide(spec: &ScaleSpec, seen: Seen, state: &mut State, now: Timestamp) -> Decision {
-    state.samples.add(now, f64::from(seen.requests), spec.window);
+    state
+        .samples
+        .add(now, f64::from(seen.requests), spec.window);
     let unreachable = spec.reachability == Reachability::Unreachable;
     let floor = match (unreachable, state.initialized) {
         (true, _) => 0,
@@ -102,7 +104,11 @@ pub fn decide(spec: &ScaleSpec, seen: Seen, state: &mut State, now: Timestamp) -
     let by_load = scale_by_load(spec, seen, state, now);
     let mut desired = by_load.max(floor).max(u32::from(seen.requests > 0));
     if desired > 0 {
-        desired = desired.max(if seen.requests > 0 { spec.activation } else { 1 });
+        desired = desired.max(if seen.requests > 0 {
+            spec.activation
+        } else {
+            1
+        });
     }
     if let Some(max) = spec.max {
         desired = desired.min(max);
@@ -123,9 +129,17 @@ pub fn decide(spec: &ScaleSpec, seen: Seen, state: &mut State, now: Timestamp) -
     let initialized = state.initialized
         || (!unreachable && floor == 0 && spec.initial == 0)
         || (seen.ready > 0 && seen.ready >= floor);
-    let threshold = if initialized && state.initialized { spec.min.max(1) } else { floor.max(1) };
+    let threshold = if initialized && state.initialized {
+        spec.min.max(1)
+    } else {
+        floor.max(1)
+    };
     let activity = if desired == 0 {
-        if given_up { Activity::TimedOut } else { Activity::Idle }
+        if given_up {
+            Activity::TimedOut
+        } else {
+            Activity::Idle
+        }
     } else if seen.ready >= threshold.min(desired) {
         Activity::Active
     } else {
@@ -135,7 +149,11 @@ pub fn decide(spec: &ScaleSpec, seen: Seen, state: &mut State, now: Timestamp) -
         (state.activity, state.since) = (activity, now);
     }
     state.initialized = initialized;
-    Decision { desired, activity, initialized }
+    Decision {
+        desired,
+        activity,
+        initialized,
+    }
 }
 
 /// Instances for the load, by the mean over the stable window or, in panic, over the
@@ -181,11 +199,16 @@ fn delay_decline(
         state.asked.clear();
         return desired;
     }
-    state.asked.retain(|(at, asked)| {
-        elapsed(*at, now) < spec.scale_down_delay && *asked > desired
-    });
+    state
+        .asked
+        .retain(|(at, asked)| elapsed(*at, now) < spec.scale_down_delay && *asked > desired);
     state.asked.push((now, desired));
-    state.asked.iter().map(|(_, asked)| *asked).max().unwrap_or(desired)
+    state
+        .asked
+        .iter()
+        .map(|(_, asked)| *asked)
+        .max()
+        .unwrap_or(desired)
 }
 
 enum Hold {
@@ -214,8 +237,16 @@ fn hold_before_zero(
             let deadline = spec.progress_deadline + ACTIVATION_BUFFER;
             // Nobody can ask an unreachable revision for anything: there is no one to
             // wait for, so a crash-looping candidate is not kept for ten minutes.
-            let deadline = if unreachable { deadline.min(spec.window) } else { deadline };
-            if waited >= deadline { Hold::GiveUp } else { Hold::One }
+            let deadline = if unreachable {
+                deadline.min(spec.window)
+            } else {
+                deadline
+            };
+            if waited >= deadline {
+                Hold::GiveUp
+            } else {
+                Hold::One
+            }
         }
     }
 }

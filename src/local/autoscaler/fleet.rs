@@ -124,7 +124,8 @@ impl Fleet {
     pub fn deployment(&mut self, object: &Object, gone: bool) {
         let name = (object.namespace().to_owned(), object.name().to_owned());
         if let Some(revision) = object.label(key::REVISION) {
-            self.dirty.insert(RevisionKey::new(object.namespace(), revision));
+            self.dirty
+                .insert(RevisionKey::new(object.namespace(), revision));
         }
         // Absent replicas are one, by Kubernetes' default.
         let replicas = integer(object.spec(), "replicas").unwrap_or(1);
@@ -164,7 +165,9 @@ impl Fleet {
 
     /// A write has ended.
     pub fn done(&mut self, key: &RevisionKey, done: Done) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
         entry.busy = false;
         entry.again = done.again;
         if let Some(written) = done.written
@@ -185,13 +188,18 @@ impl Fleet {
     pub fn work(&mut self, load: impl Fn(&RevisionKey) -> Load, now: Timestamp) -> Vec<Work> {
         let mut works = Vec::new();
         for key in std::mem::take(&mut self.dirty) {
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
             // The end of the write makes it dirty again.
             if entry.busy || entry.object.is_terminating() {
                 continue;
             }
             let replicas = self.replicas.get(&target(&entry.object)).copied();
-            let since_start = now.duration_since(self.started).try_into().unwrap_or_default();
+            let since_start = now
+                .duration_since(self.started)
+                .try_into()
+                .unwrap_or_default();
             let seen = seen(load(&key), since_start);
             if let Some(work) = entry.work(key, seen, replicas, now) {
                 entry.busy = true;
@@ -226,7 +234,13 @@ impl Entry {
         let status = (!contains(self.object.status(), &status)).then_some(status);
         let restore = self.restore(decision, now);
         let idle = scale.is_none() && status.is_none() && !restore;
-        (!idle).then_some(Work { key, scale, status, retire, restore })
+        (!idle).then_some(Work {
+            key,
+            scale,
+            status,
+            retire,
+            restore,
+        })
     }
 
     /// Whether retired instances that are still there a second after they are wanted
@@ -261,13 +275,19 @@ fn key_of(object: &Object) -> RevisionKey {
 
 fn target(object: &Object) -> Name {
     let reference = object.spec().get("scaleTargetRef").unwrap_or(&Value::Null);
-    (object.namespace().to_owned(), text(reference, "name").to_owned())
+    (
+        object.namespace().to_owned(),
+        text(reference, "name").to_owned(),
+    )
 }
 
 /// Whether `whole` says all that `part` says.
 fn contains(whole: &Value, part: &Value) -> bool {
-    let Some(part) = part.as_object() else { return whole == part };
-    part.iter().all(|(key, value)| whole.get(key) == Some(value))
+    let Some(part) = part.as_object() else {
+        return whole == part;
+    };
+    part.iter()
+        .all(|(key, value)| whole.get(key) == Some(value))
 }
 
 #[cfg(test)]
@@ -305,14 +325,26 @@ mod tests {
     }
 
     fn load(ready: usize, waiting: usize, idle: u64) -> impl Fn(&RevisionKey) -> Load {
-        move |_| Load { in_flight: 0, waiting, ready, idle: Some(Duration::from_secs(idle)) }
+        move |_| Load {
+            in_flight: 0,
+            waiting,
+            ready,
+            idle: Some(Duration::from_secs(idle)),
+        }
     }
 
     /// Carries work out as the loop does when all goes well.
     fn carry_out(fleet: &mut Fleet, work: &Work) {
         let written = work.status.clone().map(autoscaler);
         let scaled = work.scale.as_ref().map(|(_, replicas)| *replicas);
-        fleet.done(&work.key, Done { scaled, written, again: false });
+        fleet.done(
+            &work.key,
+            Done {
+                scaled,
+                written,
+                again: false,
+            },
+        );
     }
 
     #[test]
@@ -322,10 +354,17 @@ mod tests {
         fleet.deployment(&deployment(1), false);
         let works = fleet.work(load(0, 0, 0), at(0));
         assert_eq!(works.len(), 1);
-        assert_eq!((&works[0].scale, works[0].retire), (&None, false), "one replica already");
+        assert_eq!(
+            (&works[0].scale, works[0].retire),
+            (&None, false),
+            "one replica already"
+        );
         assert_eq!(works[0].status.as_ref().unwrap()["desiredScale"], 1);
         carry_out(&mut fleet, &works[0]);
-        assert!(fleet.work(load(0, 0, 0), at(0)).is_empty(), "nothing new, nothing written");
+        assert!(
+            fleet.work(load(0, 0, 0), at(0)).is_empty(),
+            "nothing new, nothing written"
+        );
 
         fleet.touch([key()]);
         let works = fleet.work(load(1, 0, 2), at(2));
@@ -342,7 +381,10 @@ mod tests {
         assert_eq!((&works[0].scale, &gone["actualScale"]), (&None, &json!(0)));
         carry_out(&mut fleet, &works[0]);
         assert!(fleet.work(load(0, 0, 72), at(72)).is_empty());
-        assert!(!fleet.is_awake(), "at zero only a request or a change counts");
+        assert!(
+            !fleet.is_awake(),
+            "at zero only a request or a change counts"
+        );
 
         fleet.touch([key()]);
         let works = fleet.work(load(0, 1, 0), at(90));
@@ -356,7 +398,13 @@ mod tests {
         assert_eq!(fleet.work(load(0, 0, 0), at(0)).len(), 1);
         fleet.touch([key()]);
         assert!(fleet.work(load(0, 5, 0), at(1)).is_empty());
-        fleet.done(&key(), Done { again: true, ..Done::default() });
+        fleet.done(
+            &key(),
+            Done {
+                again: true,
+                ..Done::default()
+            },
+        );
         assert!(fleet.is_awake(), "a failed write is tried at the next tick");
         fleet.touch_awake();
         assert_eq!(fleet.work(load(0, 5, 0), at(2)).len(), 1);
@@ -389,7 +437,11 @@ mod tests {
         let mut fleet = Fleet::new(AutoscalerConfig::default(), at(0));
         let mut hpa = autoscaler(Value::Null);
         hpa.metadata.annotations = Some(
-            [(key::AUTOSCALER_CLASS.to_owned(), "hpa.autoscaling.knative.dev".to_owned())].into(),
+            [(
+                key::AUTOSCALER_CLASS.to_owned(),
+                "hpa.autoscaling.knative.dev".to_owned(),
+            )]
+            .into(),
         );
         fleet.apply(hpa, at(0));
         assert!(fleet.work(load(0, 0, 0), at(0)).is_empty());

@@ -81,7 +81,10 @@ fn watch(
     config: watcher::Config,
 ) -> impl Stream<Item = Seen> + Unpin + use<> {
     let api: Api<Object> = Api::all_with(client.clone(), &kind.resource());
-    watcher(api, config).default_backoff().map(move |event| (kind, event)).boxed()
+    watcher(api, config)
+        .default_backoff()
+        .map(move |event| (kind, event))
+        .boxed()
 }
 
 fn take(fleet: &mut Fleet, shown: &mut HashSet<RevisionKey>, (kind, event): Seen) {
@@ -154,7 +157,10 @@ async fn write(client: &Client, demand: &Demand, work: Work, done: &mut Done) ->
         let api: Api<Object> =
             Api::namespaced_with(client.clone(), namespace, &Kind::PodAutoscaler.resource());
         let patch = Patch::Merge(json!({"status": status}));
-        match api.patch_status(&work.key.name, &PatchParams::default(), &patch).await {
+        match api
+            .patch_status(&work.key.name, &PatchParams::default(), &patch)
+            .await
+        {
             Ok(object) => done.written = Some(object),
             Err(error) => return ignore_missing(error),
         }

@@ -31,7 +31,9 @@ impl Samples {
             .iter()
             .rev()
             .take_while(|(at, _)| age(*at, now) <= window)
-            .fold((0.0, 0.0), |(sum, count), (_, sample)| (sum + sample, count + 1.0));
+            .fold((0.0, 0.0), |(sum, count), (_, sample)| {
+                (sum + sample, count + 1.0)
+            });
         (count > 0.0).then(|| sum / count)
     }
 }
@@ -57,7 +59,11 @@ mod tests {
         samples.add(at(2), 2.0, window);
         assert_eq!(samples.mean(at(2), window), Some(4.0));
         samples.add(at(6), 0.0, window);
-        assert_eq!(samples.mean(at(6), window), Some(1.0), "the 6 has left the window");
+        assert_eq!(
+            samples.mean(at(6), window),
+            Some(1.0),
+            "the 6 has left the window"
+        );
         assert_eq!(samples.mean(at(6), Duration::from_secs(1)), Some(0.0));
     }
 

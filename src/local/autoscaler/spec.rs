@@ -112,20 +112,26 @@ impl ScaleSpec {
         let span = |names: &[&str]| of(names).and_then(duration);
         let spec = autoscaler.spec();
         let limit = integer(spec, "containerConcurrency").filter(|limit| *limit > 0);
-        let limit = limit.and_then(|limit| u32::try_from(limit).ok()).map(f64::from);
+        let limit = limit
+            .and_then(|limit| u32::try_from(limit).ok())
+            .map(f64::from);
         let total = match (number(&["target"]), limit) {
             (Some(target), Some(limit)) => target.min(limit),
             (Some(target), None) => target,
             (None, Some(limit)) => limit,
             (None, None) => config.concurrency_target,
         };
-        let utilization =
-            number(&["target-utilization-percentage", "targetUtilizationPercentage"])
-                .unwrap_or(config.target_utilization_percent);
+        let utilization = number(&[
+            "target-utilization-percentage",
+            "targetUtilizationPercentage",
+        ])
+        .unwrap_or(config.target_utilization_percent);
         let window = span(&["window"]).unwrap_or(config.stable_window);
         let panic_percent = number(&["panic-window-percentage", "panicWindowPercentage"])
             .unwrap_or(config.panic_window_percent);
-        let panic_seconds = (window.as_secs_f64() * panic_percent / 100.0).round().max(1.0);
+        let panic_seconds = (window.as_secs_f64() * panic_percent / 100.0)
+            .round()
+            .max(1.0);
         ScaleSpec {
             min: count(&["min-scale", "minScale"]).unwrap_or(0),
             max: count(&["max-scale", "maxScale"]).filter(|max| *max > 0),
@@ -155,7 +161,9 @@ impl ScaleSpec {
 }
 
 fn duration(text: &str) -> Option<Duration> {
-    u64::try_from(GoDuration::parse(text)?.seconds()).ok().map(Duration::from_secs)
+    u64::try_from(GoDuration::parse(text)?.seconds())
+        .ok()
+        .map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -175,9 +183,15 @@ mod tests {
     #[test]
     fn defaults_are_knatives() {
         let spec = read(json!({}), json!({}));
-        assert_eq!((spec.min, spec.max, spec.initial, spec.activation), (0, None, 1, 1));
+        assert_eq!(
+            (spec.min, spec.max, spec.initial, spec.activation),
+            (0, None, 1, 1)
+        );
         assert!((spec.target - 70.0).abs() < 1e-9);
-        assert_eq!((spec.window.as_secs(), spec.panic_window.as_secs()), (60, 6));
+        assert_eq!(
+            (spec.window.as_secs(), spec.panic_window.as_secs()),
+            (60, 6)
+        );
     }
 
     #[test]
@@ -196,7 +210,10 @@ mod tests {
         );
         assert_eq!((spec.min, spec.max, spec.initial), (2, Some(5), 3));
         assert_eq!((spec.window.as_secs(), spec.panic_window.as_secs()), (6, 1));
-        assert!((spec.target - 10.0).abs() < 1e-9, "never more than the limit");
+        assert!(
+            (spec.target - 10.0).abs() < 1e-9,
+            "never more than the limit"
+        );
         assert_eq!(spec.progress_deadline.as_secs(), 120);
         assert_eq!(spec.reachability, Reachability::Unreachable);
     }

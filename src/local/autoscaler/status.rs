@@ -77,19 +77,35 @@ mod tests {
     fn shown(status: &Value) -> String {
         list(status, "conditions")
             .iter()
-            .map(|c| format!("{}={} {}\n", text(c, "type"), text(c, "status"), text(c, "reason")))
+            .map(|c| {
+                format!(
+                    "{}={} {}\n",
+                    text(c, "type"),
+                    text(c, "status"),
+                    text(c, "reason")
+                )
+            })
             .collect()
     }
 
     fn decided(activity: Activity, initialized: bool) -> Decision {
-        Decision { desired: 1, activity, initialized }
+        Decision {
+            desired: 1,
+            activity,
+            initialized,
+        }
     }
 
     #[test]
     fn conditions_tell_of_the_way_up_and_down() {
         let now = Timestamp::from_second(100).unwrap();
         let of = |activity, initialized| {
-            shown(&status(&autoscaler(), decided(activity, initialized), 1, now))
+            shown(&status(
+                &autoscaler(),
+                decided(activity, initialized),
+                1,
+                now,
+            ))
         };
         expect_test::expect![[r#"
             Active=Unknown Queued
@@ -116,18 +132,29 @@ mod tests {
 
     #[test]
     fn what_a_status_says_is_remembered_after_a_restart() {
-        let (then, now) =
-            (Timestamp::from_second(100).unwrap(), Timestamp::from_second(160).unwrap());
-        for activity in
-            [Activity::Active, Activity::Activating, Activity::Idle, Activity::TimedOut]
-        {
+        let (then, now) = (
+            Timestamp::from_second(100).unwrap(),
+            Timestamp::from_second(160).unwrap(),
+        );
+        for activity in [
+            Activity::Active,
+            Activity::Activating,
+            Activity::Idle,
+            Activity::TimedOut,
+        ] {
             let mut object = autoscaler();
             let written = status(&object, decided(activity, true), 1, then);
             set(&mut object, "status", written);
             let state = remembered(&object, now);
-            assert_eq!((state.activity, state.since, state.initialized), (activity, then, true));
+            assert_eq!(
+                (state.activity, state.since, state.initialized),
+                (activity, then, true)
+            );
         }
         let fresh = remembered(&autoscaler(), now);
-        assert_eq!((fresh.activity, fresh.initialized), (Activity::Activating, false));
+        assert_eq!(
+            (fresh.activity, fresh.initialized),
+            (Activity::Activating, false)
+        );
     }
 }

@@ -83,7 +83,10 @@ fn watch(
     config: watcher::Config,
 ) -> impl Stream<Item = Seen> + Unpin + use<> {
     let api: Api<Object> = Api::all_with(client.clone(), &kind.resource());
-    watcher(api, config).default_backoff().map(move |event| (watched, event)).boxed()
+    watcher(api, config)
+        .default_backoff()
+        .map(move |event| (watched, event))
+        .boxed()
 }
 
 fn prune_connections(proxy: &Proxy) {

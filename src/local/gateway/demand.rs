@@ -108,7 +108,12 @@ impl Demand {
         let last = backend.last_active_millis();
         let idle = (last > 0)
             .then(|| Duration::from_millis(self.signal.now_millis().saturating_sub(last)));
-        let ready = backend.endpoints().instances.iter().filter(|i| !i.is_retired()).count();
+        let ready = backend
+            .endpoints()
+            .instances
+            .iter()
+            .filter(|i| !i.is_retired())
+            .count();
         Load {
             in_flight: backend.in_flight(),
             waiting: backend.waiting(),

@@ -92,7 +92,8 @@ impl Picture {
             Watched::Revision => {
                 let rules = request_rules(object);
                 if self.revisions.insert(name.clone(), rules) != Some(rules) {
-                    self.endpoints_changed.insert(RevisionKey::new(name.0, name.1));
+                    self.endpoints_changed
+                        .insert(RevisionKey::new(name.0, name.1));
                 }
             }
         }
@@ -112,7 +113,8 @@ impl Picture {
             }
             Watched::Revision => {
                 if self.revisions.remove(name).is_some() {
-                    self.endpoints_changed.insert(RevisionKey::new(&name.0, &name.1));
+                    self.endpoints_changed
+                        .insert(RevisionKey::new(&name.0, &name.1));
                 }
             }
         }
@@ -154,14 +156,21 @@ impl Picture {
             if ingress.announced != Some(ingress.generation) {
                 ingress.announced = Some(ingress.generation);
                 let (generation, status) = (ingress.generation, ingress.status.clone());
-                served.push(Served { name: name.clone(), generation, status });
+                served.push(Served {
+                    name: name.clone(),
+                    generation,
+                    status,
+                });
             }
         }
         served
     }
 
     fn publish_endpoints(&self, proxy: &Proxy, key: &RevisionKey) {
-        let Some(rules) = self.revisions.get(&(key.namespace.clone(), key.name.clone())) else {
+        let Some(rules) = self
+            .revisions
+            .get(&(key.namespace.clone(), key.name.clone()))
+        else {
             // Unknown yet, or gone: whoever waits for one that was there is told so.
             if let Some(backend) = proxy.demand.find(key) {
                 backend.close();
@@ -177,13 +186,19 @@ impl Picture {
         instances.sort_by(|a, b| a.id.cmp(&b.id));
         let backend = proxy.demand.backend(key);
         backend.reopen();
-        backend.set_endpoints(Endpoints { rules: *rules, instances });
+        backend.set_endpoints(Endpoints {
+            rules: *rules,
+            instances,
+        });
     }
 
     /// Counters live as long as their revision, or as a route names it.
     fn forget_unused(&self, proxy: &Proxy) {
-        let named: HashSet<RevisionKey> =
-            self.ingresses.iter().flat_map(|(name, i)| i.spec.revisions(&name.0)).collect();
+        let named: HashSet<RevisionKey> = self
+            .ingresses
+            .iter()
+            .flat_map(|(name, i)| i.spec.revisions(&name.0))
+            .collect();
         for backend in proxy.demand.all() {
             let name = (backend.key.namespace.clone(), backend.key.name.clone());
             if !self.revisions.contains_key(&name) && !named.contains(&backend.key) {
@@ -211,14 +226,26 @@ impl Picture {
         };
         let announced = is_announced(&status, generation).then_some(generation);
         // The same rules keep their routes, and with them the count of their splits.
-        let compiled = self.ingresses.get(&name).is_some_and(|known| {
-            known.compiled && known.spec == spec
-        });
-        self.ingresses.insert(name, Ingress { generation, spec, status, compiled, announced });
+        let compiled = self
+            .ingresses
+            .get(&name)
+            .is_some_and(|known| known.compiled && known.spec == spec);
+        self.ingresses.insert(
+            name,
+            Ingress {
+                generation,
+                spec,
+                status,
+                compiled,
+                announced,
+            },
+        );
     }
 
     fn apply_pod(&mut self, name: Name, object: &Object) {
-        let Some(revision) = object.label(key::REVISION) else { return };
+        let Some(revision) = object.label(key::REVISION) else {
+            return;
+        };
         let revision = RevisionKey::new(&name.0, revision);
         let id = instance_id(object);
         let before = self.pods.get(&name).and_then(|pod| pod.instance.clone());
@@ -330,8 +357,17 @@ mod tests {
 
         fn ports(&mut self) -> Vec<u16> {
             self.picture.publish(&self.proxy);
-            let backend = self.proxy.demand.find(&RevisionKey::new("default", "hello-1")).unwrap();
-            backend.endpoints().instances.iter().map(|i| i.address.port()).collect()
+            let backend = self
+                .proxy
+                .demand
+                .find(&RevisionKey::new("default", "hello-1"))
+                .unwrap();
+            backend
+                .endpoints()
+                .instances
+                .iter()
+                .map(|i| i.address.port())
+                .collect()
         }
     }
 
@@ -357,7 +393,10 @@ mod tests {
         let key = RevisionKey::new("default", "hello-1");
         let before = story.proxy.demand.find(&key).unwrap().endpoints();
         story.picture.apply(Watched::Pod, &pod(4000, "True", None));
-        story.picture.apply(Watched::Revision, &revision(json!({"timeoutSeconds": 5, "containers": [{}]})));
+        story.picture.apply(
+            Watched::Revision,
+            &revision(json!({"timeoutSeconds": 5, "containers": [{}]})),
+        );
         story.picture.publish(&story.proxy);
         let after = story.proxy.demand.find(&key).unwrap().endpoints();
         assert!(Arc::ptr_eq(&before.instances[0], &after.instances[0]));
@@ -379,25 +418,39 @@ mod tests {
             h2c: true,
         };
         assert_eq!(rules, expected);
-        assert_eq!(request_rules(&revision(json!({"containers": [{}]}))), RequestRules::default());
+        assert_eq!(
+            request_rules(&revision(json!({"containers": [{}]}))),
+            RequestRules::default()
+        );
     }
 
     #[test]
     fn an_ingress_is_announced_once_per_generation_after_its_routes_are_in_force() {
         let mut story = Story::new();
         let find = |story: &Story| {
-            let found = story.proxy.table.load().find("hello", "/", &HeaderMap::new());
+            let found = story
+                .proxy
+                .table
+                .load()
+                .find("hello", "/", &HeaderMap::new());
             found.map(|t| t.backend.key.name.clone())
         };
-        story.picture.apply(Watched::Ingress, &ingress(1, "hello-1", Value::Null));
+        story
+            .picture
+            .apply(Watched::Ingress, &ingress(1, "hello-1", Value::Null));
         assert!(find(&story).is_err());
         let served = story.picture.publish(&story.proxy);
         assert_eq!((served.len(), served[0].generation), (1, 1));
         assert_eq!(find(&story).unwrap(), "hello-1");
-        let ready = json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]});
-        story.picture.apply(Watched::Ingress, &ingress(1, "hello-1", ready.clone()));
+        let ready =
+            json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]});
+        story
+            .picture
+            .apply(Watched::Ingress, &ingress(1, "hello-1", ready.clone()));
         assert!(story.picture.publish(&story.proxy).is_empty());
-        story.picture.apply(Watched::Ingress, &ingress(2, "hello-2", ready));
+        story
+            .picture
+            .apply(Watched::Ingress, &ingress(2, "hello-2", ready));
         assert_eq!(story.picture.publish(&story.proxy)[0].generation, 2);
         assert_eq!(find(&story).unwrap(), "hello-2");
     }
@@ -406,7 +459,9 @@ mod tests {
     fn what_a_new_watch_does_not_show_is_gone() {
         let mut story = Story::new();
         story.picture.apply(Watched::Pod, &pod(4000, "True", None));
-        story.picture.apply(Watched::Ingress, &ingress(1, "hello-1", Value::Null));
+        story
+            .picture
+            .apply(Watched::Ingress, &ingress(1, "hello-1", Value::Null));
         assert_eq!(story.ports(), [4000]);
         story.picture.retain(Watched::Pod, &HashSet::new());
         assert_eq!(story.ports(), Vec::<u16>::new());
@@ -414,6 +469,9 @@ mod tests {
         story.picture.retain(Watched::Revision, &HashSet::new());
         story.picture.publish(&story.proxy);
         assert!(story.proxy.table.load().is_empty());
-        assert!(story.proxy.demand.all().is_empty(), "counters end with their revision");
+        assert!(
+            story.proxy.demand.all().is_empty(),
+            "counters end with their revision"
+        );
     }
 }

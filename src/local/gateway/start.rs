@@ -84,8 +84,10 @@ impl Gateway {
         let listener = listen(config.listen).await?;
         let metrics = listen(config.metrics_listen).await?;
         let of = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
-        let (address, metrics_address) =
-            (of(&listener, config.listen), of(&metrics, config.metrics_listen));
+        let (address, metrics_address) = (
+            of(&listener, config.listen),
+            of(&metrics, config.metrics_listen),
+        );
         let demand = Demand::default();
         // Tunnels and instances' connections outlast the listener by the drain time.
         let hard = CancellationToken::new();
@@ -93,7 +95,12 @@ impl Gateway {
         let (served, statuses) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(admin::serve(metrics, proxy.clone(), cancel.clone()));
-        tasks.spawn(control::run(client.clone(), proxy.clone(), served, cancel.clone()));
+        tasks.spawn(control::run(
+            client.clone(),
+            proxy.clone(),
+            served,
+            cancel.clone(),
+        ));
         tasks.spawn(status::run(client.clone(), statuses, cancel.clone()));
         tasks.spawn(announce(client, address, metrics_address, cancel.clone()));
         tasks.spawn(async move {
@@ -102,7 +109,12 @@ impl Gateway {
             proxy.tasks.close();
             proxy.tasks.wait().await;
         });
-        Ok(Gateway { address, metrics_address, demand, tasks })
+        Ok(Gateway {
+            address,
+            metrics_address,
+            demand,
+            tasks,
+        })
     }
 
     /// The autoscaler's window on the load.
@@ -121,7 +133,9 @@ impl Gateway {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
 }
 
 /// Writes down where the gateway is; tries until it is written.
@@ -133,7 +147,9 @@ async fn announce(
 ) {
     let mut pause = Duration::from_millis(50);
     loop {
-        let Err(error) = write_config_map(&client, address, metrics).await else { return };
+        let Err(error) = write_config_map(&client, address, metrics).await else {
+            return;
+        };
         tracing::debug!(%error, "ConfigMap {CONFIG_MAP} not written: trying again");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -150,8 +166,14 @@ async fn write_config_map(
 ) -> kube::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     if namespaces.get_opt(SYSTEM_NAMESPACE).await?.is_none() {
-        let metadata = ObjectMeta { name: Some(SYSTEM_NAMESPACE.into()), ..Default::default() };
-        let namespace = Namespace { metadata, ..Default::default() };
+        let metadata = ObjectMeta {
+            name: Some(SYSTEM_NAMESPACE.into()),
+            ..Default::default()
+        };
+        let namespace = Namespace {
+            metadata,
+            ..Default::default()
+        };
         match namespaces.create(&PostParams::default(), &namespace).await {
             Ok(_) => {}
             Err(kube::Error::Api(answer)) if answer.code == 409 => {}

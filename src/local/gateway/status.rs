@@ -24,7 +24,11 @@ const DOMAIN_INTERNAL: &str = "sluice-gateway.knative-serving.svc.cluster.local"
 const DEPENDENTS: &[&str] = &["LoadBalancerReady", "NetworkConfigured"];
 
 /// Writes statuses until cancelled, or until the sender is gone.
-pub async fn run(client: Client, served: mpsc::UnboundedReceiver<Served>, cancel: CancellationToken) {
+pub async fn run(
+    client: Client,
+    served: mpsc::UnboundedReceiver<Served>,
+    cancel: CancellationToken,
+) {
     let written = UnboundedReceiverStream::new(served)
         .for_each_concurrent(AT_ONCE, |served| write(client.clone(), served));
     tokio::select! { () = written => {}, () = cancel.cancelled() => {} }
@@ -80,10 +84,26 @@ mod tests {
         assert_eq!(status["observedGeneration"], 3);
         let shown: Vec<_> = list(&status, "conditions")
             .iter()
-            .map(|c| format!("{}={}", c["type"].as_str().unwrap(), c["status"].as_str().unwrap()))
+            .map(|c| {
+                format!(
+                    "{}={}",
+                    c["type"].as_str().unwrap(),
+                    c["status"].as_str().unwrap()
+                )
+            })
             .collect();
-        assert_eq!(shown, ["LoadBalancerReady=True", "NetworkConfigured=True", "Ready=True"]);
-        let again = Served { status: status.clone(), ..served };
+        assert_eq!(
+            shown,
+            [
+                "LoadBalancerReady=True",
+                "NetworkConfigured=True",
+                "Ready=True"
+            ]
+        );
+        let again = Served {
+            status: status.clone(),
+            ..served
+        };
         let later = ready(&again, Timestamp::from_second(60).unwrap());
         assert_eq!(later, status, "times move with changes only");
     }

@@ -41,7 +41,11 @@ fn story(change: impl FnOnce(&mut ScaleSpec)) -> Story {
 impl Story {
     /// One second, with so many requests at a time.
     fn second(&mut self, requests: u32, starts: bool) {
-        if let Some((_, ready)) = self.asked.iter().rev().find(|(at, _)| at + 2 <= self.second)
+        if let Some((_, ready)) = self
+            .asked
+            .iter()
+            .rev()
+            .find(|(at, _)| at + 2 <= self.second)
             && (starts || *ready < self.instances)
         {
             self.instances = *ready;
@@ -50,15 +54,33 @@ impl Story {
             self.last_request = self.second;
         }
         let idle = Duration::from_secs(u64::try_from(self.second - self.last_request).unwrap());
-        let seen = Seen { ready: self.instances, requests, idle };
+        let seen = Seen {
+            ready: self.instances,
+            requests,
+            idle,
+        };
         let decision = decide(&self.spec, seen, &mut self.state, at(self.second));
         if self.last != Some(decision) {
-            let Decision { desired, activity, initialized } = decision;
-            let initial = if initialized { "" } else { ", initial scale not reached" };
-            let line = format!("{:>4}s {desired} wanted, {activity:?}{initial}\n", self.second);
+            let Decision {
+                desired,
+                activity,
+                initialized,
+            } = decision;
+            let initial = if initialized {
+                ""
+            } else {
+                ", initial scale not reached"
+            };
+            let line = format!(
+                "{:>4}s {desired} wanted, {activity:?}{initial}\n",
+                self.second
+            );
             self.told.push_str(&line);
         }
-        if self.last.is_none_or(|last| last.desired != decision.desired) {
+        if self
+            .last
+            .is_none_or(|last| last.desired != decision.desired)
+        {
             self.asked.push((self.second, decision.desired));
         }
         self.last = Some(decision);
@@ -96,7 +118,11 @@ fn a_new_revision_starts_one_instance_and_goes_to_zero_after_the_window() {
 
 #[test]
 fn a_request_wakes_a_revision_and_keeps_it_for_a_window() {
-    story(|_| {}).run(70, 0).run(5, 1).run(80, 0).tells(expect![[r#"
+    story(|_| {})
+        .run(70, 0)
+        .run(5, 1)
+        .run(80, 0)
+        .tells(expect![[r#"
            0s 1 wanted, Activating, initial scale not reached
            2s 1 wanted, Active
           62s 0 wanted, Idle
@@ -112,8 +138,15 @@ fn a_request_under_way_holds_the_last_instance() {
     assert_eq!(long.last.unwrap().desired, 1);
     // The request came long ago and is still there.
     long.last_request = 0;
-    let seen = Seen { ready: 1, requests: 1, idle: Duration::from_secs(290) };
-    assert_eq!(decide(&long.spec, seen, &mut long.state, at(302)).desired, 1);
+    let seen = Seen {
+        ready: 1,
+        requests: 1,
+        idle: Duration::from_secs(290),
+    };
+    assert_eq!(
+        decide(&long.spec, seen, &mut long.state, at(302)).desired,
+        1
+    );
 }
 
 #[test]
@@ -141,7 +174,10 @@ fn min_scale_stays_until_nobody_can_reach_it() {
 
 #[test]
 fn max_scale_bounds_what_load_asks_for() {
-    story(|spec| spec.max = Some(3)).run(4, 0).run(20, 700).tells(expect![[r#"
+    story(|spec| spec.max = Some(3))
+        .run(4, 0)
+        .run(20, 700)
+        .tells(expect![[r#"
            0s 1 wanted, Activating, initial scale not reached
            2s 1 wanted, Active
            4s 2 wanted, Active
@@ -151,7 +187,11 @@ fn max_scale_bounds_what_load_asks_for() {
 
 #[test]
 fn a_burst_scales_up_at_once_and_comes_down_step_by_step() {
-    story(|_| {}).run(4, 1).run(10, 400).run(200, 0).tells(expect![[r#"
+    story(|_| {})
+        .run(4, 1)
+        .run(10, 400)
+        .run(200, 0)
+        .tells(expect![[r#"
            0s 1 wanted, Activating, initial scale not reached
            2s 1 wanted, Active
            4s 2 wanted, Active
@@ -198,7 +238,9 @@ fn requests_that_leave_before_it_is_up_are_not_waited_for_for_ever() {
 
 #[test]
 fn without_scale_to_zero_one_stays() {
-    story(|spec| spec.scale_to_zero = false).run(300, 0).tells(expect![[r#"
+    story(|spec| spec.scale_to_zero = false)
+        .run(300, 0)
+        .tells(expect![[r#"
            0s 1 wanted, Activating, initial scale not reached
            2s 1 wanted, Active
     "#]]);
