@@ -9,6 +9,7 @@
 
 mod api_server;
 mod cluster;
+mod gateway;
 mod node;
 mod processes;
 mod tidy;
