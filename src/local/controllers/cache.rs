@@ -182,6 +182,9 @@ pub struct Cache {
     shelves: HashMap<Kind, Arc<Shelf>>,
     /// For kinds that are not in the table; there are none.
     nothing: Arc<Shelf>,
+    /// One task at a time waits for a store: a store wakes only the last that asked
+    /// (`DelayedInit` in kube-runtime keeps one waker), and the others would wait for ever.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Cache {
@@ -195,7 +198,15 @@ impl Cache {
             writers.push((kind, writer));
         }
         let (nothing, _) = Shelf::new(Kind::Service);
-        (Self { shelves, nothing }, writers)
+        let turn = tokio::sync::Mutex::new(());
+        (
+            Self {
+                shelves,
+                nothing,
+                turn,
+            },
+            writers,
+        )
     }
 
     /// The shelf of a kind.
@@ -219,9 +230,38 @@ impl Cache {
     ///
     /// For one waiter only: a store wakes no more than one.
     pub async fn filled(&self) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
+        let _turn = self.turn.lock().await;
         for shelf in self.shelves.values() {
             shelf.store.wait_until_ready().await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn everyone_who_waits_for_the_shelves_is_told() {
+        let (cache, writers) = Cache::new();
+        let cache = Arc::new(cache);
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let cache = cache.clone();
+                tokio::spawn(async move { cache.filled().await.is_ok() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert!(cache.filled().now_or_never().is_none());
+        for (_, mut writer) in writers {
+            writer.apply_watcher_event(&Event::Init);
+            writer.apply_watcher_event(&Event::InitDone);
+        }
+        let all = futures::future::join_all(waiting);
+        let told = tokio::time::timeout(std::time::Duration::from_secs(10), all).await;
+        assert!(told.expect("nobody waits on").into_iter().all(|told| told.unwrap()));
     }
 }
