@@ -16,9 +16,9 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::{Client as HttpClient, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::Client;
 use serde_json::{Value, json};
 use sluice::local::apiserver::ApiServer;
 use sluice::local::autoscaler::{self, AutoscalerConfig};
@@ -249,7 +249,9 @@ async fn app(tasks: &mut JoinSet<()>, name: &'static str) -> SocketAddr {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let service = service_fn(move |_| async move {
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(name.as_bytes()))))
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(
+                    name.as_bytes(),
+                ))))
             });
             connections.spawn(async move {
                 let builder = hyper::server::conn::http1::Builder::new();
@@ -463,12 +465,9 @@ async fn a_rollout_under_load_harms_no_request() {
     ready_service(&stage, 2).await;
     // The old revision is unreachable now, and its instance ends.
     stage
-        .wait(
-            Kind::PodAutoscaler,
-            "hello-00001",
-            "at zero",
-            |pa| pa.data["status"]["desiredScale"] == 0 && pa.data["status"]["actualScale"] == 0,
-        )
+        .wait(Kind::PodAutoscaler, "hello-00001", "at zero", |pa| {
+            pa.data["status"]["desiredScale"] == 0 && pa.data["status"]["actualScale"] == 0
+        })
         .await;
     stop.store(true, Ordering::SeqCst);
     while let Some(harmed) = users.join_next().await {

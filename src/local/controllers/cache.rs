@@ -262,6 +262,10 @@ mod tests {
         }
         let all = futures::future::join_all(waiting);
         let told = tokio::time::timeout(std::time::Duration::from_secs(10), all).await;
-        assert!(told.expect("nobody waits on").into_iter().all(|told| told.unwrap()));
+        assert!(
+            told.expect("nobody waits on")
+                .into_iter()
+                .all(|told| told.unwrap())
+        );
     }
 }
