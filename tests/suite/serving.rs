@@ -2,6 +2,7 @@
 //! pretended node, autoscaler and gateway, so that only they are on trial.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
@@ -15,6 +16,9 @@ use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{ApiServer, User};
 use sluice::local::controllers::kind::Kind;
 use sluice::local::controllers::{ControllersConfig, RevisionGc};
+use sluice::local::node::NodeConfig;
+use sluice::local::node::images::Images;
+use sluice::local::node::lifecycle::backoff::BackoffPolicy;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +41,22 @@ impl Cluster {
     }
 
     fn with(config: ControllersConfig) -> Self {
+        Self::on(config, None)
+    }
+
+    /// With the real node, keeping its Pods in a folder.
+    fn on_a_node(folder: &Path) -> Self {
+        let sluice = PathBuf::from(env!("CARGO_BIN_EXE_sluice"));
+        let images = Images::built_in(&sluice);
+        let mut node = NodeConfig::new(folder.to_owned(), images, sluice);
+        node.backoff = BackoffPolicy {
+            initial: Duration::from_millis(100),
+            max: Duration::from_millis(200),
+        };
+        Self::on(ControllersConfig::default(), Some(node))
+    }
+
+    fn on(config: ControllersConfig, node: Option<NodeConfig>) -> Self {
         // RUST_LOG=sluice=debug tells what the controllers do.
         let _ = tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
@@ -54,7 +74,15 @@ impl Cluster {
             config,
             cancel.clone(),
         ));
-        tasks.spawn(until(cancel.clone(), pretended_node(client.clone())));
+        match node {
+            None => {
+                tasks.spawn(until(cancel.clone(), pretended_node(client.clone())));
+            }
+            Some(node) => {
+                let running = sluice::local::node::run(client.clone(), node, cancel.clone());
+                tasks.spawn(async move { running.await.unwrap() });
+            }
+        }
         tasks.spawn(until(cancel.clone(), pretended_autoscaler(client.clone())));
         tasks.spawn(until(cancel.clone(), pretended_gateway(client)));
         Self {
@@ -585,6 +613,60 @@ async fn sixty_services_at_once_all_become_ready() {
         .await
         .unwrap();
     assert_eq!(pods.items.len(), 60, "one Pod each, none made twice");
-    eprintln!("version {}", pods.metadata.resource_version.unwrap());
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn on_a_real_node_a_service_runs_its_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::on_a_node(folder.path());
+    cluster
+        .apply(Kind::Service, service("hello", "sluice.local/hello:v1"))
+        .await
+        .unwrap();
+    cluster.ready(Kind::Service, "hello").await;
+    let pods = cluster
+        .api(Kind::Pod)
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    let pod = pods.items.first().unwrap();
+    assert_eq!(pod.labels()["serving.knative.dev/revision"], "hello-00001");
+    assert_eq!(condition(pod, "Ready")["status"], "True");
+    cluster
+        .api(Kind::Service)
+        .delete("hello", &DeleteParams::default())
+        .await
+        .unwrap();
+    cluster.gone(Kind::Pod, &pod.name_any()).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn on_a_real_node_a_crash_loop_fails_its_revision_at_the_deadline()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::on_a_node(folder.path());
+    let mut crashing = configuration("app", "sluice.local/crash:v1");
+    crashing["spec"]["template"]["metadata"] =
+        json!({"annotations": {"serving.knative.dev/progress-deadline": "3s"}});
+    cluster.apply(Kind::Configuration, crashing).await.unwrap();
+    let revision = cluster
+        .wait(Kind::Revision, "app-00001", "failed", |revision| {
+            condition(revision, "Ready")["status"] == "False"
+        })
+        .await;
+    let healthy = condition(&revision, "ContainerHealthy");
+    assert!(
+        healthy["reason"].as_str().unwrap().starts_with("ExitCode"),
+        "{healthy}"
+    );
+    assert!(
+        healthy["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("Container failed with: "),
+        "{healthy}"
+    );
     cluster.stop().await;
 }
