@@ -643,8 +643,7 @@ async fn on_a_real_node_a_service_runs_its_processes() {
 }
 
 #[tokio::test]
-async fn on_a_real_node_a_crash_loop_fails_its_revision_at_the_deadline()
- {
+async fn on_a_real_node_a_crash_loop_fails_its_revision_at_the_deadline() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Cluster::on_a_node(folder.path());
     let mut crashing = configuration("app", "sluice.local/crash:v1");
