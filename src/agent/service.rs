@@ -284,15 +284,15 @@ impl ServiceLoop {
         status: &RolloutStatus,
     ) -> Result<(), WriteError> {
         let cluster = &self.context.cluster;
-        let mut object = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout",
-            "metadata": {"name": intent.name, "namespace": intent.namespace}});
+        let object = |marks: Value, part: &str, value: Value| {
+            json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout",
+                "metadata": {"name": intent.name, "namespace": intent.namespace, "annotations": marks}, part: value})
+        };
         if cluster.get(&rollout_key(intent)).is_none() {
-            let mut bare = object.clone();
-            bare["metadata"]["annotations"] = json!({marks::DELIVERY: intent.delivery.to_string()});
-            bare["spec"] = json!({});
-            cluster.apply(&bare, Manager::Objects).await?;
+            let mark = json!({marks::DELIVERY: intent.delivery.to_string()});
+            cluster.apply(&object(mark, "spec", json!({})), Manager::Objects).await?;
         }
-        object["status"] = json!(status);
+        let object = object(json!({}), "status", json!(status));
         cluster.apply_status(&object).await?;
         Ok(())
     }

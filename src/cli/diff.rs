@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::explain;
 use super::{ClusterArgs, Outcome, folder, output};
-use crate::api::delivery::{Delivery, DeliverySpec, DeliveryStatus};
+use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
 use crate::cluster::{Cluster, WatchError};
 use crate::manifest::{Loaded, Options};
@@ -138,7 +138,7 @@ fn make_plan(
     let status = delivery
         .status
         .clone()
-        .unwrap_or_else(DeliveryStatus::default);
+        .unwrap_or_default();
     plan::plan(&Input {
         to: &Destination {
             delivery: id,

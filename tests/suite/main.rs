@@ -16,3 +16,5 @@ mod tidy;
 
 mod kubectl;
 mod serving;
+mod scenarios;
+mod world;

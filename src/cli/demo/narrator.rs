@@ -175,12 +175,12 @@ impl Screen {
 
     /// A line without a time.
     pub fn say(&self, text: &str) {
-        // Where the terminal is gone there is nobody to tell.
-        let _ = if self.terminal {
-            self.bars.println(text)
+        if self.terminal {
+            // Where the terminal is gone there is nobody to tell.
+            let _ = self.bars.println(text);
         } else {
-            Ok(println!("{text}"))
-        };
+            println!("{text}");
+        }
     }
 
     fn progress(&self, service: &str, status: &RolloutStatus) {

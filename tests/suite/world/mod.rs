@@ -191,6 +191,22 @@ impl World {
         .await
     }
 
+    /// Waits until an object is gone.
+    pub async fn gone(&self, api: &Api<kube::api::DynamicObject>, name: &str) {
+        let deleted = kube::runtime::wait::await_condition(api.clone(), name, |object: Option<&_>| object.is_none());
+        tokio::time::timeout(PATIENCE, deleted).await.expect("it goes in time").unwrap();
+    }
+
+    /// Waits until the agent has seen a commit and planned with it.
+    pub async fn observed(&self, commit: &str) {
+        let api: Api<Delivery> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let seen = kube::runtime::wait::await_condition(api, "shop", |delivery: Option<&Delivery>| {
+            let status = delivery.and_then(|delivery| delivery.status.as_ref());
+            status.is_some_and(|status| status.observed_commit.as_deref() == Some(commit))
+        });
+        tokio::time::timeout(PATIENCE, seen).await.expect("the agent sees it in time").unwrap();
+    }
+
     /// One request to a service's main host.
     pub async fn ask(&self, service: &str) -> Answer {
         users::ask(self.gateway(), &format!("{service}.{NAMESPACE}.localhost"), "/").await
