@@ -383,6 +383,17 @@ impl DeliveryLoop {
         kinds.remove(&(serving::API_VERSION.to_owned(), "Service".to_owned()));
         let cluster = &self.context.cluster;
         let mut problems = Vec::new();
+        // What left Git can only be pruned where it can be seen.
+        for key in &self.status.inventory {
+            if let Err(error) = cluster.watch_kind_of(key).await {
+                let object = Some(key.clone());
+                problems.push(Problem {
+                    object,
+                    origin: None,
+                    message: error.to_string(),
+                });
+            }
+        }
         for (api_version, kind) in kinds {
             match cluster.watch(&api_version, &kind, None).await {
                 // The plan says so of the objects, and a definition in Git may bring the kind.

@@ -13,10 +13,10 @@ use serde_json::Value;
 use crate::api::object::ObjectKey;
 use crate::plan::{LiveObject, Manager, marks};
 
-use super::Cluster;
 use super::conflict::{self, Conflict, Standing};
 use super::error::{Failure, Refusal, WriteError, sort};
 use super::retry::Backoff;
+use super::{Cluster, Reach};
 
 /// Tries of one write. With the waits between them, about six seconds: longer
 /// than a restart of the API server's load balancer, shorter than a person's patience.
@@ -186,7 +186,10 @@ impl Cluster {
                 ),
             };
             let wait = backoff.next(rand::random());
-            if backoff.tries() >= TRIES {
+            // Where the watches already say that the server is away, one more try is enough:
+            // a thousand writes that each wait their time would take the night.
+            let away = *self.reach().borrow() != Reach::Reached;
+            if backoff.tries() >= if away { 2 } else { TRIES } {
                 return Err(Refusal::Unavailable(message));
             }
             let wait = after.map_or(wait, |after| after.min(LONGEST_RETRY_AFTER));

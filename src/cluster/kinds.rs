@@ -40,22 +40,29 @@ impl Kinds {
         }
     }
 
-    /// A kind that is known, in this version or, where it is not served, in the preferred one.
-    pub(super) fn find(&self, api_version: &str, kind: &str) -> Option<Kind> {
+    /// A kind in exactly this version.
+    pub(super) fn exactly(&self, api_version: &str, kind: &str) -> Option<Kind> {
         let (group, version) = split_api_version(api_version);
         let known = self.known.load();
         let versions = known.get(&(group.to_owned(), kind.to_owned()))?;
         versions
             .iter()
-            .find(|k| k.resource.version == version)
-            .or_else(|| versions.first())
+            .find(|known| known.resource.version == version)
             .cloned()
     }
 
-    /// The same, but only in exactly this version.
-    pub(super) fn exactly(&self, api_version: &str, kind: &str) -> Option<Kind> {
-        self.find(api_version, kind)
-            .filter(|found| found.resource.api_version == api_version)
+    /// A kind in the version that the server prefers.
+    pub(super) fn preferred(&self, group: &str, kind: &str) -> Option<Kind> {
+        let known = self.known.load();
+        known
+            .get(&(group.to_owned(), kind.to_owned()))?
+            .first()
+            .cloned()
+    }
+
+    /// Whether the server was ever asked.
+    pub(super) fn is_filled(&self) -> bool {
+        !self.known.load().is_empty()
     }
 
     pub(super) fn scope(&self, api_version: &str, kind: &str) -> Scope {

@@ -196,6 +196,24 @@ impl Cluster {
         }
     }
 
+    /// The same for the kind of an object of an inventory, in whatever version it is
+    /// served; nothing happens where it is watched already, or not served any more.
+    pub async fn watch_kind_of(&self, key: &ObjectKey) -> Result<(), WatchError> {
+        if self.is_watched(key) {
+            return Ok(());
+        }
+        let asked = self.0.kinds.refresh(&self.0.client, false).await;
+        asked.map_err(|error| WatchError::Unavailable(error::words(&error)))?;
+        match self.0.kinds.preferred(&key.group, &key.kind) {
+            Some(kind) => {
+                let api_version = kind.resource.api_version;
+                self.watch(&api_version, &key.kind, key.namespace.as_deref())
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn follow(&self, kind: &Kind, target: Target) -> Result<(), WatchError> {
         let name = target.kind.clone();
         let mut state = self
@@ -286,6 +304,12 @@ impl Live for Cluster {
         };
         self.is_synced("", "Namespace", None)
             .then(|| self.0.store.get(&key).is_some_and(|live| !live.deleting))
+    }
+
+    fn would_show(&self, key: &ObjectKey) -> bool {
+        let kinds = &self.0.kinds;
+        let served = !kinds.is_filled() || kinds.preferred(&key.group, &key.kind).is_some();
+        !served || self.is_synced(&key.group, &key.kind, key.namespace.as_deref())
     }
 
     fn is_settled(&self, key: &ObjectKey, digest: &str, content: u64) -> bool {

@@ -5,6 +5,7 @@
 //! services with their children would not fit in the agent's memory limit.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use super::path::FieldPath;
 use super::scope::Scope;
 
 /// An object as the cluster has it, without `managedFields` in its text.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LiveObject {
     /// Which object.
     pub key: ObjectKey,
@@ -153,6 +154,18 @@ impl LiveObject {
     }
 }
 
+impl fmt::Debug for LiveObject {
+    /// Without the content: it may be a Secret's, and this may be a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveObject")
+            .field("key", &self.key)
+            .field("uid", &self.uid)
+            .field("resource_version", &self.resource_version)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Whether a field manager is one of Sluice's.
 pub fn is_ours(manager: &str) -> bool {
     manager == "sluice" || manager.starts_with("sluice-")
@@ -221,6 +234,12 @@ pub trait Live {
 
     /// Whether a namespace exists; `None` where that cannot be seen.
     fn namespace_exists(&self, name: &str) -> Option<bool>;
+
+    /// Whether the cluster would show the object if it had it: its kind is watched, or not
+    /// served at all. Where it would not, absence means nothing.
+    fn would_show(&self, _key: &ObjectKey) -> bool {
+        true
+    }
 
     /// Whether exactly this desired state (by digest) was already found to hold in
     /// exactly this live content, so that nothing needs comparing.

@@ -76,7 +76,12 @@ fn verdict(
     key: &ObjectKey,
 ) -> Verdict {
     let Some(live) = input.live.get(key) else {
-        return Verdict::Gone;
+        // To forget an object that we merely cannot see would leak it.
+        return if input.live.would_show(key) {
+            Verdict::Gone
+        } else {
+            Verdict::Keep(Why::NotSeen)
+        };
     };
     if let Some(other) = input.elsewhere.get(key) {
         return Verdict::Forget(Why::MovedTo(other.clone()));

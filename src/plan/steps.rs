@@ -223,6 +223,8 @@ pub enum Why {
     MovedTo(DeliveryId),
     /// Not pruned: the live object does not carry our mark.
     NotOurs,
+    /// Not pruned: its kind cannot be watched at present.
+    NotSeen,
     /// Not pruned: Git still has objects in this namespace, or of this kind.
     InUse {
         /// One of them.
@@ -243,6 +245,7 @@ impl Why {
             | Self::NoNamespace
             | Self::OwnedBy(_)
             | Self::EmptyRender
+            | Self::NotSeen
             | Self::BrokenFile { .. } => true,
             Self::KeptMode { .. }
             | Self::Terminating
@@ -425,6 +428,9 @@ impl fmt::Display for Why {
             }
             Self::MovedTo(delivery) => write!(f, "now delivered by {delivery}"),
             Self::NotOurs => f.write_str("no longer in Git, kept: it is no longer ours"),
+            Self::NotSeen => f.write_str(
+                "no longer in Git, kept: its kind cannot be watched; grant get, list and watch to the agent's account",
+            ),
             Self::InUse { by } => write!(f, "no longer in Git, kept: Git still has {by}"),
         }
     }

@@ -416,6 +416,48 @@ fn every_guard_against_pruning_holds() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_not_forgotten() {
+    struct Blind;
+    impl Live for Blind {
+        fn get(&self, _: &ObjectKey) -> Option<Arc<LiveObject>> {
+            None
+        }
+        fn scope(&self, api_version: &str, kind: &str) -> Scope {
+            Scope::by_convention(api_version, kind)
+        }
+        fn namespace_exists(&self, _: &str) -> Option<bool> {
+            None
+        }
+        fn would_show(&self, key: &ObjectKey) -> bool {
+            key.kind != "Secret"
+        }
+    }
+    let inventory = [key("ConfigMap", "gone"), key("Secret", "hidden")];
+    let map = config_map("a", "1");
+    let made = plan(&Input {
+        to: &Destination {
+            delivery: DeliveryId::new("default", "shop"),
+            namespace: "default".to_owned(),
+            expand: Expand::Routes,
+        },
+        manifests: &[Wanted {
+            value: &map,
+            origin: "a.yaml",
+        }],
+        broken: &[],
+        inventory: &inventory,
+        elsewhere: &BTreeMap::new(),
+        prune: true,
+        drift: Drift::Correct,
+        live: &Blind,
+    });
+    assert_eq!(
+        made.inventory,
+        [key("ConfigMap", "a"), key("Secret", "hidden")]
+    );
+}
+
+#[test]
 fn an_object_that_another_delivery_claims_is_not_taken_until_it_lets_go() {
     let other = DeliveryId::new("default", "other");
     let mut theirs = config_map("a", "2");

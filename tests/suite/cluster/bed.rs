@@ -11,54 +11,24 @@ use sluice::api::delivery::{Drift, Expand};
 use sluice::api::object::ObjectKey;
 use sluice::api::serving::TrafficTarget;
 use sluice::cluster::{Cluster, Outcome};
-use sluice::local::admission;
-use sluice::local::apiserver::{Admission, ApiError, ApiServer, Operation, Review};
+use sluice::local::admission::KnativeAdmission;
+use sluice::local::apiserver::{Admission, ApiError, ApiServer, Review};
 use sluice::plan::{DeliveryId, Destination, Input, Manager, Plan, Stage, Wanted, lint, plan};
 use tokio_util::sync::CancellationToken;
 
 /// No wait in these tests is meant to come near this.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Refuses every ConfigMap that is called `bad`, as a webhook would, and treats serving
-/// objects as Knative's webhook does.
+/// Refuses every ConfigMap that is called `bad`, as a webhook would.
 struct Guard;
 
 impl Admission for Guard {
-    fn mutate(&self, review: &Review<'_>, object: &mut Value) -> Result<(), ApiError> {
-        if let Some(knative) = knative(review) {
-            admission::fill_defaults(&knative, object);
-        }
-        Ok(())
-    }
-
-    fn validate(&self, review: &Review<'_>, object: &Value) -> Result<(), ApiError> {
+    fn validate(&self, review: &Review<'_>, _: &Value) -> Result<(), ApiError> {
         if review.kind == "ConfigMap" && review.name == "bad" {
             return Err(ApiError::denied("guard.example.com", "bad is a bad name"));
         }
-        if let Some(knative) = knative(review)
-            && let Err(errors) = admission::validate(&knative, object)
-        {
-            return Err(ApiError::denied(
-                admission::VALIDATION_WEBHOOK,
-                &admission::refusal(&errors),
-            ));
-        }
         Ok(())
     }
-}
-
-fn knative<'a>(review: &Review<'a>) -> Option<admission::Review<'a>> {
-    let ours = review.group == admission::GROUP && review.subresource.is_none();
-    ours.then_some(admission::Review {
-        kind: review.kind,
-        operation: match review.operation {
-            Operation::Create => admission::Operation::Create,
-            Operation::Update => admission::Operation::Update,
-            Operation::Delete => return None,
-        },
-        old: review.old,
-        username: &review.user.name,
-    })
 }
 
 pub struct Bed {
@@ -70,6 +40,7 @@ pub struct Bed {
 
 pub async fn bed() -> Bed {
     let server = ApiServer::builder()
+        .admission(Arc::new(KnativeAdmission))
         .admission(Arc::new(Guard))
         .build()
         .unwrap();

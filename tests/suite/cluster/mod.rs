@@ -3,6 +3,7 @@
 
 mod bed;
 mod defaults;
+mod definitions;
 mod outages;
 mod passes;
 mod writes;

@@ -82,3 +82,24 @@ async fn what_left_git_is_pruned_and_what_others_made_is_not() {
     assert!(bed.plan(&[config_map("a", "1")]).is_empty());
     bed.end().await;
 }
+
+#[tokio::test]
+async fn what_left_git_while_the_agent_was_away_is_still_pruned() {
+    let mut bed = bed().await;
+    let role = serde_json::json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"name": "reader"}, "rules": []});
+    bed.deliver(&[config_map("a", "1"), role]).await;
+    bed.restart().await;
+    // Nothing in Git is a Role any more, so nothing made the new agent look at Roles.
+    let plan = bed.plan(&[config_map("a", "1")]);
+    assert!(plan.is_empty(), "{plan}");
+    assert_eq!(plan.inventory.len(), 2, "not seen is not gone");
+    for key in bed.inventory.clone() {
+        bed.cluster.watch_kind_of(&key).await.unwrap();
+    }
+    bed.deliver(&[config_map("a", "1")]).await;
+    let role = &bed.inventory[1];
+    assert!(bed.cluster.wait_gone(role, super::bed::PATIENCE).await);
+    assert_eq!(bed.plan(&[config_map("a", "1")]).inventory.len(), 1);
+    bed.end().await;
+}
