@@ -11,7 +11,7 @@ use sluice::api::delivery::{Drift, Expand};
 use sluice::api::object::ObjectKey;
 use sluice::api::serving::TrafficTarget;
 use sluice::cluster::{Cluster, Outcome};
-use sluice::local::admission::KnativeAdmission;
+use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{Admission, ApiError, ApiServer, Review};
 use sluice::plan::{DeliveryId, Destination, Input, Manager, Plan, Stage, Wanted, lint, plan};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,7 @@ pub struct Bed {
 
 pub async fn bed() -> Bed {
     let server = ApiServer::builder()
-        .admission(Arc::new(KnativeAdmission))
+        .admission(Arc::new(ServingWebhook))
         .admission(Arc::new(Guard))
         .build()
         .unwrap();
