@@ -1,12 +1,11 @@
 //! The loop of one Delivery: what Git says becomes a plan, the plan is carried out, and each
 //! service's release gets a loop of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::Api;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -15,23 +14,22 @@ use tracing::{debug, info, warn};
 
 use super::context::Context;
 use super::index::Name;
+use super::lineage::Lineage;
+use super::reading;
 use super::report::{self, Knowledge};
 use super::service::{ServiceLoop, Standing, Wanted};
 use super::source::{self, Checkout, Poll, SourceState};
-use crate::api::delivery::{DEFAULT_INTERVAL, Delivery, DeliveryStatus, Problem, SYNC, Source};
-use crate::api::object::{ObjectKey, TemplateHash};
-use crate::api::rollout::RolloutStatus;
+use crate::api::delivery::{DEFAULT_INTERVAL, Delivery, DeliveryStatus, Problem, SYNC};
+use crate::api::object::ObjectKey;
 use crate::api::rollout_policy::RolloutPolicySpec;
 use crate::api::{GROUP, VERSION, serving};
-use crate::cluster::{Changes, Outcome};
-use crate::git::{self, CommitId, Credentials, Reference, RemoteUrl};
+use crate::cluster::Changes;
+use crate::git;
 use crate::manifest;
-use crate::plan::{
-    self, Action, Broken, DeliveryId, Destination, Input, Plan, Stage, Wanted as WantedManifest,
-};
+use crate::plan::{self, Action, DeliveryId, Destination, Input, Plan, Stage};
 use crate::policy;
 
-/// Least time between two plans; a burst of changes is one.
+/// Least time between two plans.
 const GAP: Duration = Duration::from_millis(100);
 /// How soon something that failed is tried again, and at most how late.
 const RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
@@ -52,7 +50,7 @@ pub async fn run(
         changes,
         source: None,
         services: BTreeMap::new(),
-        lineage: HashMap::new(),
+        lineage: Lineage::default(),
         seen: BTreeMap::new(),
         status,
         news: Arc::new(Notify::new()),
@@ -71,7 +69,7 @@ struct DeliveryLoop {
     changes: Changes,
     source: Option<RunningSource>,
     services: BTreeMap<Name, RunningService>,
-    lineage: HashMap<Name, (TemplateHash, String, String)>,
+    lineage: Lineage,
     /// Content of every object of the inventory at the last plan.
     seen: BTreeMap<ObjectKey, Option<u64>>,
     status: DeliveryStatus,
@@ -238,22 +236,9 @@ impl DeliveryLoop {
                 .carry_out(&plan, Stage::Admission..=Stage::Prune)
                 .await,
         );
-        problems.extend(outcomes.iter().filter_map(failure));
-        problems.extend(checkout.loaded.errors.iter().map(|error| Problem {
-            object: error.identity.clone(),
-            origin: Some(format!("{}:{}", error.origin, error.column)),
-            message: error.sentence(),
-        }));
-        problems.extend(
-            plan.left
-                .iter()
-                .filter(|left| left.why.is_problem())
-                .map(|left| Problem {
-                    object: left.object.clone(),
-                    origin: left.origin.clone(),
-                    message: left.why.to_string(),
-                }),
-        );
+        problems.extend(outcomes.iter().filter_map(reading::failure));
+        problems.extend(reading::problems(&checkout.loaded));
+        problems.extend(reading::left(&plan));
         self.seen = plan
             .inventory
             .iter()
@@ -274,9 +259,12 @@ impl DeliveryLoop {
 
     /// Sees to it that the repository of the present spec is followed.
     async fn look_at_source(&mut self, delivery: &Delivery) -> Result<(), String> {
-        let credentials = self.credentials(&delivery.spec.source).await?;
-        let wanted =
-            source_of(&delivery.spec.source, credentials).map_err(|error| error.to_string())?;
+        let wanted = source::wanted(
+            &self.context.cluster,
+            &self.id.namespace,
+            &delivery.spec.source,
+        )
+        .await?;
         if self
             .source
             .as_ref()
@@ -341,28 +329,6 @@ impl DeliveryLoop {
         }
     }
 
-    async fn credentials(&self, source: &Source) -> Result<Credentials, String> {
-        let Some(reference) = &source.secret_ref else {
-            return Ok(Credentials::default());
-        };
-        let secrets: Api<k8s_openapi::api::core::v1::Secret> =
-            Api::namespaced(self.context.cluster.client(), &self.id.namespace);
-        let secret = secrets.get(&reference.name).await.map_err(|error| {
-            format!(
-                "Secret {} of the repository cannot be read: {error}",
-                reference.name
-            )
-        })?;
-        let entries = secret
-            .data
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, value)| (name, value.0))
-            .collect();
-        Credentials::from_entries(&entries)
-            .map_err(|error| format!("Secret {}: {error}", reference.name))
-    }
-
     fn namespace(&self, delivery: &Delivery) -> String {
         delivery
             .spec
@@ -409,32 +375,9 @@ impl DeliveryLoop {
     }
 
     fn plan(&self, delivery: &Delivery, checkout: &Checkout) -> Plan {
-        let origins: Vec<String> = checkout
-            .loaded
-            .objects
-            .iter()
-            .map(|m| m.origin.to_string())
-            .collect();
-        let manifests: Vec<WantedManifest<'_>> = checkout
-            .loaded
-            .objects
-            .iter()
-            .zip(&origins)
-            .map(|(manifest, origin)| WantedManifest {
-                value: &manifest.value,
-                origin,
-            })
-            .collect();
-        let broken: Vec<Broken> = checkout
-            .loaded
-            .errors
-            .iter()
-            .map(|error| Broken {
-                origin: error.origin.to_string(),
-                keys: error.identity.iter().cloned().collect(),
-                complete: !error.poisons_prune,
-            })
-            .collect();
+        let origins = reading::origins(&checkout.loaded);
+        let manifests = reading::manifests(&checkout.loaded, &origins);
+        let broken = reading::broken(&checkout.loaded);
         plan::plan(&Input {
             to: &Destination {
                 delivery: self.id.clone(),
@@ -481,7 +424,12 @@ impl DeliveryLoop {
         let policies = self.policies();
         for intent in &plan.services {
             let name = (intent.namespace.clone(), intent.name.clone());
-            let (commit, subject) = self.lineage(&name, &intent.template_hash, checkout);
+            let (commit, subject) = self.lineage.of(
+                &self.context.cluster,
+                &name,
+                &intent.template_hash,
+                checkout,
+            );
             let policy = policy::resolve(
                 intent.policy.as_deref(),
                 delivery.spec.policy.as_deref(),
@@ -538,59 +486,6 @@ impl DeliveryLoop {
             .collect()
     }
 
-    /// The commit that brought a service's present template.
-    fn lineage(
-        &mut self,
-        name: &Name,
-        hash: &TemplateHash,
-        checkout: &Checkout,
-    ) -> (String, String) {
-        let known = self.lineage.get(name).filter(|(known, ..)| known == hash);
-        if let Some((_, commit, subject)) = known {
-            return (commit.clone(), subject.clone());
-        }
-        let remembered = self.remembered(name, hash);
-        let (commit, subject) = remembered.unwrap_or_else(|| {
-            (
-                checkout.snapshot.commit.to_string(),
-                checkout.snapshot.subject.clone(),
-            )
-        });
-        self.lineage.insert(
-            name.clone(),
-            (hash.clone(), commit.clone(), subject.clone()),
-        );
-        (commit, subject)
-    }
-
-    /// What the Rollout remembers of a template, after a restart.
-    fn remembered(
-        &self,
-        (namespace, service): &Name,
-        hash: &TemplateHash,
-    ) -> Option<(String, String)> {
-        if self
-            .lineage
-            .contains_key(&(namespace.clone(), service.clone()))
-        {
-            return None;
-        }
-        let live = self
-            .context
-            .cluster
-            .get(&ObjectKey::namespaced(GROUP, "Rollout", namespace, service))?;
-        let status: RolloutStatus =
-            serde_json::from_value(live.value().get("status")?.clone()).ok()?;
-        let releases = status.candidate.iter().chain(&status.stable);
-        let release = releases
-            .into_iter()
-            .find(|release| release.template_hash.as_ref() == Some(hash))?;
-        Some((
-            release.commit.clone()?,
-            release.subject.clone().unwrap_or_default(),
-        ))
-    }
-
     /// Ends the loops of services that are about to be pruned, and forgets their releases.
     async fn dismiss(&mut self, plan: &Plan) {
         for step in plan
@@ -610,7 +505,7 @@ impl DeliveryLoop {
             };
             running.cancel.cancel();
             let _ = running.task.await;
-            self.lineage.remove(&name);
+            self.lineage.forget(&name);
             let key = ObjectKey::namespaced(GROUP, "Rollout", &name.0, &name.1);
             if let Some(live) = self.context.cluster.get(&key)
                 && let Err(error) = self.context.cluster.delete(&key, VERSION, &live.uid).await
@@ -695,44 +590,4 @@ impl DeliveryLoop {
             let _ = running.task.await;
         }
     }
-}
-
-fn failure(outcome: &Outcome) -> Option<Problem> {
-    let error = outcome.result.as_ref().err()?;
-    Some(Problem {
-        object: Some(outcome.key.clone()),
-        origin: None,
-        message: error.to_string(),
-    })
-}
-
-/// The spec's words as the Git room's.
-fn source_of(source: &Source, credentials: Credentials) -> Result<git::Source, String> {
-    let url = RemoteUrl::parse(&source.url).map_err(|error| error.to_string())?;
-    let reference = match &source.reference {
-        None => Reference::Default,
-        Some(reference) => {
-            if let Some(commit) = &reference.commit {
-                Reference::Commit(
-                    commit
-                        .parse::<CommitId>()
-                        .map_err(|error| error.to_string())?,
-                )
-            } else if let Some(range) = &reference.semver {
-                Reference::Semver(range.clone())
-            } else if let Some(tag) = &reference.tag {
-                Reference::Tag(tag.clone())
-            } else if let Some(branch) = &reference.branch {
-                Reference::Branch(branch.clone())
-            } else {
-                Reference::Default
-            }
-        }
-    };
-    Ok(git::Source {
-        reference,
-        path: source.path.clone().unwrap_or_default(),
-        credentials,
-        ..git::Source::new(url)
-    })
 }

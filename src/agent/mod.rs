@@ -10,6 +10,8 @@ mod facts;
 mod gateway;
 mod hub;
 mod index;
+mod lineage;
+pub mod reading;
 mod report;
 mod service;
 mod source;

@@ -290,7 +290,9 @@ impl ServiceLoop {
         };
         if cluster.get(&rollout_key(intent)).is_none() {
             let mark = json!({marks::DELIVERY: intent.delivery.to_string()});
-            cluster.apply(&object(mark, "spec", json!({})), Manager::Objects).await?;
+            cluster
+                .apply(&object(mark, "spec", json!({})), Manager::Objects)
+                .await?;
         }
         let object = object(json!({}), "status", json!(status));
         cluster.apply_status(&object).await?;

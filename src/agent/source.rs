@@ -8,11 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::git::{self, GitError, Repository, Snapshot};
+use crate::api::delivery::Source;
+use crate::cluster::Cluster;
+use crate::git::{
+    self, CommitId, Credentials, GitError, Reference, RemoteUrl, Repository, Snapshot,
+};
 use crate::manifest::{self, Loaded, Loader};
 
 /// One commit, read.
@@ -188,4 +194,68 @@ fn fail(state: &mut SourceState, error: &GitError) {
         transient: error.is_transient(),
         since,
     });
+}
+
+/// The repository that a Delivery's spec names, with the credentials of its Secret in
+/// `namespace`. The error says what to mend.
+pub async fn wanted(
+    cluster: &Cluster,
+    namespace: &str,
+    spec: &Source,
+) -> Result<git::Source, String> {
+    let credentials = credentials(cluster, namespace, spec).await?;
+    source_of(spec, credentials)
+}
+
+async fn credentials(
+    cluster: &Cluster,
+    namespace: &str,
+    spec: &Source,
+) -> Result<Credentials, String> {
+    let Some(reference) = &spec.secret_ref else {
+        return Ok(Credentials::default());
+    };
+    let name = &reference.name;
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
+    let secret = secrets
+        .get(name)
+        .await
+        .map_err(|error| format!("Secret {name} of the repository cannot be read: {error}"))?;
+    let data = secret.data.unwrap_or_default();
+    let entries = data
+        .into_iter()
+        .map(|(name, value)| (name, value.0))
+        .collect();
+    Credentials::from_entries(&entries).map_err(|error| format!("Secret {name}: {error}"))
+}
+
+/// The spec's words as the Git room's.
+fn source_of(source: &Source, credentials: Credentials) -> Result<git::Source, String> {
+    let url = RemoteUrl::parse(&source.url).map_err(|error| error.to_string())?;
+    let reference = match &source.reference {
+        None => Reference::Default,
+        Some(reference) => {
+            if let Some(commit) = &reference.commit {
+                Reference::Commit(
+                    commit
+                        .parse::<CommitId>()
+                        .map_err(|error| error.to_string())?,
+                )
+            } else if let Some(range) = &reference.semver {
+                Reference::Semver(range.clone())
+            } else if let Some(tag) = &reference.tag {
+                Reference::Tag(tag.clone())
+            } else if let Some(branch) = &reference.branch {
+                Reference::Branch(branch.clone())
+            } else {
+                Reference::Default
+            }
+        }
+    };
+    Ok(git::Source {
+        reference,
+        path: source.path.clone().unwrap_or_default(),
+        credentials,
+        ..git::Source::new(url)
+    })
 }

@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::explain;
 use super::{ClusterArgs, Outcome, folder, output};
+use crate::agent::reading;
 use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
 use crate::cluster::{Cluster, WatchError};
 use crate::manifest::{Loaded, Options};
-use crate::plan::{self, Broken, DeliveryId, Destination, Input, Wanted, diff};
+use crate::plan::{self, DeliveryId, Destination, Input, diff};
 
 /// Which folder, and as which Delivery.
 #[derive(Debug, clap::Args)]
@@ -112,33 +113,10 @@ fn make_plan(
     namespace: &str,
     loaded: &Loaded,
 ) -> plan::Plan {
-    let origins: Vec<String> = loaded
-        .objects
-        .iter()
-        .map(|m| m.origin.to_string())
-        .collect();
-    let manifests: Vec<Wanted<'_>> = loaded
-        .objects
-        .iter()
-        .zip(&origins)
-        .map(|(m, origin)| Wanted {
-            value: &m.value,
-            origin,
-        })
-        .collect();
-    let broken: Vec<Broken> = loaded
-        .errors
-        .iter()
-        .map(|error| Broken {
-            origin: error.origin.to_string(),
-            keys: error.identity.iter().cloned().collect(),
-            complete: !error.poisons_prune,
-        })
-        .collect();
-    let status = delivery
-        .status
-        .clone()
-        .unwrap_or_default();
+    let origins = reading::origins(loaded);
+    let manifests = reading::manifests(loaded, &origins);
+    let broken = reading::broken(loaded);
+    let status = delivery.status.clone().unwrap_or_default();
     plan::plan(&Input {
         to: &Destination {
             delivery: id,

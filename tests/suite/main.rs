@@ -15,6 +15,6 @@ mod processes;
 mod tidy;
 
 mod kubectl;
-mod serving;
 mod scenarios;
+mod serving;
 mod world;

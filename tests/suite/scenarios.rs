@@ -13,7 +13,11 @@ use crate::world::{Hello, NAMESPACE, Setting, World};
 
 /// Releases in both forms; the rest of the stage is the usual one.
 async fn stage(expand: Expand) -> World {
-    let mut world = World::new(Setting { expand, ..Setting::default() }).await;
+    let mut world = World::new(Setting {
+        expand,
+        ..Setting::default()
+    })
+    .await;
     world.start_agent().await;
     world.deliver().await;
     world
@@ -27,22 +31,50 @@ async fn good_then_bad(expand: Expand) {
 
     let good = world.push("Greet two", &[Hello::new("hello", "two")]);
     let status = world.promoted("hello", &good).await;
-    let weights: Vec<u8> = status.evidence.iter().map(|evidence| evidence.weight).collect();
-    assert_eq!(weights, [0, 5, 20, 50], "every step was judged, in order: {:#?}", status.evidence);
+    let weights: Vec<u8> = status
+        .evidence
+        .iter()
+        .map(|evidence| evidence.weight)
+        .collect();
+    assert_eq!(
+        weights,
+        [0, 5, 20, 50],
+        "every step was judged, in order: {:#?}",
+        status.evidence
+    );
     assert!(world.ask("hello").await.body.contains("two"));
     let so_far = users.stop().await;
     let harmed = so_far.iter().filter(|answer| answer.status != 200).count();
-    assert_eq!(harmed, 0, "a good release harms nobody ({} requests)", so_far.len());
+    assert_eq!(
+        harmed,
+        0,
+        "a good release harms nobody ({} requests)",
+        so_far.len()
+    );
 
     let users = world.users("hello", 20);
-    let bad = world.push("Half of the answers fail", &[Hello::new("hello", "three").env("FAIL_PERCENT", "50")]);
+    let bad = world.push(
+        "Half of the answers fail",
+        &[Hello::new("hello", "three").env("FAIL_PERCENT", "50")],
+    );
     let status = world.taken_back("hello", &bad).await;
     let answers = users.stop().await;
     let ended = &status.history[0];
-    assert_eq!((ended.outcome, ended.weight), (Outcome::RolledBack, 5), "{ended:#?}");
+    assert_eq!(
+        (ended.outcome, ended.weight),
+        (Outcome::RolledBack, 5),
+        "{ended:#?}"
+    );
     let harmed = answers.iter().filter(|answer| answer.status != 200).count();
-    assert!(harmed * 10 < answers.len(), "{harmed} of {} were harmed at 5 %", answers.len());
-    assert!(world.ask("hello").await.body.contains("two"), "stable serves");
+    assert!(
+        harmed * 10 < answers.len(),
+        "{harmed} of {} were harmed at 5 %",
+        answers.len()
+    );
+    assert!(
+        world.ask("hello").await.body.contains("two"),
+        "stable serves"
+    );
     world.end().await;
 }
 
@@ -62,12 +94,22 @@ async fn a_release_that_crashes_at_its_start_is_taken_back_by_its_pods_and_harms
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
     world.promoted("hello", &first).await;
     let users = world.users("hello", 20);
-    let bad = world.push("Crash", &[Hello::new("hello", "two").env("CRASH_AT_START", "3")]);
+    let bad = world.push(
+        "Crash",
+        &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
+    );
     let status = world.taken_back("hello", &bad).await;
     let answers = users.stop().await;
     assert_eq!(status.history[0].weight, 0, "it never met a user");
-    assert!(status.quarantine[0].reason.contains("crash"), "{}", status.quarantine[0].reason);
-    assert!(answers.iter().all(|answer| answer.status == 200), "nobody was harmed");
+    assert!(
+        status.quarantine[0].reason.contains("crash"),
+        "{}",
+        status.quarantine[0].reason
+    );
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "nobody was harmed"
+    );
     world.end().await;
 }
 
@@ -75,13 +117,22 @@ async fn a_release_that_crashes_at_its_start_is_taken_back_by_its_pods_and_harms
 async fn an_exact_revert_puts_the_old_revision_back_without_a_new_one() {
     let world = World::start().await;
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let old = world.promoted("hello", &first).await.stable.unwrap().revision;
+    let old = world
+        .promoted("hello", &first)
+        .await
+        .stable
+        .unwrap()
+        .revision;
     let second = world.push("Greet two", &[Hello::new("hello", "two")]);
     world.promoted("hello", &second).await;
     world.push("Revert: greet one", &[Hello::new("hello", "one")]);
     let status = world
         .until("hello", "back on the first revision", |status| {
-            status.phase == Phase::Stable && status.stable.as_ref().is_some_and(|stable| stable.revision == old)
+            status.phase == Phase::Stable
+                && status
+                    .stable
+                    .as_ref()
+                    .is_some_and(|stable| stable.revision == old)
         })
         .await;
     assert!(world.ask("hello").await.body.contains("one"), "{status:#?}");
@@ -92,8 +143,16 @@ async fn an_exact_revert_puts_the_old_revision_back_without_a_new_one() {
 async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry() {
     let mut world = World::start().await;
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let stable = world.promoted("hello", &first).await.stable.unwrap().revision;
-    let bad = world.push("Crash", &[Hello::new("hello", "two").env("CRASH_AT_START", "3")]);
+    let stable = world
+        .promoted("hello", &first)
+        .await
+        .stable
+        .unwrap()
+        .revision;
+    let bad = world.push(
+        "Crash",
+        &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
+    );
     world.taken_back("hello", &bad).await;
 
     world.stop_agent().await;
@@ -102,14 +161,21 @@ async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_per
     let other = world.push("Another service", &[Hello::new("other", "one")]);
     world.promoted("other", &other).await;
     let status = world.until("hello", "at rest", |_| true).await;
-    assert_eq!((status.phase, status.stable.unwrap().revision), (Phase::RolledBack, stable));
+    assert_eq!(
+        (status.phase, status.stable.unwrap().revision),
+        (Phase::RolledBack, stable)
+    );
 
     let request = json!({"spec": {"request": {"id": "again", "action": "retry"}}});
     let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), NAMESPACE);
-    rollouts.patch("hello", &PatchParams::default(), &Patch::Merge(&request)).await.unwrap();
+    rollouts
+        .patch("hello", &PatchParams::default(), &Patch::Merge(&request))
+        .await
+        .unwrap();
     let status = world
         .until("hello", "tried again and taken back again", |status| {
-            status.phase == Phase::RolledBack && status.quarantine.iter().any(|bad| bad.attempt == 1)
+            status.phase == Phase::RolledBack
+                && status.quarantine.iter().any(|bad| bad.attempt == 1)
         })
         .await;
     assert_eq!(status.handled_request.as_deref(), Some("again"));
@@ -125,7 +191,10 @@ async fn a_broken_file_costs_its_own_service_only_and_is_said_with_its_line() {
     let deliveries: Api<Delivery> = Api::namespaced(world.client.clone(), NAMESPACE);
     let status = deliveries.get("shop").await.unwrap().status.unwrap();
     let problem = status.problems.iter().find(|problem| {
-        problem.origin.as_deref().is_some_and(|origin| origin.starts_with("apps/broken.yaml:8"))
+        problem
+            .origin
+            .as_deref()
+            .is_some_and(|origin| origin.starts_with("apps/broken.yaml:8"))
     });
     assert!(problem.is_some(), "{:#?}", status.problems);
     world.end().await;
@@ -134,7 +203,10 @@ async fn a_broken_file_costs_its_own_service_only_and_is_said_with_its_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_leaves_git_leaves_the_cluster_but_an_empty_folder_deletes_nothing() {
     let world = World::start().await;
-    let commit = world.push("Two services", &[Hello::new("hello", "one"), Hello::new("other", "one")]);
+    let commit = world.push(
+        "Two services",
+        &[Hello::new("hello", "one"), Hello::new("other", "one")],
+    );
     world.promoted("hello", &commit).await;
     world.promoted("other", &commit).await;
     world.repository.remove("apps/other.yaml");
@@ -144,7 +216,16 @@ async fn a_service_that_leaves_git_leaves_the_cluster_but_an_empty_folder_delete
     world.repository.remove("apps/hello.yaml");
     let empty = world.repository.push("Close everything, by accident");
     world.observed(&empty).await;
-    assert_eq!(routes.list(&ListParams::default()).await.unwrap().items.len(), 1, "an empty render deletes nothing");
+    assert_eq!(
+        routes
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1,
+        "an empty render deletes nothing"
+    );
     assert!(world.ask("hello").await.body.contains("one"));
     world.end().await;
 }
@@ -155,12 +236,22 @@ async fn the_programs_own_validate_points_at_the_line() {
     let file = dir.path().join("hello.yaml");
     std::fs::write(&file, "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: hello\nspec:\n  templat: {}\n").unwrap();
     let program = PathBuf::from(env!("CARGO_BIN_EXE_sluice"));
-    let out = std::process::Command::new(program).args(["validate", "-o", "json"]).arg(&file).output().unwrap();
+    let out = std::process::Command::new(program)
+        .args(["validate", "-o", "json"])
+        .arg(&file)
+        .output()
+        .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(out.status.code(), Some(2), "{report}");
     let errors = report["errors"].as_array().unwrap();
-    assert!(errors[0].as_str().unwrap().contains("hello.yaml:6:"), "{report}");
-    assert!(errors[0].as_str().unwrap().contains("template"), "it guesses what was meant: {report}");
+    assert!(
+        errors[0].as_str().unwrap().contains("hello.yaml:6:"),
+        "{report}"
+    );
+    assert!(
+        errors[0].as_str().unwrap().contains("template"),
+        "it guesses what was meant: {report}"
+    );
 }
 
 fn routes(world: &World) -> Api<DynamicObject> {

@@ -46,7 +46,12 @@ pub struct Setting {
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { expand: Expand::Routes, policy: "demo".to_owned(), prune: true, admission: Vec::new() }
+        Self {
+            expand: Expand::Routes,
+            policy: "demo".to_owned(),
+            prune: true,
+            admission: Vec::new(),
+        }
     }
 }
 
@@ -80,7 +85,14 @@ impl World {
         .await
         .unwrap();
         let repository = TestRepository::create(&dir.path().join("shop.git"));
-        Self { repository, client: cluster.client(), setting, cluster: Some(cluster), agent: None, dir }
+        Self {
+            repository,
+            client: cluster.client(),
+            setting,
+            cluster: Some(cluster),
+            agent: None,
+            dir,
+        }
     }
 
     /// The usual stage: an agent that delivers `apps/` of the repository.
@@ -93,7 +105,10 @@ impl World {
 
     /// Where the gateway listens.
     pub fn gateway(&self) -> SocketAddr {
-        self.cluster.as_ref().expect("the cluster is up").gateway_addr()
+        self.cluster
+            .as_ref()
+            .expect("the cluster is up")
+            .gateway_addr()
     }
 
     /// Starts an agent; there must be none.
@@ -122,7 +137,10 @@ impl World {
             DeliverySpec {
                 source: Source {
                     url: self.repository.url(),
-                    reference: Some(GitReference { branch: Some("main".into()), ..Default::default() }),
+                    reference: Some(GitReference {
+                        branch: Some("main".into()),
+                        ..Default::default()
+                    }),
                     path: Some("apps".into()),
                     interval: Some(HumanDuration::from_millis(200)),
                     secret_ref: None,
@@ -130,7 +148,6 @@ impl World {
                 target: Target {
                     namespace: Some(NAMESPACE.into()),
                     expand: self.setting.expand,
-                    ..Default::default()
                 },
                 policy: Some(self.setting.policy.clone()),
                 prune: self.setting.prune,
@@ -140,19 +157,31 @@ impl World {
         );
         delivery.metadata.namespace = Some(NAMESPACE.into());
         let api: Api<Delivery> = Api::namespaced(self.client.clone(), NAMESPACE);
-        api.patch("shop", &PatchParams::apply("test").force(), &Patch::Apply(&delivery)).await.unwrap();
+        api.patch(
+            "shop",
+            &PatchParams::apply("test").force(),
+            &Patch::Apply(&delivery),
+        )
+        .await
+        .unwrap();
     }
 
     /// Commits and pushes `apps/NAME.yaml` for each service and gives the commit's id.
     pub fn push(&self, subject: &str, services: &[Hello]) -> String {
         for service in services {
-            self.repository.write(&format!("apps/{}.yaml", service.name), &service.manifest());
+            self.repository
+                .write(&format!("apps/{}.yaml", service.name), &service.manifest());
         }
         self.repository.push(subject)
     }
 
     /// Waits for a moment of a service's release, and gives its status then.
-    pub async fn until(&self, service: &str, what: &str, reached: impl Fn(&RolloutStatus) -> bool) -> RolloutStatus {
+    pub async fn until(
+        &self,
+        service: &str,
+        what: &str,
+        reached: impl Fn(&RolloutStatus) -> bool,
+    ) -> RolloutStatus {
         let api: Api<Rollout> = Api::namespaced(self.client.clone(), NAMESPACE);
         let config = watcher::Config::default().fields(&format!("metadata.name={service}"));
         let mut changes = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
@@ -169,7 +198,10 @@ impl World {
         };
         match tokio::time::timeout(PATIENCE, wait).await {
             Ok(status) => status,
-            Err(_) => panic!("{service} never came to: {what}\nlast seen: {:#?}", last.borrow()),
+            Err(_) => panic!(
+                "{service} never came to: {what}\nlast seen: {:#?}",
+                last.borrow()
+            ),
         }
     }
 
@@ -177,7 +209,10 @@ impl World {
     pub async fn promoted(&self, service: &str, commit: &str) -> RolloutStatus {
         self.until(service, "promoted", |status| {
             status.phase == Phase::Stable
-                && status.stable.as_ref().is_some_and(|stable| stable.commit.as_deref() == Some(commit))
+                && status
+                    .stable
+                    .as_ref()
+                    .is_some_and(|stable| stable.commit.as_deref() == Some(commit))
         })
         .await
     }
@@ -186,35 +221,57 @@ impl World {
     pub async fn taken_back(&self, service: &str, commit: &str) -> RolloutStatus {
         self.until(service, "taken back", |status| {
             status.phase == Phase::RolledBack
-                && status.quarantine.iter().any(|bad| bad.commit.as_deref() == Some(commit))
+                && status
+                    .quarantine
+                    .iter()
+                    .any(|bad| bad.commit.as_deref() == Some(commit))
         })
         .await
     }
 
     /// Waits until an object is gone.
     pub async fn gone(&self, api: &Api<kube::api::DynamicObject>, name: &str) {
-        let deleted = kube::runtime::wait::await_condition(api.clone(), name, |object: Option<&_>| object.is_none());
-        tokio::time::timeout(PATIENCE, deleted).await.expect("it goes in time").unwrap();
+        let deleted =
+            kube::runtime::wait::await_condition(api.clone(), name, |object: Option<&_>| {
+                object.is_none()
+            });
+        tokio::time::timeout(PATIENCE, deleted)
+            .await
+            .expect("it goes in time")
+            .unwrap();
     }
 
     /// Waits until the agent has seen a commit and planned with it.
     pub async fn observed(&self, commit: &str) {
         let api: Api<Delivery> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let seen = kube::runtime::wait::await_condition(api, "shop", |delivery: Option<&Delivery>| {
-            let status = delivery.and_then(|delivery| delivery.status.as_ref());
-            status.is_some_and(|status| status.observed_commit.as_deref() == Some(commit))
-        });
-        tokio::time::timeout(PATIENCE, seen).await.expect("the agent sees it in time").unwrap();
+        let seen =
+            kube::runtime::wait::await_condition(api, "shop", |delivery: Option<&Delivery>| {
+                let status = delivery.and_then(|delivery| delivery.status.as_ref());
+                status.is_some_and(|status| status.observed_commit.as_deref() == Some(commit))
+            });
+        tokio::time::timeout(PATIENCE, seen)
+            .await
+            .expect("the agent sees it in time")
+            .unwrap();
     }
 
     /// One request to a service's main host.
     pub async fn ask(&self, service: &str) -> Answer {
-        users::ask(self.gateway(), &format!("{service}.{NAMESPACE}.localhost"), "/").await
+        users::ask(
+            self.gateway(),
+            &format!("{service}.{NAMESPACE}.localhost"),
+            "/",
+        )
+        .await
     }
 
     /// Users who send `rate` requests a second to a service until they are told to stop.
     pub fn users(&self, service: &str, rate: u32) -> Users {
-        Users::start(self.gateway(), format!("{service}.{NAMESPACE}.localhost"), rate)
+        Users::start(
+            self.gateway(),
+            format!("{service}.{NAMESPACE}.localhost"),
+            rate,
+        )
     }
 
     /// Ends everything in good order.
@@ -242,7 +299,11 @@ pub struct Hello {
 impl Hello {
     /// A service that greets `target`.
     pub fn new(name: &str, target: &str) -> Self {
-        Self { name: name.into(), env: vec![("TARGET".into(), target.into())], spec: String::new() }
+        Self {
+            name: name.into(),
+            env: vec![("TARGET".into(), target.into())],
+            spec: String::new(),
+        }
     }
 
     /// The same with one more variable.
@@ -252,8 +313,11 @@ impl Hello {
     }
 
     fn manifest(&self) -> String {
-        let env: String =
-            self.env.iter().map(|(name, value)| format!("            - {{name: {name}, value: \"{value}\"}}\n")).collect();
+        let env: String = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("            - {{name: {name}, value: \"{value}\"}}\n"))
+            .collect();
         format!(
             "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: {}\nspec:\n{}  template:\n    \
              spec:\n      containers:\n        - image: sluice.local/hello\n          env:\n{env}          \

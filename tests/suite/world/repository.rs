@@ -13,10 +13,30 @@ impl TestRepository {
     /// An empty repository with a README on `main`.
     pub fn create(bare: &Path) -> Self {
         let work = bare.with_extension("work");
-        let created = Self { bare: bare.to_owned(), work };
+        let created = Self {
+            bare: bare.to_owned(),
+            work,
+        };
         let at = created.bare.parent().unwrap();
-        run(at, &["init", "--quiet", "--bare", "--initial-branch=main", created.bare.to_str().unwrap()]);
-        run(at, &["init", "--quiet", "--initial-branch=main", created.work.to_str().unwrap()]);
+        run(
+            at,
+            &[
+                "init",
+                "--quiet",
+                "--bare",
+                "--initial-branch=main",
+                created.bare.to_str().unwrap(),
+            ],
+        );
+        run(
+            at,
+            &[
+                "init",
+                "--quiet",
+                "--initial-branch=main",
+                created.work.to_str().unwrap(),
+            ],
+        );
         created.git(&["remote", "add", "origin", created.bare.to_str().unwrap()]);
         created.write("apps/README.md", "The shop's services.\n");
         created.push("An empty shop");
@@ -26,11 +46,6 @@ impl TestRepository {
     /// Its URL.
     pub fn url(&self) -> String {
         format!("file://{}", self.bare.display())
-    }
-
-    /// The bare repository's folder.
-    pub fn bare(&self) -> &Path {
-        &self.bare
     }
 
     /// Writes a file into the working copy.
@@ -69,6 +84,10 @@ fn run(at: &Path, arguments: &[&str]) -> String {
         .args(arguments)
         .output()
         .unwrap();
-    assert!(out.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }

@@ -24,13 +24,6 @@ pub struct Answer {
     pub took: Duration,
 }
 
-impl Answer {
-    /// An error, or slower than half a second.
-    pub fn harmed(&self) -> bool {
-        self.status != 200 || self.took > Duration::from_millis(500)
-    }
-}
-
 /// One request.
 pub async fn ask(gateway: SocketAddr, host: &str, path: &str) -> Answer {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
@@ -39,17 +32,32 @@ pub async fn ask(gateway: SocketAddr, host: &str, path: &str) -> Answer {
 
 async fn request(client: &Http, gateway: SocketAddr, host: &str, path: &str) -> Answer {
     let started = Instant::now();
-    let request = http::Request::get(format!("http://{gateway}{path}")).header("host", host).body(Empty::new()).unwrap();
+    let request = http::Request::get(format!("http://{gateway}{path}"))
+        .header("host", host)
+        .body(Empty::new())
+        .unwrap();
     let answer = tokio::time::timeout(Duration::from_secs(30), async {
-        let answer = client.request(request).await.map_err(|error| error.to_string())?;
+        let answer = client
+            .request(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
         Ok::<_, String>((status, String::from_utf8_lossy(&body).into_owned()))
     })
     .await
     .unwrap_or_else(|_| Err("no answer within 30 s".to_owned()));
     let (status, body) = answer.unwrap_or_else(|error| (0, error));
-    Answer { status, body, took: started.elapsed() }
+    Answer {
+        status,
+        body,
+        took: started.elapsed(),
+    }
 }
 
 /// Users of one service.
@@ -65,12 +73,11 @@ impl Users {
         let answers = Arc::new(Mutex::new(Vec::new()));
         let stop = CancellationToken::new();
         let task = tokio::spawn(send(gateway, host, rate, answers.clone(), stop.clone()));
-        Self { answers, stop, task }
-    }
-
-    /// How many were answered so far.
-    pub fn count(&self) -> usize {
-        self.answers.lock().unwrap().len()
+        Self {
+            answers,
+            stop,
+            task,
+        }
     }
 
     /// Stops, waits for the last answers and gives them all.
@@ -81,7 +88,13 @@ impl Users {
     }
 }
 
-async fn send(gateway: SocketAddr, host: String, rate: u32, answers: Arc<Mutex<Vec<Answer>>>, stop: CancellationToken) {
+async fn send(
+    gateway: SocketAddr,
+    host: String,
+    rate: u32,
+    answers: Arc<Mutex<Vec<Answer>>>,
+    stop: CancellationToken,
+) {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
     let mut tick = tokio::time::interval(Duration::from_secs(1) / rate);
     let mut pending = JoinSet::new();

@@ -1,3 +1,5 @@
+//! The autoscaler's decisions, told tick by tick.
+
 use expect_test::{Expect, expect};
 
 use super::*;

@@ -1,0 +1,57 @@
+//! Which commit brought a service's present template: later commits that leave it alone do not count.
+
+use std::collections::HashMap;
+
+use super::index::Name;
+use super::source::Checkout;
+use crate::api::GROUP;
+use crate::api::object::{ObjectKey, TemplateHash};
+use crate::api::rollout::RolloutStatus;
+use crate::cluster::Cluster;
+
+/// What is known of each service's template.
+#[derive(Debug, Default)]
+pub struct Lineage(HashMap<Name, (TemplateHash, String, String)>);
+
+impl Lineage {
+    /// The commit that brought a template, and its first line: as it was first seen, or, after
+    /// a restart, as the service's Rollout remembers it.
+    pub fn of(
+        &mut self,
+        cluster: &Cluster,
+        name: &Name,
+        hash: &TemplateHash,
+        checkout: &Checkout,
+    ) -> (String, String) {
+        let (commit, subject) = match self.0.get(name) {
+            Some((known, commit, subject)) if known == hash => {
+                return (commit.clone(), subject.clone());
+            }
+            Some(_) => None,
+            None => remembered(cluster, name, hash),
+        }
+        .unwrap_or_else(|| {
+            let snapshot = &checkout.snapshot;
+            (snapshot.commit.to_string(), snapshot.subject.clone())
+        });
+        let entry = (hash.clone(), commit.clone(), subject.clone());
+        self.0.insert(name.clone(), entry);
+        (commit, subject)
+    }
+
+    /// The service left Git.
+    pub fn forget(&mut self, name: &Name) {
+        self.0.remove(name);
+    }
+}
+
+fn remembered(cluster: &Cluster, name: &Name, hash: &TemplateHash) -> Option<(String, String)> {
+    let live = cluster.get(&ObjectKey::namespaced(GROUP, "Rollout", &name.0, &name.1))?;
+    let status: RolloutStatus = serde_json::from_value(live.value().get("status")?.clone()).ok()?;
+    let mut releases = status.candidate.iter().chain(&status.stable);
+    let release = releases.find(|release| release.template_hash.as_ref() == Some(hash))?;
+    Some((
+        release.commit.clone()?,
+        release.subject.clone().unwrap_or_default(),
+    ))
+}
