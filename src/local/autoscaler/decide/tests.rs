@@ -74,8 +74,9 @@ impl Story {
                 ", initial scale not reached"
             };
             let line = format!(
-                "{:>4}s {desired} wanted, {activity:?}{initial}\n",
-                self.second
+                "{:02}:{:02} {desired} wanted, {activity:?}{initial}\n",
+                self.second / 60,
+                self.second % 60
             );
             self.told.push_str(&line);
         }
@@ -112,9 +113,9 @@ impl Story {
 #[test]
 fn a_new_revision_starts_one_instance_and_goes_to_zero_after_the_window() {
     story(|_| {}).run(100, 0).tells(expect![[r#"
-           0s 1 wanted, Activating, initial scale not reached
-           2s 1 wanted, Active
-          62s 0 wanted, Idle
+            00:00 1 wanted, Activating, initial scale not reached
+            00:02 1 wanted, Active
+            01:02 0 wanted, Idle
     "#]]);
 }
 
@@ -125,12 +126,12 @@ fn a_request_wakes_a_revision_and_keeps_it_for_a_window() {
         .run(5, 1)
         .run(80, 0)
         .tells(expect![[r#"
-           0s 1 wanted, Activating, initial scale not reached
-           2s 1 wanted, Active
-          62s 0 wanted, Idle
-          70s 1 wanted, Activating
-          72s 1 wanted, Active
-         135s 0 wanted, Idle
+            00:00 1 wanted, Activating, initial scale not reached
+            00:02 1 wanted, Active
+            01:02 0 wanted, Idle
+            01:10 1 wanted, Activating
+            01:12 1 wanted, Active
+            02:15 0 wanted, Idle
     "#]]);
 }
 
@@ -154,10 +155,10 @@ fn a_request_under_way_holds_the_last_instance() {
 #[test]
 fn initial_scale_is_reached_before_the_revision_is_ready() {
     story(|spec| spec.initial = 3).run(70, 0).tells(expect![[r#"
-           0s 3 wanted, Activating, initial scale not reached
-           2s 3 wanted, Active
-           3s 1 wanted, Active
-          62s 0 wanted, Idle
+            00:00 3 wanted, Activating, initial scale not reached
+            00:02 3 wanted, Active
+            00:03 1 wanted, Active
+            01:02 0 wanted, Idle
     "#]]);
 }
 
@@ -168,9 +169,9 @@ fn min_scale_stays_until_nobody_can_reach_it() {
         .then(|spec| spec.reachability = Reachability::Unreachable)
         .run(10, 0)
         .tells(expect![[r#"
-               0s 2 wanted, Activating, initial scale not reached
-               2s 2 wanted, Active
-             200s 0 wanted, Idle
+            00:00 2 wanted, Activating, initial scale not reached
+            00:02 2 wanted, Active
+            03:20 0 wanted, Idle
         "#]]);
 }
 
@@ -180,32 +181,32 @@ fn max_scale_bounds_what_load_asks_for() {
         .run(4, 0)
         .run(20, 700)
         .tells(expect![[r#"
-           0s 1 wanted, Activating, initial scale not reached
-           2s 1 wanted, Active
-           4s 2 wanted, Active
-           5s 3 wanted, Active
+            00:00 1 wanted, Activating, initial scale not reached
+            00:02 1 wanted, Active
+            00:04 2 wanted, Active
+            00:05 3 wanted, Active
     "#]]);
 }
 
 #[test]
-fn a_burst_scales_up_at_once_and_comes_down_step_by_step() {
+fn more_load_gets_more_instances_and_less_load_gives_them_back() {
     story(|_| {})
         .run(4, 1)
         .run(10, 400)
         .run(200, 0)
         .tells(expect![[r#"
-           0s 1 wanted, Activating, initial scale not reached
-           2s 1 wanted, Active
-           4s 2 wanted, Active
-           6s 3 wanted, Active
-           7s 4 wanted, Active
-           8s 5 wanted, Active
-          10s 6 wanted, Active
-          14s 5 wanted, Active
-          16s 4 wanted, Active
-          68s 2 wanted, Active
-          70s 1 wanted, Active
-          74s 0 wanted, Idle
+            00:00 1 wanted, Activating, initial scale not reached
+            00:02 1 wanted, Active
+            00:04 2 wanted, Active
+            00:06 3 wanted, Active
+            00:07 4 wanted, Active
+            00:08 5 wanted, Active
+            00:10 6 wanted, Active
+            00:14 5 wanted, Active
+            00:16 4 wanted, Active
+            01:08 2 wanted, Active
+            01:10 1 wanted, Active
+            01:14 0 wanted, Idle
     "#]]);
 }
 
@@ -218,8 +219,8 @@ fn an_activation_that_leads_nowhere_is_given_up_and_stays_so() {
         .then(|spec| spec.reachability = Reachability::Reachable)
         .run_without_starting(100, 0)
         .tells(expect![[r#"
-               0s 1 wanted, Activating, initial scale not reached
-             100s 0 wanted, TimedOut, initial scale not reached
+            00:00 1 wanted, Activating, initial scale not reached
+            01:40 0 wanted, TimedOut, initial scale not reached
         "#]]);
 }
 
@@ -230,11 +231,11 @@ fn requests_that_leave_before_it_is_up_are_not_waited_for_for_ever() {
         .run_without_starting(1, 1)
         .run_without_starting(70, 0)
         .tells(expect![[r#"
-               0s 1 wanted, Activating, initial scale not reached
-               2s 1 wanted, Active
-              62s 0 wanted, Idle
-              70s 1 wanted, Activating
-             131s 0 wanted, TimedOut
+            00:00 1 wanted, Activating, initial scale not reached
+            00:02 1 wanted, Active
+            01:02 0 wanted, Idle
+            01:10 1 wanted, Activating
+            02:11 0 wanted, TimedOut
         "#]]);
 }
 
@@ -243,8 +244,8 @@ fn without_scale_to_zero_one_stays() {
     story(|spec| spec.scale_to_zero = false)
         .run(300, 0)
         .tells(expect![[r#"
-           0s 1 wanted, Activating, initial scale not reached
-           2s 1 wanted, Active
+            00:00 1 wanted, Activating, initial scale not reached
+            00:02 1 wanted, Active
     "#]]);
 }
 

@@ -116,7 +116,18 @@ impl Story {
     }
 
     fn check(self, expected: Expect) {
-        expected.assert_eq(&self.told);
+        // `expect!` takes the indentation away that all lines share; so must this.
+        let shared = self
+            .told
+            .lines()
+            .map(|line| line.len() - line.trim_start().len())
+            .min();
+        let told: String = self
+            .told
+            .lines()
+            .map(|line| format!("{}\n", &line[shared.unwrap_or(0)..]))
+            .collect();
+        expected.assert_eq(&told);
     }
 }
 
