@@ -64,6 +64,9 @@ proptest! {
 
     #[test]
     fn disjoint_applies_commute(all in fields()) {
+        // Where all that is there is an empty list, Kubernetes too takes it for an object that
+        // nobody has applied yet.
+        let all = without_empty_lists(all);
         let (one, other) = (half(&all, true), half(&all, false));
         let this_way = Story::of(things()).apply("a", one.clone()).apply("b", other.clone());
         let that_way = Story::of(things()).apply("b", other).apply("a", one);
