@@ -9,12 +9,12 @@
 
 mod api_server;
 mod cluster;
+mod command_line;
 mod gateway;
+mod kubectl;
 mod node;
 mod processes;
-mod tidy;
-
-mod kubectl;
 mod scenarios;
 mod serving;
+mod tidy;
 mod world;
