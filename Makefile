@@ -24,3 +24,19 @@ demo:
 
 bench:
 	cargo bench
+
+# A real Kubernetes with a real Knative as processes of this machine; see tests/bed/README.md.
+.PHONY: bed bed-up bed-down bed-check test-real
+
+bed:
+	tests/bed/build.sh
+
+bed-up: bed
+	tests/bed/bed up --detach
+
+bed-down:
+	tests/bed/bed down
+
+test-real: bed
+	cargo test --no-run
+	tests/bed/bed run -- cargo test --offline --quiet --test suite real::

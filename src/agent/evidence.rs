@@ -11,8 +11,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::gateway::address_of;
-use crate::health::{Evidence, ProbePlan, ProbeRound, ProbeTarget, StepWindow, Window, probe};
+use super::gateway::Gateway;
+use crate::health::{
+    Evidence, ProbePlan, ProbeReport, ProbeRound, ProbeTarget, StepWindow, Window, probe,
+};
 use crate::policy::Policy;
 use crate::rollout::{Gather, ProbeTargets};
 
@@ -23,6 +25,7 @@ const BETWEEN_ROUNDS: Duration = Duration::from_secs(2);
 pub struct Gatherer {
     context: Arc<Context>,
     namespace: String,
+    service: String,
     evidence: Evidence,
     job: Option<Job>,
     news: mpsc::Receiver<News>,
@@ -56,11 +59,12 @@ enum News {
 
 impl Gatherer {
     /// Nothing is gathered until it is asked for.
-    pub fn new(context: Arc<Context>, namespace: &str) -> Self {
+    pub fn new(context: Arc<Context>, namespace: &str, service: &str) -> Self {
         let (tell, news) = mpsc::channel(8);
         Self {
             context,
             namespace: namespace.to_owned(),
+            service: service.to_owned(),
             evidence: Evidence::default(),
             job: None,
             news,
@@ -108,9 +112,11 @@ impl Gatherer {
                 };
                 let subject = Subject::Probes(targets.revision.clone());
                 let (tell, round) = (self.tell.clone(), Round::new(policy, targets, template));
+                let (context, namespace, service) = self.names();
                 self.start(subject, async move {
                     tokio::time::sleep(wait).await;
-                    let _ = tell.send(News::Round(round.run().await)).await;
+                    let round = round.run(&context.gateway, &namespace, &service).await;
+                    let _ = tell.send(News::Round(round)).await;
                 });
             }
             Gather::Metrics {
@@ -132,9 +138,11 @@ impl Gatherer {
                 self.stop().await;
                 self.evidence.window = None;
                 let (own, asked) = watch::channel(synthetic);
+                let (context, namespace, service) = self.names();
                 let watcher = WindowWatcher {
-                    context: self.context.clone(),
-                    namespace: self.namespace.clone(),
+                    context,
+                    namespace,
+                    service,
                     policy: policy.clone(),
                     template: template.clone(),
                     asked,
@@ -160,6 +168,14 @@ impl Gatherer {
                 );
             }
         }
+    }
+
+    fn names(&self) -> (Arc<Context>, String, String) {
+        (
+            self.context.clone(),
+            self.namespace.clone(),
+            self.service.clone(),
+        )
     }
 
     fn is_probing(&self, revision: &str) -> bool {
@@ -234,15 +250,23 @@ impl Round {
         }
     }
 
-    async fn run(&self) -> ProbeRound {
-        let target = |url: &String| ProbeTarget {
-            url: url.clone(),
-            connect_to: address_of(url),
+    /// Without a way to the candidate nothing is sent, which blames nobody.
+    async fn run(&self, gateway: &Gateway, namespace: &str, service: &str) -> ProbeRound {
+        let target = async |url: &str| {
+            let connect_to = gateway.way_to(namespace, service, url).await?;
+            Ok::<_, String>(ProbeTarget {
+                url: url.to_owned(),
+                connect_to: Some(connect_to),
+            })
         };
-        let (candidate, stable) = (
-            target(&self.targets.candidate_url),
-            self.targets.stable_url.as_ref().map(target),
-        );
+        let candidate = match target(&self.targets.candidate_url).await {
+            Ok(candidate) => candidate,
+            Err(why) => return self.unsent(why),
+        };
+        let stable = match &self.targets.stable_url {
+            Some(url) => target(url).await.ok(),
+            None => None,
+        };
         probe::round(
             &self.policy,
             &self.targets.revision,
@@ -251,6 +275,18 @@ impl Round {
             &self.plan,
         )
         .await
+    }
+
+    fn unsent(&self, why: String) -> ProbeRound {
+        ProbeRound {
+            revision: self.targets.revision.clone(),
+            at: Timestamp::now(),
+            candidate: ProbeReport {
+                errors: vec![why],
+                ..ProbeReport::default()
+            },
+            stable: None,
+        }
     }
 }
 
@@ -266,6 +302,7 @@ fn readiness_path(template: &Value) -> Option<&str> {
 struct WindowWatcher {
     context: Arc<Context>,
     namespace: String,
+    service: String,
     policy: Policy,
     template: Value,
     asked: watch::Receiver<Option<ProbeTargets>>,
@@ -290,7 +327,7 @@ impl WindowWatcher {
             let asked = self.asked.borrow_and_update().clone();
             if let Some(targets) = asked {
                 let round = Round::new(&self.policy, targets, &self.template)
-                    .run()
+                    .run(&self.context.gateway, &self.namespace, &self.service)
                     .await;
                 window.add_synthetic(round);
             }
@@ -300,19 +337,31 @@ impl WindowWatcher {
         }
     }
 
+    /// Adds what each instance of the gateway has counted; that is worth something as long as
+    /// one of them can be read.
     async fn look(&self, window: &mut StepWindow) {
-        let gateway = self.context.gateway.metrics().await;
-        // Half an interval: the releases of one page share a reading without falling behind.
-        let scrape = match &gateway {
-            Ok(gateway) => gateway.scrape(self.policy.interval / 2).await,
-            Err(why) => Err(why.clone()),
+        let pages = match self.context.gateway.metrics().await {
+            Ok(pages) => pages,
+            Err(why) => return window.add("", Err(why), (Instant::now(), Timestamp::now())),
         };
-        let endpoint = gateway.as_ref().map_or("", |gateway| gateway.url());
-        window.add(
-            endpoint,
-            scrape.as_deref().map_err(Clone::clone),
-            (Instant::now(), Timestamp::now()),
-        );
-        tracing::trace!(namespace = %self.namespace, endpoint, "looked at the counters");
+        let mut unread = None;
+        let mut read = false;
+        for page in &pages {
+            // Half an interval: the releases of one page share a reading without falling behind.
+            match page.scrape(self.policy.interval / 2).await {
+                Ok(scrape) => {
+                    let now = (Instant::now(), Timestamp::now());
+                    window.add(page.url(), Ok(&scrape), now);
+                    read = true;
+                }
+                Err(why) => unread = Some((page.url(), why)),
+            }
+        }
+        if let Some((url, why)) = unread {
+            tracing::debug!(namespace = %self.namespace, service = %self.service, "{why}");
+            if !read {
+                window.add(url, Err(why), (Instant::now(), Timestamp::now()));
+            }
+        }
     }
 }

@@ -82,7 +82,7 @@ impl ServiceLoop {
             .get(&rollout_key(&first.intent))
             .and_then(|live| serde_json::from_value(live.value().get("status")?.clone()).ok())
             .unwrap_or_default();
-        let gatherer = Gatherer::new(context.clone(), &first.intent.namespace);
+        let gatherer = Gatherer::new(context.clone(), &first.intent.namespace, &first.intent.name);
         Self {
             context,
             wanted,

@@ -156,6 +156,7 @@ fn judge_reports(
     if candidate.sent == 0 || nobody_answers {
         return Verdict::Inconclusive(Finding::NoData {
             why: match candidate.errors.first() {
+                Some(error) if candidate.sent == 0 => format!("no probe could be sent: {error}"),
                 Some(error) => format!("neither revision answers a probe: {error}"),
                 None => "no probe was answered yet".to_owned(),
             },

@@ -1,0 +1,3 @@
+module bed
+
+go 1.24.0
