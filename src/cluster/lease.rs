@@ -53,6 +53,7 @@ impl Cluster {
             leading,
             seen: None,
             renewed: None,
+            trouble: None,
         };
         let task = tokio::spawn(candidate.run(cancel.clone()));
         Election {
@@ -76,16 +77,24 @@ struct Candidate {
     leading: watch::Sender<bool>,
     seen: Option<Seen>,
     renewed: Option<Instant>,
+    /// Why the last try failed.
+    trouble: Option<String>,
 }
 
 impl Candidate {
     async fn run(mut self, cancel: CancellationToken) {
         loop {
             let tried = tokio::time::timeout(RENEW_DEADLINE, self.try_once());
-            let leads = tokio::select! {
+            let answer = tokio::select! {
                 () = cancel.cancelled() => break,
-                answer = tried => matches!(answer, Ok(Ok(true))),
+                answer = tried => answer,
             };
+            let (leads, trouble) = match answer {
+                Ok(Ok(leads)) => (leads, None),
+                Ok(Err(error)) => (false, Some(error.to_string())),
+                Err(_) => (false, Some("no answer in time".to_owned())),
+            };
+            self.say(trouble);
             let now = Instant::now();
             if leads {
                 self.renewed = Some(now);
@@ -103,6 +112,14 @@ impl Candidate {
             }
         }
         self.step_down().await;
+    }
+
+    /// An agent that cannot even stand would wait for ever: that is said, once for each reason.
+    fn say(&mut self, trouble: Option<String>) {
+        if let Some(why) = trouble.as_ref().filter(|_| self.trouble != trouble) {
+            tracing::warn!(lease = %self.lease, "no part in the election: {why}");
+        }
+        self.trouble = trouble;
     }
 
     /// A try that failed costs the lead only once the deadline has passed; a Lease that

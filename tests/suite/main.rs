@@ -10,6 +10,7 @@
 mod api_server;
 mod cluster;
 mod command_line;
+mod deploy;
 mod gateway;
 mod kubectl;
 mod node;
