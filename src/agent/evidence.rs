@@ -314,6 +314,9 @@ impl WindowWatcher {
     async fn run(mut self, mut window: StepWindow) {
         let mut tick = tokio::time::interval(self.policy.interval);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Our own requests are no users': no reading from before their end is taken, neither of
+        // the probes that led here nor of those that are sent meanwhile.
+        let mut ours_ended = Instant::now();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
@@ -323,13 +326,14 @@ impl WindowWatcher {
                     }
                 }
             }
-            self.look(&mut window).await;
+            self.look(&mut window, ours_ended).await;
             let asked = self.asked.borrow_and_update().clone();
             if let Some(targets) = asked {
                 let round = Round::new(&self.policy, targets, &self.template)
                     .run(&self.context.gateway, &self.namespace, &self.service)
                     .await;
                 window.add_synthetic(round);
+                ours_ended = Instant::now();
             }
             if self.tell.send(News::Window(window.window())).await.is_err() {
                 return;
@@ -339,16 +343,18 @@ impl WindowWatcher {
 
     /// Adds what each instance of the gateway has counted; that is worth something as long as
     /// one of them can be read.
-    async fn look(&self, window: &mut StepWindow) {
+    async fn look(&self, window: &mut StepWindow, ours_ended: Instant) {
         let pages = match self.context.gateway.metrics().await {
             Ok(pages) => pages,
             Err(why) => return window.add("", Err(why), (Instant::now(), Timestamp::now())),
         };
+        // Half an interval: the releases of one page share a reading without falling behind.
+        let recent = Instant::now().checked_sub(self.policy.interval / 2);
+        let not_before = recent.map_or(ours_ended, |recent| recent.max(ours_ended));
         let mut unread = None;
         let mut read = false;
         for page in &pages {
-            // Half an interval: the releases of one page share a reading without falling behind.
-            match page.scrape(self.policy.interval / 2).await {
+            match page.scrape(not_before).await {
                 Ok(scrape) => {
                     let now = (Instant::now(), Timestamp::now());
                     window.add(page.url(), Ok(&scrape), now);
