@@ -24,7 +24,6 @@ use crate::api::object::ObjectKey;
 use crate::api::rollout_policy::RolloutPolicySpec;
 use crate::api::{GROUP, VERSION, serving};
 use crate::cluster::Changes;
-use crate::git;
 use crate::manifest;
 use crate::plan::{self, Action, DeliveryId, Destination, Input, Plan, Stage};
 use crate::policy;
@@ -81,7 +80,7 @@ struct DeliveryLoop {
 }
 
 struct RunningSource {
-    wanted: git::Source,
+    poll: Poll,
     state: watch::Receiver<SourceState>,
     wishes: mpsc::Sender<()>,
     cancel: CancellationToken,
@@ -259,26 +258,14 @@ impl DeliveryLoop {
 
     /// Sees to it that the repository of the present spec is followed.
     async fn look_at_source(&mut self, delivery: &Delivery) -> Result<(), String> {
-        let wanted = source::wanted(
-            &self.context.cluster,
-            &self.id.namespace,
-            &delivery.spec.source,
-        )
-        .await?;
-        if self
-            .source
-            .as_ref()
-            .is_some_and(|running| running.wanted == wanted)
-        {
-            return Ok(());
-        }
-        if let Some(old) = self.source.take() {
-            old.cancel.cancel();
-            let _ = old.task.await;
-        }
         let poll = Poll {
             owner: self.id.to_string(),
-            source: wanted.clone(),
+            source: source::wanted(
+                &self.context.cluster,
+                &self.id.namespace,
+                &delivery.spec.source,
+            )
+            .await?,
             interval: delivery
                 .spec
                 .source
@@ -292,13 +279,29 @@ impl DeliveryLoop {
                 ..manifest::Options::default()
             },
         };
-        let (state, seen) = watch::channel(SourceState::default());
+        if self
+            .source
+            .as_ref()
+            .is_some_and(|running| running.poll == poll)
+        {
+            return Ok(());
+        }
+        let mut known = SourceState::default();
+        if let Some(old) = self.source.take() {
+            old.cancel.cancel();
+            let _ = old.task.await;
+            // Looked at more often or less: what was read stays good while the remote is away.
+            if (&old.poll.source, &old.poll.options) == (&poll.source, &poll.options) {
+                known = old.state.borrow().clone();
+            }
+        }
+        let (state, seen) = watch::channel(known);
         let (wishes, wished) = mpsc::channel(1);
         let cancel = self.cancel.child_token();
-        let task = tokio::spawn(source::follow(poll, state, wished, cancel.clone()));
+        let task = tokio::spawn(source::follow(poll.clone(), state, wished, cancel.clone()));
         self.source = Some(RunningSource {
             wishes,
-            wanted,
+            poll,
             state: seen,
             cancel,
             task,

@@ -55,6 +55,7 @@ pub struct Failure {
 }
 
 /// What is looked at, and how often.
+#[derive(Clone, PartialEq)]
 pub struct Poll {
     /// Whose copy it is, for the cache and the log: `namespace/name`.
     pub owner: String,

@@ -3,4 +3,5 @@
 //! They speak to the cluster through the Kubernetes API and the gateway only, so that the same
 //! stories can be told on another cluster.
 
+mod interval;
 mod releases;
