@@ -79,6 +79,9 @@ struct UpArgs {
     /// Which commands the images of Pods stand for
     #[arg(long, value_name = "FILE")]
     images: Option<PathBuf>,
+    /// Run no Pods: for load tests of everything else, with a node that is played
+    #[arg(long, hide = true)]
+    without_node: bool,
     /// Go to the background once it is ready
     #[arg(long)]
     detach: bool,
@@ -112,6 +115,7 @@ async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
         gateway_listen: Some(args.gateway_listen),
         kubeconfig: args.kubeconfig.clone(),
         images: args.images.clone(),
+        without_node: args.without_node,
         ..LocalConfig::default()
     })
     .await?;

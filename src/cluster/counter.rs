@@ -140,7 +140,9 @@ impl Service<Request<Body>> for Counting {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.counter.count(verb(request.method(), request.uri()));
+        let verb = verb(request.method(), request.uri());
+        self.counter.count(verb);
+        tracing::trace!(?verb, uri = %request.uri(), "API request");
         let client = self.client.clone();
         Box::pin(async move { client.send(request).await })
     }

@@ -40,6 +40,8 @@ pub struct LocalConfig {
     pub program: Option<PathBuf>,
     /// Further admission hooks, behind Knative's own.
     pub admission: Vec<Arc<dyn Admission>>,
+    /// Runs no Pod: they stay as somebody else, who plays the node, says.
+    pub without_node: bool,
 }
 
 /// A running local cluster.
@@ -142,6 +144,9 @@ impl LocalCluster {
         let node = tokio::spawn({
             let (client, stop) = (client.clone(), stop_node.clone());
             async move {
+                if config.without_node {
+                    return;
+                }
                 if let Err(error) = node::run(client, node_config, stop).await {
                     tracing::error!("the node ended: {error}");
                 }

@@ -1,0 +1,75 @@
+//! What the issue calls "Measured": each benchmark compares in one run, and prints a table.
+//!
+//! ```sh
+//! cargo bench --bench bench -- bad_releases --runs 3
+//! ```
+//!
+//! Real parts only: `sluice local up` and `sluice run` as processes of their own, a Git
+//! repository that is pushed to, requests through the gateway. `docs/benchmarks.md` has what
+//! was seen.
+
+mod bad_releases;
+mod load;
+mod process;
+mod releases;
+#[path = "../../tests/suite/world/repository.rs"]
+#[allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "the scenarios' own; a team whose git fails has nothing to measure"
+)]
+mod repository;
+mod stage;
+mod table;
+mod thousand;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Benchmarks of Sluice; all of them where none is named.
+#[derive(Debug, Parser)]
+#[command(name = "cargo bench --bench bench --")]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Benchmark {
+    /// Bad releases under users, beside Flagger's figures: who is harmed, and for how long
+    #[command(name = "bad_releases")]
+    BadReleases(bad_releases::Options),
+    /// A thousand Services in one repository: time, requests, CPU and memory of a sync
+    Thousand(thousand::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the async runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match arguments.benchmark {
+            Benchmark::BadReleases(options) => bad_releases::run(&options).await,
+            Benchmark::Thousand(options) => thousand::run(&options).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

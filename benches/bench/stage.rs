@@ -1,0 +1,118 @@
+//! Where a benchmark plays: a local cluster, a repository and an agent, each as a person
+//! would start it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use sluice::local::place::{Endpoints, Place};
+
+use crate::process::Process;
+use crate::repository::TestRepository;
+
+/// How long a new kind may take until it is served.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where every service is.
+pub const NAMESPACE: &str = "default";
+
+/// A cluster and a repository; agents come and go.
+pub struct Stage {
+    /// What the agent follows.
+    pub repository: TestRepository,
+    /// The cluster's API.
+    pub client: kube::Client,
+    /// Where its parts listen.
+    pub endpoints: Endpoints,
+    /// The cluster's process.
+    pub cluster: Process,
+    dir: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Starts a cluster; `more` are further arguments of `sluice local up`.
+    pub async fn start(more: &[&str]) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("sluice-bench-").tempdir()?;
+        let data = dir.path().join("cluster");
+        let mut arguments: Vec<&str> = "local up --gateway-listen 127.0.0.1:0 --data-dir"
+            .split(' ')
+            .collect();
+        arguments.push(text(&data)?);
+        arguments.extend(more);
+        let mut cluster = Process::start(&arguments, &dir.path().join("cluster.log"))?;
+        cluster.says("ready in").await?;
+        let endpoints = Place::new(data)
+            .read_endpoints()
+            .context("the cluster does not say where it is")?;
+        let kubeconfig = Kubeconfig::read_from(&endpoints.kubeconfig)?;
+        let config =
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(Self {
+            repository: TestRepository::create(&dir.path().join("shop.git")),
+            client: kube::Client::try_from(config)?,
+            endpoints,
+            cluster,
+            dir,
+        })
+    }
+
+    /// Where the gateway listens.
+    pub fn gateway(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self
+            .endpoints
+            .gateway
+            .trim_start_matches("http://")
+            .parse()?)
+    }
+
+    /// Starts an agent that delivers `apps/` of the repository; `more` are further arguments
+    /// of `sluice run`.
+    pub fn agent(&self, more: &[&str]) -> anyhow::Result<Process> {
+        let url = self.repository.url();
+        let cache = self.dir.path().join("cache");
+        let mut arguments = vec![
+            "run",
+            "--kubeconfig",
+            text(&self.endpoints.kubeconfig)?,
+            "--cache-dir",
+            text(&cache)?,
+            "--repo",
+            &url,
+        ];
+        arguments.extend("--delivery shop --path apps --branch main".split(' '));
+        arguments.extend(more);
+        Process::start(&arguments, &self.dir.path().join("agent.log"))
+    }
+
+    /// Installs Sluice's own kinds, for what is to be there before the agent is.
+    pub async fn install_kinds(&self) -> anyhow::Result<()> {
+        let kinds: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        for kind in sluice::api::crds::all() {
+            let name = kind.metadata.name.clone().unwrap_or_default();
+            let as_the_agent = PatchParams::apply("sluice").force();
+            kinds
+                .patch(&name, &as_the_agent, &Patch::Apply(&kind))
+                .await?;
+            let established = kube::runtime::conditions::is_crd_established();
+            let served = kube::runtime::wait::await_condition(kinds.clone(), &name, established);
+            tokio::time::timeout(PATIENCE, served)
+                .await
+                .with_context(|| format!("{name} is not served"))??;
+        }
+        Ok(())
+    }
+
+    /// Ends the cluster in good order.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.cluster.end().await
+    }
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a path that is not UTF-8")
+}
