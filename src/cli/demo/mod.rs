@@ -3,6 +3,7 @@
 mod load;
 mod narrator;
 mod repository;
+mod screen;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,8 +15,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::load::{Figures, Tally};
-use self::narrator::{Narrator, Screen, Statuses};
+use self::narrator::{Narrator, Story};
 use self::repository::{BRANCH, DemoRepository, HELLO};
+use self::screen::Screen;
 use super::output::{Tone, paint};
 use super::{Outcome, local, shutdown};
 use crate::api::delivery::{Delivery, DeliverySpec, GitReference, Source, Target};
@@ -27,6 +29,8 @@ use crate::local::cluster::{LocalCluster, LocalConfig};
 const RATE: u32 = 40;
 /// A chapter that takes longer than this has failed.
 const CHAPTER: Duration = Duration::from_secs(120);
+/// How far an event may be behind the status that it is about.
+const EVENT: Duration = Duration::from_secs(2);
 /// Where everything happens.
 const NAMESPACE: &str = "default";
 
@@ -63,7 +67,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
     .await?;
     let repository = DemoRepository::create(&dir.join("shop.git"))?;
     let cancel = CancellationToken::new();
-    let (narrator, statuses) = Narrator::new();
+    let (narrator, story) = Narrator::new();
     let screen = narrator.screen();
     screen.say(&header(&cluster, &repository));
 
@@ -78,7 +82,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
     let narration = tokio::spawn(async move { narrator.follow(client, NAMESPACE, telling).await });
     let stage = Stage {
         repository,
-        statuses,
+        story,
         screen,
         gateway: cluster.gateway_addr(),
     };
@@ -165,7 +169,7 @@ fn delivery(repository: &DemoRepository) -> Delivery {
 /// What the story is told with.
 struct Stage {
     repository: DemoRepository,
-    statuses: watch::Receiver<Statuses>,
+    story: watch::Receiver<Story>,
     screen: Screen,
     gateway: SocketAddr,
 }
@@ -182,7 +186,7 @@ impl Stage {
     async fn tell(&self) -> anyhow::Result<Ending> {
         self.chapter("First delivery: both services come up");
         for service in ["hello", "random"] {
-            self.until(service, |status| status.phase == Phase::Stable)
+            self.until(service, "Promoted", |status| status.phase == Phase::Stable)
                 .await?;
         }
         let tally = Arc::new(Tally::default());
@@ -210,7 +214,7 @@ impl Stage {
         let good = manifest.replace("\"World\"", "\"Sluice\"");
         let commit = self.push("Greet Sluice instead of the world", &good)?;
         let started = Instant::now();
-        self.until("hello", |status| {
+        self.until("hello", "Promoted", |status| {
             status.phase == Phase::Stable && came_from(status, &commit)
         })
         .await?;
@@ -225,7 +229,7 @@ impl Stage {
         let commit = self.push("Greet nobody", &bad)?;
         let started = Instant::now();
         let ended = self
-            .until("hello", |status| {
+            .until("hello", "RolledBack", |status| {
                 status
                     .quarantine
                     .iter()
@@ -259,19 +263,27 @@ impl Stage {
         self.screen.say(&format!("\n== {title}"));
     }
 
-    /// Waits for a moment of a service's release.
+    /// Waits for a moment of a service's release, and until the event `word` that belongs to it
+    /// was printed.
     async fn until(
         &self,
         service: &str,
+        word: &str,
         reached: impl Fn(&RolloutStatus) -> bool,
     ) -> anyhow::Result<RolloutStatus> {
-        let mut statuses = self.statuses.clone();
-        let wait = statuses.wait_for(|all| all.get(service).is_some_and(&reached));
-        let all = tokio::time::timeout(CHAPTER, wait)
+        let mut story = self.story.clone();
+        let wait = story.wait_for(|all| all.get(service).is_some_and(|told| reached(&told.status)));
+        let status = tokio::time::timeout(CHAPTER, wait)
             .await
             .with_context(|| format!("{service} did not get there within {} s", CHAPTER.as_secs()))?
-            .context("the narrator ended")?;
-        Ok(all.get(service).cloned().unwrap_or_default())
+            .context("the narrator ended")?
+            .get(service)
+            .map(|told| told.status.clone())
+            .unwrap_or_default();
+        let printed = story.wait_for(|all| all.get(service).is_some_and(|told| told.last == word));
+        // An event is for people; the story does not hang on one.
+        let _ = tokio::time::timeout(EVENT, printed).await;
+        Ok(status)
     }
 
     /// The last lines: what it cost. An error when users were harmed by anything but the bad release.

@@ -1,39 +1,51 @@
-//! Tells the releases as they happen, from what anyone can watch: Delivery and Rollout objects.
+//! Tells the releases as they happen, from what anyone can watch: Events, Deliveries and Rollouts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::super::output::{Tone, paint};
+use super::screen::Screen;
 use crate::api::delivery::Delivery;
-use crate::api::rollout::{EvidenceVerdict, Phase, Rollout, RolloutStatus};
+use crate::api::rollout::{Rollout, RolloutStatus};
 
-/// The newest status of each service, by name.
-pub type Statuses = HashMap<String, RolloutStatus>;
+/// How far the story of each service is told, by name.
+pub type Story = HashMap<String, Told>;
+
+/// How far the story of one service is told.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Its newest status.
+    pub status: RolloutStatus,
+    /// The reason of the event that was printed last.
+    pub last: String,
+}
 
 /// Prints the story, and keeps what it is about for whoever waits for a moment of it.
 pub struct Narrator {
     screen: Screen,
     started: Timestamp,
-    statuses: watch::Sender<Statuses>,
+    story: watch::Sender<Story>,
+    printed: HashSet<String>,
     last_commit: Option<String>,
 }
 
 impl Narrator {
     /// A narrator whose clock starts now.
-    pub fn new() -> (Self, watch::Receiver<Statuses>) {
-        let (statuses, seen) = watch::channel(Statuses::new());
+    pub fn new() -> (Self, watch::Receiver<Story>) {
+        let (story, seen) = watch::channel(Story::new());
         (
             Self {
                 screen: Screen::new(),
                 started: Timestamp::now(),
-                statuses,
+                story,
+                printed: HashSet::new(),
                 last_commit: None,
             },
             seen,
@@ -45,21 +57,26 @@ impl Narrator {
         self.screen.clone()
     }
 
-    /// Follows the namespace's Deliveries and Rollouts until cancelled.
+    /// Follows the namespace's Events, Deliveries and Rollouts until cancelled.
     pub async fn follow(
         mut self,
         client: Client,
         namespace: &str,
         cancel: CancellationToken,
     ) -> anyhow::Result<()> {
-        let rollouts: Api<Rollout> = Api::namespaced(client.clone(), namespace);
-        let deliveries: Api<Delivery> = Api::namespaced(client, namespace);
         let config = watcher::Config::default();
+        let rollouts: Api<Rollout> = Api::namespaced(client.clone(), namespace);
         let mut rollouts = watcher(rollouts, config.clone())
             .default_backoff()
             .applied_objects()
             .boxed();
-        let mut deliveries = watcher(deliveries, config)
+        let deliveries: Api<Delivery> = Api::namespaced(client.clone(), namespace);
+        let mut deliveries = watcher(deliveries, config.clone())
+            .default_backoff()
+            .applied_objects()
+            .boxed();
+        let events: Api<Event> = Api::namespaced(client, namespace);
+        let mut events = watcher(events, config)
             .default_backoff()
             .applied_objects()
             .boxed();
@@ -67,141 +84,63 @@ impl Narrator {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 rollout = rollouts.try_next() => {
-                    if let Some(rollout) = rollout? { self.rollout(&rollout) }
+                    if let Some(rollout) = rollout? { self.rollout(rollout) }
                 }
                 delivery = deliveries.try_next() => {
                     if let Some(delivery) = delivery? { self.delivery(&delivery) }
+                }
+                event = events.try_next() => {
+                    if let Some(event) = event? { self.event(event) }
                 }
             }
         }
     }
 
     fn delivery(&mut self, delivery: &Delivery) {
-        let commit = delivery
-            .status
-            .as_ref()
-            .and_then(|status| status.observed_commit.clone());
+        let status = delivery.status.as_ref();
+        let commit = status.and_then(|status| status.observed_commit.clone());
         if commit != self.last_commit
             && let Some(commit) = &commit
         {
             let short: String = commit.chars().take(7).collect();
-            self.screen.line(
-                self.started,
-                &delivery.name_any(),
-                None,
-                &format!("commit {short} seen"),
-            );
+            self.line(&delivery.name_any(), &format!("commit {short} seen"));
         }
         self.last_commit = commit;
     }
 
-    fn rollout(&mut self, rollout: &Rollout) {
-        let Some(status) = rollout.status.clone() else {
+    fn rollout(&mut self, rollout: Rollout) {
+        let name = rollout.name_any();
+        let Some(status) = rollout.status else {
             return;
         };
-        let name = rollout.name_any();
-        let before = self
-            .statuses
-            .borrow()
-            .get(&name)
-            .cloned()
-            .unwrap_or_default();
-        for evidence in status
-            .evidence
-            .iter()
-            .filter(|e| !before.evidence.contains(e))
-        {
-            let tone = if evidence.verdict == EvidenceVerdict::Fail {
-                Tone::Bad
-            } else {
-                Tone::Good
-            };
-            let words = format!(
-                "{:?} on {}: {}",
-                evidence.verdict, evidence.source, evidence.reason
-            );
-            self.screen.line(
-                self.started,
-                &name,
-                Some(evidence.weight),
-                &paint(tone, &words),
-            );
-        }
-        if (before.phase, before.weight, &before.message)
-            != (status.phase, status.weight, &status.message)
-        {
-            let words = paint(tone(status.phase), &status.message);
-            self.screen
-                .line(self.started, &name, Some(status.weight), &words);
-        }
         self.screen.progress(&name, &status);
-        self.statuses.send_modify(|all| {
-            all.insert(name, status);
-        });
-    }
-}
-
-fn tone(phase: Phase) -> Tone {
-    match phase {
-        Phase::Stable => Tone::Good,
-        Phase::RollingBack | Phase::RolledBack | Phase::Failed => Tone::Bad,
-        _ => Tone::Busy,
-    }
-}
-
-/// Standard output: lines, and on a terminal a bar per release below them.
-#[derive(Clone)]
-pub struct Screen {
-    bars: MultiProgress,
-    by_service: std::sync::Arc<parking_lot::Mutex<HashMap<String, ProgressBar>>>,
-    terminal: bool,
-}
-
-impl Screen {
-    fn new() -> Self {
-        Self {
-            bars: MultiProgress::new(),
-            by_service: Default::default(),
-            terminal: std::io::IsTerminal::is_terminal(&std::io::stdout()),
-        }
+        self.story
+            .send_modify(|story| story.entry(name).or_default().status = status);
     }
 
-    /// One line of the story.
-    pub fn line(&self, started: Timestamp, who: &str, weight: Option<u8>, words: &str) {
-        let seconds = Timestamp::now().duration_since(started).as_secs_f64();
-        let weight = weight.map_or_else(|| "     ".to_owned(), |weight| format!("{weight:>3} %"));
-        self.say(&format!("{seconds:>6.1}s  {who:<8} {weight}  {words}"));
-    }
-
-    /// A line without a time.
-    pub fn say(&self, text: &str) {
-        if self.terminal {
-            // Where the terminal is gone there is nobody to tell.
-            let _ = self.bars.println(text);
-        } else {
-            println!("{text}");
-        }
-    }
-
-    fn progress(&self, service: &str, status: &RolloutStatus) {
-        if !self.terminal {
+    /// Prints what happened to a release, once.
+    fn event(&mut self, event: Event) {
+        let about = &event.involved_object;
+        if about.kind.as_deref() != Some("Rollout") || !self.printed.insert(event.name_any()) {
             return;
         }
-        let mut bars = self.by_service.lock();
-        if status.candidate.is_none() {
-            if let Some(bar) = bars.remove(service) {
-                bar.finish_and_clear();
-            }
+        let (Some(service), Some(reason)) = (about.name.clone(), event.reason) else {
             return;
-        }
-        let bar = bars.entry(service.to_owned()).or_insert_with(|| {
-            let style =
-                ProgressStyle::with_template("         {prefix:<8} {bar:40} {pos:>3} %  {msg}");
-            let bar = ProgressBar::new(100).with_prefix(service.to_owned());
-            self.bars
-                .add(style.map_or(bar.clone(), |style| bar.with_style(style)))
-        });
-        bar.set_message(format!("{:?}", status.phase));
-        bar.set_position(status.weight.into());
+        };
+        let tone = match (reason.as_str(), event.type_.as_deref()) {
+            ("Promoted" | "RolledBack", _) => Tone::Good,
+            (_, Some("Warning")) => Tone::Bad,
+            _ => Tone::Busy,
+        };
+        let words = paint(tone, &event.message.unwrap_or_default());
+        self.line(&service, &words);
+        self.story
+            .send_modify(|story| story.entry(service).or_default().last = reason);
+    }
+
+    fn line(&self, who: &str, words: &str) {
+        let seconds = Timestamp::now().duration_since(self.started).as_secs_f64();
+        self.screen
+            .say(&format!("{seconds:>6.1}s  {who:<8} {words}"));
     }
 }
