@@ -187,6 +187,10 @@ fn crashes(container: &Value) -> (u32, Option<String>) {
 }
 
 fn bad_end(terminated: &Value) -> Option<String> {
+    // What container engines say of a container that went with its node.
+    if terminated.get("reason").and_then(Value::as_str) == Some("Unknown") {
+        return None;
+    }
     let code = terminated
         .get("exitCode")
         .and_then(Value::as_i64)
@@ -287,7 +291,9 @@ mod tests {
             "lastState": {"terminated": {"exitCode": 0}}});
         let sidecar = json!({"name": "queue-proxy", "restartCount": 4, "state": {"running": {}},
             "lastState": {"terminated": {"exitCode": 1}}});
-        for container in [clean, sidecar] {
+        let lost = json!({"name": "user-container", "restartCount": 4, "state": {"running": {}},
+            "lastState": {"terminated": {"exitCode": 255, "reason": "Unknown"}}});
+        for container in [clean, sidecar, lost] {
             let facts = pod_facts(&pod("hello-1", &container));
             assert_eq!(facts.crashes, 0);
         }

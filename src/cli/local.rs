@@ -107,6 +107,8 @@ async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
             place.dir().display()
         )
     })?;
+    // What a killed run left would tell of a process that may be anybody's by now.
+    place.forget_endpoints();
     let cancel = CancellationToken::new();
     let started = Instant::now();
     let cluster = LocalCluster::start(LocalConfig {

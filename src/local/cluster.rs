@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::admission::ServingWebhook;
 use super::apiserver::{Admission, ApiServer, Listening};
 use super::autoscaler::{self, AutoscalerConfig};
+use super::controllers::config::{ImageResolver, TrustTheNode};
 use super::controllers::{self, ControllersConfig};
 use super::gateway::{Gateway, GatewayConfig};
 use super::node::images::Images;
 use super::node::{self, NodeConfig};
-use super::place::{Endpoints, Place};
+use super::place::{Endpoints, Place, Ports};
 
 /// The domain under which services answer: `*.localhost` is this machine (RFC 6761).
 pub const DOMAIN: &str = "localhost";
@@ -71,13 +72,15 @@ impl LocalCluster {
         };
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("{} cannot be made", data_dir.display()))?;
-        let before = Place::new(data_dir.clone()).read_endpoints();
+        let place = Place::new(data_dir.clone());
+        let before = place.read_ports();
         let program = config.program.map_or_else(std::env::current_exe, Ok)?;
         let images = match &config.images {
             Some(file) => Images::load(file, &program)?,
             None => Images::built_in(&program),
         };
-        let node_config = NodeConfig::new(data_dir.join("node"), images, program);
+        let known = Arc::new(NodesImages(images.clone()));
+        let mut node_config = NodeConfig::new(data_dir.join("node"), images, program);
 
         let mut builder = ApiServer::builder()
             .data_dir(Some(data_dir.join("api")))
@@ -88,28 +91,34 @@ impl LocalCluster {
         }
         let api = builder.build()?;
         let client = api.client();
-        let again = before
-            .as_ref()
-            .and_then(|endpoints| port_of(&endpoints.api));
-        let listening = bind(config.api_listen.unwrap_or(ANY), again, |address| {
+        let listening = bind(config.api_listen.unwrap_or(ANY), before.api, |address| {
             api.serve(address)
         })
         .await?;
 
         let stop_controllers = CancellationToken::new();
         let stop_gateway = CancellationToken::new();
-        let again = before.as_ref().map(|endpoints| endpoints.gateway_port);
-        let gateway = bind(config.gateway_listen.unwrap_or(ANY), again, |address| {
+        let metrics_listen = free_or_any(SocketAddr::new(ANY.ip(), before.metrics));
+        let wished = config.gateway_listen.unwrap_or(ANY);
+        let gateway = bind(wished, before.gateway, |address| {
             Gateway::start(
                 client.clone(),
                 GatewayConfig {
                     listen: address,
+                    metrics_listen,
                     ..GatewayConfig::default()
                 },
                 stop_gateway.clone(),
             )
         })
         .await?;
+        place
+            .write_ports(Ports {
+                api: listening.address.port(),
+                gateway: gateway.address.port(),
+                metrics: gateway.metrics_address.port(),
+            })
+            .with_context(|| format!("{} cannot be written to", place.dir().display()))?;
         let endpoints = Endpoints {
             pid: std::process::id(),
             api: format!("https://{}", listening.address),
@@ -127,6 +136,7 @@ impl LocalCluster {
         let controllers_config = ControllersConfig {
             domain: DOMAIN.to_owned(),
             gateway_port: Some(endpoints.gateway_port).filter(|port| *port != 80),
+            images: known,
             ..ControllersConfig::default()
         };
         let controllers = tokio::spawn(controllers::run(
@@ -141,6 +151,7 @@ impl LocalCluster {
             stop_controllers.clone(),
         ));
         let stop_node = CancellationToken::new();
+        node_config.requests = Arc::new(gateway.demand());
         let node = tokio::spawn({
             let (client, stop) = (client.clone(), stop_node.clone());
             async move {
@@ -207,24 +218,46 @@ async fn join(part: &str, task: JoinHandle<()>) {
     }
 }
 
-/// Binds to the wished-for address. Where any port will do, the one of the last start is
-/// tried first: a kubeconfig and the URLs of services stay valid.
+/// Binds to the wished-for address. Where any port will do, the one of the last run
+/// (`again`; 0 where there was none) is tried first.
 async fn bind<T, E, F>(
     wished: SocketAddr,
-    again: Option<u16>,
+    again: u16,
     start: impl Fn(SocketAddr) -> F,
 ) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
-    if let (0, Some(port)) = (wished.port(), again)
-        && let Ok(started) = start(SocketAddr::new(wished.ip(), port)).await
+    if wished.port() == 0
+        && again != 0
+        && let Ok(started) = start(SocketAddr::new(wished.ip(), again)).await
     {
         return Ok(started);
     }
     start(wished).await
 }
 
-fn port_of(url: &str) -> Option<u16> {
-    url.rsplit(':').next()?.parse().ok()
+/// The wished-for address, or any port of its host when somebody has it.
+fn free_or_any(wished: SocketAddr) -> SocketAddr {
+    match std::net::TcpListener::bind(wished) {
+        Ok(_) => wished,
+        Err(_) => SocketAddr::new(wished.ip(), 0),
+    }
+}
+
+/// The node's word on images, in the role of a registry: what it cannot run is missing
+/// before a Pod is made, as on Knative, which asks the registry for every Revision.
+struct NodesImages(Images);
+
+impl ImageResolver for NodesImages {
+    fn resolve(&self, image: &str) -> Result<Option<String>, String> {
+        match self.0.resolve(image) {
+            // The name is run as it is: `{tag}` in a mapped command has to find its tag.
+            Ok(_) => TrustTheNode.resolve(image),
+            Err(unknown) => Err(format!(
+                "failed to resolve image to digest: {}",
+                unknown.cause()
+            )),
+        }
+    }
 }

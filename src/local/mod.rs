@@ -14,4 +14,5 @@ pub mod gateway;
 pub mod node;
 pub mod place;
 pub mod pod_logs;
+pub mod pod_requests;
 pub mod samples;

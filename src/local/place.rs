@@ -4,7 +4,11 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+const ENDPOINTS: &str = "endpoints.json";
+const PORTS: &str = "ports.json";
 
 /// Where a running cluster's parts are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,19 @@ pub struct Endpoints {
     pub metrics: String,
     /// The kubeconfig that was written.
     pub kubeconfig: PathBuf,
+}
+
+/// The ports of a cluster's last run. The next one takes them again where they are free,
+/// so that a kubeconfig, the URLs of services and a scraper's target stay valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ports {
+    /// The API server's.
+    pub api: u16,
+    /// The gateway's.
+    pub gateway: u16,
+    /// The gateway's Prometheus endpoint's.
+    pub metrics: u16,
 }
 
 /// A data directory.
@@ -71,24 +88,39 @@ impl Place {
 
     /// Records where the parts listen, in one step.
     pub fn write_endpoints(&self, endpoints: &Endpoints) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(endpoints)?;
-        let partial = self.dir.join("endpoints.json.partial");
-        std::fs::write(&partial, text)?;
-        std::fs::rename(partial, self.endpoints_file())
+        self.write(ENDPOINTS, endpoints)
     }
 
-    /// Where the parts of the running, or the last, cluster listen.
+    /// Where the parts of the running cluster listen. After a kill the record is still
+    /// there: the lock tells whether it is true.
     pub fn read_endpoints(&self) -> Option<Endpoints> {
-        serde_json::from_slice(&std::fs::read(self.endpoints_file()).ok()?).ok()
+        self.read(ENDPOINTS)
     }
 
-    /// Takes the record away; a leftover is harmless, since the lock tells who runs.
+    /// Takes the record away: nobody listens there any more, or not yet.
     pub fn forget_endpoints(&self) {
-        let _ = std::fs::remove_file(self.endpoints_file());
+        let _ = std::fs::remove_file(self.dir.join(ENDPOINTS));
     }
 
-    fn endpoints_file(&self) -> PathBuf {
-        self.dir.join("endpoints.json")
+    /// Records the ports for the next run.
+    pub fn write_ports(&self, ports: Ports) -> io::Result<()> {
+        self.write(PORTS, &ports)
+    }
+
+    /// The ports of the last run; all 0 where there was none.
+    pub fn read_ports(&self) -> Ports {
+        self.read(PORTS).unwrap_or_default()
+    }
+
+    /// Writes a record in one step: who reads it sees the old or the new one.
+    fn write(&self, name: &str, record: &impl Serialize) -> io::Result<()> {
+        let partial = self.dir.join(format!("{name}.partial"));
+        std::fs::write(&partial, serde_json::to_vec_pretty(record)?)?;
+        std::fs::rename(partial, self.dir.join(name))
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_slice(&std::fs::read(self.dir.join(name)).ok()?).ok()
     }
 }
 
@@ -123,5 +155,20 @@ mod tests {
         assert_eq!(place.read_endpoints(), Some(endpoints));
         place.forget_endpoints();
         assert_eq!(place.read_endpoints(), None);
+    }
+
+    #[test]
+    fn ports_outlive_the_run_that_had_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path().to_owned());
+        assert_eq!(place.read_ports(), Ports::default());
+        let ports = Ports {
+            api: 6443,
+            gateway: 8080,
+            metrics: 9000,
+        };
+        place.write_ports(ports).unwrap();
+        place.forget_endpoints();
+        assert_eq!(place.read_ports(), ports);
     }
 }

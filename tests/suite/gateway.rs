@@ -32,20 +32,20 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// A bound for waits, far above what any of them takes.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An API server with a gateway.
-struct Stage {
+pub struct Stage {
     server: ApiServer,
-    client: Client,
-    gateway: Gateway,
-    http: HttpClient<HttpConnector, Empty<Bytes>>,
+    pub client: Client,
+    pub gateway: Gateway,
+    pub http: HttpClient<HttpConnector, Empty<Bytes>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Stage {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let server = ApiServer::builder().build().unwrap();
         let client = server.client();
         let stop = CancellationToken::new();
@@ -66,11 +66,17 @@ impl Stage {
 
     /// Adds all that makes a cluster of it; an idle revision goes to zero in a second.
     fn whole(&mut self, folder: &Path) {
+        self.whole_with(folder, "images: []");
+    }
+
+    /// The same, on a node that knows these images besides the built-in ones.
+    pub fn whole_with(&mut self, folder: &Path, images: &str) {
         let sluice = env!("CARGO_BIN_EXE_sluice");
-        let images = folder.join("images.yaml");
-        std::fs::write(&images, "images: []").unwrap();
-        let images = Images::load(&images, Path::new(sluice)).unwrap();
-        let config = NodeConfig::new(folder.join("node"), images, sluice.into());
+        let file = folder.join("images.yaml");
+        std::fs::write(&file, images).unwrap();
+        let images = Images::load(&file, Path::new(sluice)).unwrap();
+        let mut config = NodeConfig::new(folder.join("node"), images, sluice.into());
+        config.requests = Arc::new(self.gateway.demand());
         self.server.set_pod_logs(config.logs.clone());
         let node = node::run(self.client.clone(), config, self.stop.clone());
         self.tasks.spawn(async move { node.await.unwrap() });
@@ -94,7 +100,7 @@ impl Stage {
         ));
     }
 
-    async fn end(mut self) {
+    pub async fn end(mut self) {
         self.stop.cancel();
         let ended = async {
             self.gateway.join().await;
@@ -108,11 +114,11 @@ impl Stage {
             .expect("every task ends");
     }
 
-    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+    pub fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), "default", &kind.resource())
     }
 
-    async fn create(&self, kind: Kind, name: &str, spec: Value) {
+    pub async fn create(&self, kind: Kind, name: &str, spec: Value) {
         let mut object = DynamicObject::new(name, &kind.resource());
         object.data = json!({"spec": spec});
         self.api(kind)
@@ -121,7 +127,7 @@ impl Stage {
             .unwrap();
     }
 
-    async fn patch(&self, kind: Kind, name: &str, patch: Value) {
+    pub async fn patch(&self, kind: Kind, name: &str, patch: Value) {
         let patch = Patch::Merge(patch);
         self.api(kind)
             .patch(name, &PatchParams::default(), &patch)
@@ -130,7 +136,7 @@ impl Stage {
     }
 
     /// Waits until an object is as wanted, and gives it.
-    async fn wait(
+    pub async fn wait(
         &self,
         kind: Kind,
         name: &str,
@@ -158,7 +164,7 @@ impl Stage {
         }
     }
 
-    async fn served(&self, name: &str) -> DynamicObject {
+    pub async fn served(&self, name: &str) -> DynamicObject {
         self.wait(Kind::Ingress, name, "ready at its generation", |ingress| {
             ingress.data["status"]["observedGeneration"].as_i64() == ingress.metadata.generation
                 && is_ready(ingress)
@@ -169,7 +175,7 @@ impl Stage {
     /// A revision with one ready Pod that is `app`.
     async fn revision(&self, name: &str, app: SocketAddr) {
         let spec = json!({"containers": [{"image": "example.com/app"}]});
-        self.create(Kind::Revision, name, spec.clone()).await;
+        self.create(Kind::Revision, name, spec).await;
         let pod = json!({
             "metadata": {
                 "name": format!("{name}-pod"),
@@ -198,12 +204,12 @@ impl Stage {
         .unwrap();
     }
 
-    async fn ask(&self, host: &str) -> (u16, String) {
+    pub async fn ask(&self, host: &str) -> (u16, String) {
         ask(&self.http, self.gateway.address, host).await
     }
 
     /// The metrics page, found as an agent finds it.
-    async fn metrics(&self) -> String {
+    pub async fn metrics(&self) -> String {
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), "knative-serving");
         let config = watcher::Config::default().fields("metadata.name=sluice-gateway");
         let mut seen = watcher(maps, config).applied_objects().boxed();
@@ -215,7 +221,7 @@ impl Stage {
     }
 }
 
-async fn ask(
+pub async fn ask(
     http: &HttpClient<HttpConnector, Empty<Bytes>>,
     gateway: SocketAddr,
     host: &str,
@@ -230,7 +236,7 @@ async fn ask(
     (status, String::from_utf8_lossy(&body).trim().to_owned())
 }
 
-fn is_ready(object: &DynamicObject) -> bool {
+pub fn is_ready(object: &DynamicObject) -> bool {
     object.data["status"]["conditions"]
         .as_array()
         .is_some_and(|conditions| {
@@ -241,7 +247,7 @@ fn is_ready(object: &DynamicObject) -> bool {
 }
 
 /// A server that says its name, in the role of a Pod.
-async fn app(tasks: &mut JoinSet<()>, name: &'static str) -> SocketAddr {
+pub async fn app(tasks: &mut JoinSet<()>, name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tasks.spawn(async move {
@@ -264,7 +270,7 @@ async fn app(tasks: &mut JoinSet<()>, name: &'static str) -> SocketAddr {
     address
 }
 
-fn ingress(splits: &[(&str, u8)]) -> Value {
+pub fn ingress(splits: &[(&str, u8)]) -> Value {
     let splits: Vec<_> = splits
         .iter()
         .map(|(name, percent)| {
@@ -364,7 +370,7 @@ async fn a_request_waits_while_no_pod_is_ready() {
 }
 
 /// A Service as admission leaves it.
-fn service(target: &str) -> Value {
+pub fn service(target: &str) -> Value {
     json!({
         "template": {
             "spec": {
@@ -384,7 +390,7 @@ fn service(target: &str) -> Value {
     })
 }
 
-async fn ready_service(stage: &Stage, generation: i64) {
+pub async fn ready_service(stage: &Stage, generation: i64) {
     stage
         .wait(Kind::Service, "hello", "ready", |service| {
             service.data["status"]["observedGeneration"].as_i64() == Some(generation)

@@ -23,14 +23,19 @@ use tokio_util::sync::CancellationToken;
 
 const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
 /// A bound for waits, far above what any of them takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const IMAGES: &str = "images:
+- {match: 'sh:*', command: [sh, -c]}
+- {match: 'port:*', command: [sh, -c, 'echo {port}; exec sleep 1000']}
+";
 
 /// An API server and a node.
-struct Cluster {
+pub struct Cluster {
     server: Arc<ApiServer>,
-    client: kube::Client,
-    pods: Api<Pod>,
-    folder: tempfile::TempDir,
+    pub client: kube::Client,
+    pub pods: Api<Pod>,
+    pub folder: tempfile::TempDir,
     running: Option<Running>,
 }
 
@@ -40,7 +45,7 @@ struct Running {
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let server = Arc::new(ApiServer::builder().build().unwrap());
         let client = server.client();
         let pods = Api::default_namespaced(client.clone());
@@ -56,10 +61,11 @@ impl Cluster {
         cluster
     }
 
-    /// Images called `sh` run a shell, all others are the built-in ones.
+    /// Images called `sh` run a shell, `port` says its own, all others are the built-in
+    /// ones.
     fn start_node(&mut self) {
         let file = self.folder.path().join("images.yaml");
-        std::fs::write(&file, "images: [{match: 'sh:*', command: [sh, -c]}]").unwrap();
+        std::fs::write(&file, IMAGES).unwrap();
         let images = Images::load(&file, Path::new(SLUICE)).unwrap();
         let mut config = NodeConfig::new(self.folder.path().join("node"), images, SLUICE.into());
         config.backoff = BackoffPolicy {
@@ -83,12 +89,12 @@ impl Cluster {
             .unwrap();
     }
 
-    async fn stop(mut self) {
+    pub async fn stop(mut self) {
         self.stop_node().await;
         self.server.shutdown().await;
     }
 
-    async fn create(&self, name: &str, spec: Value) {
+    pub async fn create(&self, name: &str, spec: Value) {
         let pod = json!({"metadata": {"name": name}, "spec": spec});
         let pod: Pod = serde_json::from_value(pod).unwrap();
         self.pods
@@ -98,7 +104,7 @@ impl Cluster {
     }
 
     /// Waits until the Pod is as wanted, and gives it.
-    async fn wait(&self, name: &str, what: &str, wanted: impl Fn(&Pod) -> bool) -> Pod {
+    pub async fn wait(&self, name: &str, what: &str, wanted: impl Fn(&Pod) -> bool) -> Pod {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut seen = watcher(self.pods.clone(), config).applied_objects().boxed();
         let mut last = None;
@@ -120,11 +126,11 @@ impl Cluster {
         }
     }
 
-    async fn ready(&self, name: &str) -> Pod {
+    pub async fn ready(&self, name: &str) -> Pod {
         self.wait(name, "ready", is_ready).await
     }
 
-    async fn waiting(&self, name: &str, reason: &str) -> (Pod, String) {
+    pub async fn waiting(&self, name: &str, reason: &str) -> (Pod, String) {
         let pod = self
             .wait(name, reason, |pod| waiting_reason(pod) == Some(reason))
             .await;
@@ -157,7 +163,7 @@ impl Cluster {
     }
 
     /// The Pod's first event with this reason.
-    async fn event(&self, pod: &str, reason: &str) -> Event {
+    pub async fn event(&self, pod: &str, reason: &str) -> Event {
         let events: Api<Event> = Api::default_namespaced(self.client.clone());
         let mut seen = watcher(events, watcher::Config::default())
             .applied_objects()
@@ -177,7 +183,7 @@ impl Cluster {
     }
 
     /// The first line that the Pod prints.
-    async fn first_line(&self, name: &str) -> String {
+    pub async fn first_line(&self, name: &str) -> String {
         let params = LogParams {
             follow: true,
             ..LogParams::default()
@@ -193,11 +199,11 @@ impl Cluster {
 }
 
 /// A Pod that runs a shell script; `$$` stands for `$`, as everywhere in Kubernetes.
-fn shell(script: &str) -> Value {
+pub fn shell(script: &str) -> Value {
     json!({"containers": [{"name": "main", "image": "sh:1", "args": [script]}]})
 }
 
-fn is_ready(pod: &Pod) -> bool {
+pub fn is_ready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let conditions = status
         .and_then(|status| status.conditions.as_deref())
@@ -207,14 +213,14 @@ fn is_ready(pod: &Pod) -> bool {
         .any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
-fn statuses(pod: &Pod) -> &[ContainerStatus] {
+pub fn statuses(pod: &Pod) -> &[ContainerStatus] {
     pod.status
         .as_ref()
         .and_then(|status| status.container_statuses.as_deref())
         .unwrap_or_default()
 }
 
-fn container(pod: &Pod) -> ContainerStatus {
+pub fn container(pod: &Pod) -> ContainerStatus {
     statuses(pod)[0].clone()
 }
 
@@ -229,19 +235,19 @@ fn waiting_reason(pod: &Pod) -> Option<&str> {
         .as_deref()
 }
 
-fn restarts(pod: &Pod) -> i32 {
+pub fn restarts(pod: &Pod) -> i32 {
     statuses(pod)
         .first()
         .map_or(0, |status| status.restart_count)
 }
 
-fn port(pod: &Pod) -> u16 {
+pub fn port(pod: &Pod) -> u16 {
     pod.metadata.annotations.as_ref().unwrap()[PORT_ANNOTATION]
         .parse()
         .unwrap()
 }
 
-async fn get(port: u16) -> Option<String> {
+pub async fn get(port: u16) -> Option<String> {
     let answer = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         write!(
@@ -590,11 +596,13 @@ async fn an_unknown_image_and_an_unknown_probe_say_what_to_do() {
         "{message}"
     );
     let mut spec = shell("sleep 1000");
-    spec["containers"][0]["readinessProbe"] = json!({"grpc": {"port": 1}});
-    cluster.create("grpc", spec).await;
-    let (_, message) = cluster.waiting("grpc", "CreateContainerConfigError").await;
+    spec["containers"][0]["readinessProbe"] = json!({"httpGet": {"port": 0, "scheme": "HTTPS"}});
+    cluster.create("secure", spec).await;
+    let (_, message) = cluster
+        .waiting("secure", "CreateContainerConfigError")
+        .await;
     assert!(
-        message.starts_with("readiness probe: grpc is not supported"),
+        message.starts_with("readiness probe: httpGet over https is not supported"),
         "{message}"
     );
     cluster.stop().await;

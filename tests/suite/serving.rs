@@ -23,9 +23,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes; a test that waits for this has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Cluster {
+pub struct Cluster {
     server: std::sync::Arc<ApiServer>,
     user: Client,
     cancel: CancellationToken,
@@ -33,7 +33,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self::with(ControllersConfig {
             gateway_port: Some(8080),
             ..ControllersConfig::default()
@@ -45,7 +45,7 @@ impl Cluster {
     }
 
     /// With the real node, keeping its Pods in a folder.
-    fn on_a_node(folder: &Path) -> Self {
+    pub fn on_a_node(folder: &Path) -> Self {
         let sluice = PathBuf::from(env!("CARGO_BIN_EXE_sluice"));
         let images = Images::built_in(&sluice);
         let mut node = NodeConfig::new(folder.to_owned(), images, sluice);
@@ -93,12 +93,12 @@ impl Cluster {
         }
     }
 
-    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+    pub fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.user.clone(), "default", &kind.resource())
     }
 
     /// Server-side apply, as kubectl and the agent do it.
-    async fn apply(&self, kind: Kind, manifest: Value) -> kube::Result<DynamicObject> {
+    pub async fn apply(&self, kind: Kind, manifest: Value) -> kube::Result<DynamicObject> {
         let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
         let params = PatchParams::apply("test").force();
         self.api(kind)
@@ -107,7 +107,7 @@ impl Cluster {
     }
 
     /// Waits until an object is as wanted.
-    async fn wait(
+    pub async fn wait(
         &self,
         kind: Kind,
         name: &str,
@@ -125,7 +125,7 @@ impl Cluster {
         }
     }
 
-    async fn ready(&self, kind: Kind, name: &str) -> DynamicObject {
+    pub async fn ready(&self, kind: Kind, name: &str) -> DynamicObject {
         self.wait(kind, name, "became ready", |object| {
             object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation
                 && condition(object, "Ready")["status"] == "True"
@@ -133,7 +133,7 @@ impl Cluster {
         .await
     }
 
-    async fn gone(&self, kind: Kind, name: &str) {
+    pub async fn gone(&self, kind: Kind, name: &str) {
         let gone = kube::runtime::wait::await_condition(
             self.api(kind),
             name,
@@ -145,7 +145,7 @@ impl Cluster {
             .unwrap();
     }
 
-    async fn stop(mut self) {
+    pub async fn stop(mut self) {
         self.cancel.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
@@ -287,7 +287,7 @@ async fn pretended_gateway(client: Client) {
     .await;
 }
 
-fn condition<'a>(object: &'a DynamicObject, kind: &str) -> &'a Value {
+pub fn condition<'a>(object: &'a DynamicObject, kind: &str) -> &'a Value {
     object.data["status"]["conditions"]
         .as_array()
         .into_iter()
@@ -296,7 +296,7 @@ fn condition<'a>(object: &'a DynamicObject, kind: &str) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-fn manifest(kind: &str, name: &str, spec: Value) -> Value {
+pub fn manifest(kind: &str, name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "serving.knative.dev/v1",
         "kind": kind,
@@ -305,19 +305,19 @@ fn manifest(kind: &str, name: &str, spec: Value) -> Value {
     })
 }
 
-fn template(image: &str) -> Value {
+pub fn template(image: &str) -> Value {
     json!({"spec": {"containers": [{"image": image}]}})
 }
 
-fn service(name: &str, image: &str) -> Value {
+pub fn service(name: &str, image: &str) -> Value {
     manifest("Service", name, json!({"template": template(image)}))
 }
 
-fn configuration(name: &str, image: &str) -> Value {
+pub fn configuration(name: &str, image: &str) -> Value {
     manifest("Configuration", name, json!({"template": template(image)}))
 }
 
-fn route(name: &str, traffic: Value) -> Value {
+pub fn route(name: &str, traffic: Value) -> Value {
     manifest("Route", name, json!({ "traffic": traffic }))
 }
 

@@ -231,7 +231,13 @@ fn hold_before_zero(
     let waited = elapsed(state.since, now);
     match state.activity {
         Activity::Idle | Activity::TimedOut => Hold::No,
-        Activity::Active if waited >= spec.window && seen.idle >= spec.window => Hold::No,
+        // Nobody asks an unreachable revision again: its last instance need not stay.
+        Activity::Active if waited >= spec.window && unreachable && seen.idle >= spec.window => {
+            Hold::No
+        }
+        Activity::Active if waited >= spec.window && seen.idle >= spec.window + spec.retention => {
+            Hold::No
+        }
         Activity::Active => Hold::One,
         Activity::Activating => {
             let deadline = spec.progress_deadline + ACTIVATION_BUFFER;

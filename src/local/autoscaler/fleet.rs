@@ -84,6 +84,15 @@ impl Fleet {
         }
     }
 
+    /// The cluster's defaults changed: every revision is looked at again under the new ones.
+    pub fn configure(&mut self, config: AutoscalerConfig) {
+        self.config = config;
+        for (key, entry) in &mut self.entries {
+            entry.spec = ScaleSpec::read(&entry.object, &self.config);
+            self.dirty.insert(key.clone());
+        }
+    }
+
     /// A PodAutoscaler is new or changed.
     pub fn apply(&mut self, object: Object, now: Timestamp) {
         let class = object.annotation(key::AUTOSCALER_CLASS);

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod fleet;
 mod run;
 pub mod samples;
+pub mod settings;
 pub mod spec;
 pub mod status;
 

@@ -1,13 +1,14 @@
 //! The loop: watches, the gateway's pokes and a clock go in; replicas and statuses are
 //! written. One task, which owns all that it waits for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
     stream::{FuturesUnordered, select},
 };
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -22,12 +23,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     fleet::{Done, Fleet, Work},
+    settings,
     spec::AutoscalerConfig,
 };
 use crate::local::{
     controllers::{
         kind::Kind,
         object::{Object, ObjectExt as _, key},
+        settings::NAMESPACE,
     },
     gateway::{backend::RevisionKey, demand::Demand},
 };
@@ -50,6 +53,8 @@ pub async fn run(
         watch(&client, Kind::PodAutoscaler, every),
         watch(&client, Kind::Deployment, of_revisions),
     );
+    let mut settings = follow_settings(&client);
+    let defaults = config.clone();
     let mut fleet = Fleet::new(config, Timestamp::now());
     let mut shown = HashSet::new();
     let mut works = FuturesUnordered::new();
@@ -62,6 +67,14 @@ pub async fn run(
                 while let Some(Some(more)) = events.next().now_or_never() {
                     take(&mut fleet, &mut shown, more);
                 }
+            }
+            Some(data) = settings.next() => {
+                let (config, wrong) = settings::read(&defaults, &data);
+                for key in wrong {
+                    tracing::warn!(key, "ConfigMap {} has a value that cannot be read: it is \
+                        left as it was", settings::CONFIG_MAP);
+                }
+                fleet.configure(config);
             }
             poked = demand.poked() => fleet.touch(poked),
             Some((key, done)) = works.next(), if !works.is_empty() => fleet.done(&key, done),
@@ -84,6 +97,28 @@ fn watch(
     watcher(api, config)
         .default_backoff()
         .map(move |event| (kind, event))
+        .boxed()
+}
+
+/// The operator's settings as they are now, each time they change; none without the map.
+fn follow_settings(
+    client: &Client,
+) -> impl Stream<Item = BTreeMap<String, String>> + Unpin + use<> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
+    let only = format!("metadata.name={}", settings::CONFIG_MAP);
+    watcher(maps, watcher::Config::default().fields(&only))
+        .default_backoff()
+        .filter_map(|event| async move {
+            match event {
+                Ok(Event::Apply(map) | Event::InitApply(map)) => Some(map.data.unwrap_or_default()),
+                Ok(Event::Delete(_)) => Some(BTreeMap::new()),
+                Ok(Event::Init | Event::InitDone) => None,
+                Err(error) => {
+                    tracing::warn!(%error, "the watch on settings failed: starting it again");
+                    None
+                }
+            }
+        })
         .boxed()
 }
 

@@ -88,6 +88,8 @@ pub struct ScaleSpec {
     pub panic_threshold: f64,
     /// How long a smaller scale has to be asked for before it is taken.
     pub scale_down_delay: Duration,
+    /// How long the last instance stays beyond the window.
+    pub retention: Duration,
     /// How long an activation may take.
     pub progress_deadline: Duration,
     /// Whether a Route sends requests here.
@@ -144,7 +146,12 @@ impl ScaleSpec {
             panic_threshold: number(&["panic-threshold-percentage", "panicThresholdPercentage"])
                 .unwrap_or(config.panic_threshold_percent)
                 / 100.0,
-            scale_down_delay: span(&["scale-down-delay"]).unwrap_or_default(),
+            scale_down_delay: span(&["scale-down-delay", "scaleDownDelay"]).unwrap_or_default(),
+            retention: span(&[
+                "scale-to-zero-pod-retention-period",
+                "scaleToZeroPodRetentionPeriod",
+            ])
+            .unwrap_or_default(),
             progress_deadline: autoscaler
                 .annotation(key::PROGRESS_DEADLINE)
                 .and_then(duration)

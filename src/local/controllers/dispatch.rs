@@ -133,6 +133,10 @@ fn concerned(cache: &Cache, kind: Kind, object: &Object) -> Vec<(Controller, Nam
         Kind::Pod => {
             let owner = cache.owner_name(object, Kind::Deployment);
             all.extend(owner.map(|name| (Controller::Deployment, name)));
+            // It asks a Pod why none is available, and that may change while the
+            // Deployment's count does not.
+            let revision = object.label(key::REVISION);
+            all.extend(revision.map(|name| (Controller::Revision, named(name))));
         }
         Kind::Ingress | Kind::CoreService => {
             let owner = cache.owner_name(object, Kind::Route);

@@ -30,6 +30,7 @@ pub mod revision_gc;
 pub mod route;
 mod run;
 pub mod service;
+pub mod settings;
 pub mod traffic;
 mod view;
 

@@ -198,7 +198,11 @@ impl Pass {
             return;
         }
         for status in list(pod.status(), "containerStatuses") {
-            if let Some(end) = status.pointer("/lastState/terminated") {
+            let end = status
+                .pointer("/lastState/terminated")
+                // Lost with a node that was stopped: nothing that the program did.
+                .filter(|end| text(end, "reason") != "Unknown");
+            if let Some(end) = end {
                 let code = integer(end, "exitCode").unwrap_or(0);
                 let message = match text(end, "message") {
                     "" if code == 0 => "container exited with no error",

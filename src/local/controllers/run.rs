@@ -1,10 +1,11 @@
 //! Starts the watches and the controllers, and ends them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::controller::{Config, applier};
 use kube::runtime::reflector::{ObjectRef, store::Writer};
 use kube::runtime::watcher::{self, Event};
@@ -22,6 +23,7 @@ use super::engine::Engine;
 use super::events;
 use super::kind::Kind;
 use super::object::{Object, ObjectExt};
+use super::settings;
 use super::view::View;
 
 /// Objects that one controller works on at a time. More would only queue up in the API
@@ -32,6 +34,7 @@ const AT_ONCE: u16 = 32;
 pub async fn run(client: Client, config: ControllersConfig, cancel: CancellationToken) {
     let (cache, writers) = Cache::new();
     let (notes, outbox) = events::channel();
+    let defaults = config.clone();
     let engine = Arc::new(Engine::new(client.clone(), View::new(config, cache), notes));
     let mut queues = HashMap::new();
     let mut inboxes = Vec::new();
@@ -43,6 +46,13 @@ pub async fn run(client: Client, config: ControllersConfig, cancel: Cancellation
     let queues = Arc::new(Queues(queues));
     let mut tasks = JoinSet::new();
     tasks.spawn(events::publish(client.clone(), outbox, cancel.clone()));
+    tasks.spawn(heed_settings(
+        client,
+        defaults,
+        engine.clone(),
+        queues.clone(),
+        cancel.clone(),
+    ));
     for (kind, writer) in writers {
         let (engine, queues) = (engine.clone(), queues.clone());
         tasks.spawn(observe(kind, writer, engine, queues, cancel.clone()));
@@ -58,6 +68,57 @@ pub async fn run(client: Client, config: ControllersConfig, cancel: Cancellation
             // A panic is a bug; the rest of the controllers cannot be trusted without it.
             tracing::error!(%error, "a controller stopped: stopping all of them");
             cancel.cancel();
+        }
+    }
+}
+
+/// Follows the operator's ConfigMaps: what they say goes over the defaults, and everybody
+/// whom it may concern looks again.
+async fn heed_settings(
+    client: Client,
+    defaults: ControllersConfig,
+    engine: Arc<Engine>,
+    queues: Arc<Queues>,
+    cancel: CancellationToken,
+) {
+    let maps: Api<ConfigMap> = Api::namespaced(client, settings::NAMESPACE);
+    let events = watch(maps, watcher::Config::default())
+        .default_backoff()
+        .take_until(cancel.cancelled_owned());
+    let mut events = std::pin::pin!(events);
+    let mut known: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut listed = BTreeMap::new();
+    while let Some(event) = events.next().await {
+        let data = |map: ConfigMap| {
+            let name = map.metadata.name.unwrap_or_default();
+            let is_ours = settings::NAMES.contains(&name.as_str());
+            is_ours.then(|| (name, map.data.unwrap_or_default()))
+        };
+        let before = known.clone();
+        match event {
+            Ok(Event::Init) => listed = BTreeMap::new(),
+            Ok(Event::InitApply(map)) => listed.extend(data(map)),
+            Ok(Event::InitDone) => known = std::mem::take(&mut listed),
+            Ok(Event::Apply(map)) => known.extend(data(map)),
+            Ok(Event::Delete(map)) => {
+                known.remove(&map.metadata.name.unwrap_or_default());
+            }
+            Err(error) => tracing::warn!(%error, "the watch on settings failed: starting it again"),
+        }
+        if known == before {
+            continue;
+        }
+        let mut config = defaults.clone();
+        for (name, data) in &known {
+            for error in settings::read(name, data, &mut config) {
+                tracing::warn!(%error, "a setting is left as it was");
+            }
+        }
+        engine.view.config.store(Arc::new(config));
+        for kind in [Kind::Configuration, Kind::Revision] {
+            for object in engine.view.cache.of(kind).store().state() {
+                queues.notify(&engine.view.cache, kind, &object);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rand::RngExt as _;
@@ -18,7 +19,8 @@ use super::{configuration, deployment, labeller, revision, revision_gc, route, s
 
 /// The cluster as it was last seen, and what is known besides.
 pub struct View {
-    pub(super) config: ControllersConfig,
+    /// Replaced as a whole when an operator's ConfigMap changes.
+    pub(super) config: ArcSwap<ControllersConfig>,
     pub(super) cache: Cache,
     pub(super) expectations: Expectations,
     /// Why the last Pod of a Deployment could not be made, by the Deployment's UID.
@@ -29,7 +31,7 @@ impl View {
     /// A view through a cache.
     pub fn new(config: ControllersConfig, cache: Cache) -> Self {
         Self {
-            config,
+            config: ArcSwap::from_pointee(config),
             cache,
             expectations: Expectations::default(),
             create_errors: Mutex::default(),
@@ -38,6 +40,7 @@ impl View {
 
     /// What a controller makes of an object.
     pub fn decide(&self, controller: Controller, object: &Arc<Object>, now: Timestamp) -> Decision {
+        let config = self.config.load();
         let namespace = object.namespace();
         let get = |kind: Kind, name: &str| self.cache.get(kind, namespace, name);
         match controller {
@@ -64,7 +67,7 @@ impl View {
             Controller::RevisionGc => {
                 let revisions = self.revisions_of(object);
                 let revisions: Vec<_> = revisions.iter().map(AsRef::as_ref).collect();
-                revision_gc::decide(object, &revisions, &self.config.revision_gc, now)
+                revision_gc::decide(object, &revisions, &config.revision_gc, now)
             }
             Controller::Revision => {
                 let name = super::revision_children::deployment_name(object);
@@ -81,7 +84,7 @@ impl View {
                         pod_autoscaler: autoscaler.as_deref(),
                         pod: pod.as_deref(),
                     },
-                    &self.config,
+                    &config,
                     now,
                 )
             }
@@ -92,7 +95,7 @@ impl View {
                     lookup: &get,
                     placeholders: &placeholders,
                 };
-                route::decide(object, seen, &self.config, now)
+                route::decide(object, seen, &config, now)
             }
             Controller::Labeller => {
                 let entry = Entry::Route(object.name().to_owned());

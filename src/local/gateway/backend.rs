@@ -103,7 +103,8 @@ pub struct Endpoints {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Too many wait already.
-    #[error("{QUEUE_LIMIT} requests are waiting for this revision already")]
+    // Knative's words.
+    #[error("pending request queue full")]
     QueueFull,
     /// The deadline passed while it waited.
     #[error("no instance of this revision was free in time")]

@@ -15,7 +15,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -33,13 +33,16 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(10);
 
 type Seen = (Watched, Result<Event<Object>, watcher::Error>);
 
-/// Runs until cancelled.
+/// Runs until cancelled. `whole` is told when the first picture is in force: before that
+/// every host would be an unknown one.
 pub async fn run(
     client: Client,
     proxy: Arc<Proxy>,
     served: mpsc::UnboundedSender<Served>,
+    whole: oneshot::Sender<()>,
     cancel: CancellationToken,
 ) {
+    let mut whole = Some(whole);
     let config = watcher::Config::default();
     let of_revisions = config.clone().labels(key::REVISION);
     let mut events = select(
@@ -71,6 +74,10 @@ pub async fn run(
                 if served.send(served_now).is_err() {
                     return;
                 }
+            }
+            if let Some(whole) = whole.take() {
+                // A gateway that is ended before it began hears nothing any more.
+                let _ = whole.send(());
             }
         }
     }

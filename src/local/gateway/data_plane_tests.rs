@@ -345,16 +345,17 @@ async fn an_instance_that_ends_harms_no_request_that_follows() {
 #[tokio::test]
 async fn refused_for_good_is_503_and_counts_for_the_revision() {
     let (bench, gone) = (Bench::start().await, App::named("gone").await);
+    bench.serve_by(&[&gone], rules());
+    assert_eq!(bench.ask("/").await.0, 200);
     gone.stop();
     until("the port is closed", || {
         std::net::TcpStream::connect(gone.address).is_err()
     })
     .await;
-    bench.serve_by(&[&gone], rules());
     let answer = client().request(bench.get("/")).await.unwrap();
     assert_eq!(answer.headers()[REASON], "UpstreamConnect");
     assert_eq!(answer.status(), 503);
-    assert_eq!(bench.backend.metrics.snapshot().codes, [(503, 1)]);
+    assert_eq!(bench.backend.metrics.snapshot().codes, [(200, 1), (503, 1)]);
 }
 
 /// An instance that reads a request and hangs up, counting the requests.

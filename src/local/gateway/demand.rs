@@ -3,14 +3,19 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::backend::{Backend, RevisionKey};
+use super::{
+    backend::{Backend, RevisionKey},
+    instance::Instance,
+};
+use crate::local::pod_requests::PodRequests;
 
 /// The gateway's clock and the bell that wakes the autoscaler.
 #[derive(Debug)]
@@ -66,6 +71,9 @@ pub struct Load {
 pub struct Demand {
     signal: Arc<DemandSignal>,
     backends: Arc<Mutex<HashMap<RevisionKey, Arc<Backend>>>>,
+    /// Instances by the uid of their Pod, also those that are out of service and have
+    /// requests left: those keep them alive.
+    instances: Arc<Mutex<HashMap<String, Weak<Instance>>>>,
 }
 
 impl Demand {
@@ -98,6 +106,13 @@ impl Demand {
         if let Some(backend) = removed {
             backend.close();
         }
+    }
+
+    /// Remembers an instance for who will ask whether its requests are answered.
+    pub fn note(&self, instance: &Arc<Instance>) {
+        let mut instances = self.instances.lock();
+        instances.retain(|_, known| known.strong_count() > 0);
+        instances.insert(instance.pod().to_owned(), Arc::downgrade(instance));
     }
 
     /// The load of a revision; all zero for one the gateway has not met.
@@ -145,5 +160,49 @@ impl Demand {
             }
             self.signal.bell.notified().await;
         }
+    }
+}
+
+impl PodRequests for Demand {
+    fn answered(&self, uid: &str) -> BoxFuture<'static, ()> {
+        let instance = self.instances.lock().get(uid).and_then(Weak::upgrade);
+        async move {
+            if let Some(instance) = instance {
+                instance.emptied().await;
+            }
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::gateway::backend::Endpoints;
+
+    #[test]
+    fn a_pod_is_done_when_its_last_request_is_also_when_it_is_out_of_service() {
+        let demand = Demand::default();
+        let backend = demand.backend(&RevisionKey::new("default", "hello-1"));
+        let instance = Arc::new(Instance::new("u1:4000", ([127, 0, 0, 1], 4000).into()));
+        demand.note(&instance);
+        let instances = vec![instance];
+        backend.set_endpoints(Endpoints {
+            instances,
+            ..Endpoints::default()
+        });
+        let (first, second) = (backend.try_acquire().unwrap(), backend.try_acquire());
+        backend.set_endpoints(Endpoints::default());
+        let mut answered = demand.answered("u1");
+        assert!((&mut answered).now_or_never().is_none());
+        drop(first);
+        assert!((&mut answered).now_or_never().is_none());
+        drop(second);
+        assert!(answered.now_or_never().is_some());
+        assert!(
+            demand.answered("u1").now_or_never().is_some(),
+            "the instance is gone"
+        );
+        assert!(demand.answered("never seen").now_or_never().is_some());
     }
 }

@@ -15,7 +15,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{instance::Instance, request_body::RequestBody, server::TrackedExecutor};
+use super::{
+    instance::Instance,
+    request_body::RequestBody,
+    server::{HEADERS, TrackedExecutor},
+};
 
 /// Flow-control window per stream and connection: large enough that one stream can
 /// fill a loopback link.
@@ -53,6 +57,7 @@ pub async fn connection(
         .timer(TokioTimer::new())
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
+        .max_header_list_size(HEADERS)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;

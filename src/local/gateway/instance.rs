@@ -6,10 +6,12 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use tokio::sync::Notify;
 
 use super::pool::Pool;
 
@@ -32,6 +34,11 @@ pub struct Instance {
     /// `IN_SERVICE`, `RETIRED`, or the end of an ejection in milliseconds since `born`.
     state: AtomicU64,
     born: Instant,
+    /// It took a connection once.
+    proven: AtomicBool,
+    /// Somebody waits for its last request.
+    awaited: AtomicBool,
+    emptied: Notify,
 }
 
 impl fmt::Debug for Instance {
@@ -53,6 +60,38 @@ impl Instance {
             in_flight: AtomicUsize::new(0),
             state: AtomicU64::new(IN_SERVICE),
             born: Instant::now(),
+            proven: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
+            emptied: Notify::new(),
+        }
+    }
+
+    /// The uid of the Pod that it is.
+    pub fn pod(&self) -> &str {
+        self.id.rsplit_once(':').map_or(&self.id, |(uid, _)| uid)
+    }
+
+    /// Notes that it took a connection.
+    pub fn prove(&self) {
+        self.proven.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever took a connection. One that never did may still be starting,
+    /// whatever its Pod says: after a kill of the whole cluster Pods say what was true
+    /// before.
+    pub fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it has no request; to be asked once it gets no new ones.
+    pub async fn emptied(&self) {
+        self.awaited.store(true, Ordering::SeqCst);
+        loop {
+            let emptied = self.emptied.notified();
+            if self.in_flight.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            emptied.await;
         }
     }
 
@@ -144,6 +183,9 @@ impl Place {
 
     /// Frees the place; called once, by the lease that owns it.
     pub fn give_back(&self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        let before = self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 && self.0.awaited.load(Ordering::SeqCst) {
+            self.0.emptied.notify_waiters();
+        }
     }
 }

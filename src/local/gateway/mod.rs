@@ -42,4 +42,6 @@ pub use start::{Gateway, GatewayConfig};
 #[cfg(test)]
 mod data_plane_tests;
 #[cfg(test)]
+mod hard_cases_tests;
+#[cfg(test)]
 mod test_bench;

@@ -184,6 +184,9 @@ impl Picture {
             .filter_map(|pod| pod.instance.clone())
             .collect();
         instances.sort_by(|a, b| a.id.cmp(&b.id));
+        for instance in &instances {
+            proxy.demand.note(instance);
+        }
         let backend = proxy.demand.backend(key);
         backend.reopen();
         backend.set_endpoints(Endpoints {

@@ -41,6 +41,10 @@ const ATTEMPTS: u32 = 4;
 /// Instances are on this machine: one that has not accepted by then will not.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long refusals of an instance that never took a connection are no failures: it is
+/// starting, and its Pod's word for that is on its way.
+const FIRST_CONNECTION: Duration = Duration::from_secs(10);
+
 /// The data plane's shared state.
 #[derive(Debug)]
 pub struct Proxy {
@@ -164,6 +168,13 @@ impl Proxy {
                 Err((back, failure)) => (back, failure),
             };
             match failure {
+                Failure::Again(request, Reason::UpstreamConnect)
+                    if !instance.is_proven() && started.elapsed() < FIRST_CONNECTION =>
+                {
+                    back.release();
+                    back.backend().metrics.record_retry();
+                    (next, exchange) = (request, back);
+                }
                 Failure::Again(request, _) if attempt < ATTEMPTS => {
                     back.release();
                     back.backend().metrics.record_retry();
@@ -187,7 +198,10 @@ impl Proxy {
         let (mut connection, fresh) = match reuse(instance).await {
             Some(connection) => (connection, false),
             None => match connect(instance, exchange.head_deadline()).await {
-                Ok(connection) => (connection, true),
+                Ok(connection) => {
+                    instance.prove();
+                    (connection, true)
+                }
                 Err(_) => {
                     instance.eject();
                     return Err((exchange, Failure::Again(request, Reason::UpstreamConnect)));
@@ -252,6 +266,7 @@ impl Proxy {
             instance.eject();
             return Err((exchange, Failure::Again(request, Reason::UpstreamConnect)));
         };
+        instance.prove();
         let repeat = Repeat::of(&request);
         let response = match h2::send(&mut sender, request, exchange.head_deadline()).await {
             Ok(response) => response,

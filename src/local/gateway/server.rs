@@ -17,6 +17,9 @@ use super::{headers::ClientAddress, proxy::Proxy};
 const WINDOW: u32 = 1 << 20;
 /// Streams a client may have open at once on one connection.
 const STREAMS: u32 = 1_024;
+/// Bytes of headers that an HTTP/2 message may have, either way: what a client that
+/// knows Envoy's limit of 60 KiB may send.
+pub const HEADERS: u32 = 64 << 10;
 /// Rest after a failed accept: out of file descriptors, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -107,6 +110,7 @@ async fn converse(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

@@ -13,7 +13,11 @@ use kube::{
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{admin, control, demand::Demand, proxy::Proxy, server, status};
@@ -73,8 +77,8 @@ pub struct Gateway {
 impl Gateway {
     /// Listens, and serves what the cluster's Ingress objects say.
     ///
-    /// Returns as soon as both addresses are bound; Ingresses are taken up in the
-    /// background. Ends with `cancel`: no new connection, then `config.drain` for
+    /// Returns as soon as both addresses are bound; requests are answered once the
+    /// Ingresses that there are have been taken up. Ends with `cancel`: no new connection, then `config.drain` for
     /// requests under way.
     pub async fn start(
         client: Client,
@@ -93,17 +97,21 @@ impl Gateway {
         let hard = CancellationToken::new();
         let proxy = Arc::new(Proxy::new(demand.clone(), hard.clone()));
         let (served, statuses) = mpsc::unbounded_channel();
+        let (whole, is_whole) = oneshot::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(admin::serve(metrics, proxy.clone(), cancel.clone()));
         tasks.spawn(control::run(
             client.clone(),
             proxy.clone(),
             served,
+            whole,
             cancel.clone(),
         ));
         tasks.spawn(status::run(client.clone(), statuses, cancel.clone()));
         tasks.spawn(announce(client, address, metrics_address, cancel.clone()));
         tasks.spawn(async move {
+            // Who connects meanwhile waits in the listener's queue.
+            let _ = cancel.run_until_cancelled(is_whole).await;
             server::serve(listener, proxy.clone(), config.drain, cancel).await;
             hard.cancel();
             proxy.tasks.close();

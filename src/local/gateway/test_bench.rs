@@ -70,7 +70,8 @@ impl App {
                         let answer = answer(request);
                         async move { Ok::<_, Infallible>(answer.await) }
                     });
-                    let builder = auto::Builder::new(TokioExecutor::new());
+                    let mut builder = auto::Builder::new(TokioExecutor::new());
+                    builder.http2().max_header_list_size(server::HEADERS);
                     let serving =
                         builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
                     tokio::select! { _ = serving => {}, () = stopped.cancelled() => {} }
@@ -196,6 +197,7 @@ pub fn client() -> Client<HttpConnector, Body> {
 pub fn h2_client() -> Client<HttpConnector, Body> {
     Client::builder(TokioExecutor::new())
         .http2_only(true)
+        .http2_max_header_list_size(server::HEADERS)
         .build_http()
 }
 

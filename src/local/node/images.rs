@@ -10,9 +10,10 @@
 //! ```
 //!
 //! `{tag}` and `{digest}` stand for the image's (empty where it has none; the tag
-//! of a reference with neither is `latest`). The mapped command takes the place
-//! of the image's entrypoint: a manifest's `command` replaces it, `args` are
-//! appended. The first entry that matches wins, the file's before the built-ins.
+//! of a reference with neither is `latest`), and `{port}` in the command for what
+//! `PORT` says, for programs that want it as an argument. The mapped command takes
+//! the place of the image's entrypoint: a manifest's `command` replaces it, `args`
+//! are appended. The first entry that matches wins, the file's before the built-ins.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -85,13 +86,20 @@ pub enum ImagesError {
 
 /// No entry of the table matches.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "failed to pull and unpack image \"{image}\": the local node runs images as processes and \
-         no command is known for this one; {remedy}"
-)]
+#[error("failed to pull and unpack image \"{image}\": {}", self.cause())]
 pub struct UnknownImage {
     image: String,
     remedy: String,
+}
+
+impl UnknownImage {
+    /// Why, and what to do, without the name.
+    pub fn cause(&self) -> String {
+        format!(
+            "the local node runs images as processes and no command is known for this one; {}",
+            self.remedy
+        )
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +126,18 @@ struct Entry {
     workdir: Option<PathBuf>,
     #[serde(default)]
     env: BTreeMap<String, String>,
+}
+
+impl Entrypoint {
+    /// The command for a container that serves on `port`; one that serves nowhere gets
+    /// it as it is written.
+    pub fn command_on(self, port: Option<u16>) -> Vec<String> {
+        let Some(port) = port.map(|port| port.to_string()) else {
+            return self.command;
+        };
+        let words = self.command.iter();
+        words.map(|word| word.replace("{port}", &port)).collect()
+    }
 }
 
 impl Images {
@@ -366,6 +386,14 @@ images:
             .unwrap();
         assert_eq!(found.env["RELEASE"], "v7/sha256:0123");
         assert_eq!(found.image_id, "ghcr.io/acme/app@sha256:0123");
+    }
+
+    #[test]
+    fn a_port_is_put_into_the_command_of_who_serves() {
+        let images = from("images: [{match: 'a:*', command: [serve, '--port={port}']}]").unwrap();
+        let command = |port| images.resolve("a:1").unwrap().command_on(port);
+        assert_eq!(command(Some(20_001)), ["serve", "--port=20001"]);
+        assert_eq!(command(None), ["serve", "--port={port}"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 pub mod environment;
 pub mod events;
+pub mod grpc_health;
 pub mod images;
 pub mod lifecycle;
 pub mod logs;
@@ -40,6 +41,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::local::pod_requests::{NoRequests, PodRequests};
+
 use environment::NODE_NAME;
 use events::Events;
 use images::Images;
@@ -65,9 +68,11 @@ pub struct NodeConfig {
     pub backoff: BackoffPolicy,
     /// How many processes may be in the middle of starting at once.
     pub starts_at_once: usize,
-    /// How long a deleted Pod of a Revision goes on serving before SIGTERM (never
-    /// more than half of its grace period).
+    /// How long a deleted Pod of a Revision goes on serving at least before SIGTERM
+    /// (never more than half of its grace period).
     pub drain: Duration,
+    /// Who knows of the requests that it is answering then: SIGTERM waits for them.
+    pub requests: Arc<dyn PodRequests>,
     /// How long processes have to end when the node itself stops.
     pub stop_grace: Duration,
 }
@@ -85,6 +90,7 @@ impl NodeConfig {
             backoff: BackoffPolicy::default(),
             starts_at_once: (2 * cores).max(4),
             drain: Duration::from_secs(1),
+            requests: Arc::new(NoRequests),
             stop_grace: Duration::from_secs(2),
         }
     }
@@ -109,6 +115,7 @@ pub struct Node {
     starts: Semaphore,
     backoff: BackoffPolicy,
     drain: Duration,
+    requests: Arc<dyn PodRequests>,
     stop_grace: Duration,
     pods: PathBuf,
 }
@@ -143,6 +150,7 @@ pub async fn run(
         starts: Semaphore::new(config.starts_at_once.max(1)),
         backoff: config.backoff,
         drain: config.drain,
+        requests: config.requests,
         stop_grace: config.stop_grace,
         pods,
     });

@@ -1,10 +1,17 @@
 //! A loopback port for each Pod.
+//!
+//! Between the choice of a port and the moment when a process listens there, minutes can
+//! pass: a start waits for its turn, a crash for its back-off. All the while the port is
+//! held by a socket of ours that is bound and does not listen, so that nobody else takes
+//! it, neither another cluster of this machine nor an outgoing connection, and whoever
+//! connects too early is refused, as it should be.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use parking_lot::Mutex;
+use tokio::net::TcpSocket;
 
 /// Below the range that systems take for outgoing connections (32768 on Linux,
 /// 49152 elsewhere): the gateway's own connections shall not take a Pod's port
@@ -22,6 +29,7 @@ pub struct Ports {
 struct State {
     next: u16,
     taken: HashSet<u16>,
+    held: HashMap<u16, TcpSocket>,
 }
 
 impl Ports {
@@ -33,25 +41,23 @@ impl Ports {
             state: Mutex::new(State {
                 next,
                 taken: HashSet::new(),
+                held: HashMap::new(),
             }),
         }
     }
 
-    /// A free port: `wish`, if it is.
+    /// A free port, held from now on: `wish`, if it is free.
     pub fn take(&self, wish: Option<u16>) -> io::Result<u16> {
         let mut state = self.state.lock();
         if let Some(port) = wish
-            && !state.taken.contains(&port)
-            && is_free(port)
+            && state.take(port)
         {
-            state.taken.insert(port);
             return Ok(port);
         }
         for _ in FIRST..LAST {
             let port = state.next;
             state.next = if port + 1 < LAST { port + 1 } else { FIRST };
-            if !state.taken.contains(&port) && is_free(port) {
-                state.taken.insert(port);
+            if state.take(port) {
                 return Ok(port);
             }
         }
@@ -61,20 +67,74 @@ impl Ports {
         ))
     }
 
+    /// Holds a taken port again while nothing of its Pod listens there; `false` when
+    /// somebody else has it by now.
+    pub fn hold(&self, port: u16) -> bool {
+        let mut state = self.state.lock();
+        if state.held.contains_key(&port) {
+            return true;
+        }
+        match hold(port) {
+            Ok(socket) => {
+                state.held.insert(port, socket);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Lets go of a taken port, for the process that is about to listen there.
+    pub fn release(&self, port: u16) {
+        self.state.lock().held.remove(&port);
+    }
+
     /// Gives a port back.
     pub fn give_back(&self, port: u16) {
-        self.state.lock().taken.remove(&port);
+        let mut state = self.state.lock();
+        state.taken.remove(&port);
+        state.held.remove(&port);
     }
 }
 
-/// Whether something could listen there now.
-pub fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
+impl State {
+    fn take(&mut self, port: u16) -> bool {
+        if self.taken.contains(&port) {
+            return false;
+        }
+        let Ok(socket) = hold(port) else {
+            return false;
+        };
+        self.taken.insert(port);
+        self.held.insert(port, socket);
+        true
+    }
+}
+
+/// Binds to a port on which somebody could listen now. The socket that stays does not
+/// allow its address to be shared: with that, others could listen beside it.
+fn hold(port: u16) -> io::Result<TcpSocket> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    // Connections of an earlier listener that are still being closed do not hinder a new
+    // one, but they would hinder the holder, which then is not needed: nobody else who
+    // asks as carefully gets the port.
+    drop(TcpListener::bind(address)?);
+    let socket = TcpSocket::new_v4()?;
+    if socket.bind(address).is_err() {
+        let sharing = TcpSocket::new_v4()?;
+        sharing.set_reuseaddr(true)?;
+        sharing.bind(address)?;
+        return Ok(sharing);
+    }
+    Ok(socket)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_free(port: u16) -> bool {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    }
 
     #[test]
     fn a_port_is_given_once_and_never_one_that_is_in_use() {
@@ -82,9 +142,23 @@ mod tests {
         let first = ports.take(None).unwrap();
         assert_ne!(ports.take(Some(first)).unwrap(), first);
         ports.give_back(first);
-        let listener = TcpListener::bind(("127.0.0.1", first)).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
         assert_ne!(ports.take(Some(first)).unwrap(), first);
         drop(listener);
         assert_eq!(ports.take(Some(first)).unwrap(), first);
+    }
+
+    #[test]
+    fn a_port_is_nobody_elses_until_it_is_released() {
+        let (ours, theirs) = (Ports::new(9), Ports::new(9));
+        let port = ours.take(None).unwrap();
+        assert!(!is_free(port));
+        assert_ne!(theirs.take(Some(port)).unwrap(), port);
+        assert!(ours.hold(port), "it is held already");
+        ours.release(port);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert!(!ours.hold(port), "the process has it");
+        drop(listener);
+        assert!(ours.hold(port) && !is_free(port));
     }
 }

@@ -1,4 +1,4 @@
-//! Asking a container how it is: HTTP, TCP and commands.
+//! Asking a container how it is: HTTP, TCP, gRPC and commands.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::grpc_health;
 use super::lifecycle::Happening;
 use super::lifecycle::probe::{Cadence, ProbeKind, Timing, Tracker};
 use super::lifecycle::status::ADDRESS;
 use super::runtime::{Exit, Launch, Runtime};
 
 /// What a kubelet of the version that we speak calls itself.
-const USER_AGENT: &str = "kube-probe/1.34";
+pub(super) const USER_AGENT: &str = "kube-probe/1.34";
 
 /// How much of a probe command's output goes into an event.
 const OUTPUT_LIMIT: u64 = 1024;
@@ -41,6 +42,10 @@ enum Check {
     },
     Tcp {
         port: u16,
+    },
+    Grpc {
+        port: u16,
+        service: String,
     },
     Command(Vec<String>),
 }
@@ -71,7 +76,7 @@ impl Prober {
             .map(|(kind, probe)| {
                 let check = Check::of(probe, container, port).map_err(|what| {
                     let kind = kind.word().to_lowercase();
-                    format!("{kind} probe: {what}; the local node knows httpGet (http), tcpSocket and exec")
+                    format!("{kind} probe: {what}; the local node knows httpGet (http), tcpSocket, grpc and exec")
                 })?;
                 Ok(Self { kind, timing: Timing::of(probe), check })
             })
@@ -115,13 +120,16 @@ impl Check {
         if let Some(exec) = &probe.exec {
             return Ok(Self::Command(exec.command.clone().unwrap_or_default()));
         }
-        match &probe.grpc {
-            Some(_) => Err("grpc is not supported".to_owned()),
-            // Knative's default: a handler-less probe asks the serving port.
-            None => Ok(Self::Tcp {
-                port: find_port(&IntOrString::Int(0), container, port)?,
-            }),
+        if let Some(grpc) = &probe.grpc {
+            return Ok(Self::Grpc {
+                port: find_port(&IntOrString::Int(grpc.port), container, port)?,
+                service: grpc.service.clone().unwrap_or_default(),
+            });
         }
+        // Knative's default: a handler-less probe asks the serving port.
+        Ok(Self::Tcp {
+            port: find_port(&IntOrString::Int(0), container, port)?,
+        })
     }
 
     async fn ask(&self, place: &CommandPlace) -> Result<(), String> {
@@ -132,6 +140,7 @@ impl Check {
                 headers,
             } => http_get(*port, path, headers).await,
             Self::Tcp { port } => connect(*port).await.map(drop),
+            Self::Grpc { port, service } => grpc_health::check(*port, service).await,
             Self::Command(command) => run_command(command, place).await,
         }
     }
@@ -236,6 +245,9 @@ impl Prober {
                 format!("Get \"http://{ADDRESS}:{port}{path}\": no answer within {after}s")
             }
             Check::Tcp { port } => format!("dial tcp {ADDRESS}:{port}: no answer within {after}s"),
+            Check::Grpc { .. } => {
+                format!("timeout: health rpc did not complete within {after}s")
+            }
             Check::Command(command) => {
                 format!("command {:?} timed out after {after}s", command.join(" "))
             }
@@ -364,11 +376,19 @@ mod tests {
     }
 
     #[test]
+    fn a_grpc_probe_names_its_service() {
+        let probe = json!({"livenessProbe": {"grpc": {"port": 8080, "service": "shop.Cart"}},
+            "ports": [{"containerPort": 8080}]});
+        assert_eq!(
+            check(probe, Some(20001)),
+            r#"Grpc { port: 20001, service: "shop.Cart" }"#
+        );
+    }
+
+    #[test]
     fn what_cannot_be_asked_is_said() {
-        expect_test::expect!["liveness probe: grpc is not supported; the local node knows httpGet (http), tcpSocket and exec"]
-            .assert_eq(&check(json!({"livenessProbe": {"grpc": {"port": 1}}}), Some(1)));
         let https = json!({"startupProbe": {"httpGet": {"port": 1, "scheme": "HTTPS"}}});
-        expect_test::expect!["startup probe: httpGet over https is not supported; the local node knows httpGet (http), tcpSocket and exec"]
+        expect_test::expect!["startup probe: httpGet over https is not supported; the local node knows httpGet (http), tcpSocket, grpc and exec"]
             .assert_eq(&check(https, Some(1)));
     }
 }

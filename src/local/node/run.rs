@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret};
@@ -33,8 +34,10 @@ const TERMINATION_LOG_LIMIT: u64 = 4096;
 /// When a container is to be told to end, and when it is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopOrder {
-    /// SIGTERM.
+    /// SIGTERM, once no request is at the Pod.
     pub terminate: Instant,
+    /// SIGTERM, whatever is still at the Pod.
+    pub latest: Instant,
     /// SIGKILL.
     pub kill: Instant,
 }
@@ -86,6 +89,7 @@ impl Run {
                 .await;
                 let termination_log = prepared.termination_log.clone();
                 let exit = self.attend(instance, &log, prepared).await;
+                self.hold_port();
                 log.close();
                 let message = self.last_words(&termination_log, &log, exit);
                 Happening::Exited { exit, message }
@@ -98,6 +102,14 @@ impl Run {
             Err(failure) => Happening::Failed(failure),
         };
         self.tell(end).await;
+    }
+
+    /// Nothing of the Pod listens on its port any more; whether somebody else was quicker
+    /// is found out at the next start.
+    fn hold_port(&self) {
+        if let Some(port) = self.port {
+            self.node.ports.hold(port);
+        }
     }
 
     async fn tell(&self, happening: Happening) {
@@ -118,10 +130,14 @@ impl Run {
         let Ok(_turn) = self.node.starts.acquire().await else {
             return Ok(None);
         };
+        if let Some(port) = self.port {
+            self.node.ports.release(port);
+        }
         match self.node.runtime.start(prepared.launch.clone()).await {
             Ok(instance) => Ok(Some((instance, log, prepared))),
             Err(error) => {
                 log.close();
+                self.hold_port();
                 Err(match error {
                     StartError::Command(message) => StartFailure::Command(message),
                     StartError::Runtime(error) => StartFailure::Node(error.to_string()),
@@ -173,11 +189,11 @@ impl Run {
                 .filter(|words| !words.is_empty())
                 .map(|words| environment::expand_all(words, &env))
         };
-        let mut command = given(&container.command).unwrap_or(image.command);
-        command.extend(given(&container.args).unwrap_or_default());
         // The manifest's folder is one of the image, so the mapping's comes first.
-        let workdir = image
-            .workdir
+        let (mapped, image_id) = (image.workdir.clone(), image.image_id.clone());
+        let mut command = given(&container.command).unwrap_or_else(|| image.command_on(self.port));
+        command.extend(given(&container.args).unwrap_or_default());
+        let workdir = mapped
             .or_else(|| {
                 container
                     .working_dir
@@ -197,7 +213,7 @@ impl Run {
                 env,
                 workdir,
             },
-            image_id: image.image_id,
+            image_id,
             probers,
             termination_log,
         })
@@ -253,8 +269,8 @@ impl Run {
         let mut output = std::pin::pin!(keep(instance.take_output(), log));
         let mut drained = false;
         // Each is carried out once; a later order can only bring it forward.
-        let (mut terminate, mut kill): (Option<Instant>, Option<Instant>) = (None, None);
-        let mut asked = false;
+        let mut times = Times::default();
+        let mut answered: Option<BoxFuture<'static, ()>> = None;
         let exit = loop {
             tokio::select! {
                 exit = instance.wait() => break exit,
@@ -262,20 +278,25 @@ impl Run {
                 () = &mut probes => {}
                 Ok(()) = self.stop.changed() => {
                     if let Some(order) = *self.stop.borrow_and_update() {
-                        let first = !std::mem::replace(&mut asked, true);
-                        terminate = terminate.or(first.then_some(order.terminate));
-                        terminate = terminate.map(|at| at.min(order.terminate));
-                        kill = Some(kill.map_or(order.kill, |at| at.min(order.kill)));
+                        times.take(order);
                     }
                 }
-                () = sleep_until(kill), if kill.is_some() => {
-                    (terminate, kill) = (None, None);
+                () = sleep_until(times.kill), if times.kill.is_some() => {
+                    times = Times { asked: true, ..Times::default() };
                     instance.order(Order::Kill).await;
                 }
-                () = sleep_until(terminate), if terminate.is_some() => {
-                    terminate = None;
+                () = sleep_until(times.terminate), if times.terminate.is_some() => {
+                    times.terminate = None;
+                    answered = Some(self.node.requests.answered(&self.key.uid));
+                }
+                () = resolved(&mut answered), if answered.is_some() => {
+                    times.latest = Some(Instant::now());
+                    answered = None;
+                }
+                () = sleep_until(times.latest), if times.latest.is_some() => {
+                    (times.terminate, times.latest, answered) = (None, None, None);
                     // With no time left, only the second signal would be seen.
-                    if kill > Some(Instant::now()) {
+                    if times.kill > Some(Instant::now()) {
                         instance.order(Order::Terminate).await;
                     }
                 }
@@ -300,6 +321,37 @@ impl Run {
             true => termination_message(log),
             false => String::from_utf8_lossy(&words).into_owned(),
         }
+    }
+}
+
+/// The times of a [`StopOrder`] that are still to come.
+#[derive(Default)]
+struct Times {
+    asked: bool,
+    terminate: Option<Instant>,
+    latest: Option<Instant>,
+    kill: Option<Instant>,
+}
+
+impl Times {
+    /// Takes the first order as it is; a further one only brings forward what is left.
+    fn take(&mut self, order: StopOrder) {
+        let first = !std::mem::replace(&mut self.asked, true);
+        let earlier = |known: Option<Instant>, new: Instant| match known {
+            Some(known) => Some(known.min(new)),
+            None => first.then_some(new),
+        };
+        self.terminate = earlier(self.terminate, order.terminate);
+        self.latest = earlier(self.latest, order.latest);
+        self.kill = Some(self.kill.map_or(order.kill, |at| at.min(order.kill)));
+    }
+}
+
+/// Waits for a future that may be there.
+async fn resolved(future: &mut Option<BoxFuture<'static, ()>>) {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -25,7 +25,6 @@ use super::lifecycle::container::StartFailure;
 use super::lifecycle::probe::ProbeKind;
 use super::lifecycle::{Effect, Happening, PodLife, status};
 use super::logs::PodKey;
-use super::ports::is_free;
 use super::run::{Run, StopOrder};
 
 /// The annotation that tells the gateway where a Pod serves, on 127.0.0.1.
@@ -42,6 +41,10 @@ pub enum Desired {
 
 /// A write that failed is tried again after this long.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// What is left to a process whose requests took up its grace period: a kubelet's
+/// minimum after a pre-stop hook that did.
+const LAST_GRACE: Duration = Duration::from_secs(2);
 
 /// Kubernetes' default grace period.
 const DEFAULT_GRACE: i64 = 30;
@@ -274,9 +277,16 @@ impl Worker {
                     Duration::ZERO
                 };
                 let now = Instant::now();
+                let terminate = now + drain.min(grace / 2);
+                let kill = now + grace;
                 let order = StopOrder {
-                    terminate: now + drain.min(grace / 2),
-                    kill: now + grace,
+                    terminate,
+                    latest: if drain.is_zero() {
+                        terminate
+                    } else {
+                        kill - LAST_GRACE.min(grace / 4)
+                    },
+                    kill,
                 };
                 if let Some(stop) = self.stops.get(container) {
                     stop.send_replace(Some(order));
@@ -304,7 +314,7 @@ impl Worker {
             .containers
             .get(index)
             .map_or(0, |container| container.restarts);
-        if serves && self.port.is_none_or(|port| !is_free(port)) {
+        if serves && !self.port.is_some_and(|port| self.node.ports.hold(port)) {
             // Somebody took it while nothing of ours listened.
             let port = self
                 .node
@@ -373,10 +383,10 @@ impl Worker {
         Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
     }
 
-    /// How long a deleted Pod goes on serving before it is told to end, so that
-    /// everybody has seen that it is going and requests on their way are answered.
-    /// On a cluster that is the work of Knative's queue-proxy, whose pre-stop hook
-    /// holds the signal back; so it is for Pods of Revisions only.
+    /// How long a deleted Pod goes on serving at least before it is told to end, so
+    /// that everybody has seen that it is going; then the requests that it has are
+    /// waited for. On a cluster that is the work of Knative's queue-proxy, whose
+    /// pre-stop hook holds the signal back; so it is for Pods of Revisions only.
     fn drain(&self) -> Duration {
         let labels = self.pod.metadata.labels.as_ref();
         match labels.is_some_and(|labels| labels.contains_key(label::REVISION)) {
@@ -395,6 +405,7 @@ impl Worker {
         for stop in &self.stops {
             stop.send_replace(Some(StopOrder {
                 terminate: now,
+                latest: now,
                 kill: now + grace,
             }));
         }

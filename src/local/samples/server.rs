@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::knobs::Knobs;
 use super::{Answer, Sample};
+use crate::local::node::grpc_health;
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
@@ -144,6 +145,9 @@ impl App {
             // At once and half way through the answer: that is what a crash is.
             std::process::exit(1);
         }
+        if path == grpc_health::PATH {
+            return health(!self.knobs.never_ready);
+        }
         if path == "/healthz" || is_probe(request.headers()) {
             return match self.knobs.never_ready {
                 true => self.text(StatusCode::SERVICE_UNAVAILABLE, "never ready, as asked\n"),
@@ -203,6 +207,22 @@ fn is_probe(headers: &HeaderMap) -> bool {
         || headers
             .get(header::USER_AGENT)
             .is_some_and(|agent| agent.as_bytes().starts_with(b"kube-probe/"))
+}
+
+/// The answer to a gRPC probe: a message, and the status of the call in the trailers.
+fn health(is_serving: bool) -> Response<Body> {
+    let message = grpc_health::response(if is_serving { 1 } else { 2 });
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    )]);
+    let frames = [Ok(Frame::data(message)), Ok(Frame::trailers(trailers))];
+    let mut response = Response::new(StreamBody::new(futures::stream::iter(frames)).boxed_unsync());
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    response
 }
 
 /// Sends the request's body back as it comes.

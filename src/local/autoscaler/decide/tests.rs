@@ -163,6 +163,17 @@ fn initial_scale_is_reached_before_the_revision_is_ready() {
 }
 
 #[test]
+fn the_last_instance_stays_for_its_retention_while_somebody_may_ask() {
+    story(|spec| spec.retention = Duration::from_secs(30))
+        .run(100, 0)
+        .tells(expect![[r#"
+            00:00 1 wanted, Activating, initial scale not reached
+            00:02 1 wanted, Active
+            01:30 0 wanted, Idle
+        "#]]);
+}
+
+#[test]
 fn min_scale_stays_until_nobody_can_reach_it() {
     story(|spec| spec.min = 2)
         .run(200, 0)

@@ -53,6 +53,8 @@ enum Node {
     Ready,
     /// Every Pod exits with 3 and is started again.
     Crashing,
+    /// The node was stopped, and every container with it; they start again.
+    Back,
     /// Pods stay as they are.
     Idle,
 }
@@ -343,6 +345,16 @@ impl World {
             Node::Ready => Some(json!({
                 "phase": "Running",
                 "conditions": [{"type": "Ready", "status": "True"}],
+            })),
+            Node::Back => Some(json!({
+                "phase": "Running",
+                "conditions": [{"type": "Ready", "status": "False"}],
+                "containerStatuses": [{
+                    "name": "user-container",
+                    "restartCount": 1,
+                    "state": {"waiting": {"reason": "ContainerCreating"}},
+                    "lastState": {"terminated": {"exitCode": 255, "reason": "Unknown"}},
+                }],
             })),
             Node::Crashing => Some(json!({
                 "phase": "Running",

@@ -358,6 +358,33 @@ fn a_crashing_candidate_is_unknown_until_its_deadline_and_then_says_why() {
 }
 
 #[test]
+fn a_node_that_was_stopped_and_comes_back_fails_no_revision() {
+    let mut world = World::new();
+    world.apply(&service("hello", "app:1")).unwrap();
+    world.node = Node::Back;
+    world.settle();
+    expect![[r#"
+        Revision hello-00001
+          Active Unknown Queued
+          ContainerHealthy True
+          Ready True
+          ResourcesAvailable True
+    "#]]
+    .assert_eq(&world.show(Kind::Revision, "hello-00001"));
+    // A program that ends by itself is another matter.
+    world.node = Node::Crashing;
+    world.settle();
+    expect![[r#"
+        Revision hello-00001
+          Active Unknown Queued
+          ContainerHealthy False ExitCode3: Container failed with: no such table: users
+          Ready False ExitCode3: Container failed with: no such table: users
+          ResourcesAvailable True
+    "#]]
+    .assert_eq(&world.show(Kind::Revision, "hello-00001"));
+}
+
+#[test]
 fn a_first_revision_that_fails_fails_everything_above_it() {
     let mut world = World::new();
     world.node = Node::Crashing;
