@@ -13,6 +13,10 @@ use super::schema::join;
 /// 3 MiB of JSON anyway; ten levels of ten aliases would be 10^10 nodes.
 const MAX_ALIASED: usize = 100_000;
 
+/// How deep values may lie in one another: a manifest needs a dozen levels, and what is
+/// built up level by level is also taken down so, on a stack that has an end.
+const MAX_DEPTH: usize = 128;
+
 /// One document of a file.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -214,10 +218,10 @@ impl Composer {
                 self.close(node, anchor)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.begin(at, Kind::List(Vec::new()), anchor, tag.as_deref(), "seq");
+                self.begin(at, Kind::List(Vec::new()), anchor, tag.as_deref(), "seq")?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.begin(at, Kind::Map(Vec::new()), anchor, tag.as_deref(), "map");
+                self.begin(at, Kind::Map(Vec::new()), anchor, tag.as_deref(), "map")?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(open) = self.open.pop() {
@@ -262,7 +266,11 @@ impl Composer {
         anchor: usize,
         tag: Option<&granit_parser::Tag>,
         core: &str,
-    ) {
+    ) -> Result<(), Wrong> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Wrong::new(at, "it is nested too deeply")
+                .hint("is a bracket or a quote missing above?"));
+        }
         let tag_wrong = tag.is_some_and(|tag| tag.core_suffix() != Some(core));
         if tag_wrong {
             self.unknown_tag(at, tag);
@@ -274,6 +282,7 @@ impl Composer {
             keys: HashSet::new(),
             merges: Vec::new(),
         });
+        Ok(())
     }
 
     fn unknown_tag(&mut self, at: At, tag: Option<&granit_parser::Tag>) {
