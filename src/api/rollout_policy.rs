@@ -201,7 +201,7 @@ impl Default for WarmUp {
 pub struct LowTraffic {
     /// Judge synthetic probes through the gateway where users send too little.
     pub synthetic_probes: bool,
-    /// How many of them per judgement.
+    /// How many of them in a round; rounds follow until it is clear what they say.
     pub requests: u32,
 }
 
@@ -209,7 +209,7 @@ impl Default for LowTraffic {
     fn default() -> Self {
         Self {
             synthetic_probes: true,
-            requests: 20,
+            requests: 100,
         }
     }
 }

@@ -130,6 +130,22 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
     }
 }
 
+/// Whether our own requests are wanted at a step, now or still: where users sent too few once
+/// it is baked, and where nothing is counted. Once they speak they go on until what they say
+/// is clear; one failed answer among twenty is not, and would be the last word for ever.
+pub fn wants_synthetic(verdict: &Verdict, window: &Window, step: &Step) -> bool {
+    let uncounted = window.metrics.is_err();
+    let silent = match verdict {
+        Verdict::Inconclusive(Finding::TooFew { .. } | Finding::NoData { .. }) => true,
+        Verdict::Inconclusive(Finding::Baking { .. }) => uncounted,
+        Verdict::Inconclusive(finding) | Verdict::Fail { finding, .. } => {
+            finding.source() == EvidenceSource::SyntheticProbes
+        }
+        Verdict::Pass(_) => false,
+    };
+    silent && (window.elapsed >= step.bake || uncounted)
+}
+
 /// Before its bake is over, nothing passes.
 fn bake(verdict: Verdict, window: &Window, step: &Step) -> Verdict {
     match verdict {
@@ -257,8 +273,15 @@ impl<'a> Seen<'a> {
     }
 
     /// Whether enough clean answers speak for it; only after [`Self::blame`] found nothing.
+    ///
+    /// Where our own requests stand in for users they are all there is, and cost nobody
+    /// anything: the test is then waited for until it accepts.
     fn acquit(&self, policy: &Policy) -> Verdict {
+        let alone = self.figures.source == EvidenceSource::SyntheticProbes;
         match self.sprt(policy) {
+            SprtVerdict::LeansHealthy if alone => {
+                Verdict::Inconclusive(Finding::Undecided(self.figures.clone()))
+            }
             SprtVerdict::Accept | SprtVerdict::LeansHealthy => {
                 Verdict::Pass(Finding::Healthy(self.figures.clone()))
             }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Window};
-use super::judge::{Verdict, judge_probes, judge_window};
+use super::judge::{Verdict, judge_probes, judge_window, wants_synthetic};
 use super::latency::{Bucket, Latencies};
 use crate::policy::preset;
 
@@ -184,26 +184,57 @@ fn round(sent: u64, failed: u64) -> ProbeRound {
 
 #[test]
 fn a_quiet_service_is_judged_on_our_own_requests_and_they_are_no_users() {
-    let quiet = |failed, users: u64| Window {
-        synthetic: Some(round(20, failed)),
+    let quiet = |sent, failed, users: u64| Window {
+        synthetic: Some(round(sent, failed)),
         ..window(12, counts(0, users, 30.0), counts(0, users, 30.0))
     };
     says(
-        quiet(0, 3),
+        quiet(100, 0, 3),
         expect![
-            "pass: error rate 0.0 % of 20 synthetic probes (limit 1 %), p99 30 ms (stable 30 ms); users sent 3 of 8"
+            "inconclusive: error rate 0.0 % of 100 synthetic probes (limit 1 %), p99 30 ms (stable 30 ms); users sent 3 of 8; too few requests to tell"
         ],
     );
     says(
-        quiet(4, 0),
+        quiet(200, 0, 3),
         expect![
-            "fail at once: error rate 20.0 % of 20 synthetic probes (limit 1 %), p99 30 ms (stable 30 ms); users sent 0 of 8"
+            "pass: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 30 ms (stable 30 ms); users sent 3 of 8"
         ],
     );
     says(
-        quiet(0, 8),
+        quiet(100, 5, 0),
+        expect![
+            "fail at once: error rate 5.0 % of 100 synthetic probes (limit 1 %), p99 30 ms (stable 30 ms); users sent 0 of 8"
+        ],
+    );
+    says(
+        quiet(100, 0, 8),
         expect!["pass: error rate 0.0 % of 8 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms)"],
     );
+}
+
+#[test]
+fn our_own_requests_go_on_until_what_they_say_is_clear() {
+    let policy = preset("fast").unwrap();
+    let step = &policy.steps[0];
+    let asked =
+        |window: &Window| wants_synthetic(&judge_window(&policy, step, window), window, step);
+    let quiet = |seconds, synthetic: Option<ProbeRound>| Window {
+        synthetic,
+        ..window(seconds, Counts::default(), Counts::default())
+    };
+    assert!(!asked(&quiet(6, None)), "users may still come");
+    assert!(asked(&quiet(12, None)));
+    assert!(
+        asked(&quiet(12, Some(round(100, 0)))),
+        "a hundred are not enough"
+    );
+    assert!(
+        asked(&quiet(12, Some(round(300, 2)))),
+        "one way or the other"
+    );
+    assert!(!asked(&quiet(12, Some(round(200, 0)))));
+    let busy = window(12, counts(1, 12, 40.0), counts(0, 228, 40.0));
+    assert!(!asked(&busy), "users speak for themselves");
 }
 
 #[test]

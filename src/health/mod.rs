@@ -12,6 +12,8 @@ pub mod client;
 pub mod evidence;
 pub mod finding;
 pub mod gateway;
+#[cfg(test)]
+mod how_often;
 pub mod judge;
 #[cfg(test)]
 mod judge_tests;
@@ -25,7 +27,7 @@ pub mod window;
 pub use evidence::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
 pub use finding::{Figures, Finding};
 pub use gateway::Gateway;
-pub use judge::{Verdict, judge_probes, judge_window};
+pub use judge::{Verdict, judge_probes, judge_window, wants_synthetic};
 pub use latency::Latencies;
 pub use metrics::Scrape;
 pub use probe::{ProbePlan, ProbeTarget};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{EvidenceVerdict, HoldReason, Outcome, Phase};
-use crate::health::{Finding, Verdict, Window, judge_probes, judge_window};
+use crate::health::{Finding, Verdict, Window, judge_probes, judge_window, wants_synthetic};
 
 use super::decision::{Gather, ProbeTargets};
 use super::event::Event;
@@ -381,22 +381,16 @@ impl<'a> Pass<'a> {
     /// Says what is to be gathered about the present step.
     fn watch(&mut self, stable: &str, candidate: &str, verdict: Option<&Verdict>) {
         let weight = self.status.weight;
-        let bake = self
-            .policy
-            .step_at(weight)
-            .map_or(Duration::ZERO, |step| step.bake);
-        let window = self.window(candidate, weight);
-        // Our own requests speak where users are too few to, and where nothing is counted.
-        let users_are_silent = match verdict {
-            Some(Verdict::Inconclusive(Finding::TooFew { .. } | Finding::NoData { .. })) => true,
-            Some(Verdict::Inconclusive(Finding::Baking { .. })) => {
-                window.is_some_and(|window| window.metrics.is_err())
-            }
+        let wanted = match (
+            verdict,
+            self.window(candidate, weight),
+            self.policy.step_at(weight),
+        ) {
+            (Some(verdict), Some(window), Some(step)) => wants_synthetic(verdict, window, step),
             _ => false,
         };
-        let baked = window.is_some_and(|window| window.elapsed >= bake || window.metrics.is_err());
         let count = self.policy.analysis.synthetic_probes;
-        let synthetic = if users_are_silent && baked && count > 0 {
+        let synthetic = if wanted && count > 0 {
             self.probe_targets(candidate, count)
         } else {
             None

@@ -253,10 +253,10 @@ fn a_service_without_users_is_judged_on_synthetic_probes() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:20  hello-00002 to 20 %: error rate 0.0 % of 20 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            00:35  hello-00002 to 50 %: error rate 0.0 % of 20 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            00:50  hello-00002 to 100 %: error rate 0.0 % of 20 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            00:51  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 20 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:21  hello-00002 to 20 %: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:37  hello-00002 to 50 %: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:53  hello-00002 to 100 %: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:54  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
             end    Stable; hello-00002 100 %; 0 of 0 requests harmed
         "#]],
     );
@@ -320,10 +320,10 @@ fn a_gateway_that_cannot_be_read_is_replaced_by_synthetic_probes() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:19  hello-00002 to 20 %: error rate 0.0 % of 240 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 240 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
-            00:47  hello-00002 to 100 %: error rate 0.0 % of 240 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 240 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 1200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 1200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 1200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 1200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
             end    Stable; hello-00002 100 %; 0 of 1400 requests harmed
         "#]],
     );
