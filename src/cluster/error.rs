@@ -78,6 +78,10 @@ impl fmt::Display for Refusal {
                 message,
             } => write!(f, "rejected by {by}: {message}"),
             Self::Rejected { by: None, message } => write!(f, "rejected: {message}"),
+            Self::Invalid(message) if message.contains("immutable") => write!(
+                f,
+                "invalid: {message}; what is set once stays so: give the object another name, or delete it in the cluster and it is made anew"
+            ),
             Self::Invalid(message) => write!(f, "invalid: {message}"),
             Self::Forbidden(message) => {
                 write!(

@@ -1,19 +1,25 @@
 //! What the watches have seen: slim objects by key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::api::object::ObjectKey;
 use crate::plan::LiveObject;
 
 use super::changes::{Changes, Speaker};
 
+/// Deletions that are remembered: more than the writes that can be on their way at once.
+const DELETIONS: usize = 256;
+
 /// Every watched object, and who is told of changes.
 #[derive(Default)]
 pub(super) struct Store {
     objects: RwLock<BTreeMap<ObjectKey, Arc<LiveObject>>>,
+    /// The uids of what was deleted last: the answer to a write of ours may come in after
+    /// the watch has shown that somebody deleted the object again.
+    deleted: Mutex<VecDeque<String>>,
     speaker: Speaker,
 }
 
@@ -47,6 +53,9 @@ impl Store {
         let key = object.key.clone();
         {
             let mut objects = self.objects.write();
+            if self.deleted.lock().contains(&object.uid) {
+                return;
+            }
             if let Some(known) = objects.get(&key)
                 && known.uid == object.uid
                 && (known.resource_version == object.resource_version
@@ -63,6 +72,11 @@ impl Store {
     pub(super) fn remove(&self, key: &ObjectKey, uid: &str) {
         {
             let mut objects = self.objects.write();
+            let mut deleted = self.deleted.lock();
+            if deleted.len() == DELETIONS {
+                deleted.pop_front();
+            }
+            deleted.push_back(uid.to_owned());
             match objects.get(key) {
                 Some(known) if known.uid == uid => objects.remove(key),
                 _ => return,
@@ -156,6 +170,22 @@ mod tests {
         assert!(store.get(&key).is_some());
         store.remove(&key, "new");
         assert!(store.get(&key).is_none());
+    }
+
+    #[test]
+    fn an_answer_that_comes_in_after_the_deletion_does_not_bring_the_object_back() {
+        let store = Store::default();
+        let key = ObjectKey::namespaced("", "ConfigMap", "default", "a");
+        store.put(object("a", "first", "20"));
+        store.remove(&key, "first");
+        store.put(object("a", "first", "20"));
+        assert!(store.get(&key).is_none());
+        store.put(object("a", "second", "22"));
+        assert!(store.get(&key).is_some(), "another one may have its name");
+        for uid in 0..1000 {
+            store.remove(&key, &uid.to_string());
+        }
+        assert_eq!(store.deleted.lock().len(), DELETIONS);
     }
 
     #[test]
