@@ -1,5 +1,6 @@
 //! What all loops of an agent share.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,12 +8,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::gateway::Gateway;
 use super::hub::Hub;
+use super::metrics::Metrics;
+use crate::api::GROUP;
+use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
 use crate::cluster::{Cluster, Happened, Reach};
+use crate::plan::{Claims, DeliveryId, LiveObject};
 
 /// A wall clock that runs this much away from the steady one has jumped.
 const JUMP: Duration = Duration::from_secs(5);
@@ -29,19 +34,71 @@ pub struct Context {
     pub gateway: Gateway,
     /// Where copies of repositories are kept.
     pub cache_dir: PathBuf,
+    /// What is counted of all that.
+    pub metrics: Metrics,
     watching_since: Mutex<Timestamp>,
+    deliveries: Mutex<HashMap<DeliveryId, Known>>,
+}
+
+/// A Delivery as it was last read: with a thousand objects in its inventory, reading it
+/// for every plan of every other one would be most of an agent's work.
+#[derive(Clone)]
+struct Known {
+    version: String,
+    /// `None` where it cannot be read, or is being deleted.
+    delivery: Option<Arc<Delivery>>,
+    inventory: Arc<HashSet<ObjectKey>>,
 }
 
 impl Context {
     /// A context whose caches are live from now on.
     pub fn new(cluster: Cluster, hub: Arc<Hub>, gateway: Gateway, cache_dir: PathBuf) -> Self {
         Self {
+            metrics: Metrics::new(cluster.clone()),
             cluster,
             hub,
             gateway,
             cache_dir,
             watching_since: Mutex::new(Timestamp::now()),
+            deliveries: Mutex::default(),
         }
+    }
+
+    /// Every Delivery of the cluster that is not being deleted.
+    pub fn deliveries(&self) -> Vec<(DeliveryId, Arc<Delivery>)> {
+        let known = self.known_deliveries();
+        known
+            .into_iter()
+            .filter_map(|(id, known)| Some((id, known.delivery?)))
+            .collect()
+    }
+
+    /// What Deliveries other than this one say is theirs.
+    pub fn claims(&self, but: &DeliveryId) -> Claims {
+        let mut claims = Claims::default();
+        for (id, known) in self.known_deliveries() {
+            if id != *but {
+                claims.add(id, known.inventory);
+            }
+        }
+        claims
+    }
+
+    /// Reads what changed since it was last asked for.
+    fn known_deliveries(&self) -> HashMap<DeliveryId, Known> {
+        let mut known = self.deliveries.lock();
+        let mut now = HashMap::new();
+        for live in self.cluster.list(GROUP, "Delivery", None) {
+            let namespace = live.key.namespace.clone().unwrap_or_default();
+            let id = DeliveryId::new(namespace, live.key.name.clone());
+            let one = match known.remove(&id) {
+                Some(same) if same.version == live.resource_version => same,
+                _ => read(&live, &id),
+            };
+            now.insert(id, one);
+        }
+        known.clone_from(&now);
+        now
     }
 
     /// Since when the caches are live and the clock has not jumped: deadlines count from here
@@ -86,6 +143,26 @@ impl Context {
             message: message.to_owned(),
             warning,
         });
+    }
+}
+
+fn read(live: &LiveObject, id: &DeliveryId) -> Known {
+    let delivery = match serde_json::from_value::<Delivery>(live.value()) {
+        Ok(delivery) => Some(Arc::new(delivery)),
+        Err(error) => {
+            error!(delivery = %id, "the Delivery cannot be read: {error}");
+            None
+        }
+    };
+    let inventory = delivery
+        .iter()
+        .filter_map(|delivery| delivery.status.as_ref())
+        .flat_map(|status| status.inventory.iter().cloned())
+        .collect();
+    Known {
+        version: live.resource_version.clone(),
+        delivery: delivery.filter(|_| !live.deleting),
+        inventory: Arc::new(inventory),
     }
 }
 

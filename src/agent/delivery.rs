@@ -10,52 +10,57 @@ use serde_json::json;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::context::Context;
-use super::index::Name;
-use super::lineage::Lineage;
-use super::reading;
 use super::report::{self, Knowledge};
-use super::service::{ServiceLoop, Standing, Wanted};
+use super::services::Services;
 use super::source::{self, Checkout, Poll, SourceState};
-use crate::api::delivery::{DEFAULT_INTERVAL, Delivery, DeliveryStatus, Problem, SYNC};
+use super::{planning, reading};
+use crate::api::delivery::{Delivery, DeliveryStatus, Problem, SYNC};
 use crate::api::object::ObjectKey;
-use crate::api::rollout_policy::RolloutPolicySpec;
 use crate::api::{GROUP, VERSION, serving};
-use crate::cluster::Changes;
+use crate::cluster::{Changes, Done};
 use crate::manifest;
-use crate::plan::{self, Action, DeliveryId, Destination, Input, Plan, Stage};
-use crate::policy;
+use crate::plan::{DeliveryId, Plan, Stage, Why};
 
 /// Least time between two plans.
-const GAP: Duration = Duration::from_millis(100);
+pub(super) const GAP: Duration = Duration::from_millis(100);
 /// How soon something that failed is tried again, and at most how late.
 const RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
+/// How soon it is looked again at what another Delivery has seen, or a new kind is watched.
+const SOON: Duration = Duration::from_secs(1);
+/// Most time between two reports of services that move, however large the status.
+const REPORT: Duration = Duration::from_secs(5);
 
-/// Runs one Delivery until cancelled. `spec` brings each change of the object.
+/// Runs one Delivery until cancelled. `spec` brings each change of the object; `withdrawn`
+/// says that the object was deleted, and ends the loop in good time as well.
 pub async fn run(
     context: Arc<Context>,
     id: DeliveryId,
     spec: watch::Receiver<Arc<Delivery>>,
     cancel: CancellationToken,
+    withdrawn: CancellationToken,
 ) {
     let changes = context.cluster.changes();
     let status = spec.borrow().status.clone().unwrap_or_default();
+    let news = Arc::new(Notify::new());
     let mut this = DeliveryLoop {
+        services: Services::new(context.clone(), news.clone(), cancel.child_token()),
         context,
         id,
         spec,
         changes,
         source: None,
-        services: BTreeMap::new(),
-        lineage: Lineage::default(),
         seen: BTreeMap::new(),
+        missing: false,
+        planned: None,
         status,
-        news: Arc::new(Notify::new()),
+        news,
         failures: 0,
         sync: None,
         cancel,
+        withdrawn,
     };
     this.run().await;
     this.stop().await;
@@ -67,16 +72,20 @@ struct DeliveryLoop {
     spec: watch::Receiver<Arc<Delivery>>,
     changes: Changes,
     source: Option<RunningSource>,
-    services: BTreeMap<Name, RunningService>,
-    lineage: Lineage,
+    services: Services,
     /// Content of every object of the inventory at the last plan.
     seen: BTreeMap<ObjectKey, Option<u64>>,
+    /// The last plan left something for want of a namespace, a kind, or another Delivery's leave.
+    missing: bool,
+    /// The commit of the last plan, and since when it is planned with.
+    planned: Option<(String, Instant)>,
     status: DeliveryStatus,
     news: Arc<Notify>,
     failures: u32,
     /// The last `sluice sync`, and how often the remote had been looked at then.
     sync: Option<(String, u64)>,
     cancel: CancellationToken,
+    withdrawn: CancellationToken,
 }
 
 struct RunningSource {
@@ -87,19 +96,14 @@ struct RunningSource {
     task: JoinHandle<()>,
 }
 
-struct RunningService {
-    wanted: watch::Sender<Arc<Wanted>>,
-    standing: watch::Receiver<Standing>,
-    cancel: CancellationToken,
-    task: JoinHandle<()>,
-}
-
 /// What a pass came to.
 #[derive(Default)]
 struct Pass {
     applied: bool,
     problems: Vec<Problem>,
     inventory: Vec<ObjectKey>,
+    /// Another one is due by then, whatever happens.
+    again: Option<Duration>,
 }
 
 impl DeliveryLoop {
@@ -110,31 +114,50 @@ impl DeliveryLoop {
             ..Pass::default()
         };
         let mut retry = None;
+        let mut gap = GAP;
         while !self.cancel.is_cancelled() {
             if due {
                 let started = Instant::now();
                 if let Some(done) = self.pass().await {
+                    let good = done.problems.is_empty();
+                    let took = started.elapsed();
+                    self.context.metrics.synced(&self.id, good, took);
                     pass = done;
                 }
                 retry = self.next_try(&pass);
                 // A plan over many services is not made again and again while they all move.
-                let gap = GAP.max(started.elapsed() * 4);
-                tokio::select! {
-                    () = self.cancel.cancelled() => return,
-                    () = tokio::time::sleep(gap) => {}
-                }
+                gap = GAP.max(started.elapsed() * 4);
             }
+            // What else happens meanwhile is told in the same report.
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                () = tokio::time::sleep(gap) => {}
+            }
+            let started = Instant::now();
             self.report(&pass).await;
-            due = self.wait(retry).await;
+            // A status with a thousand objects in it is not written for every step of each.
+            gap = GAP.max(started.elapsed() * 4).min(REPORT);
+            let withdrawn = self.withdrawn.clone();
+            due = tokio::select! {
+                due = self.wait(retry) => due,
+                () = withdrawn.cancelled() => {
+                    self.services.withdraw().await;
+                    return;
+                }
+            };
         }
     }
 
     /// Waits for something to do; `true` when a new plan is due, `false` for a report.
     async fn wait(&mut self, retry: Option<Duration>) -> bool {
         let source = async {
-            match &mut self.source {
+            // One that ended by itself has said why, and has no more to say.
+            let changed = match &mut self.source {
                 Some(running) => running.state.changed().await.is_ok(),
-                None => std::future::pending().await,
+                None => false,
+            };
+            if !changed {
+                std::future::pending().await
             }
         };
         let retry = async {
@@ -146,7 +169,7 @@ impl DeliveryLoop {
         tokio::select! {
             () = self.cancel.cancelled() => false,
             changed = self.spec.changed() => changed.is_ok(),
-            _ = source => true,
+            () = source => true,
             changed = self.changes.next() => changed.iter().any(|key| self.is_news(key)),
             () = self.news.notified() => false,
             () = retry => true,
@@ -155,21 +178,36 @@ impl DeliveryLoop {
 
     /// Whether a change is one that a plan might answer: a status is not.
     fn is_news(&self, key: &ObjectKey) -> bool {
-        if key.group == GROUP {
-            return key.kind == "RolloutPolicy";
+        match (key.group.as_str(), key.kind.as_str()) {
+            (GROUP, "RolloutPolicy") => return true,
+            // What could not be written for want of these may be written now.
+            (GROUP, "Delivery") if key.name != self.id.name => return self.missing,
+            ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
+                if self.missing =>
+            {
+                return true;
+            }
+            (GROUP, _) => return false,
+            _ => {}
         }
         let now = self.context.cluster.get(key).map(|live| live.content);
         self.seen.get(key).is_some_and(|then| *then != now)
     }
 
+    fn contents(&self, keys: &[ObjectKey]) -> BTreeMap<ObjectKey, Option<u64>> {
+        let now = |key: &ObjectKey| self.context.cluster.get(key).map(|live| live.content);
+        keys.iter().map(|key| (key.clone(), now(key))).collect()
+    }
+
     fn next_try(&mut self, pass: &Pass) -> Option<Duration> {
         if pass.problems.is_empty() {
             self.failures = 0;
-            return None;
+            return pass.again;
         }
-        self.failures += 1;
+        self.failures = self.failures.saturating_add(1);
         let doubled = RETRY.0.saturating_mul(1 << self.failures.min(8));
-        Some(doubled.min(RETRY.1))
+        let wait = doubled.min(RETRY.1);
+        Some(pass.again.map_or(wait, |again| again.min(wait)))
     }
 
     /// One plan, carried out. `None` while there is nothing to plan with.
@@ -184,7 +222,7 @@ impl DeliveryLoop {
             return Some(Pass {
                 problems: vec![problem],
                 inventory: self.status.inventory.clone(),
-                applied: false,
+                ..Pass::default()
             });
         }
         self.hear_wish(&delivery);
@@ -196,19 +234,15 @@ impl DeliveryLoop {
             .checkout
             .clone()?;
         let mut problems = self.watch_kinds(&checkout).await;
+        // Before the plan is made: what changes from now on is news, also while it is carried out.
+        let before = self.contents(&self.status.inventory);
         let plan = self.plan(&delivery, &checkout);
+        self.seen = self.contents(&plan.inventory);
+        self.seen.extend(before);
         self.context.cluster.settle(&plan.settled);
-        if delivery.spec.suspend {
-            self.direct(&delivery, &checkout, &plan).await;
-            return Some(Pass {
-                applied: false,
-                problems,
-                inventory: self.status.inventory.clone(),
-            });
-        }
-        if !plan.is_empty() {
-            info!(delivery = %self.id, commit = %checkout.snapshot.commit.short(), "plan:\n{plan}");
-        }
+        self.services.let_go(&plan).await;
+        let corrections = planning::corrections(&plan);
+        self.context.metrics.corrected(&self.id, corrections);
         // What is written down first is never lost, whoever dies in between.
         if plan.inventory != self.status.inventory {
             let mut status = self.status.clone();
@@ -216,19 +250,38 @@ impl DeliveryLoop {
             if let Err(error) = self.store(status).await {
                 problems.push(error);
                 return Some(Pass {
-                    applied: false,
                     problems,
                     inventory: self.status.inventory.clone(),
+                    ..Pass::default()
                 });
             }
+        }
+        let head = checkout.snapshot.commit.to_string();
+        if self
+            .planned
+            .as_ref()
+            .is_none_or(|(commit, _)| *commit != head)
+        {
+            self.planned = Some((head, Instant::now()));
+        }
+        if delivery.spec.suspend {
+            self.direct(&delivery, &checkout, &plan);
+            return Some(Pass {
+                problems,
+                inventory: plan.inventory,
+                ..Pass::default()
+            });
+        }
+        if !plan.is_empty() {
+            info!(delivery = %self.id, commit = %checkout.snapshot.commit.short(), "plan:\n{plan}");
         }
         let mut outcomes = self
             .context
             .cluster
             .carry_out(&plan, Stage::Namespaces..=Stage::Objects)
             .await;
-        self.direct(&delivery, &checkout, &plan).await;
-        self.dismiss(&plan).await;
+        self.direct(&delivery, &checkout, &plan);
+        self.services.dismiss(&plan).await;
         outcomes.extend(
             self.context
                 .cluster
@@ -238,44 +291,49 @@ impl DeliveryLoop {
         problems.extend(outcomes.iter().filter_map(reading::failure));
         problems.extend(reading::problems(&checkout.loaded));
         problems.extend(reading::left(&plan));
-        self.seen = plan
-            .inventory
-            .iter()
-            .map(|key| {
-                (
-                    key.clone(),
-                    self.context.cluster.get(key).map(|live| live.content),
-                )
-            })
-            .collect();
+        for outcome in &outcomes {
+            if let Ok(Done::Applied(applied)) = &outcome.result {
+                self.seen
+                    .insert(outcome.key.clone(), Some(applied.live.content));
+            }
+        }
         let applied = outcomes.iter().all(|outcome| outcome.result.is_ok());
+        let left = |why: fn(&Why) -> bool| plan.left.iter().any(|left| why(&left.why));
+        self.missing = left(|why| {
+            matches!(
+                why,
+                Why::NoNamespace | Why::NoSuchKind { .. } | Why::OwnedBy(_)
+            )
+        });
+        // Objects of a kind that came with this plan are not watched yet.
+        let new_kinds = plan
+            .steps
+            .iter()
+            .any(|step| step.stage == Stage::Definitions);
+        let awaits = left(|why| matches!(why, Why::Awaits(_)));
         Some(Pass {
             applied,
             problems,
             inventory: plan.inventory,
+            again: (new_kinds || awaits).then_some(SOON),
         })
     }
 
     /// Sees to it that the repository of the present spec is followed.
     async fn look_at_source(&mut self, delivery: &Delivery) -> Result<(), String> {
+        let wanted = source::wanted(
+            &self.context.cluster,
+            &self.id.namespace,
+            &delivery.spec.source,
+        )
+        .await?;
         let poll = Poll {
-            owner: self.id.to_string(),
-            source: source::wanted(
-                &self.context.cluster,
-                &self.id.namespace,
-                &delivery.spec.source,
-            )
-            .await?,
-            interval: delivery
-                .spec
-                .source
-                .interval
-                .unwrap_or(DEFAULT_INTERVAL)
-                .get()
-                .max(GAP),
+            owner: self.id.clone(),
+            source: wanted,
+            interval: planning::interval(&delivery.spec),
             cache_dir: self.context.cache_dir.clone(),
             options: manifest::Options {
-                namespace: self.namespace(delivery),
+                namespace: planning::namespace(&self.id, delivery),
                 ..manifest::Options::default()
             },
         };
@@ -286,19 +344,27 @@ impl DeliveryLoop {
         {
             return Ok(());
         }
-        let mut known = SourceState::default();
+        let mut read = SourceState::default();
         if let Some(old) = self.source.take() {
             old.cancel.cancel();
             let _ = old.task.await;
             // Looked at more often or less: what was read stays good while the remote is away.
             if (&old.poll.source, &old.poll.options) == (&poll.source, &poll.options) {
-                known = old.state.borrow().clone();
+                read = old.state.borrow().clone();
             }
         }
-        let (state, seen) = watch::channel(known);
+        let (state, seen) = watch::channel(read);
         let (wishes, wished) = mpsc::channel(1);
         let cancel = self.cancel.child_token();
-        let task = tokio::spawn(source::follow(poll.clone(), state, wished, cancel.clone()));
+        let known = self.status.observed_commit.clone();
+        let task = tokio::spawn(source::follow(
+            self.context.clone(),
+            poll.clone(),
+            known,
+            state,
+            wished,
+            cancel.clone(),
+        ));
         self.source = Some(RunningSource {
             wishes,
             poll,
@@ -330,15 +396,6 @@ impl DeliveryLoop {
             // A wish that is on its way already will do.
             let _ = source.wishes.try_send(());
         }
-    }
-
-    fn namespace(&self, delivery: &Delivery) -> String {
-        delivery
-            .spec
-            .target
-            .namespace
-            .clone()
-            .unwrap_or_else(|| self.id.namespace.clone())
     }
 
     /// Watches every kind that Git or the inventory has; a kind that cannot be watched is said.
@@ -378,166 +435,33 @@ impl DeliveryLoop {
     }
 
     fn plan(&self, delivery: &Delivery, checkout: &Checkout) -> Plan {
-        let origins = reading::origins(&checkout.loaded);
-        let manifests = reading::manifests(&checkout.loaded, &origins);
-        let broken = reading::broken(&checkout.loaded);
-        plan::plan(&Input {
-            to: &Destination {
-                delivery: self.id.clone(),
-                namespace: self.namespace(delivery),
-                expand: delivery.spec.target.expand,
-            },
-            manifests: &manifests,
-            broken: &broken,
-            inventory: &self.status.inventory,
-            elsewhere: &self.elsewhere(),
-            prune: delivery.spec.prune,
-            drift: delivery.spec.drift,
-            live: &self.context.cluster,
-        })
+        let commit = checkout.snapshot.commit.to_string();
+        let since = match &self.planned {
+            Some((planned, since)) if *planned == commit => since.elapsed(),
+            _ => Duration::ZERO,
+        };
+        planning::plan(
+            &self.context,
+            &self.id,
+            delivery,
+            checkout,
+            &self.status.inventory,
+            since,
+        )
     }
 
-    /// What other Deliveries apply, by their inventories.
-    fn elsewhere(&self) -> BTreeMap<ObjectKey, DeliveryId> {
-        let mut owned = BTreeMap::new();
-        for live in self.context.cluster.list(GROUP, "Delivery", None) {
-            let id = DeliveryId::new(
-                live.key.namespace.clone().unwrap_or_default(),
-                live.key.name.clone(),
-            );
-            if id == self.id {
-                continue;
-            }
-            let Ok(other) = serde_json::from_value::<Delivery>(live.value()) else {
-                continue;
-            };
-            for key in other
-                .status
-                .map(|status| status.inventory)
-                .unwrap_or_default()
-            {
-                owned.insert(key, id.clone());
-            }
-        }
-        owned
-    }
-
-    /// Tells each service's loop what Git wants of it now, starting loops that are missing.
-    async fn direct(&mut self, delivery: &Delivery, checkout: &Checkout, plan: &Plan) {
-        let policies = self.policies();
-        for intent in &plan.services {
-            let name = (intent.namespace.clone(), intent.name.clone());
-            let (commit, subject) = self.lineage.of(
-                &self.context.cluster,
-                &name,
-                &intent.template_hash,
-                checkout,
-            );
-            let policy = policy::resolve(
-                intent.policy.as_deref(),
-                delivery.spec.policy.as_deref(),
-                |name| policies.get(name),
-            );
-            let wanted = Arc::new(Wanted {
-                intent: intent.clone(),
-                policy: policy.map_err(|error| error.to_string()),
-                commit,
-                subject,
-                suspended: delivery.spec.suspend,
-            });
-            match self.services.get(&name) {
-                Some(running) => {
-                    running.wanted.send_if_modified(|known| {
-                        let changed = **known != *wanted;
-                        if changed {
-                            *known = wanted;
-                        }
-                        changed
-                    });
-                }
-                None => {
-                    let running = self.start(wanted);
-                    self.services.insert(name, running);
-                }
-            }
-        }
-    }
-
-    fn start(&self, wanted: Arc<Wanted>) -> RunningService {
-        let (wanted, receiver) = watch::channel(wanted);
-        let (standing, seen) = watch::channel(Standing::default());
-        let cancel = self.cancel.child_token();
-        let service = ServiceLoop::new(self.context.clone(), receiver, standing, self.news.clone());
-        let task = tokio::spawn(service.run(cancel.clone()));
-        RunningService {
-            wanted,
-            standing: seen,
-            cancel,
-            task,
-        }
-    }
-
-    fn policies(&self) -> BTreeMap<String, RolloutPolicySpec> {
-        let live = self
-            .context
-            .cluster
-            .list(GROUP, "RolloutPolicy", Some(&self.id.namespace));
-        let spec =
-            |value: serde_json::Value| serde_json::from_value(value.get("spec")?.clone()).ok();
-        live.iter()
-            .filter_map(|live| Some((live.key.name.clone(), spec(live.value())?)))
-            .collect()
-    }
-
-    /// Ends the loops of services that are about to be pruned, and forgets their releases.
-    async fn dismiss(&mut self, plan: &Plan) {
-        for step in plan
-            .steps
-            .iter()
-            .filter(|step| matches!(step.action, Action::Prune { .. }))
-        {
-            if step.key.group != serving::GROUP {
-                continue;
-            }
-            let name = (
-                step.key.namespace.clone().unwrap_or_default(),
-                step.key.name.clone(),
-            );
-            let Some(running) = self.services.remove(&name) else {
-                continue;
-            };
-            running.cancel.cancel();
-            let _ = running.task.await;
-            self.lineage.forget(&name);
-            let key = ObjectKey::namespaced(GROUP, "Rollout", &name.0, &name.1);
-            if let Some(live) = self.context.cluster.get(&key)
-                && let Err(error) = self.context.cluster.delete(&key, VERSION, &live.uid).await
-            {
-                warn!(delivery = %self.id, "{error}");
-            }
-        }
+    fn direct(&mut self, delivery: &Delivery, checkout: &Checkout, plan: &Plan) {
+        let policies = planning::policies(&self.context.cluster, &self.id.namespace);
+        self.services
+            .direct(&delivery.spec, checkout, &policies, plan);
     }
 
     /// Writes the status where it says something new.
     async fn report(&mut self, pass: &Pass) {
         let delivery = self.spec.borrow().clone();
-        let standings: Vec<Standing> = self
-            .services
-            .values()
-            .map(|running| running.standing.borrow().clone())
-            .collect();
+        let standings = self.services.standings();
         let mut problems = pass.problems.clone();
-        for ((namespace, name), running) in &self.services {
-            if let Some(problem) = &running.standing.borrow().problem {
-                let object = ObjectKey::namespaced(serving::GROUP, "Service", namespace, name);
-                let origin = Some(running.wanted.borrow().intent.origin.clone());
-                problems.push(Problem {
-                    object: Some(object),
-                    origin,
-                    message: problem.clone(),
-                });
-            }
-        }
+        problems.extend(self.services.problems());
         let source = self
             .source
             .as_ref()
@@ -547,6 +471,7 @@ impl DeliveryLoop {
             generation: delivery.metadata.generation,
             suspended: delivery.spec.suspend,
             source: &source,
+            planned: self.planned.as_ref().map(|(commit, _)| commit.as_str()),
             applied: pass.applied,
             services: &standings,
             problems,
@@ -558,6 +483,10 @@ impl DeliveryLoop {
                 .map(|(id, _)| id.clone()),
         };
         let status = report::status(&self.status, knowledge, Timestamp::now());
+        let problems = status.problems.len();
+        self.context
+            .metrics
+            .says(&self.id, report::is_ready(&status), problems);
         if let Err(problem) = self.store(status).await {
             debug!(delivery = %self.id, "{}", problem.message);
         }
@@ -588,9 +517,6 @@ impl DeliveryLoop {
             source.cancel.cancel();
             let _ = source.task.await;
         }
-        for running in std::mem::take(&mut self.services).into_values() {
-            running.cancel.cancel();
-            let _ = running.task.await;
-        }
+        self.services.stop().await;
     }
 }

@@ -5,15 +5,20 @@
 
 mod context;
 mod delivery;
+mod endpoint;
 mod evidence;
 mod facts;
+mod fleet;
 mod gateway;
 mod hub;
 mod index;
 mod lineage;
+mod metrics;
+mod planning;
 pub mod reading;
 mod report;
 mod service;
+mod services;
 mod source;
 
 use std::collections::BTreeMap;
@@ -22,15 +27,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::context::Context;
+use self::fleet::Fleet;
 use self::gateway::Gateway;
 use self::hub::Hub;
-use crate::api::delivery::{Delivery, SYNC};
+use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
 use crate::cluster::{Cluster, WatchError, WriteError};
@@ -155,6 +160,11 @@ impl Agent {
         self.context.cluster.clone()
     }
 
+    /// `/metrics`, `/healthz` and `/readyz`, for whoever has a port for them.
+    pub fn endpoint(&self) -> axum::Router {
+        endpoint::router(self.context.clone())
+    }
+
     /// Follows every Delivery until cancelled, then ends in good order.
     pub async fn run(self, cancel: CancellationToken) -> Result<(), AgentError> {
         let outages = tokio::spawn({
@@ -197,118 +207,48 @@ impl Agent {
             }
             info!("this agent leads");
             let term = cancel.child_token();
-            let lost = leading.wait_for(|leads| !*leads);
+            let mut lead = std::pin::pin!(self.lead(&term));
+            let lost = async {
+                let _ = leading.wait_for(|leads| !*leads).await;
+            };
             tokio::select! {
-                () = self.lead(&term) => {}
-                _ = lost => info!("another agent leads"),
+                () = &mut lead => continue,
+                () = lost => info!("another agent leads"),
             }
+            // The loops end in good order, before they may begin again.
             term.cancel();
+            lead.await;
         }
         election.end().await;
     }
 
     /// Follows every Delivery until cancelled.
     async fn lead(&self, cancel: &CancellationToken) {
-        let mut running: BTreeMap<DeliveryId, RunningDelivery> = BTreeMap::new();
+        self.context.metrics.leads(true);
+        let mut fleet = Fleet::new(self.context.clone(), cancel.child_token());
         let changes = self.context.cluster.changes();
         loop {
-            self.attend(&mut running, cancel).await;
+            fleet.attend(self.deliveries());
             tokio::select! {
                 () = cancel.cancelled() => break,
+                () = fleet.left() => {}
                 () = async {
                     while !changes.next().await.iter().any(is_delivery) {}
                 } => {}
             }
         }
-        for (id, delivery) in running {
-            delivery.end(&id).await;
-        }
+        fleet.end().await;
+        self.context.metrics.leads(false);
     }
 
-    /// Starts, tells and ends the loops of Deliveries so that they are those of the cluster.
-    async fn attend(
-        &self,
-        running: &mut BTreeMap<DeliveryId, RunningDelivery>,
-        cancel: &CancellationToken,
-    ) {
-        let mut present: BTreeMap<DeliveryId, Arc<Delivery>> = BTreeMap::new();
-        for live in self
-            .context
-            .cluster
-            .list(GROUP, "Delivery", self.namespace.as_deref())
-        {
-            let id = DeliveryId::new(
-                live.key.namespace.clone().unwrap_or_default(),
-                live.key.name.clone(),
-            );
-            match serde_json::from_value::<Delivery>(live.value()) {
-                Ok(delivery) if !live.deleting => {
-                    present.insert(id, Arc::new(delivery));
-                }
-                Ok(_) => {}
-                Err(error) => error!(delivery = %id, "the Delivery cannot be read: {error}"),
-            }
-        }
-        let gone: Vec<DeliveryId> = running
-            .keys()
-            .filter(|id| !present.contains_key(id))
-            .cloned()
-            .collect();
-        for id in gone {
-            if let Some(delivery) = running.remove(&id) {
-                info!(delivery = %id, "no longer delivered; its objects stay as they are");
-                delivery.end(&id).await;
-            }
-        }
-        for (id, delivery) in present {
-            match running.get(&id) {
-                Some(known) => {
-                    known.spec.send_if_modified(|spec| {
-                        // Our own status writes are no news.
-                        let wish = |d: &Delivery| {
-                            d.metadata
-                                .annotations
-                                .as_ref()
-                                .and_then(|all| all.get(SYNC))
-                                .cloned()
-                        };
-                        let changed = spec.spec != delivery.spec
-                            || wish(spec) != wish(&delivery)
-                            || spec.metadata.generation != delivery.metadata.generation;
-                        if changed {
-                            *spec = delivery;
-                        }
-                        changed
-                    });
-                }
-                None => {
-                    let (spec, seen) = watch::channel(delivery);
-                    let cancel = cancel.child_token();
-                    let task = tokio::spawn(delivery::run(
-                        self.context.clone(),
-                        id.clone(),
-                        seen,
-                        cancel.clone(),
-                    ));
-                    running.insert(id, RunningDelivery { spec, cancel, task });
-                }
-            }
-        }
-    }
-}
-
-struct RunningDelivery {
-    spec: watch::Sender<Arc<Delivery>>,
-    cancel: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl RunningDelivery {
-    async fn end(self, id: &DeliveryId) {
-        self.cancel.cancel();
-        if let Err(error) = self.task.await {
-            error!(delivery = %id, "the loop of a Delivery broke: {error}");
-        }
+    /// The Deliveries that are this agent's to follow.
+    fn deliveries(&self) -> BTreeMap<DeliveryId, Arc<Delivery>> {
+        let mine = |id: &DeliveryId| {
+            let only = self.namespace.as_ref();
+            only.is_none_or(|namespace| *namespace == id.namespace)
+        };
+        let all = self.context.deliveries().into_iter();
+        all.filter(|(id, _)| mine(id)).collect()
     }
 }
 

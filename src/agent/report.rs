@@ -20,6 +20,8 @@ pub struct Knowledge<'a> {
     pub suspended: bool,
     /// The repository.
     pub source: &'a SourceState,
+    /// The commit of the last plan.
+    pub planned: Option<&'a str>,
     /// Everything of this commit is written, releases aside.
     pub applied: bool,
     /// Where the services stand.
@@ -42,7 +44,11 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
         .map(|checkout| checkout.snapshot.commit.to_string());
     let mut status = DeliveryStatus {
         observed_generation: knowledge.generation,
-        observed_commit: head.clone().or_else(|| before.observed_commit.clone()),
+        // Others take it for "has said what is its own at this commit".
+        observed_commit: knowledge
+            .planned
+            .map(str::to_owned)
+            .or_else(|| before.observed_commit.clone()),
         services: Some(counts.clone()),
         inventory: knowledge.inventory.clone(),
         handled_sync: knowledge
@@ -51,12 +57,13 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
             .or_else(|| before.handled_sync.clone()),
         ..before.clone()
     };
+    let planned = knowledge.planned.map(str::to_owned);
     if knowledge.applied {
-        status.applied_commit.clone_from(&head);
+        status.applied_commit.clone_from(&planned);
     }
     let good = knowledge.applied && knowledge.problems.is_empty() && counts.ready == counts.total;
     if good {
-        status.last_good_commit.clone_from(&head);
+        status.last_good_commit = planned;
     }
     let (ready, reason, message) = ready(&knowledge, &counts, head.as_deref());
     let reconciling = ready == "Unknown";
@@ -99,6 +106,12 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
     status.problems.dedup();
     status.problems.truncate(SHOWN);
     status
+}
+
+/// Whether a status says `Ready: True`.
+pub fn is_ready(status: &DeliveryStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn count(services: &[Standing]) -> ServiceCounts {
@@ -236,6 +249,7 @@ mod tests {
             generation: Some(1),
             suspended: false,
             source,
+            planned: None,
             applied: false,
             services,
             problems: Vec::new(),

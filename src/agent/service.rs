@@ -20,12 +20,12 @@ use crate::api::rollout::{Phase, RolloutSpec, RolloutStatus};
 use crate::api::serving::{API_VERSION, annotation};
 use crate::api::{GROUP, VERSION};
 use crate::cluster::{Refusal, WriteError};
-use crate::plan::{Manager, ServiceIntent, marks};
+use crate::plan::{DeliveryId, Manager, ServiceIntent, marks};
 use crate::policy::Policy;
 use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
 
-/// How long a loop waits after a write that failed for a passing reason.
-const RETRY: Duration = Duration::from_secs(2);
+/// How long a loop waits after a write that failed, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
 /// What Git wants of a service, and how it is let in.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Wanted {
     pub subject: String,
     /// The Delivery is suspended.
     pub suspended: bool,
+    /// The Delivery was deleted.
+    pub withdrawn: bool,
 }
 
 /// Where the loop of a service stands, for its Delivery.
@@ -53,6 +55,8 @@ pub struct Standing {
     pub settled: bool,
     /// What a person must mend, if anything.
     pub problem: Option<String>,
+    /// The Delivery was deleted, and nothing is on its way any more.
+    pub withdrawn: bool,
 }
 
 /// One service's loop.
@@ -66,6 +70,10 @@ pub struct ServiceLoop {
     refused: Option<(TemplateHash, String)>,
     checked: Option<TemplateHash>,
     problem: Option<String>,
+    /// Writes that failed in a row.
+    failures: u32,
+    /// The phase that the metrics have it in.
+    counted: Option<Phase>,
 }
 
 impl ServiceLoop {
@@ -93,6 +101,8 @@ impl ServiceLoop {
             refused: None,
             checked: None,
             problem: None,
+            failures: 0,
+            counted: None,
         }
     }
 
@@ -115,6 +125,8 @@ impl ServiceLoop {
             }
         }
         self.gatherer.stop().await;
+        let delivery = self.wanted.borrow().intent.delivery.clone();
+        self.context.metrics.moved(&delivery, self.counted, None);
         self.context.hub.forget(&first.namespace, &first.name);
     }
 
@@ -150,10 +162,17 @@ impl ServiceLoop {
             Timestamp::now(),
         );
         let wait = match self.carry_out(&wanted, policy, &live, decided).await {
-            Ok(wait) => wait,
+            Ok(wait) => {
+                self.failures = 0;
+                wait
+            }
             Err(error) => {
                 self.failed(intent, &error);
-                Some(RETRY)
+                self.failures = self.failures.saturating_add(1);
+                let doubled = RETRY
+                    .0
+                    .saturating_mul(1 << self.failures.min(8).saturating_sub(1));
+                Some(doubled.min(RETRY.1))
             }
         };
         self.report(&wanted);
@@ -169,9 +188,12 @@ impl ServiceLoop {
         decided: Decision,
     ) -> Result<Option<Duration>, WriteError> {
         let intent = &wanted.intent;
-        if decided.status != self.status {
+        // One that somebody deleted is written again: what is in quarantine must stay there.
+        let stored = self.context.cluster.get(&rollout_key(intent)).is_some();
+        if decided.status != self.status || !stored {
             self.store(intent, &decided.status).await?;
-            self.status = decided.status;
+            let before = std::mem::replace(&mut self.status, decided.status);
+            self.count_endings(&intent.delivery, &before);
         }
         for event in &decided.events {
             self.tell(wanted, event);
@@ -299,6 +321,17 @@ impl ServiceLoop {
         Ok(())
     }
 
+    /// Counts the releases that a new status remembers and the one before it did not.
+    fn count_endings(&self, delivery: &DeliveryId, before: &RolloutStatus) {
+        let new = self.status.history.iter().take_while(|entry| {
+            let newest = before.history.first();
+            newest.is_none_or(|newest| newest != *entry)
+        });
+        for entry in new {
+            self.context.metrics.ended(delivery, entry.outcome);
+        }
+    }
+
     fn asked(&self, intent: &ServiceIntent) -> RolloutSpec {
         self.context
             .cluster
@@ -359,7 +392,7 @@ impl ServiceLoop {
         );
     }
 
-    fn report(&self, wanted: &Wanted) {
+    fn report(&mut self, wanted: &Wanted) {
         let stable = self
             .status
             .stable
@@ -371,7 +404,11 @@ impl ServiceLoop {
             settled: self.status.phase == Phase::Stable
                 && stable == Some(&wanted.intent.template_hash),
             problem: self.problem.clone(),
+            withdrawn: wanted.withdrawn && !is_on_its_way(&self.status),
         };
+        let known = self.counted.replace(standing.phase);
+        let metrics = &self.context.metrics;
+        metrics.moved(&wanted.intent.delivery, known, self.counted);
         debug!(service = %wanted.intent.name, phase = ?standing.phase, "a pass");
         let changed = self.standing.send_if_modified(|known| {
             let changed = *known != standing;
@@ -382,6 +419,20 @@ impl ServiceLoop {
             self.news.notify_one();
         }
     }
+}
+
+/// Whether a release is between two revisions, or held there.
+fn is_on_its_way(status: &RolloutStatus) -> bool {
+    let under = status.hold.as_ref().map_or(status.phase, |hold| hold.phase);
+    matches!(
+        under,
+        Phase::Pinning
+            | Phase::Staging
+            | Phase::Probing
+            | Phase::Stepping
+            | Phase::Promoting
+            | Phase::RollingBack
+    )
 }
 
 async fn sleep(wait: Option<Duration>) {
@@ -412,6 +463,7 @@ fn intent_of(wanted: &Wanted) -> Intent {
         commit: Some(wanted.commit.clone()),
         subject: Some(wanted.subject.clone()),
         suspended: wanted.suspended,
+        withdrawn: wanted.withdrawn,
     }
 }
 

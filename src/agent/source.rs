@@ -14,12 +14,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::context::Context;
 use crate::api::delivery::Source;
 use crate::cluster::Cluster;
 use crate::git::{
     self, CommitId, Credentials, GitError, Reference, RemoteUrl, Repository, Snapshot,
 };
 use crate::manifest::{self, Loaded, Loader};
+use crate::plan::DeliveryId;
 
 /// One commit, read.
 #[derive(Debug)]
@@ -57,8 +59,8 @@ pub struct Failure {
 /// What is looked at, and how often.
 #[derive(Clone, PartialEq)]
 pub struct Poll {
-    /// Whose copy it is, for the cache and the log: `namespace/name`.
-    pub owner: String,
+    /// Whose copy it is, for the cache and the log.
+    pub owner: DeliveryId,
     /// The repository.
     pub source: git::Source,
     /// Time between two looks.
@@ -70,16 +72,27 @@ pub struct Poll {
 }
 
 /// Looks until cancelled; a message on `wishes` brings the next look forward.
+///
+/// `known` is the commit that was delivered before. A copy of it on this machine is handed
+/// on before the first look: a release that is on its way must be watched though the remote
+/// is away. Any other copy may be of another time, and is not.
 pub async fn follow(
+    context: Arc<Context>,
     poll: Poll,
+    known: Option<String>,
     state: watch::Sender<SourceState>,
     mut wishes: mpsc::Receiver<()>,
     cancel: CancellationToken,
 ) {
-    let mut copy = match Repository::new(&poll.owner, poll.source.clone(), &poll.cache_dir) {
+    let mut copy = match Repository::new(
+        &poll.owner.to_string(),
+        poll.source.clone(),
+        &poll.cache_dir,
+    ) {
         Ok(repository) => Copy {
             repository: repository.only(manifest::is_manifest_file),
             loader: Loader::default(),
+            handed: None,
         },
         Err(error) => {
             // Only a change of the Delivery mends this; it starts a new loop.
@@ -87,6 +100,21 @@ pub async fn follow(
             return;
         }
     };
+    let options = poll.options.clone();
+    let remembered = tokio::task::spawn_blocking(move || {
+        let found = known.and_then(|known| copy.remember(&known, &options));
+        (copy, found)
+    });
+    let Ok((back, found)) = remembered.await else {
+        return;
+    };
+    copy = back;
+    if let Some(checkout) = found {
+        info!(delivery = %poll.owner, commit = %checkout.snapshot.commit.short(), "going on from the last commit");
+        state.send_modify(|state| {
+            state.checkout.get_or_insert(checkout);
+        });
+    }
     let mut failures = 0;
     let mut wished = false;
     loop {
@@ -104,6 +132,7 @@ pub async fn follow(
         if cancel.is_cancelled() {
             return;
         }
+        context.metrics.looked(&poll.owner, found.is_ok());
         let wait = match found {
             Ok(found) => {
                 if let Some(checkout) = &found {
@@ -134,9 +163,17 @@ pub async fn follow(
 struct Copy {
     repository: Repository,
     loader: Loader,
+    /// The commit that was handed on last.
+    handed: Option<CommitId>,
 }
 
 impl Copy {
+    /// The commit that was delivered before, where the copy still is at it; no network.
+    fn remember(&mut self, known: &str, options: &manifest::Options) -> Option<Arc<Checkout>> {
+        let snapshot = self.repository.last()?;
+        (snapshot.commit.to_string() == known).then(|| self.read(snapshot, options))
+    }
+
     /// `None` when the commit is still the same.
     fn look(
         &mut self,
@@ -144,10 +181,15 @@ impl Copy {
         cancel: &CancellationToken,
     ) -> Result<Option<Arc<Checkout>>, GitError> {
         let found = self.repository.sync(cancel)?;
-        if !found.moved {
+        // Not `moved`: a commit that was only remembered has not been handed on.
+        if self.handed == Some(found.snapshot.commit) {
             return Ok(None);
         }
-        let snapshot = found.snapshot;
+        Ok(Some(self.read(found.snapshot, options)))
+    }
+
+    fn read(&mut self, snapshot: Arc<Snapshot>, options: &manifest::Options) -> Arc<Checkout> {
+        self.handed = Some(snapshot.commit);
         let files: Vec<manifest::File> = snapshot
             .files
             .iter()
@@ -163,7 +205,7 @@ impl Copy {
             .map(|refused| (refused.path.clone(), refused.reason.clone()))
             .collect();
         let loaded = self.loader.load(&files, &unreadable, options);
-        Ok(Some(Arc::new(Checkout { snapshot, loaded })))
+        Arc::new(Checkout { snapshot, loaded })
     }
 }
 

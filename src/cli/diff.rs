@@ -1,6 +1,6 @@
 //! `sluice diff PATH`: what delivering a folder would change, as a unified diff.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -14,7 +14,7 @@ use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
 use crate::cluster::{Cluster, WatchError};
 use crate::manifest::{Loaded, Options};
-use crate::plan::{self, DeliveryId, Destination, Input, diff};
+use crate::plan::{self, Claims, DeliveryId, Destination, Input, diff};
 
 /// Which folder, and as which Delivery.
 #[derive(Debug, clap::Args)]
@@ -126,7 +126,8 @@ fn make_plan(
         manifests: &manifests,
         broken: &broken,
         inventory: &status.inventory,
-        elsewhere: &BTreeMap::new(),
+        elsewhere: &Claims::default(),
+        awaits: None,
         prune: delivery.spec.prune,
         drift: delivery.spec.drift,
         live: cluster,

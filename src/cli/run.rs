@@ -1,8 +1,11 @@
 //! `sluice run`: the agent, on the cluster of a kubeconfig or of the Pod it runs in.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, bail};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -133,6 +136,9 @@ pub struct RunArgs {
     /// Where copies of repositories are kept [default: ~/.cache/sluice]
     #[arg(long, value_name = "DIR", env = "SLUICE_CACHE_DIR")]
     cache_dir: Option<std::path::PathBuf>,
+    /// Serve /metrics, /healthz and /readyz over HTTP here
+    #[arg(long, value_name = "ADDR")]
+    metrics_listen: Option<SocketAddr>,
 }
 
 /// Runs the agent until it is told to stop.
@@ -147,7 +153,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
         config.cache_dir = dir;
     }
     let cancel = CancellationToken::new();
-    let mut agent = start(config, delivery, cancel.child_token()).await?;
+    let listener = match args.metrics_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let mut agent = start(config, delivery, listener, cancel.child_token()).await?;
     eprintln!(
         "the agent runs; `sluice status` and `sluice rollout list` tell where things stand, Ctrl-C stops it"
     );
@@ -170,12 +180,22 @@ pub async fn start_agent(
     delivery: Delivery,
     cancel: CancellationToken,
 ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
-    start(AgentConfig::new(client), Some(delivery), cancel).await
+    start(AgentConfig::new(client), Some(delivery), None, cancel).await
+}
+
+/// Taken before anything else starts: an address that is in use ends the command at once.
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("--metrics-listen {address}: the address cannot be used"))?;
+    eprintln!("metrics at http://{}/metrics", listener.local_addr()?);
+    Ok(listener)
 }
 
 async fn start(
     config: AgentConfig,
     delivery: Option<Delivery>,
+    listener: Option<TcpListener>,
     cancel: CancellationToken,
 ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
     let client = config.client.clone();
@@ -183,8 +203,18 @@ async fn start(
     if let Some(delivery) = delivery {
         apply(&client, &delivery).await?;
     }
+    let pages = listener.map(|listener| {
+        let stop = cancel.clone();
+        let serve = axum::serve(listener, agent.endpoint())
+            .with_graceful_shutdown(async move { stop.cancelled().await });
+        tokio::spawn(serve.into_future())
+    });
     Ok(tokio::spawn(async move {
-        agent.run(cancel).await.map_err(anyhow::Error::from)
+        agent.run(cancel).await?;
+        if let Some(pages) = pages {
+            pages.await??;
+        }
+        Ok(())
     }))
 }
 

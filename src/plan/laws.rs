@@ -146,7 +146,7 @@ proptest! {
         let plan = world.plan();
         for step in plan.steps.iter().filter(|s| s.stage == Stage::Prune) {
             prop_assert!(world.inventory.contains(&step.key));
-            prop_assert!(!world.elsewhere.contains_key(&step.key));
+            prop_assert_eq!(world.elsewhere.claimant(&step.key), None);
             let live = &world.live[&step.key];
             prop_assert_eq!(live.delivery.as_ref(), Some(&DeliveryId::new("default", "shop")));
         }

@@ -6,6 +6,9 @@
 //! *not* done and why. What a service's rollout writes when is not decided here:
 //! the plan only says that a service changed ([`Action::Release`]).
 
+mod claims;
+#[cfg(test)]
+mod claims_stories;
 pub mod diff;
 #[cfg(test)]
 mod diff_stories;
@@ -32,6 +35,7 @@ mod steps;
 #[cfg(test)]
 mod stories;
 
+pub use claims::Claims;
 pub use expand::{Destination, Wanted};
 pub use live::{FieldOwner, Live, LiveObject, Operation, is_ours};
 pub use manager::Manager;

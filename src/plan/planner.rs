@@ -1,10 +1,11 @@
 //! From Git's manifests and the cluster's state to a plan. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::api::delivery::Drift;
 use crate::api::object::ObjectKey;
 
+use super::claims::Claims;
 use super::expand::{self, Destination, PlainObject, Wanted};
 use super::live::{Live, LiveObject, is_ours};
 use super::manager::Manager;
@@ -25,7 +26,10 @@ pub struct Input<'a> {
     /// What this Delivery applied before.
     pub inventory: &'a [ObjectKey],
     /// What other Deliveries apply.
-    pub elsewhere: &'a BTreeMap<ObjectKey, DeliveryId>,
+    pub elsewhere: &'a Claims,
+    /// A Delivery of the same repository that has not looked at this commit yet. What left
+    /// Git here may have moved to it, so nothing is pruned before it had its say.
+    pub awaits: Option<&'a DeliveryId>,
     /// Whether what Git no longer has is deleted.
     pub prune: bool,
     /// What is done about hand-made changes.
@@ -179,7 +183,7 @@ pub(super) fn gate(input: &Input<'_>, key: &ObjectKey, desired: &BTreeSet<Object
     // object moved, or its Delivery was deleted.
     if let Some(other) = &live.delivery
         && *other != input.to.delivery
-        && input.elsewhere.get(key) == Some(other)
+        && input.elsewhere.are_by(other, key)
     {
         return Gate::Closed(Why::OwnedBy(other.clone()));
     }

@@ -83,13 +83,17 @@ fn verdict(
             Verdict::Keep(Why::NotSeen)
         };
     };
-    if let Some(other) = input.elsewhere.get(key) {
+    if let Some(other) = input.elsewhere.claimant(key) {
         return Verdict::Forget(Why::MovedTo(other.clone()));
     }
     match &live.delivery {
         Some(delivery) if *delivery == input.to.delivery => {}
         Some(other) => return Verdict::Forget(Why::MovedTo(other.clone())),
         None => return Verdict::Forget(Why::NotOurs),
+    }
+    // The mark is a copy of its owner's, and it goes with its owner.
+    if live.controlled {
+        return Verdict::Forget(Why::NotOurs);
     }
     if live.deleting {
         return Verdict::Keep(Why::Terminating);
@@ -119,6 +123,9 @@ fn verdict(
     }
     if let Some(user) = desired.iter().find(|other| needs(other, key)) {
         return Verdict::Keep(Why::InUse { by: user.clone() });
+    }
+    if let Some(other) = input.awaits {
+        return Verdict::Keep(Why::Awaits(other.clone()));
     }
     Verdict::Delete {
         uid: live.uid.clone(),

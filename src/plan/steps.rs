@@ -221,6 +221,8 @@ pub enum Why {
     },
     /// Not pruned: another Delivery has it now.
     MovedTo(DeliveryId),
+    /// Not pruned yet: this Delivery of the same repository may have it now.
+    Awaits(DeliveryId),
     /// Not pruned: the live object does not carry our mark.
     NotOurs,
     /// Not pruned: its kind cannot be watched at present.
@@ -253,6 +255,7 @@ impl Why {
             | Self::PruneOff
             | Self::PruneDisabled
             | Self::MovedTo(_)
+            | Self::Awaits(_)
             | Self::NotOurs
             | Self::InUse { .. } => false,
         }
@@ -427,6 +430,10 @@ impl fmt::Display for Why {
                 write!(f, "left as it is until {origin} can be read again")
             }
             Self::MovedTo(delivery) => write!(f, "now delivered by {delivery}"),
+            Self::Awaits(delivery) => write!(
+                f,
+                "no longer in Git here, kept until Delivery {delivery} has looked at this commit: it may have moved there"
+            ),
             Self::NotOurs => f.write_str("no longer in Git, kept: it is no longer ours"),
             Self::NotSeen => f.write_str(
                 "no longer in Git, kept: its kind cannot be watched; grant get, list and watch to the agent's account",

@@ -17,7 +17,8 @@ pub(super) struct Story {
     pub broken: Vec<Broken>,
     pub live: BTreeMap<ObjectKey, Arc<LiveObject>>,
     pub inventory: Vec<ObjectKey>,
-    pub elsewhere: BTreeMap<ObjectKey, DeliveryId>,
+    pub elsewhere: Claims,
+    pub awaits: Option<DeliveryId>,
     pub expand: Expand,
     pub prune: bool,
     pub drift: Drift,
@@ -29,7 +30,8 @@ pub(super) fn story() -> Story {
         broken: Vec::new(),
         live: BTreeMap::new(),
         inventory: Vec::new(),
-        elsewhere: BTreeMap::new(),
+        elsewhere: Claims::default(),
+        awaits: None,
         expand: Expand::Routes,
         prune: true,
         drift: Drift::Correct,
@@ -137,6 +139,7 @@ impl Story {
             broken: &self.broken,
             inventory: &self.inventory,
             elsewhere: &self.elsewhere,
+            awaits: self.awaits.as_ref(),
             prune: self.prune,
             drift: self.drift,
             live: &self.live,
@@ -147,7 +150,7 @@ impl Story {
         clippy::needless_pass_by_value,
         reason = "expect![] reads better by value"
     )]
-    fn tells(&self, expected: Expect) {
+    pub fn tells(&self, expected: Expect) {
         let plan = self.plan();
         assert_eq!(lint::check(&plan), []);
         expected.assert_eq(&plan.to_string());
@@ -178,7 +181,7 @@ pub(super) fn config_map(name: &str, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": value}})
 }
 
-fn key(kind: &str, name: &str) -> ObjectKey {
+pub(super) fn key(kind: &str, name: &str) -> ObjectKey {
     ObjectKey::namespaced("", kind, "default", name)
 }
 
@@ -406,7 +409,7 @@ fn every_guard_against_pruning_holds() {
     let other = DeliveryId::new("default", "other");
     done()
         .with(|s| {
-            s.elsewhere.insert(key("ConfigMap", "b"), other);
+            s.elsewhere = Claims::from_iter([(key("ConfigMap", "b"), other)]);
             s.git.push(service("hello", "hello:1"));
         })
         .tells(expect![[r#"
@@ -446,7 +449,8 @@ fn what_cannot_be_seen_is_not_forgotten() {
         }],
         broken: &[],
         inventory: &inventory,
-        elsewhere: &BTreeMap::new(),
+        elsewhere: &Claims::default(),
+        awaits: None,
         prune: true,
         drift: Drift::Correct,
         live: &Blind,
@@ -455,32 +459,6 @@ fn what_cannot_be_seen_is_not_forgotten() {
         made.inventory,
         [key("ConfigMap", "a"), key("Secret", "hidden")]
     );
-}
-
-#[test]
-fn an_object_that_another_delivery_claims_is_not_taken_until_it_lets_go() {
-    let other = DeliveryId::new("default", "other");
-    let mut theirs = config_map("a", "2");
-    theirs["metadata"] = json!({"name": "a", "namespace": "default",
-        "annotations": {"sluice.dev/delivery": "default.other", "sluice.dev/digest": "x"}});
-    let claimed = || {
-        story().git([config_map("a", "1")]).with(|s| {
-            s.serve(&theirs, "sluice");
-            s.elsewhere.insert(key("ConfigMap", "a"), other.clone());
-        })
-    };
-    claimed().tells(expect![[r#"
-        nothing to do
-        skip    ConfigMap default/a: Delivery default.other applies it; remove it from one of the two repositories
-    "#]]);
-    assert_eq!(
-        claimed().plan().inventory,
-        [key("ConfigMap", "a")],
-        "the claim is on record"
-    );
-    claimed().with(|s| s.elsewhere.clear()).tells(expect![[r#"
-        adopt   ConfigMap default/a from Delivery default.other (~data.a)
-    "#]]);
 }
 
 #[test]

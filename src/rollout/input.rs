@@ -27,6 +27,9 @@ pub struct Intent {
     pub subject: Option<String>,
     /// The Delivery is suspended: nothing changes, except that a bad release goes back.
     pub suspended: bool,
+    /// The Delivery was deleted: a release that is on its way goes back, for nobody will watch
+    /// it any more, and none begins.
+    pub withdrawn: bool,
 }
 
 /// What the cluster says of the service, read from the watch caches.

@@ -81,7 +81,7 @@ impl<'a> Pass<'a> {
 
     /// Why nothing may go up at the moment, by people's word.
     pub fn blocked(&self) -> Option<HoldReason> {
-        if self.intent.suspended {
+        if self.intent.suspended || self.intent.withdrawn {
             Some(HoldReason::Suspended)
         } else if self.spec.paused {
             Some(HoldReason::Paused)

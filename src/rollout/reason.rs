@@ -71,6 +71,8 @@ pub enum Reason {
         /// Its name.
         stable: String,
     },
+    /// Its Delivery was deleted.
+    Withdrawn,
     /// Git went back to what is stable.
     Reverted {
         /// The commit.
@@ -135,6 +137,7 @@ impl fmt::Display for Reason {
                 f,
                 "the stable revision {stable} was deleted, and another must take its place first"
             ),
+            Self::Withdrawn => f.write_str("its Delivery was deleted"),
             Self::Reverted { by } => match by {
                 Some(commit) => write!(f, "reverted by commit {}", short(commit)),
                 None => f.write_str("reverted in Git"),

@@ -15,7 +15,7 @@ const ROLLBACK_WINDOW: usize = 3;
 impl Pass<'_> {
     /// Nothing was delivered yet: takes over what is there, or delivers for the first time.
     pub fn pending(&mut self) -> Turn {
-        if self.intent.suspended || self.spec.paused {
+        if self.blocked().is_some() {
             let reason = self.blocked().map(blocked_text).unwrap_or_default();
             self.status.message = format!("nothing delivered yet: {reason}");
             return Turn::Wait(None);
@@ -134,7 +134,11 @@ impl Pass<'_> {
                     .commit
                     .as_deref()
                     .map_or("the new template", short);
-                self.status.message = format!("{commit} waits: {}", blocked_text(reason));
+                self.status.message = if self.intent.withdrawn {
+                    format!("{stable} stays; its Delivery was deleted")
+                } else {
+                    format!("{commit} waits: {}", blocked_text(reason))
+                };
                 return Turn::Wait(None);
             }
             return self.begin_with_git();

@@ -17,7 +17,7 @@ impl Pass<'_> {
         let (outcome, guilty) = match &reason {
             Reason::Superseded { .. } => (Outcome::Superseded, false),
             Reason::Reverted { .. } => (Outcome::Reverted, false),
-            Reason::StableGone { .. } => (Outcome::Interrupted, false),
+            Reason::StableGone { .. } | Reason::Withdrawn => (Outcome::Interrupted, false),
             _ => (Outcome::RolledBack, true),
         };
         let text = reason.to_string();
@@ -65,6 +65,9 @@ impl Pass<'_> {
     /// Git's template is no longer the candidate's: stable first, then whatever is new.
     pub fn superseded(&mut self) -> Option<Turn> {
         let candidate = self.status.candidate.as_ref()?;
+        if self.intent.withdrawn {
+            return Some(self.roll_back(Reason::Withdrawn));
+        }
         let git = &self.intent.template_hash;
         // Suspended, Git is not listened to.
         if candidate.template_hash.as_ref() == Some(git) || self.intent.suspended {

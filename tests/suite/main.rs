@@ -7,6 +7,7 @@
     reason = "tests may fail loudly, in their helping functions too"
 )]
 
+mod agent;
 mod api_server;
 mod cluster;
 mod command_line;

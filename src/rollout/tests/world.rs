@@ -148,6 +148,7 @@ impl World {
             commit: Some("1111111aaaa".to_owned()),
             subject: Some("v1".to_owned()),
             suspended: false,
+            withdrawn: false,
         };
         Self {
             second: 0,

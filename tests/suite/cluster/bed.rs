@@ -1,6 +1,5 @@
 //! An API server, a connected cluster, and a Delivery's plans between them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,9 @@ use sluice::api::serving::TrafficTarget;
 use sluice::cluster::{Cluster, Outcome};
 use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{Admission, ApiError, ApiServer, Review};
-use sluice::plan::{DeliveryId, Destination, Input, Manager, Plan, Stage, Wanted, lint, plan};
+use sluice::plan::{
+    Claims, DeliveryId, Destination, Input, Manager, Plan, Stage, Wanted, lint, plan,
+};
 use tokio_util::sync::CancellationToken;
 
 /// No wait in these tests is meant to come near this.
@@ -91,7 +92,8 @@ impl Bed {
             manifests: &manifests,
             broken: &[],
             inventory: &self.inventory,
-            elsewhere: &BTreeMap::new(),
+            elsewhere: &Claims::default(),
+            awaits: None,
             prune: true,
             drift: Drift::Correct,
             live: &self.cluster,

@@ -312,7 +312,7 @@ impl Hello {
         self
     }
 
-    fn manifest(&self) -> String {
+    pub fn manifest(&self) -> String {
         let env: String = self
             .env
             .iter()

@@ -140,6 +140,60 @@ fn a_suspended_delivery_freezes_the_release_and_a_rollback_still_happens() {
 }
 
 #[test]
+fn a_release_whose_delivery_is_deleted_goes_back_without_blame_and_none_begins() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(10, |world| world.git.withdrawn = true)
+        .at(20, |world| world.commit("v3", good()))
+        .at(40, |world| {
+            assert!(world.status.quarantine.is_empty());
+            world.git.withdrawn = false;
+        });
+    check(
+        world,
+        50,
+        expect![[r#"
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:10  hello-00002 taken back from 5 % to hello-00001: its Delivery was deleted
+            00:11  hello-00001 has all traffic, confirmed after 1s
+            00:40  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
+            00:41  hello-00003 staged, 0 %
+            00:43  hello-00003 Ready after 3s
+            00:45  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:45  hello-00003 to 5 %
+            end    Stepping with hello-00003; hello-00001 95 % #stable, hello-00003 5 % #candidate; 0 of 1000 requests harmed
+        "#]],
+    );
+}
+
+#[test]
+fn a_release_whose_delivery_is_deleted_goes_back_though_it_is_suspended() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(10, |world| world.git.suspended = true)
+        .at(15, |world| world.git.withdrawn = true);
+    check(
+        world,
+        30,
+        expect![[r#"
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:10  hello-00002 held at 5 %: the Delivery is suspended
+            00:15  hello-00002 taken back from 5 % to hello-00001: its Delivery was deleted
+            00:16  hello-00001 has all traffic, confirmed after 1s
+            end    Stable; hello-00001 100 %; 0 of 600 requests harmed
+        "#]],
+    );
+}
+
+#[test]
 fn promote_skips_the_rest_of_the_steps() {
     let world = World::at_rest("standard")
         .push("v2", good())

@@ -1,0 +1,155 @@
+//! The loops of all Deliveries: one for each that the cluster has, and none for the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::context::Context;
+use super::delivery;
+use crate::api::delivery::{Delivery, SYNC};
+use crate::plan::DeliveryId;
+
+/// The loops.
+pub struct Fleet {
+    context: Arc<Context>,
+    cancel: CancellationToken,
+    running: BTreeMap<DeliveryId, Running>,
+    /// Those whose Delivery is gone, until their releases are taken back.
+    leaving: BTreeSet<DeliveryId>,
+    ending: JoinSet<DeliveryId>,
+}
+
+struct Running {
+    spec: watch::Sender<Arc<Delivery>>,
+    cancel: CancellationToken,
+    withdrawn: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn end(self, id: &DeliveryId) {
+        self.cancel.cancel();
+        self.ended(id).await;
+    }
+
+    async fn ended(self, id: &DeliveryId) {
+        if let Err(error) = self.task.await {
+            error!(delivery = %id, "the loop of a Delivery broke: {error}");
+        }
+    }
+}
+
+impl Fleet {
+    /// No loop yet; all that it starts end when `cancel` says so.
+    pub fn new(context: Arc<Context>, cancel: CancellationToken) -> Self {
+        Self {
+            context,
+            cancel,
+            running: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            ending: JoinSet::new(),
+        }
+    }
+
+    /// Starts, tells and ends loops so that they are those of `present`.
+    pub fn attend(&mut self, mut present: BTreeMap<DeliveryId, Arc<Delivery>>) {
+        let gone: Vec<DeliveryId> = self
+            .running
+            .iter()
+            .filter(|(id, known)| {
+                let known = known.spec.borrow().metadata.uid.clone();
+                // Deleted and made again between two looks, it is another one.
+                present
+                    .get(*id)
+                    .is_none_or(|delivery| delivery.metadata.uid != known)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            if let Some(delivery) = self.running.remove(&id) {
+                info!(delivery = %id, "no longer delivered; its objects stay as they are");
+                if present.contains_key(&id) {
+                    // Its releases go on under the new one.
+                    delivery.cancel.cancel();
+                }
+                delivery.withdrawn.cancel();
+                self.leaving.insert(id.clone());
+                self.ending.spawn(async move {
+                    delivery.ended(&id).await;
+                    id
+                });
+            }
+        }
+        // Two loops for one name would undo each other's work.
+        present.retain(|id, _| !self.leaving.contains(id));
+        for (id, delivery) in present {
+            match self.running.get(&id) {
+                Some(known) => tell(&known.spec, delivery),
+                None => {
+                    let started = self.start(&id, delivery);
+                    self.running.insert(id, started);
+                }
+            }
+        }
+    }
+
+    fn start(&self, id: &DeliveryId, delivery: Arc<Delivery>) -> Running {
+        let (spec, seen) = watch::channel(delivery);
+        let (cancel, withdrawn) = (self.cancel.child_token(), CancellationToken::new());
+        let task = tokio::spawn(delivery::run(
+            self.context.clone(),
+            id.clone(),
+            seen,
+            cancel.clone(),
+            withdrawn.clone(),
+        ));
+        Running {
+            spec,
+            cancel,
+            withdrawn,
+            task,
+        }
+    }
+
+    /// Waits until a loop that had to leave is gone, and its name is free again.
+    pub async fn left(&mut self) {
+        match self.ending.join_next().await {
+            Some(Ok(id)) => {
+                self.context.metrics.forget(&id);
+                self.leaving.remove(&id);
+            }
+            Some(Err(error)) => error!("the end of a Delivery's loop broke: {error}"),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends every loop.
+    pub async fn end(mut self) {
+        self.cancel.cancel();
+        for (id, delivery) in std::mem::take(&mut self.running) {
+            delivery.end(&id).await;
+        }
+        while self.ending.join_next().await.is_some() {}
+    }
+}
+
+/// Tells a loop of what people changed; our own status writes are no news.
+fn tell(spec: &watch::Sender<Arc<Delivery>>, delivery: Arc<Delivery>) {
+    let wish = |delivery: &Delivery| {
+        let annotations = delivery.metadata.annotations.as_ref();
+        annotations.and_then(|all| all.get(SYNC)).cloned()
+    };
+    spec.send_if_modified(|known| {
+        let changed = known.spec != delivery.spec
+            || wish(known) != wish(&delivery)
+            || known.metadata.generation != delivery.metadata.generation;
+        if changed {
+            *known = delivery;
+        }
+        changed
+    });
+}

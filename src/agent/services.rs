@@ -1,0 +1,343 @@
+//! The loops of one Delivery's services: started, told what Git wants, and ended.
+//!
+//! Of two loops for one service each would undo what the other does, so a service that is
+//! no longer this Delivery's loses its loop before anybody else can hear of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::context::Context;
+use super::index::Name;
+use super::lineage::Lineage;
+use super::service::{ServiceLoop, Standing, Wanted};
+use super::source::Checkout;
+use crate::api::delivery::{DeliverySpec, Problem};
+use crate::api::object::ObjectKey;
+use crate::api::rollout_policy::RolloutPolicySpec;
+use crate::api::{GROUP, VERSION, serving};
+use crate::plan::{Action, Plan, ServiceIntent, Why};
+use crate::policy;
+
+/// How long a Delivery that was deleted waits for its releases to be taken back: the cluster
+/// confirms a rollback within 30 s or says why not.
+const WITHDRAWAL: Duration = Duration::from_secs(60);
+
+/// The loops, by namespace and name.
+pub struct Services {
+    context: Arc<Context>,
+    running: BTreeMap<Name, Running>,
+    lineage: Lineage,
+    /// Told whenever a service stands differently.
+    news: Arc<Notify>,
+    cancel: CancellationToken,
+}
+
+struct Running {
+    wanted: watch::Sender<Arc<Wanted>>,
+    standing: watch::Receiver<Standing>,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn end(self) {
+        self.cancel.cancel();
+        let _ = self.task.await;
+    }
+}
+
+/// What becomes of a loop whose service the plan does not want any more.
+enum Fate {
+    /// Git still means it, or nobody knows: it goes on as before.
+    Stays,
+    /// It is another Delivery's, or a person's.
+    Ends,
+    /// Nothing of it is left: its Rollout goes as well.
+    Forgotten,
+}
+
+impl Services {
+    /// No service yet.
+    pub fn new(context: Arc<Context>, news: Arc<Notify>, cancel: CancellationToken) -> Self {
+        Self {
+            context,
+            running: BTreeMap::new(),
+            lineage: Lineage::default(),
+            news,
+            cancel,
+        }
+    }
+
+    /// Tells each service's loop what Git wants of it now, starting loops that are missing.
+    pub fn direct(
+        &mut self,
+        spec: &DeliverySpec,
+        checkout: &Checkout,
+        policies: &BTreeMap<String, RolloutPolicySpec>,
+        plan: &Plan,
+    ) {
+        for intent in &plan.services {
+            let name = (intent.namespace.clone(), intent.name.clone());
+            let (commit, subject) = self.lineage.of(
+                &self.context.cluster,
+                &name,
+                &intent.template_hash,
+                checkout,
+            );
+            let policy =
+                policy::resolve(intent.policy.as_deref(), spec.policy.as_deref(), |name| {
+                    policies.get(name)
+                });
+            let wanted = Arc::new(Wanted {
+                intent: intent.clone(),
+                policy: policy.map_err(|error| error.to_string()),
+                commit,
+                subject,
+                suspended: spec.suspend,
+                withdrawn: false,
+            });
+            match self.running.get(&name) {
+                Some(running) => {
+                    running.wanted.send_if_modified(|known| {
+                        let changed = **known != *wanted;
+                        if changed {
+                            *known = wanted;
+                        }
+                        changed
+                    });
+                }
+                None => {
+                    let running = self.start(wanted);
+                    self.running.insert(name, running);
+                }
+            }
+        }
+    }
+
+    fn start(&self, wanted: Arc<Wanted>) -> Running {
+        let (wanted, receiver) = watch::channel(wanted);
+        let (standing, seen) = watch::channel(Standing::default());
+        let cancel = self.cancel.child_token();
+        let service = ServiceLoop::new(self.context.clone(), receiver, standing, self.news.clone());
+        let task = tokio::spawn(service.run(cancel.clone()));
+        Running {
+            wanted,
+            standing: seen,
+            cancel,
+            task,
+        }
+    }
+
+    /// Ends the loops of services that are no longer this Delivery's. Call it before the
+    /// inventory is stored: another Delivery may take a service over from that moment on.
+    pub async fn let_go(&mut self, plan: &Plan) {
+        let wanted: BTreeSet<(&str, &str)> = plan
+            .services
+            .iter()
+            .map(|service| (service.namespace.as_str(), service.name.as_str()))
+            .collect();
+        let unwanted: Vec<Name> = self
+            .running
+            .keys()
+            .filter(|(namespace, name)| !wanted.contains(&(namespace.as_str(), name.as_str())))
+            .cloned()
+            .collect();
+        for name in unwanted {
+            let fate = match self.running.get(&name) {
+                Some(running) => fate(&running.wanted.borrow().intent, plan),
+                None => continue,
+            };
+            if matches!(fate, Fate::Stays) {
+                continue;
+            }
+            info!(service = %format_args!("{}/{}", name.0, name.1), "its releases are no longer watched from here");
+            self.end(&name).await;
+            if matches!(fate, Fate::Forgotten) {
+                self.forget_rollout(&name).await;
+            }
+        }
+    }
+
+    /// Ends the loops of services that are about to be pruned, and forgets their releases.
+    pub async fn dismiss(&mut self, plan: &Plan) {
+        let pruned = plan
+            .steps
+            .iter()
+            .filter(|step| matches!(step.action, Action::Prune { .. }))
+            .filter(|step| step.key.group == serving::GROUP);
+        for step in pruned {
+            let name = (
+                step.key.namespace.clone().unwrap_or_default(),
+                step.key.name.clone(),
+            );
+            if self.end(&name).await {
+                self.forget_rollout(&name).await;
+            }
+        }
+    }
+
+    /// Ends one loop; `false` where there is none.
+    async fn end(&mut self, name: &Name) -> bool {
+        let Some(running) = self.running.remove(name) else {
+            return false;
+        };
+        running.end().await;
+        self.lineage.forget(name);
+        true
+    }
+
+    async fn forget_rollout(&self, name: &Name) {
+        let key = ObjectKey::namespaced(GROUP, "Rollout", &name.0, &name.1);
+        if let Some(live) = self.context.cluster.get(&key)
+            && let Err(error) = self.context.cluster.delete(&key, VERSION, &live.uid).await
+        {
+            warn!("{error}");
+        }
+    }
+
+    /// The Delivery was deleted: nobody will watch its releases any more, so what is not yet
+    /// good is taken back. What rests stays as it is.
+    pub async fn withdraw(&mut self) {
+        let withdrawals = self.running.values_mut().map(|running| {
+            running.wanted.send_modify(|wanted| {
+                *wanted = Arc::new(Wanted {
+                    withdrawn: true,
+                    ..Wanted::clone(wanted)
+                });
+            });
+            let mut standing = running.standing.clone();
+            async move {
+                let _ = standing.wait_for(|standing| standing.withdrawn).await;
+            }
+        });
+        let all = futures::future::join_all(withdrawals);
+        if tokio::time::timeout(WITHDRAWAL, all).await.is_err() {
+            warn!("a release could not be taken back before its Delivery's end; look at its Route");
+        }
+    }
+
+    /// Where each service stands.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.running
+            .values()
+            .map(|running| running.standing.borrow().clone())
+            .collect()
+    }
+
+    /// What about the services needs a person.
+    pub fn problems(&self) -> impl Iterator<Item = Problem> {
+        self.running
+            .iter()
+            .filter_map(|((namespace, name), running)| {
+                let message = running.standing.borrow().problem.clone()?;
+                Some(Problem {
+                    object: Some(ObjectKey::namespaced(
+                        serving::GROUP,
+                        "Service",
+                        namespace,
+                        name,
+                    )),
+                    origin: Some(running.wanted.borrow().intent.origin.clone()),
+                    message,
+                })
+            })
+    }
+
+    /// Ends every loop.
+    pub async fn stop(&mut self) {
+        let running = std::mem::take(&mut self.running);
+        for one in running.values() {
+            one.cancel.cancel();
+        }
+        for one in running.into_values() {
+            one.end().await;
+        }
+    }
+}
+
+/// What becomes of a service that is not among the plan's.
+fn fate(intent: &ServiceIntent, plan: &Plan) -> Fate {
+    let keys = intent.keys();
+    let lost = plan.left.iter().any(|left| {
+        matches!(left.why, Why::OwnedBy(_) | Why::MovedTo(_) | Why::NotOurs)
+            && left.object.as_ref().is_some_and(|key| keys.contains(key))
+    });
+    if lost {
+        Fate::Ends
+    } else if keys.iter().any(|key| plan.inventory.contains(key)) {
+        Fate::Stays
+    } else {
+        Fate::Forgotten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::delivery::Expand;
+    use crate::plan::{Claims, DeliveryId, Destination, Input, LiveObject, Wanted as InGit, plan};
+    use serde_json::json;
+
+    type Cluster = BTreeMap<ObjectKey, Arc<LiveObject>>;
+
+    fn planned(git: &[serde_json::Value], live: &Cluster, inventory: &[ObjectKey]) -> Plan {
+        let manifests: Vec<InGit<'_>> = git
+            .iter()
+            .map(|value| InGit {
+                value,
+                origin: "apps/hello.yaml:1",
+            })
+            .collect();
+        plan(&Input {
+            to: &Destination {
+                delivery: DeliveryId::new("default", "shop"),
+                namespace: "default".to_owned(),
+                expand: Expand::Routes,
+            },
+            manifests: &manifests,
+            broken: &[],
+            inventory,
+            elsewhere: &Claims::default(),
+            awaits: None,
+            prune: false,
+            drift: Default::default(),
+            live,
+        })
+    }
+
+    fn live(kind: &str, delivery: &str) -> (ObjectKey, Arc<LiveObject>) {
+        let object = json!({"apiVersion": "serving.knative.dev/v1", "kind": kind, "metadata":
+            {"name": "hello", "namespace": "default", "uid": kind, "resourceVersion": "1",
+             "annotations": {"sluice.dev/delivery": delivery}}, "spec": {}});
+        let object = Arc::new(LiveObject::new(object).unwrap());
+        (object.key.clone(), object)
+    }
+
+    #[test]
+    fn a_loop_ends_with_what_is_no_longer_ours_and_stays_with_what_merely_left_git() {
+        let hello = json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata":
+            {"name": "hello"}, "spec": {"template": {"spec": {"containers": [{"image": "a"}]}}}});
+        let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+        let with = planned(&[hello, settings.clone()], &Cluster::new(), &[]);
+        let intent = with.services[0].clone();
+        let without = |delivery: Option<&str>| {
+            let cluster: Cluster = delivery
+                .into_iter()
+                .flat_map(|by| [live("Configuration", by), live("Route", by)])
+                .collect();
+            fate(
+                &intent,
+                &planned(std::slice::from_ref(&settings), &cluster, &with.inventory),
+            )
+        };
+        assert!(matches!(without(Some("default.shop")), Fate::Stays));
+        assert!(matches!(without(Some("default.other")), Fate::Ends));
+        assert!(matches!(without(None), Fate::Forgotten));
+    }
+}

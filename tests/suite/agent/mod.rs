@@ -1,0 +1,8 @@
+//! The agent's loops: Deliveries, sources and services, whatever happens to them. Most of it
+//! on the embedded API server with nothing that runs Pods; what needs users, on a whole cluster.
+
+mod deliveries;
+mod handover;
+mod pages;
+mod sources;
+mod stage;
