@@ -48,8 +48,9 @@ impl Screen {
             return;
         }
         let bar = bars.entry(service.to_owned()).or_insert_with(|| {
-            let style =
-                ProgressStyle::with_template("         {prefix:<8} {bar:40} {pos:>3} %  {msg}");
+            let style = ProgressStyle::with_template(
+                "         {prefix:<8} {bar:40} {pos:>3} %  {wide_msg}",
+            );
             let bar = ProgressBar::new(100).with_prefix(service.to_owned());
             self.bars
                 .add(style.map_or(bar.clone(), |style| bar.with_style(style)))
