@@ -67,9 +67,8 @@ impl Up {
     }
 
     /// SIGKILL: it can clean up nothing.
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+    fn kill(self) {
+        drop(self);
     }
 
     fn stop(mut self) {
@@ -77,6 +76,14 @@ impl Up {
         let pid = nix::unistd::Pid::from_raw(pid);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It may have ended in good order.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

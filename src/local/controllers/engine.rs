@@ -97,7 +97,8 @@ impl Engine {
             .saturating_mul(1u32.checked_shl(*count).unwrap_or(u32::MAX))
             .min(LONGEST_WAIT);
         let (name, namespace) = (object.name(), object.namespace());
-        if error.is_race() {
+        // What fails again and again is not said for ever: the status says it all the while.
+        if error.is_race() || *count > 1 {
             tracing::debug!(controller = controller.name(), namespace, name, %error, "will look again");
         } else {
             tracing::warn!(controller = controller.name(), namespace, name, %error, wait_ms = wait.as_millis(), "will try again");

@@ -5,6 +5,11 @@
 //! held by a socket of ours that is bound and does not listen, so that nobody else takes
 //! it, neither another cluster of this machine nor an outgoing connection, and whoever
 //! connects too early is refused, as it should be.
+//!
+//! Between the release of a port and its process' listening there are still some
+//! milliseconds, in which another cluster that looks for a port could find it free. So
+//! each takes its ports from blocks of its own: the first port of a block is nobody's, and
+//! who holds it has the block.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -18,6 +23,8 @@ use tokio::net::TcpSocket;
 /// between two of its runs.
 const FIRST: u16 = 20_000;
 const LAST: u16 = 32_000;
+/// Ports in a block, the one that stands for it included.
+const BLOCK: u16 = 100;
 
 /// Hands out ports that are free now and given to no other Pod of this node.
 #[derive(Debug)]
@@ -30,18 +37,21 @@ struct State {
     next: u16,
     taken: HashSet<u16>,
     held: HashMap<u16, TcpSocket>,
+    /// The blocks that are this node's, by their first port.
+    blocks: HashMap<u16, TcpSocket>,
 }
 
 impl Ports {
     /// `seed` says where to begin, so that two clusters on one machine rarely
-    /// try the same ones.
+    /// try the same blocks.
     pub fn new(seed: u16) -> Self {
-        let next = FIRST + seed % (LAST - FIRST);
+        let next = block_of(FIRST + seed % (LAST - FIRST));
         Self {
             state: Mutex::new(State {
                 next,
                 taken: HashSet::new(),
                 held: HashMap::new(),
+                blocks: HashMap::new(),
             }),
         }
     }
@@ -96,9 +106,29 @@ impl Ports {
     }
 }
 
+/// The first port of a port's block.
+fn block_of(port: u16) -> u16 {
+    port - (port - FIRST) % BLOCK
+}
+
 impl State {
+    /// Whether a block is this node's; a free one becomes it.
+    fn owns(&mut self, block: u16) -> bool {
+        if self.blocks.contains_key(&block) {
+            return true;
+        }
+        match hold(block) {
+            Ok(socket) => {
+                self.blocks.insert(block, socket);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
     fn take(&mut self, port: u16) -> bool {
-        if self.taken.contains(&port) {
+        let is_ours = (FIRST..LAST).contains(&port) && self.owns(block_of(port));
+        if !is_ours || port == block_of(port) || self.taken.contains(&port) {
             return false;
         }
         let Ok(socket) = hold(port) else {
@@ -153,9 +183,11 @@ mod tests {
         let (ours, theirs) = (Ports::new(9), Ports::new(9));
         let port = ours.take(None).unwrap();
         assert!(!is_free(port));
-        assert_ne!(theirs.take(Some(port)).unwrap(), port);
         assert!(ours.hold(port), "it is held already");
         ours.release(port);
+        assert!(is_free(port), "for the process");
+        let other = theirs.take(Some(port)).unwrap();
+        assert_ne!(block_of(other), block_of(port), "not for another cluster");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         assert!(!ours.hold(port), "the process has it");
         drop(listener);
