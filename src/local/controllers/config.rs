@@ -19,6 +19,8 @@ pub struct ControllersConfig {
     pub ingress_class: String,
     /// How long a Revision may take to become ready (`progress-deadline`).
     pub progress_deadline: Duration,
+    /// In which time a new latest Revision takes over; zero is at once.
+    pub rollout_duration: Duration,
     /// When old Revisions are removed.
     pub revision_gc: RevisionGc,
     /// Who knows images.
@@ -34,6 +36,7 @@ impl Default for ControllersConfig {
             cluster_domain: "cluster.local".to_owned(),
             ingress_class: "sluice.ingress.networking.knative.dev".to_owned(),
             progress_deadline: Duration::from_secs(600),
+            rollout_duration: Duration::ZERO,
             revision_gc: RevisionGc::default(),
             images: Arc::new(TrustTheNode),
         }

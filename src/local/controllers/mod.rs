@@ -5,8 +5,7 @@
 //! [`decision::Decision`] comes out (writes, status, events). One thin loop ([`run`])
 //! carries decisions out, over any `kube::Client`. The behaviour, names and words are
 //! Knative Serving's; what there is no need for here is left out: no queue-proxy container
-//! (the gateway plays it), no ReplicaSets, no certificates, no timed rollouts by
-//! `serving.knative.dev/rollout-duration` (accepted, not acted on).
+//! (the gateway plays it), no ReplicaSets, no certificates.
 
 mod cache;
 pub mod child_name;
@@ -27,6 +26,7 @@ pub mod object;
 pub mod revision;
 pub mod revision_children;
 pub mod revision_gc;
+pub mod rollout;
 pub mod route;
 mod run;
 pub mod service;

@@ -1,6 +1,7 @@
 //! A Route becomes an Ingress and placeholder Services, once all its targets resolve.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -12,7 +13,9 @@ use super::domains::{Visibility, hostname};
 use super::ingress;
 use super::kind::Kind;
 use super::object::{Object, ObjectExt, key, same_map, set, text};
+use super::rollout::{self, Rollout};
 use super::traffic::{self, Lookup, Resolved};
+use crate::local::admission::GoDuration;
 
 const DEPENDENTS: &[&str] = &[
     "AllTrafficAssigned",
@@ -53,6 +56,11 @@ pub fn decide(
         // The old traffic goes on, and so does what the status says of it.
         Err(error) => error.mark(&mut conditions),
         Ok(resolved) => {
+            let rollout = rollout(route, &resolved, seen, config, now);
+            let resolved = match rollout.is_under_way() {
+                true => resolved.with_main(rollout.divide(&resolved.listed)),
+                false => resolved,
+            };
             status.insert(
                 "traffic".to_owned(),
                 traffic_status(route, &resolved, config),
@@ -62,18 +70,61 @@ pub fn decide(
                 "address".to_owned(),
                 json!({"url": config.url(&name, route.namespace(), Visibility::ClusterLocal)}),
             );
+            let annotation = takes_time(route, config).then(|| rollout.write());
             program(
                 route,
                 &resolved,
+                annotation,
                 seen,
                 config,
                 &mut conditions,
                 &mut decision,
             );
+            if rollout.is_under_way() && conditions.is_true("IngressReady") {
+                conditions.unknown(
+                    "IngressReady",
+                    "RolloutInProgress",
+                    "A gradual rollout of the latest revision(s) is in progress.",
+                );
+            }
+            if let Some(next) = rollout.next_step() {
+                let wait = next.duration_since(now).try_into().unwrap_or_default();
+                decision.again_within(wait);
+            }
         }
     }
     decision.status = Some(finish(status, &conditions, route));
     decision
+}
+
+/// How far each target that follows a Configuration has come with its latest Revision.
+fn rollout(
+    route: &Object,
+    resolved: &Resolved,
+    seen: Seen<'_>,
+    config: &ControllersConfig,
+    now: Timestamp,
+) -> Rollout {
+    let existing = (seen.lookup)(Kind::Ingress, route.name());
+    let ingress = existing.as_deref();
+    let before = Rollout::read(ingress.and_then(|ingress| ingress.annotation(rollout::ANNOTATION)));
+    let in_force = ingress.is_some_and(ObjectExt::is_ready);
+    before.advance(&resolved.listed, duration(route, config), in_force, now)
+}
+
+/// The Route's own `rollout-duration`, or the cluster's.
+fn duration(route: &Object, config: &ControllersConfig) -> Duration {
+    key::ROLLOUT_DURATION
+        .iter()
+        .find_map(|key| route.annotation(key))
+        .and_then(GoDuration::parse)
+        .map_or(config.rollout_duration, |own| {
+            Duration::from_secs(u64::try_from(own.seconds()).unwrap_or(0))
+        })
+}
+
+fn takes_time(route: &Object, config: &ControllersConfig) -> bool {
+    !duration(route, config).is_zero()
 }
 
 fn finish(
@@ -97,6 +148,7 @@ fn ingress_not_configured(conditions: &mut Conditions) {
 fn program(
     route: &Object,
     resolved: &Resolved,
+    rollout: Option<String>,
     seen: Seen<'_>,
     config: &ControllersConfig,
     conditions: &mut Conditions,
@@ -119,7 +171,11 @@ fn program(
         "TLSNotEnabled",
         "external-domain-tls is not enabled",
     );
-    let desired = ingress::ingress(route, resolved, config);
+    let mut desired = ingress::ingress(route, resolved, config);
+    if let Some(rollout) = rollout {
+        let annotations = desired.metadata.annotations.get_or_insert_default();
+        annotations.insert(rollout::ANNOTATION.to_owned(), rollout);
+    }
     let Some(existing) = existing else {
         decision.create(Kind::Ingress, desired);
         ingress_not_configured(conditions);

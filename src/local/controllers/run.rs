@@ -115,7 +115,7 @@ async fn heed_settings(
             }
         }
         engine.view.config.store(Arc::new(config));
-        for kind in [Kind::Configuration, Kind::Revision] {
+        for kind in [Kind::Configuration, Kind::Revision, Kind::Route] {
             for object in engine.view.cache.of(kind).store().state() {
                 queues.notify(&engine.view.cache, kind, &object);
             }

@@ -9,8 +9,9 @@ use crate::local::admission::GoDuration;
 
 /// Where Knative's ConfigMaps are.
 pub const NAMESPACE: &str = "knative-serving";
-/// Those that are read here: revision garbage collection, and how long a Revision may take.
-pub const NAMES: [&str; 2] = ["config-gc", "config-deployment"];
+/// Those that are read here: revision garbage collection, how long a Revision may take to
+/// become ready, and how long to take over.
+pub const NAMES: [&str; 3] = ["config-gc", "config-deployment", "config-network"];
 
 /// A value that cannot be read; the setting stays as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +47,12 @@ pub fn read(
             reader.switchable_count("max-non-active-revisions", &mut rules.max_non_active);
         }
         "config-deployment" => reader.span("progress-deadline", &mut config.progress_deadline),
+        "config-network" => {
+            // Knative has this one in bare seconds.
+            let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
+            let field = &mut config.rollout_duration;
+            reader.set("rollout-duration", "a number of seconds", seconds, field);
+        }
         _ => {}
     }
     reader.errors
@@ -153,6 +160,8 @@ mod tests {
         assert_eq!(config.revision_gc, expected);
         let (config, _) = settings("config-deployment", &[("progress-deadline", "2m")]);
         assert_eq!(config.progress_deadline, Duration::from_secs(120));
+        let (config, _) = settings("config-network", &[("rollout-duration", "45")]);
+        assert_eq!(config.rollout_duration, Duration::from_secs(45));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub type Lookup<'a> = dyn Fn(Kind, &str) -> Option<Arc<Object>> + 'a;
 pub struct Target {
     /// The tag; empty for none.
     pub tag: String,
+    /// The Configuration whose latest ready Revision it is; empty where a Revision is named.
+    pub configuration: String,
     /// The Revision.
     pub revision: String,
     /// Whether the target follows the latest ready Revision.
@@ -197,6 +199,11 @@ fn one(route: &Object, target: &Value, lookup: &Lookup<'_>) -> Result<Option<Tar
     }
     Ok(Some(Target {
         tag: text(target, "tag").to_owned(),
+        configuration: if named.is_empty() {
+            configuration.to_owned()
+        } else {
+            String::new()
+        },
         revision: revision.name().to_owned(),
         latest: target
             .get("latestRevision")
@@ -225,6 +232,15 @@ impl Resolved {
                 .push(target.clone());
         }
         self.groups.entry(String::new()).or_default().push(target);
+    }
+
+    /// The same with other shares for the main host; those of the tags stay.
+    pub fn with_main(&self, listed: Vec<Target>) -> Self {
+        let mut groups = self.groups.clone();
+        groups.insert(String::new(), listed.clone());
+        let mut changed = Self { listed, groups };
+        changed.consolidate();
+        changed
     }
 
     /// Merges what goes to one Revision; a group of one Revision is all of its traffic.

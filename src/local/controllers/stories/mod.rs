@@ -6,6 +6,7 @@
 //! autoscaler.
 
 mod deploying;
+mod rolling;
 mod routing;
 mod serving;
 mod sweeping;
