@@ -1,6 +1,7 @@
 //! Gathers what a decision asks for, beside the loop that decides: a crash must be seen
 //! while a probe is still waiting for its answer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::gateway::Gateway;
+use super::queue_proxies;
 use crate::health::{
-    Evidence, ProbePlan, ProbeReport, ProbeRound, ProbeTarget, StepWindow, Window, probe,
+    self, Evidence, ProbePlan, ProbeReport, ProbeRound, ProbeTarget, StepWindow, Window, probe,
 };
 use crate::policy::Policy;
 use crate::rollout::{Gather, ProbeTargets};
@@ -143,6 +145,8 @@ impl Gatherer {
                     context,
                     namespace,
                     service,
+                    revisions: [candidate.clone(), stable.clone()],
+                    own_pages: HashMap::new(),
                     policy: policy.clone(),
                     template: template.clone(),
                     asked,
@@ -303,6 +307,10 @@ struct WindowWatcher {
     context: Arc<Context>,
     namespace: String,
     service: String,
+    /// Candidate and stable.
+    revisions: [String; 2],
+    /// The queue-proxies' pages, where the gateway has none.
+    own_pages: HashMap<String, Arc<health::Gateway>>,
     policy: Policy,
     template: Value,
     asked: watch::Receiver<Option<ProbeTargets>>,
@@ -341,12 +349,12 @@ impl WindowWatcher {
         }
     }
 
-    /// Adds what each instance of the gateway has counted; that is worth something as long as
-    /// one of them can be read.
-    async fn look(&self, window: &mut StepWindow, ours_ended: Instant) {
-        let pages = match self.context.gateway.metrics().await {
-            Ok(pages) => pages,
-            Err(why) => return window.add("", Err(why), (Instant::now(), Timestamp::now())),
+    /// Adds what each instance of the gateway has counted, or else each Pod; that is worth
+    /// something as long as one of them can be read.
+    async fn look(&mut self, window: &mut StepWindow, ours_ended: Instant) {
+        let (pages, why_not_the_gateway) = match self.context.gateway.metrics().await {
+            Ok(pages) => (pages, None),
+            Err(why) => (self.queue_proxies(), Some(why)),
         };
         // Half an interval: the releases of one page share a reading without falling behind.
         let recent = Instant::now().checked_sub(self.policy.interval / 2);
@@ -360,14 +368,32 @@ impl WindowWatcher {
                     window.add(page.url(), Ok(&scrape), now);
                     read = true;
                 }
-                Err(why) => unread = Some((page.url(), why)),
+                Err(why) => unread = Some(why),
             }
         }
-        if let Some((url, why)) = unread {
-            tracing::debug!(namespace = %self.namespace, service = %self.service, "{why}");
-            if !read {
-                window.add(url, Err(why), (Instant::now(), Timestamp::now()));
+        if read {
+            return;
+        }
+        let why = match (why_not_the_gateway, unread) {
+            (Some(gateway), Some(pod)) => format!("{gateway}; {pod}"),
+            (why, unread) => unread.or(why).unwrap_or_default(),
+        };
+        tracing::debug!(namespace = %self.namespace, service = %self.service, "{why}");
+        window.add("", Err(why), (Instant::now(), Timestamp::now()));
+    }
+
+    fn queue_proxies(&mut self) -> Vec<Arc<health::Gateway>> {
+        let [candidate, stable] = &self.revisions;
+        let urls =
+            queue_proxies::pages(&self.context.cluster, &self.namespace, &[candidate, stable]);
+        self.own_pages.retain(|url, _| urls.contains(url));
+        for url in urls {
+            if !self.own_pages.contains_key(&url)
+                && let Ok(page) = health::Gateway::new(&url)
+            {
+                self.own_pages.insert(url, Arc::new(page));
             }
         }
+        self.own_pages.values().cloned().collect()
     }
 }

@@ -15,6 +15,7 @@ mod index;
 mod lineage;
 mod metrics;
 mod planning;
+mod queue_proxies;
 pub mod reading;
 mod report;
 mod service;

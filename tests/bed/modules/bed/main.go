@@ -18,6 +18,9 @@ import (
 	"path/filepath"
 )
 
+// temporaryState begins the names of folders that go with their bed.
+const temporaryState = "sluice-bed-"
+
 // cannot is the exit status of "this machine cannot run a bed", which is no failure of the bed.
 const cannot = 3
 
@@ -47,7 +50,7 @@ func main() {
 		}
 		os.Exit(hold(settings{state: *state, sluice: *sluice}))
 	case "run":
-		dir, err := os.MkdirTemp("", "sluice-bed-")
+		dir, err := os.MkdirTemp("", temporaryState)
 		check(err, "a folder for the bed")
 		os.Exit(hold(settings{state: dir, sluice: *sluice, command: flags.Args(), temporary: true}))
 	case "down":
