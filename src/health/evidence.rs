@@ -92,6 +92,9 @@ pub struct Counts {
     /// Answer times: without the warm-up's, but with those of our own requests, which a
     /// histogram cannot tell apart.
     pub latencies: Latencies,
+    /// The times of less than half of the requests are told yet: a gateway may flush its
+    /// histograms later than its counters (Envoy every 5 s).
+    pub times_lag: bool,
 }
 
 impl ProbeReport {

@@ -53,6 +53,8 @@ pub enum Finding {
     },
     /// Over the absolute limit, and no figure of stable's to compare with.
     NothingToCompare(Figures),
+    /// Enough requests, but the gateway has not told yet how long they took.
+    Untimed(Figures),
     /// Nothing was seen.
     NoData {
         /// Why.
@@ -112,6 +114,7 @@ impl Finding {
             | Self::Errors(figures)
             | Self::Undecided(figures)
             | Self::NothingToCompare(figures)
+            | Self::Untimed(figures)
             | Self::Slow { figures, .. }
             | Self::Baking { figures, .. }
             | Self::StableAsBad { figures, .. } => figures.source,
@@ -201,6 +204,9 @@ impl fmt::Display for Finding {
                 f,
                 "{figures}; over the absolute limit, and stable was asked too little to compare with"
             ),
+            Self::Untimed(figures) => {
+                write!(f, "{figures}; the gateway has not told their times yet")
+            }
             Self::NoData { why } => write!(f, "no data: {why}"),
         }
     }

@@ -121,6 +121,9 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
         });
     }
     match synthetic {
+        _ if users >= step.min_requests && metrics.candidate.times_lag && limits_times(policy) => {
+            Verdict::Inconclusive(Finding::Untimed(seen.figures))
+        }
         _ if users >= step.min_requests => seen.acquit(policy),
         Some(verdict) => verdict,
         None => Verdict::Inconclusive(Finding::TooFew {
@@ -144,6 +147,12 @@ pub fn wants_synthetic(verdict: &Verdict, window: &Window, step: &Step) -> bool 
         Verdict::Pass(_) => false,
     };
     silent && (window.elapsed >= step.bake || uncounted)
+}
+
+fn limits_times(policy: &Policy) -> bool {
+    let analysis = &policy.analysis;
+    let set = |limit: &LatencyLimit| limit.max.is_some() || limit.max_ratio.is_some();
+    set(&analysis.p50) || set(&analysis.p99)
 }
 
 /// Before its bake is over, nothing passes.

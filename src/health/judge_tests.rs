@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Window};
+use super::finding::Finding;
 use super::judge::{Verdict, judge_probes, judge_window, wants_synthetic};
 use super::latency::{Bucket, Latencies};
 use crate::policy::preset;
@@ -28,6 +29,7 @@ fn counts(errors: u64, requests: u64, ms: f64) -> Counts {
         requests,
         errors,
         latencies,
+        times_lag: false,
     }
 }
 
@@ -282,4 +284,26 @@ proptest! {
         let nobody = judge(&window(seconds, Counts::default(), counts(0, 500, 40.0)));
         prop_assert_eq!(rank(&nobody), 1);
     }
+}
+
+#[test]
+fn a_step_is_not_passed_before_the_gateway_has_told_how_long_its_requests_took() {
+    let policy = preset("fast").unwrap();
+    let step = &policy.steps[0];
+    let mut candidate = counts(0, 400, 25.0);
+    candidate.times_lag = true;
+    let early = window(600, candidate.clone(), counts(0, 400, 25.0));
+    let verdict = judge_window(&policy, step, &early);
+    assert!(
+        matches!(verdict, Verdict::Inconclusive(Finding::Untimed(_))),
+        "{verdict:?}"
+    );
+    assert!(
+        !wants_synthetic(&verdict, &early, step),
+        "users are there: nothing else is needed"
+    );
+    candidate.times_lag = false;
+    let told = window(600, candidate, counts(0, 400, 25.0));
+    let verdict = judge_window(&policy, step, &told);
+    assert!(matches!(verdict, Verdict::Pass(_)), "{verdict:?}");
 }

@@ -174,8 +174,11 @@ impl Counters {
             over = up_to;
             seen = seen.max(*count);
         }
+        let requests: u64 = self.by_status.values().sum();
+        let timed = self.up_to.values().max().copied().unwrap_or_default();
         Counts {
-            requests: self.by_status.values().sum(),
+            requests,
+            times_lag: timed.saturating_mul(2) < requests,
             errors: self
                 .by_status
                 .iter()
@@ -235,6 +238,15 @@ mod tests {
             "500-1000 ms"
         );
         assert_eq!(counts.latencies.certainly_over(500.0), 4);
+        assert!(!counts.times_lag);
+    }
+
+    #[test]
+    fn histograms_that_are_flushed_later_than_the_counters_are_noticed() {
+        let counts = between(&page(100, 0, 100, 0), &page(110, 0, 104, 0));
+        assert!(counts.times_lag, "4 of 10 are timed");
+        let counts = between(&page(100, 0, 100, 0), &page(110, 0, 105, 0));
+        assert!(!counts.times_lag, "5 of 10 are");
     }
 
     #[test]

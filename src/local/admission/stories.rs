@@ -71,6 +71,7 @@ fn a_minimal_service_gets_what_a_real_webhook_gives_it() {
           name: hello
         spec:
           template:
+            metadata: {}
             spec:
               containerConcurrency: 0
               containers:

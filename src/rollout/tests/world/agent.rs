@@ -122,6 +122,7 @@ impl World {
                         requests,
                         errors,
                         latencies: Latencies::Buckets(buckets.collect()),
+                        times_lag: false,
                     }
                 };
                 self.evidence.window = Some(Window {
