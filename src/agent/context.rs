@@ -16,6 +16,7 @@ use super::metrics::Metrics;
 use crate::api::GROUP;
 use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
+use crate::api::serving;
 use crate::cluster::{Cluster, Happened, Reach};
 use crate::plan::{Claims, DeliveryId, LiveObject};
 
@@ -23,6 +24,15 @@ use crate::plan::{Claims, DeliveryId, LiveObject};
 const JUMP: Duration = Duration::from_secs(5);
 /// How often the two clocks are compared.
 const COMPARE: Duration = Duration::from_secs(2);
+
+/// What a deadline is about.
+const DECISIVE: [(&str, &str); 5] = [
+    ("", "Pod"),
+    (serving::GROUP, "Service"),
+    (serving::GROUP, "Configuration"),
+    (serving::GROUP, "Route"),
+    (serving::GROUP, "Revision"),
+];
 
 /// What all loops of an agent share.
 pub struct Context {
@@ -103,8 +113,22 @@ impl Context {
 
     /// Since when the caches are live and the clock has not jumped: deadlines count from here
     /// at the earliest, so that an outage blames no release.
-    pub fn watching_since(&self) -> Timestamp {
-        *self.watching_since.lock()
+    pub fn watching_since(&self, namespace: &str) -> Timestamp {
+        let blind = DECISIVE
+            .iter()
+            .any(|(group, kind)| self.cluster.is_lost(group, kind, namespace));
+        if blind {
+            // Not being watched now, though a write may get through before a watch does.
+            return Timestamp::now();
+        }
+        let since = *self.watching_since.lock();
+        // One watch answers again some seconds before the last one does.
+        self.cluster.recovered().map_or(since, |at| at.max(since))
+    }
+
+    /// From now on, whatever was watched before.
+    pub fn watch_anew(&self) {
+        *self.watching_since.lock() = Timestamp::now();
     }
 
     /// Moves that moment forward after each outage of the API server and each jump of the clock.

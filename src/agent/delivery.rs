@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -20,7 +20,7 @@ use super::{planning, reading};
 use crate::api::delivery::{Delivery, DeliveryStatus, Problem, SYNC};
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
-use crate::cluster::{Changes, Done};
+use crate::cluster::{self, Changes, Done, Reach};
 use crate::manifest;
 use crate::plan::{DeliveryId, Plan, Stage, Why};
 
@@ -43,6 +43,7 @@ pub async fn run(
     withdrawn: CancellationToken,
 ) {
     let changes = context.cluster.changes();
+    let reach = context.cluster.reach();
     let status = spec.borrow().status.clone().unwrap_or_default();
     let news = Arc::new(Notify::new());
     let mut this = DeliveryLoop {
@@ -51,6 +52,7 @@ pub async fn run(
         id,
         spec,
         changes,
+        reach,
         source: None,
         seen: BTreeMap::new(),
         missing: false,
@@ -58,7 +60,7 @@ pub async fn run(
         status,
         news,
         failures: 0,
-        sync: None,
+        looked: SourceState::default(),
         cancel,
         withdrawn,
     };
@@ -71,6 +73,7 @@ struct DeliveryLoop {
     id: DeliveryId,
     spec: watch::Receiver<Arc<Delivery>>,
     changes: Changes,
+    reach: watch::Receiver<Reach>,
     source: Option<RunningSource>,
     services: Services,
     /// Content of every object of the inventory at the last plan.
@@ -82,8 +85,9 @@ struct DeliveryLoop {
     status: DeliveryStatus,
     news: Arc<Notify>,
     failures: u32,
-    /// The last `sluice sync`, and how often the remote had been looked at then.
-    sync: Option<(String, u64)>,
+    /// What was known of the repository at the last plan: what is reported is about that,
+    /// whatever has come since.
+    looked: SourceState,
     cancel: CancellationToken,
     withdrawn: CancellationToken,
 }
@@ -91,7 +95,7 @@ struct DeliveryLoop {
 struct RunningSource {
     poll: Poll,
     state: watch::Receiver<SourceState>,
-    wishes: mpsc::Sender<()>,
+    wishes: watch::Sender<Option<String>>,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -172,6 +176,11 @@ impl DeliveryLoop {
             () = source => true,
             changed = self.changes.next() => changed.iter().any(|key| self.is_news(key)),
             () = self.news.notified() => false,
+            // What failed for want of a server is not left waiting once it is back.
+            () = cluster::back(&mut self.reach) => {
+                self.failures = 0;
+                true
+            }
             () = retry => true,
         }
     }
@@ -226,13 +235,8 @@ impl DeliveryLoop {
             });
         }
         self.hear_wish(&delivery);
-        let checkout = self
-            .source
-            .as_mut()?
-            .state
-            .borrow_and_update()
-            .checkout
-            .clone()?;
+        self.looked = self.source.as_mut()?.state.borrow_and_update().clone();
+        let checkout = self.looked.checkout.clone()?;
         let mut problems = self.watch_kinds(&checkout).await;
         // Before the plan is made: what changes from now on is news, also while it is carried out.
         let before = self.contents(&self.status.inventory);
@@ -354,7 +358,7 @@ impl DeliveryLoop {
             }
         }
         let (state, seen) = watch::channel(read);
-        let (wishes, wished) = mpsc::channel(1);
+        let (wishes, wished) = watch::channel(None);
         let cancel = self.cancel.child_token();
         let known = self.status.observed_commit.clone();
         let task = tokio::spawn(source::follow(
@@ -386,15 +390,12 @@ impl DeliveryLoop {
             return;
         };
         let Some(source) = &self.source else { return };
-        let known = self
-            .sync
-            .as_ref()
-            .map(|(id, _)| id)
-            .or(self.status.handled_sync.as_ref());
-        if known != Some(wish) {
-            self.sync = Some((wish.clone(), source.state.borrow().looks));
-            // A wish that is on its way already will do.
-            let _ = source.wishes.try_send(());
+        if self.status.handled_sync.as_ref() != Some(wish) {
+            source.wishes.send_if_modified(|known| {
+                let new = known.as_ref() != Some(wish);
+                *known = Some(wish.clone());
+                new
+            });
         }
     }
 
@@ -462,25 +463,16 @@ impl DeliveryLoop {
         let standings = self.services.standings();
         let mut problems = pass.problems.clone();
         problems.extend(self.services.problems());
-        let source = self
-            .source
-            .as_ref()
-            .map(|running| running.state.borrow().clone())
-            .unwrap_or_default();
         let knowledge = Knowledge {
             generation: delivery.metadata.generation,
             suspended: delivery.spec.suspend,
-            source: &source,
+            source: &self.looked,
             planned: self.planned.as_ref().map(|(commit, _)| commit.as_str()),
             applied: pass.applied,
             services: &standings,
             problems,
             inventory: pass.inventory.clone(),
-            handled_sync: self
-                .sync
-                .as_ref()
-                .filter(|(_, looks)| source.looks > *looks)
-                .map(|(id, _)| id.clone()),
+            handled_sync: self.looked.answered.clone(),
         };
         let status = report::status(&self.status, knowledge, Timestamp::now());
         let problems = status.problems.len();

@@ -39,7 +39,7 @@ use self::hub::Hub;
 use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
-use crate::cluster::{Cluster, WatchError, WriteError};
+use crate::cluster::{Cluster, Refusal, WatchError, WriteError};
 use crate::plan::{DeliveryId, Manager};
 
 /// How an agent is set up.
@@ -85,6 +85,20 @@ pub enum AgentError {
     /// A kind was installed, and the API server does not serve it.
     #[error("{0} is installed but not served yet; try again in a moment")]
     NotServed(String),
+}
+
+impl AgentError {
+    /// The network's words, where all that is wrong is that the API server does not answer.
+    pub fn unreachable(&self) -> Option<&str> {
+        match self {
+            Self::Watch(WatchError::Unavailable(words)) => Some(words),
+            Self::Install(error) => match &error.cause {
+                Refusal::Unavailable(words) => Some(words),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// An agent that is ready to run.
@@ -208,6 +222,8 @@ impl Agent {
             }
             info!("this agent leads");
             let term = cancel.child_token();
+            // Nobody acted while nobody led: that time counts against no release.
+            self.context.watch_anew();
             let mut lead = std::pin::pin!(self.lead(&term));
             let lost = async {
                 let _ = leading.wait_for(|leads| !*leads).await;

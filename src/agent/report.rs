@@ -178,8 +178,9 @@ fn ready<'a>(
             "False",
             "ReleaseFailed",
             format!(
-                "{short}: {} of {} services failed",
-                counts.failed, counts.total
+                "{short}: {} of {} failed",
+                counts.failed,
+                services(counts.total)
             ),
         );
     }
@@ -188,16 +189,24 @@ fn ready<'a>(
     }
     if counts.rolling > 0 {
         let rolling = format!(
-            "{short}: {} of {} services have a release on its way",
-            counts.rolling, counts.total
+            "{short}: {} of {} with a release on its way",
+            counts.rolling,
+            services(counts.total)
         );
         return ("Unknown", "Progressing", rolling);
     }
     (
         "True",
         "Delivered",
-        format!("{short} delivered; {} services at rest", counts.total),
+        format!("{short} delivered; {} at rest", services(counts.total)),
     )
+}
+
+fn services(number: u32) -> String {
+    match number {
+        1 => "1 service".to_owned(),
+        many => format!("{many} services"),
+    }
 }
 
 fn source(state: &SourceState) -> (&'static str, &'static str, String) {
@@ -210,7 +219,11 @@ fn source(state: &SourceState) -> (&'static str, &'static str, String) {
                 ..
             }),
             _,
-        ) => ("False", reason, format!("{message} (since {since})")),
+        ) => (
+            "False",
+            reason,
+            format!("{message} (since {})", since.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        ),
         (None, Some(checkout)) => {
             let snapshot = &checkout.snapshot;
             (

@@ -19,9 +19,9 @@ use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::rollout::{Phase, RolloutSpec, RolloutStatus};
 use crate::api::serving::{API_VERSION, annotation};
 use crate::api::{GROUP, VERSION};
-use crate::cluster::{Refusal, WriteError};
+use crate::cluster::{self, Refusal, WriteError};
 use crate::plan::{DeliveryId, Manager, ServiceIntent, marks};
-use crate::policy::Policy;
+use crate::policy::{self, Policy};
 use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
 
 /// How long a loop waits after a write that failed, at first and at most.
@@ -32,7 +32,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 pub struct Wanted {
     /// The service.
     pub intent: ServiceIntent,
-    /// The policy, or why there is none: then nothing new starts.
+    /// The policy, or why there is none: then nothing new starts and nothing goes up.
     pub policy: Result<Policy, String>,
     /// The commit that brought the present template.
     pub commit: String,
@@ -51,7 +51,9 @@ pub struct Standing {
     pub phase: Phase,
     /// Its sentence.
     pub message: String,
-    /// The template that Git wants is the one at rest.
+    /// The template that this is about; none before the first look.
+    pub template: Option<TemplateHash>,
+    /// That template is the one at rest.
     pub settled: bool,
     /// What a person must mend, if anything.
     pub problem: Option<String>,
@@ -67,6 +69,8 @@ pub struct ServiceLoop {
     news: Arc<Notify>,
     gatherer: Gatherer,
     status: RolloutStatus,
+    /// The last policy that could be read.
+    policy: Option<Policy>,
     refused: Option<(TemplateHash, String)>,
     checked: Option<TemplateHash>,
     problem: Option<String>,
@@ -98,6 +102,7 @@ impl ServiceLoop {
             news,
             gatherer,
             status,
+            policy: None,
             refused: None,
             checked: None,
             problem: None,
@@ -110,10 +115,13 @@ impl ServiceLoop {
     pub async fn run(mut self, cancel: CancellationToken) {
         let first = self.wanted.borrow().intent.clone();
         let wake = self.context.hub.listen(&first.namespace, &first.name);
+        let mut reach = self.context.cluster.reach();
         loop {
             let wait = self.pass().await;
             tokio::select! {
                 () = cancel.cancelled() => break,
+                // A rollback that could not be written must not wait for its turn.
+                () = cluster::back(&mut reach) => self.failures = 0,
                 () = wake.notified() => {}
                 () = self.gatherer.news() => {}
                 changed = self.wanted.changed() => {
@@ -134,26 +142,24 @@ impl ServiceLoop {
     async fn pass(&mut self) -> Option<Duration> {
         let wanted = self.wanted.borrow_and_update().clone();
         let intent = &wanted.intent;
-        let policy = match &wanted.policy {
-            Ok(policy) => policy,
-            Err(problem) => {
-                self.problem = Some(problem.clone());
-                self.report(&wanted);
-                return None;
-            }
-        };
-        self.problem = None;
+        // A release on its way is watched on whatever becomes of its policy.
+        if let Ok(policy) = &wanted.policy {
+            self.policy = Some(policy.clone());
+        }
+        let policy = self.policy.clone().unwrap_or_else(policy::of_last_resort);
+        self.problem = wanted.policy.as_ref().err().cloned();
         let mut live = facts::read(&self.context.cluster, &self.context.hub, intent);
-        live.watching_since = Some(self.context.watching_since());
-        self.check_template(intent, &live).await;
+        live.watching_since = Some(self.context.watching_since(&intent.namespace));
+        let spec = self.asked(intent);
+        let waits = wanted.suspended || spec.paused || wanted.policy.is_err();
+        self.check_template(&wanted, &live, waits).await;
         live.refused = self
             .refused
             .clone()
             .filter(|(hash, _)| *hash == intent.template_hash)
             .map(|(_, words)| words);
-        let spec = self.asked(intent);
         let decided = decide(
-            policy,
+            &policy,
             &intent_of(&wanted),
             &self.status,
             &spec,
@@ -161,13 +167,13 @@ impl ServiceLoop {
             self.gatherer.evidence(),
             Timestamp::now(),
         );
-        let wait = match self.carry_out(&wanted, policy, &live, decided).await {
+        let wait = match self.carry_out(&wanted, &policy, &live, decided).await {
             Ok(wait) => {
                 self.failures = 0;
                 wait
             }
             Err(error) => {
-                self.failed(intent, &error);
+                self.failed(&wanted, &error);
                 self.failures = self.failures.saturating_add(1);
                 let doubled = RETRY
                     .0
@@ -196,6 +202,10 @@ impl ServiceLoop {
             self.count_endings(&intent.delivery, &before);
         }
         for event in &decided.events {
+            if matches!(event, Event::Retried { .. }) {
+                self.refused = None;
+                self.checked = None;
+            }
             self.tell(wanted, event);
         }
         for write in &decided.writes {
@@ -211,8 +221,19 @@ impl ServiceLoop {
     }
 
     /// A changed template of a service that serves is tried without effect first, once, so that
-    /// one that the cluster refuses leaves the service untouched.
-    async fn check_template(&mut self, intent: &ServiceIntent, live: &Live) {
+    /// one that the cluster refuses leaves the service untouched. While a release waits for its
+    /// start (`waits`) nothing is tried: what the cluster says then is old when it may start.
+    async fn check_template(&mut self, wanted: &Wanted, live: &Live, waits: bool) {
+        let intent = &wanted.intent;
+        let at_rest = matches!(
+            self.status.phase,
+            Phase::Pending | Phase::Stable | Phase::RolledBack | Phase::Failed
+        );
+        if waits && at_rest {
+            self.refused = None;
+            self.checked = None;
+            return;
+        }
         let new = live
             .configuration
             .as_ref()
@@ -232,8 +253,11 @@ impl ServiceLoop {
             .dry_run(&object, Manager::Objects)
             .await
         {
-            Ok(_) => self.checked = Some(intent.template_hash.clone()),
-            Err(error) => self.failed(intent, &error),
+            Ok(_) => {
+                self.checked = Some(intent.template_hash.clone());
+                self.refused = None;
+            }
+            Err(error) => self.failed(wanted, &error),
         }
     }
 
@@ -341,8 +365,8 @@ impl ServiceLoop {
     }
 
     /// A refusal for good is a fact that the next decision is made from; the rest passes.
-    fn failed(&mut self, intent: &ServiceIntent, error: &WriteError) {
-        let service = format!("{}/{}", intent.namespace, intent.name);
+    fn failed(&mut self, wanted: &Wanted, error: &WriteError) {
+        let intent = &wanted.intent;
         let for_good = error.object == intent.template_key()
             && matches!(
                 error.cause,
@@ -363,11 +387,13 @@ impl ServiceLoop {
                     .notify_one();
             }
         }
-        warn!(delivery = %intent.delivery, %service, "{error}");
+        let (service, revision, commit) = self.subject(wanted);
+        warn!(delivery = %intent.delivery, service, revision, commit, "{error}");
         self.problem = Some(error.to_string());
     }
 
-    fn tell(&self, wanted: &Wanted, event: &Event) {
+    /// What a line of the log is about: service, revision and commit.
+    fn subject<'a>(&'a self, wanted: &'a Wanted) -> (String, &'a str, &'a str) {
         let intent = &wanted.intent;
         let release = self
             .status
@@ -379,10 +405,16 @@ impl ServiceLoop {
             .and_then(|r| r.commit.as_deref())
             .unwrap_or(&wanted.commit);
         let service = format!("{}/{}", intent.namespace, intent.name);
+        (service, revision, commit)
+    }
+
+    fn tell(&self, wanted: &Wanted, event: &Event) {
+        let intent = &wanted.intent;
+        let (service, revision, commit) = self.subject(wanted);
         if event.is_warning() {
-            warn!(delivery = %intent.delivery, %service, revision, commit, reason = event.word(), "{event}");
+            warn!(delivery = %intent.delivery, service, revision, commit, reason = event.word(), "{event}");
         } else {
-            info!(delivery = %intent.delivery, %service, revision, commit, reason = event.word(), "{event}");
+            info!(delivery = %intent.delivery, service, revision, commit, reason = event.word(), "{event}");
         }
         self.context.tell(
             &rollout_key(intent),
@@ -401,6 +433,7 @@ impl ServiceLoop {
         let standing = Standing {
             phase: self.status.phase,
             message: self.status.message.clone(),
+            template: Some(wanted.intent.template_hash.clone()),
             settled: self.status.phase == Phase::Stable
                 && stable == Some(&wanted.intent.template_hash),
             problem: self.problem.clone(),
@@ -409,7 +442,8 @@ impl ServiceLoop {
         let known = self.counted.replace(standing.phase);
         let metrics = &self.context.metrics;
         metrics.moved(&wanted.intent.delivery, known, self.counted);
-        debug!(service = %wanted.intent.name, phase = ?standing.phase, "a pass");
+        let (service, revision, commit) = self.subject(wanted);
+        debug!(delivery = %wanted.intent.delivery, service, revision, commit, phase = %standing.phase, "a pass");
         let changed = self.standing.send_if_modified(|known| {
             let changed = *known != standing;
             *known = standing;
@@ -464,6 +498,7 @@ fn intent_of(wanted: &Wanted) -> Intent {
         subject: Some(wanted.subject.clone()),
         suspended: wanted.suspended,
         withdrawn: wanted.withdrawn,
+        policy_problem: wanted.policy.as_ref().err().cloned(),
     }
 }
 

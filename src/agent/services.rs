@@ -46,6 +46,17 @@ struct Running {
 }
 
 impl Running {
+    /// Where the service stands with what Git wants of it now: where it stood with something
+    /// else before is no answer.
+    fn standing(&self) -> Standing {
+        let standing = self.standing.borrow().clone();
+        if standing.template.as_ref() == Some(&self.wanted.borrow().intent.template_hash) {
+            standing
+        } else {
+            Standing::default()
+        }
+    }
+
     async fn end(self) {
         self.cancel.cancel();
         let _ = self.task.await;
@@ -224,10 +235,7 @@ impl Services {
 
     /// Where each service stands.
     pub fn standings(&self) -> Vec<Standing> {
-        self.running
-            .values()
-            .map(|running| running.standing.borrow().clone())
-            .collect()
+        self.running.values().map(Running::standing).collect()
     }
 
     /// What about the services needs a person.
@@ -235,7 +243,7 @@ impl Services {
         self.running
             .iter()
             .filter_map(|((namespace, name), running)| {
-                let message = running.standing.borrow().problem.clone()?;
+                let message = running.standing().problem?;
                 Some(Problem {
                     object: Some(ObjectKey::namespaced(
                         serving::GROUP,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -39,8 +39,10 @@ pub struct SourceState {
     pub checkout: Option<Arc<Checkout>>,
     /// Why the last look failed, if it did.
     pub failure: Option<Failure>,
-    /// How often the remote was looked at, to tell whether a wished-for look has happened.
-    pub looks: u64,
+    /// Whether the remote was looked at yet.
+    pub looked: bool,
+    /// The last wish that a look was begun, and ended, after.
+    pub answered: Option<String>,
 }
 
 /// A look that failed.
@@ -71,7 +73,7 @@ pub struct Poll {
     pub options: manifest::Options,
 }
 
-/// Looks until cancelled; a message on `wishes` brings the next look forward.
+/// Looks until cancelled; a new wish in `wishes` brings the next look forward.
 ///
 /// `known` is the commit that was delivered before. A copy of it on this machine is handed
 /// on before the first look: a release that is on its way must be watched though the remote
@@ -81,7 +83,7 @@ pub async fn follow(
     poll: Poll,
     known: Option<String>,
     state: watch::Sender<SourceState>,
-    mut wishes: mpsc::Receiver<()>,
+    mut wishes: watch::Receiver<Option<String>>,
     cancel: CancellationToken,
 ) {
     let mut copy = match Repository::new(
@@ -116,8 +118,9 @@ pub async fn follow(
         });
     }
     let mut failures = 0;
-    let mut wished = false;
     loop {
+        // A look that is under way already says nothing of what was pushed just now.
+        let wish = wishes.borrow_and_update().clone();
         let (options, stop) = (poll.options.clone(), cancel.clone());
         // Git blocks; the copy travels to the thread and back.
         let looked = tokio::task::spawn_blocking(move || {
@@ -140,21 +143,24 @@ pub async fn follow(
                     info!(delivery = %poll.owner, commit = %snapshot.commit.short(), subject = %snapshot.subject, "a commit to deliver");
                 }
                 failures = 0;
-                state.send_if_modified(|state| succeed(state, found) || wished);
+                state.send_if_modified(|state| succeed(state, found) | answer(state, &wish));
                 poll.interval.mul_f64(spread())
             }
             Err(error) => {
                 failures += 1;
                 warn!(delivery = %poll.owner, reason = error.reason(), failures, "{error}");
-                state.send_modify(|state| fail(state, &error));
+                state.send_modify(|state| {
+                    fail(state, &error);
+                    answer(state, &wish);
+                });
                 git::backoff(failures, rand::random())
                     .max(poll.interval.min(Duration::from_secs(30)))
             }
         };
         tokio::select! {
             () = cancel.cancelled() => return,
-            () = tokio::time::sleep(wait) => wished = false,
-            Some(()) = wishes.recv() => wished = true,
+            () = tokio::time::sleep(wait) => {}
+            Ok(()) = wishes.changed() => {}
         }
     }
 }
@@ -214,10 +220,10 @@ fn spread() -> f64 {
     0.9 + rand::random::<f64>() * 0.2
 }
 
-/// Whether anyone needs to hear of it: a look that found nothing new changes only the counter.
+/// Whether anyone needs to hear of it: most looks find nothing new.
 fn succeed(state: &mut SourceState, found: Option<Arc<Checkout>>) -> bool {
-    state.looks += 1;
-    let news = found.is_some() || state.failure.is_some() || state.looks == 1;
+    let news = found.is_some() || state.failure.is_some() || !state.looked;
+    state.looked = true;
     if found.is_some() {
         state.checkout = found;
     }
@@ -225,8 +231,15 @@ fn succeed(state: &mut SourceState, found: Option<Arc<Checkout>>) -> bool {
     news
 }
 
+/// Whether the look was a new wish.
+fn answer(state: &mut SourceState, wish: &Option<String>) -> bool {
+    let news = state.answered != *wish;
+    state.answered.clone_from(wish);
+    news
+}
+
 fn fail(state: &mut SourceState, error: &GitError) {
-    state.looks += 1;
+    state.looked = true;
     let since = state
         .failure
         .as_ref()

@@ -137,6 +137,9 @@ pub struct RolloutStatus {
     /// The `id` of the last request that was carried out or refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handled_request: Option<String>,
+    /// Why that request was refused, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_request: Option<String>,
     /// `Ready`, `Progressing`, `Degraded`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
@@ -170,6 +173,17 @@ pub enum Phase {
     RolledBack,
     /// The first delivery failed: nothing stable to go back to.
     Failed,
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Promote => "promote",
+            Self::Abort => "abort",
+            Self::Retry => "retry",
+            Self::Undo => "undo",
+        })
+    }
 }
 
 impl std::fmt::Display for Outcome {
@@ -263,6 +277,8 @@ pub enum HoldReason {
     StableUnhealthy,
     /// The traffic block in Git gives the newest revision no share.
     NoShare,
+    /// The policy cannot be read; it goes on by itself once it can.
+    Policy,
 }
 
 /// How a release ends.

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Outcome};
+use super::{Cli, Outcome, output};
 
 /// Which shell.
 #[derive(Debug, clap::Args)]
@@ -14,11 +14,8 @@ pub struct CompletionsArgs {
 
 /// Prints the script.
 pub fn run(args: CompletionsArgs) -> anyhow::Result<Outcome> {
-    clap_complete::generate(
-        args.shell,
-        &mut Cli::command(),
-        "sluice",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "sluice", &mut script);
+    output::text(String::from_utf8_lossy(&script))?;
     Ok(Outcome::Done)
 }

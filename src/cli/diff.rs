@@ -7,8 +7,8 @@ use anyhow::Context;
 use kube::Api;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::explain;
-use super::{ClusterArgs, Outcome, folder, output};
+use super::output::{self, Output};
+use super::{ClusterArgs, Outcome, folder};
 use crate::agent::reading;
 use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
@@ -25,19 +25,26 @@ pub struct DiffArgs {
     /// The Delivery that it belongs to; its target, prune and inventory count
     #[arg(long, value_name = "NAME")]
     delivery: Option<String>,
+    /// How to print: a unified diff, or the objects before and after
+    #[arg(long, short = 'o', default_value = "table", value_name = "FORMAT")]
+    output: Output,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
 /// Prints the diff; `Differs` when there is one, exit status 2 when a manifest is broken.
 pub async fn run(args: DiffArgs) -> anyhow::Result<Outcome> {
-    let (client, namespace) = args.cluster.connect().await?;
+    let session = args.cluster.connect().await?;
+    let (client, namespace) = (session.client.clone(), session.namespace.clone());
     let delivery = match &args.delivery {
         Some(name) => {
             let api: Api<Delivery> = Api::namespaced(client.clone(), &namespace);
-            let found = api.get_opt(name).await.map_err(explain)?;
+            let found = api
+                .get_opt(name)
+                .await
+                .map_err(|error| session.explain(error))?;
             found
-                .with_context(|| format!("there is no Delivery {name} in namespace {namespace}"))?
+                .with_context(|| format!("there is no Delivery {name} in namespace {namespace}; `sluice status -A` shows what there is"))?
         }
         None => Delivery::new("diff", DeliverySpec::default()),
     };
@@ -56,28 +63,42 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<Outcome> {
     )
     .with_context(|| format!("{} cannot be read", args.path.display()))?;
     for error in &loaded.errors {
-        eprintln!("{} {error}", output::paint(output::Tone::Bad, "broken:"));
+        let broken = output::paint_note(output::Tone::Bad, "broken:");
+        output::note(format_args!("{broken} {error}"));
     }
     let stop = CancellationToken::new();
     let cluster = Cluster::over(client, stop.clone());
-    look(&cluster, &loaded, &target).await?;
+    look(&cluster, &loaded, &target)
+        .await
+        .map_err(|error| match error {
+            WatchError::Unavailable(words) => session.unreachable(&words),
+            error => error.into(),
+        })?;
     let id = DeliveryId::new(
         namespace,
         delivery.metadata.name.clone().unwrap_or_default(),
     );
     let plan = make_plan(&cluster, &delivery, id, &target, &loaded);
     let differences = diff::differences(&plan, &cluster);
-    let style = if output::colours() {
-        diff::Style::Coloured
-    } else {
-        diff::Style::Plain
-    };
-    print!("{}", diff::render(&differences, style));
-    for left in &plan.left {
-        eprintln!("{left}");
-    }
     stop.cancel();
     cluster.join().await;
+    for left in &plan.left {
+        output::note(left);
+    }
+    match args.output {
+        Output::Table => {
+            let style = if output::colours() {
+                diff::Style::Coloured
+            } else {
+                diff::Style::Plain
+            };
+            output::text(diff::render(&differences, style))?;
+        }
+        other => {
+            let listed: Vec<Listed> = differences.iter().map(Listed::of).collect();
+            output::print(other, &listed, String::new)?;
+        }
+    }
     Ok(match (loaded.errors.is_empty(), differences.is_empty()) {
         (false, _) => Outcome::Broken,
         (true, false) => Outcome::Differs,
@@ -85,8 +106,28 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<Outcome> {
     })
 }
 
+/// A difference for programs; secrets are masked.
+#[derive(serde::Serialize)]
+struct Listed<'a> {
+    object: String,
+    origin: Option<&'a str>,
+    before: Option<&'a serde_json::Value>,
+    after: Option<&'a serde_json::Value>,
+}
+
+impl<'a> Listed<'a> {
+    fn of(difference: &'a diff::Difference) -> Self {
+        Self {
+            object: difference.key.to_string(),
+            origin: difference.origin.as_deref(),
+            before: difference.before.as_ref(),
+            after: difference.after.as_ref(),
+        }
+    }
+}
+
 /// Fills the caches with every kind that the folder has.
-async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> anyhow::Result<()> {
+async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> Result<(), WatchError> {
     let mut kinds: BTreeSet<(String, String)> = loaded
         .objects
         .iter()
@@ -100,7 +141,7 @@ async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> anyhow::Re
         match cluster.watch(&api_version, &kind, Some(namespace)).await {
             // The plan says so of each object.
             Ok(()) | Err(WatchError::NoSuchKind { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
     Ok(())

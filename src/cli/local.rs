@@ -1,6 +1,5 @@
 //! `sluice local up|down|status`: the embedded cluster.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -101,6 +100,7 @@ pub async fn run(args: LocalArgs) -> anyhow::Result<Outcome> {
 
 async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
     let place = args.place.place()?;
+    let delivery = args.repository.delivery("default")?;
     let _held = place.lock()?.with_context(|| {
         format!(
             "a local cluster already runs on {}; `sluice local status` shows where",
@@ -120,20 +120,21 @@ async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
         without_node: args.without_node,
         ..LocalConfig::default()
     })
-    .await?;
-    place.write_endpoints(cluster.endpoints())?;
-    print!("{}", describe(cluster.endpoints()));
-    println!(
-        "ready in {} ms; Ctrl-C stops it",
-        started.elapsed().as_millis()
-    );
-    std::io::stdout().flush()?;
-    let agent = match args.repository.delivery("default")? {
+    .await
+    .map_err(taken)?;
+    let agent = match delivery {
         Some(delivery) => {
             Some(super::run::start_agent(cluster.client(), delivery, cancel.child_token()).await?)
         }
         None => None,
     };
+    place.write_endpoints(cluster.endpoints())?;
+    // That nobody reads on is no reason to stop.
+    let _ = output::text(format_args!(
+        "{}ready in {} ms; Ctrl-C stops it\n",
+        describe(cluster.endpoints()),
+        started.elapsed().as_millis()
+    ));
     shutdown::requested().await;
     cancel.cancel();
     if let Some(agent) = agent {
@@ -142,6 +143,21 @@ async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
     cluster.shutdown().await;
     place.forget_endpoints();
     Ok(Outcome::Done)
+}
+
+/// An address that somebody else listens on: what to do about it.
+fn taken(error: anyhow::Error) -> anyhow::Error {
+    let in_use = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::AddrInUse);
+    if !in_use {
+        return error;
+    }
+    anyhow::anyhow!(
+        "{}; stop what listens there, or choose another address with --gateway-listen or --api-listen (127.0.0.1:0 is any free port)",
+        super::with_causes(&error)
+    )
 }
 
 /// Where things are, for a person.
@@ -184,15 +200,17 @@ fn detach(place: &Place) -> anyhow::Result<Outcome> {
     loop {
         if let Some(status) = child.try_wait()? {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
-            bail!("the cluster did not start ({status}):\n{}", said.trim_end());
+            let said = said.trim_end();
+            let why = said.strip_prefix("error: ").unwrap_or(said);
+            bail!("the cluster did not start ({status}): {why}");
         }
         if let Some(endpoints) = place.read_endpoints().filter(|e| e.pid == child.id()) {
-            print!("{}", describe(&endpoints));
-            println!(
-                "running as process {}; `sluice local down` stops it, its log is {}",
+            output::text(format_args!(
+                "{}running as process {}; `sluice local down` stops it, its log is {}\n",
+                describe(&endpoints),
                 child.id(),
                 log.display()
-            );
+            ))?;
             return Ok(Outcome::Done);
         }
         if Instant::now() > deadline {
@@ -208,7 +226,10 @@ fn detach(place: &Place) -> anyhow::Result<Outcome> {
 
 fn down(place: &Place) -> anyhow::Result<Outcome> {
     if place.lock()?.is_some() {
-        println!("no local cluster runs on {}", place.dir().display());
+        output::line(format_args!(
+            "no local cluster runs on {}",
+            place.dir().display()
+        ))?;
         return Ok(Outcome::Done);
     }
     let endpoints = place.read_endpoints().with_context(|| {
@@ -230,7 +251,10 @@ fn down(place: &Place) -> anyhow::Result<Outcome> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    println!("stopped; everything is kept in {}", place.dir().display());
+    output::line(format_args!(
+        "stopped; everything is kept in {}",
+        place.dir().display()
+    ))?;
     Ok(Outcome::Done)
 }
 

@@ -17,10 +17,12 @@ mod shutdown;
 mod status;
 mod sync;
 mod validate;
+mod watching;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use connection::ClusterArgs;
@@ -68,14 +70,16 @@ impl Command {
     fn default_log(&self) -> &'static str {
         match self {
             Self::Demo(_) => "error",
-            Self::Run(_) => "info",
-            _ => "warn",
+            // What the client of the API says of a lost connection is said in our own words.
+            Self::Run(_) => "info,kube_client=off",
+            _ => "warn,kube_client=off,kube_runtime=off",
         }
     }
 }
 
 /// How the program's own log is written (to standard error).
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Log")]
 struct LogArgs {
     /// What to log: error, warn, info, debug, trace, or a filter such as `sluice::agent=debug`
     #[arg(long, global = true, env = "SLUICE_LOG", value_name = "FILTER")]
@@ -115,7 +119,9 @@ pub fn main() -> ExitCode {
         return status;
     }
     let cli = Cli::parse();
-    start_log(&cli.log, cli.command.default_log());
+    if let Err(error) = start_log(&cli.log, cli.command.default_log()) {
+        return failed(&error);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -132,6 +138,8 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),
         Ok(Outcome::Broken) => ExitCode::from(2),
+        // Whoever read it has seen enough.
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }
@@ -150,23 +158,35 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
     }
 }
 
-fn start_log(args: &LogArgs, default: &str) {
+fn start_log(args: &LogArgs, default: &str) -> anyhow::Result<()> {
     use tracing_subscriber::EnvFilter;
     let asked = args.log.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(asked).unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = EnvFilter::try_new(asked).with_context(|| {
+        format!("--log {asked:?} is neither a level (error, warn, info, debug, trace) nor a filter")
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(output::colours_notes())
         .with_target(false);
     // A second start in one process (tests) keeps the first logger.
     let _ = match args.log_format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    Ok(())
 }
 
-/// Prints an error with its causes, each once, and gives exit status 2.
+/// Prints an error with its causes and gives exit status 2.
 fn failed(error: &anyhow::Error) -> ExitCode {
+    let text = with_causes(error);
+    let error = output::paint_note(output::Tone::Bad, "error:");
+    output::note(format_args!("{error} {text}"));
+    ExitCode::from(2)
+}
+
+/// An error with its causes, each once.
+fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
@@ -174,6 +194,5 @@ fn failed(error: &anyhow::Error) -> ExitCode {
             text = format!("{text}: {cause}");
         }
     }
-    eprintln!("{} {text}", output::paint(output::Tone::Bad, "error:"));
-    ExitCode::from(2)
+    text
 }

@@ -9,14 +9,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::explain;
-use super::{ClusterArgs, Outcome, shutdown};
-use crate::agent::{Agent, AgentConfig};
+use super::{ClusterArgs, Outcome, output, shutdown};
+use crate::agent::{Agent, AgentConfig, AgentError};
 use crate::api::delivery::{Delivery, DeliverySpec, Expand, GitReference, Source, Target};
 use crate::api::duration::HumanDuration;
 
 /// A repository given on the command line: the Delivery that it stands for.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Repository")]
 pub struct RepositoryArgs {
     /// A Git repository to deliver: a Delivery is made for it
     #[arg(long, value_name = "URL")]
@@ -143,7 +143,8 @@ pub struct RunArgs {
 
 /// Runs the agent until it is told to stop.
 pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
-    let (client, namespace) = args.cluster.connect().await?;
+    let session = args.cluster.connect().await?;
+    let (client, namespace) = (session.client.clone(), session.namespace.clone());
     let delivery = args.repository.delivery(&namespace)?;
     let mut config = AgentConfig::new(client.clone());
     config.namespace = args.one_namespace.then(|| namespace.clone());
@@ -157,9 +158,18 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let mut agent = start(config, delivery, listener, cancel.child_token()).await?;
-    eprintln!(
-        "the agent runs; `sluice status` and `sluice rollout list` tell where things stand, Ctrl-C stops it"
+    let started = start(config, delivery, listener, cancel.child_token()).await;
+    let mut agent = started.map_err(|error| {
+        let away = error
+            .downcast_ref::<AgentError>()
+            .and_then(AgentError::unreachable);
+        match away {
+            Some(words) => session.unreachable(words),
+            None => error,
+        }
+    })?;
+    output::note(
+        "the agent runs; `sluice status` and `sluice rollout list` tell where things stand, Ctrl-C stops it",
     );
     tokio::select! {
         () = shutdown::requested() => {
@@ -188,7 +198,10 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("--metrics-listen {address}: the address cannot be used"))?;
-    eprintln!("metrics at http://{}/metrics", listener.local_addr()?);
+    output::note(format_args!(
+        "metrics at http://{}/metrics",
+        listener.local_addr()?
+    ));
     Ok(listener)
 }
 
@@ -225,7 +238,11 @@ async fn apply(client: &kube::Client, delivery: &Delivery) -> anyhow::Result<()>
     let params = PatchParams::apply("sluice-cli").force();
     api.patch(&delivery.name_any(), &params, &Patch::Apply(delivery))
         .await
-        .map_err(explain)?;
+        .map_err(|error| match error {
+            kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
+            error => error.into(),
+        })
+        .with_context(|| format!("the Delivery {} cannot be written", delivery.name_any()))?;
     Ok(())
 }
 

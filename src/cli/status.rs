@@ -4,7 +4,6 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
 
-use super::connection::explain;
 use super::output::{self, Output};
 use super::{ClusterArgs, Outcome};
 use crate::api::delivery::Delivery;
@@ -29,21 +28,24 @@ struct Status {
     rollouts: Vec<Rollout>,
 }
 
-/// Prints the status. Its outcome is `Differs` when something needs a person.
+/// Prints the status.
 pub async fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
-    let (client, namespace) = args.cluster.connect().await?;
+    let session = args.cluster.connect().await?;
+    let client = session.client.clone();
     let (deliveries, rollouts): (Api<Delivery>, Api<Rollout>) = if args.all_namespaces {
         (Api::all(client.clone()), Api::all(client))
     } else {
         (
-            Api::namespaced(client.clone(), &namespace),
-            Api::namespaced(client, &namespace),
+            Api::namespaced(client.clone(), &session.namespace),
+            Api::namespaced(client, &session.namespace),
         )
     };
     let all = ListParams::default();
+    let deliveries = deliveries.list(&all).await;
+    let rollouts = rollouts.list(&all).await;
     let mut status = Status {
-        deliveries: deliveries.list(&all).await.map_err(explain)?.items,
-        rollouts: rollouts.list(&all).await.map_err(explain)?.items,
+        deliveries: deliveries.map_err(|error| session.explain(error))?.items,
+        rollouts: rollouts.map_err(|error| session.explain(error))?.items,
     };
     for delivery in &mut status.deliveries {
         delivery.metadata.managed_fields = None;
@@ -51,13 +53,22 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
     for rollout in &mut status.rollouts {
         rollout.metadata.managed_fields = None;
     }
-    output::print(args.output, &status, || table(&status))?;
+    output::print(args.output, &status, || {
+        table(&status, &session.namespace, args.all_namespaces)
+    })?;
     Ok(Outcome::Done)
 }
 
-fn table(status: &Status) -> String {
+fn table(status: &Status, namespace: &str, all: bool) -> String {
     if status.deliveries.is_empty() {
-        return "No delivery here. Start one with `sluice run --repo URL --path DIR`, or look with -A.".to_owned();
+        let place = if all {
+            String::new()
+        } else {
+            format!(" in namespace {namespace}; -A looks in all of them")
+        };
+        return format!(
+            "There is no Delivery{place}. `sluice run --repo URL --path DIR` makes one."
+        );
     }
     let rows = status
         .deliveries

@@ -1,16 +1,16 @@
 //! `sluice sync [DELIVERY] [--wait]`: have the repository looked at now.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use futures::TryStreamExt;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::connection::explain;
-use super::{ClusterArgs, Outcome};
+use super::connection::Session;
+use super::output::{self, Output};
+use super::{ClusterArgs, Outcome, watching};
 use crate::api::delivery::{Delivery, SYNC};
 use crate::api::duration::HumanDuration;
 
@@ -25,17 +25,20 @@ pub struct SyncArgs {
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "30m")]
     timeout: HumanDuration,
+    /// How to print: JSON and YAML are the Delivery, at the end
+    #[arg(long, short = 'o', default_value = "table", value_name = "FORMAT")]
+    output: Output,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
 /// Asks for the look and, with `--wait`, follows what comes of it.
 pub async fn run(args: SyncArgs) -> anyhow::Result<Outcome> {
-    let (client, namespace) = args.cluster.connect().await?;
-    let api: Api<Delivery> = Api::namespaced(client, &namespace);
+    let session = args.cluster.connect().await?;
+    let api: Api<Delivery> = Api::namespaced(session.client.clone(), &session.namespace);
     let name = match args.delivery {
         Some(name) => name,
-        None => only(&api, &namespace).await?,
+        None => only(&session, &api).await?,
     };
     let id = uuid::Uuid::new_v4().to_string();
     let change = json!({"metadata": {"annotations": {SYNC: id}}});
@@ -43,65 +46,85 @@ pub async fn run(args: SyncArgs) -> anyhow::Result<Outcome> {
         field_manager: Some("sluice-cli".to_owned()),
         ..Default::default()
     };
-    api.patch(&name, &params, &Patch::Merge(change))
-        .await
-        .map_err(explain)?;
+    let patched = api.patch(&name, &params, &Patch::Merge(change)).await;
+    let delivery = patched.map_err(|error| match error {
+        kube::Error::Api(status) if status.is_not_found() && status.message.contains(&name) => {
+            anyhow::anyhow!(
+                "there is no Delivery {name} in namespace {}; `sluice status -A` shows what there is",
+                session.namespace
+            )
+        }
+        error => session.explain(error),
+    })?;
     if !args.wait {
-        println!("{name} is asked to look at its repository now");
+        output::print(args.output, &plain(delivery), || {
+            format!("{name} is asked to look at its repository now")
+        })?;
         return Ok(Outcome::Done);
     }
+    let talks = args.output == Output::Table;
     let settled = tokio::time::timeout(
         args.timeout.get().max(Duration::from_secs(1)),
-        follow(&api, &name, &id),
+        settled(&session, api, &name, &id, talks),
     );
-    settled
+    let (delivery, outcome) = settled
         .await
-        .with_context(|| format!("{name} did not come to rest within {}", args.timeout))?
+        .with_context(|| format!("{name} did not come to rest within {}", args.timeout))??;
+    if !talks {
+        output::print(args.output, &plain(delivery), String::new)?;
+    }
+    Ok(outcome)
 }
 
-async fn only(api: &Api<Delivery>, namespace: &str) -> anyhow::Result<String> {
-    let all = api
-        .list(&ListParams::default())
-        .await
-        .map_err(explain)?
-        .items;
+fn plain(mut delivery: Delivery) -> Delivery {
+    delivery.metadata.managed_fields = None;
+    delivery
+}
+
+async fn only(session: &Session, api: &Api<Delivery>) -> anyhow::Result<String> {
+    let all = api.list(&ListParams::default()).await;
+    let all = all.map_err(|error| session.explain(error))?.items;
+    let namespace = &session.namespace;
     match all.as_slice() {
         [one] => Ok(one.name_any()),
-        [] => bail!("there is no Delivery in namespace {namespace}"),
+        [] => bail!(
+            "there is no Delivery in namespace {namespace}; `sluice status -A` shows what there is"
+        ),
         many => {
             let names: Vec<String> = many.iter().map(ResourceExt::name_any).collect();
-            bail!("which Delivery? there are {}", names.join(", "))
+            bail!("which Delivery? There are {}", names.join(", "))
         }
     }
 }
 
-/// Prints each change of the Ready condition until the Delivery rests.
-async fn follow(api: &Api<Delivery>, name: &str, id: &str) -> anyhow::Result<Outcome> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut changes = std::pin::pin!(
-        watcher(api.clone(), config)
-            .default_backoff()
-            .applied_objects()
-    );
+/// Waits until the Delivery rests after the look that was asked for; `talks`: each change of
+/// its Ready condition is printed.
+async fn settled(
+    session: &Session,
+    api: Api<Delivery>,
+    name: &str,
+    id: &str,
+    talks: bool,
+) -> anyhow::Result<(Delivery, Outcome)> {
     let mut last = String::new();
-    while let Some(delivery) = changes.try_next().await? {
-        let Some(status) = delivery.status else {
-            continue;
-        };
+    watching::follow(session, api, name, |delivery: Delivery| {
+        let status = delivery.status.clone().unwrap_or_default();
         let Some(ready) = status.conditions.iter().find(|c| c.type_ == "Ready") else {
-            continue;
+            return Ok(ControlFlow::Continue(()));
         };
-        if ready.message != last {
-            println!("{}", ready.message);
+        if talks && ready.message != last {
+            output::line(&ready.message)?;
             last.clone_from(&ready.message);
         }
-        if status.handled_sync.as_deref() == Some(id) {
-            match ready.status.as_str() {
-                "True" => return Ok(Outcome::Done),
-                "False" => return Ok(Outcome::Differs),
-                _ => {}
-            }
+        if status.handled_sync.as_deref() != Some(id) {
+            return Ok(ControlFlow::Continue(()));
         }
-    }
-    bail!("the watch on Delivery {name} ended")
+        Ok(match (ready.status.as_str(), ready.reason.as_str()) {
+            ("True", _) => ControlFlow::Break((delivery, Outcome::Done)),
+            // Nothing comes of it before a person lets it go on.
+            ("False", _) | (_, "Suspended") => ControlFlow::Break((delivery, Outcome::Differs)),
+            _ => ControlFlow::Continue(()),
+        })
+    })
+    .await
 }

@@ -53,9 +53,9 @@ pub fn run(args: ValidateArgs) -> anyhow::Result<Outcome> {
             text.push_str(&format!("note: {notice}\n"));
         }
         text.push_str(&format!(
-            "{} objects, {} errors\n",
-            report.objects,
-            report.errors.len()
+            "{}, {}\n",
+            output::count(report.objects, "object"),
+            output::count(report.errors.len(), "error")
         ));
         text
     })?;

@@ -43,7 +43,7 @@ pub use events::Happened;
 pub use kinds::Kind;
 pub use lease::Election;
 pub use retry::Backoff;
-pub use watch::{Reach, WatchState};
+pub use watch::{Reach, WatchState, back};
 
 use counter::Counter;
 use kinds::Kinds;
@@ -180,6 +180,7 @@ impl Cluster {
                     kind: kind.to_owned(),
                     api_version: api_version.to_owned(),
                 },
+                Refusal::Unavailable(words) => WatchError::Unavailable(words),
                 other => WatchError::Unavailable(other.to_string()),
             })?;
         let (group, _) = split_api_version(api_version);
@@ -259,6 +260,23 @@ impl Cluster {
             };
             self.0.watches.state(&target) == Some(WatchState::Synced)
         })
+    }
+
+    /// Whether what is known of a kind is from before an outage.
+    pub fn is_lost(&self, group: &str, kind: &str, namespace: &str) -> bool {
+        [None, Some(namespace)].into_iter().any(|namespace| {
+            let target = Target {
+                group: group.to_owned(),
+                kind: kind.to_owned(),
+                namespace: namespace.map(str::to_owned),
+            };
+            matches!(self.0.watches.state(&target), Some(WatchState::Lost { .. }))
+        })
+    }
+
+    /// When the last watch had caught up after an outage; `None` before the first.
+    pub fn recovered(&self) -> Option<jiff::Timestamp> {
+        self.0.watches.recovered()
     }
 
     /// Remembers what a plan found to hold, so that the next one need not compare it.

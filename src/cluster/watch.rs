@@ -66,6 +66,17 @@ pub enum Reach {
     },
 }
 
+/// Resolves each time the API server answers again after it did not.
+pub async fn back(reach: &mut watch::Receiver<Reach>) {
+    while reach.changed().await.is_ok() {
+        if *reach.borrow_and_update() == Reach::Reached {
+            return;
+        }
+    }
+    // The agent is stopping.
+    std::future::pending().await
+}
+
 /// What is watched: a kind, everywhere or in one namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Target {
@@ -78,6 +89,7 @@ pub(super) struct Target {
 pub(super) struct Watches {
     running: Mutex<BTreeMap<Target, watch::Receiver<WatchState>>>,
     reach: watch::Sender<Reach>,
+    recovered: Arc<Mutex<Option<Timestamp>>>,
     back: Arc<Notify>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -88,6 +100,7 @@ impl Watches {
         Self {
             running: Mutex::default(),
             reach: watch::Sender::new(Reach::Reached),
+            recovered: Arc::default(),
             back: Arc::default(),
             tasks: TaskTracker::new(),
             stop,
@@ -96,6 +109,11 @@ impl Watches {
 
     pub(super) fn reach(&self) -> watch::Receiver<Reach> {
         self.reach.subscribe()
+    }
+
+    /// When the last watch that was lost had caught up; `None` where none ever was.
+    pub(super) fn recovered(&self) -> Option<Timestamp> {
+        *self.recovered.lock()
     }
 
     /// How a watch stands; `None` where there is none.
@@ -137,6 +155,7 @@ impl Watches {
             store: Arc::clone(store),
             state,
             reach: self.reach.clone(),
+            recovered: Arc::clone(&self.recovered),
             back: Arc::clone(&self.back),
             listed: None,
         };
@@ -165,6 +184,7 @@ struct Task {
     store: Arc<Store>,
     state: watch::Sender<WatchState>,
     reach: watch::Sender<Reach>,
+    recovered: Arc<Mutex<Option<Timestamp>>>,
     back: Arc<Notify>,
     listed: Option<BTreeSet<ObjectKey>>,
 }
@@ -215,7 +235,10 @@ impl Task {
                     let (group, kind) = (&self.target.group, &self.target.kind);
                     self.store.retain(group, kind, namespace, &listed);
                 }
-                self.state.send_replace(WatchState::Synced);
+                let before = self.state.send_replace(WatchState::Synced);
+                if matches!(before, WatchState::Lost { .. }) {
+                    *self.recovered.lock() = Some(Timestamp::now());
+                }
             }
             Event::Apply(object) => {
                 if let Some(live) = slim(object, &self.kind) {
@@ -236,13 +259,16 @@ impl Task {
 
     /// A watch that was resumed lists nothing: its next event says that it works again.
     fn synced_again(&self) {
-        self.state.send_if_modified(|state| {
+        let was_lost = self.state.send_if_modified(|state| {
             let lost = matches!(state, WatchState::Lost { .. });
             if lost {
                 *state = WatchState::Synced;
             }
             lost
         });
+        if was_lost {
+            *self.recovered.lock() = Some(Timestamp::now());
+        }
     }
 
     fn reached(&self) {

@@ -183,6 +183,11 @@ impl LocalCluster {
         self.api.client()
     }
 
+    /// The API server, for whoever wants to see it in trouble.
+    pub fn api(&self) -> &ApiServer {
+        &self.api
+    }
+
     /// Where everything is.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints

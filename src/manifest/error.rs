@@ -145,6 +145,10 @@ pub struct Excerpt(pub ManifestError);
 
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without an excerpt there is no other word of the file.
+        if self.0.content.is_empty() {
+            write!(f, "{}: ", self.0.origin.file)?;
+        }
         f.write_str(&self.0.statement())
     }
 }

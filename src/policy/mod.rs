@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::api::rollout_policy::{LatencyLimit, RolloutPolicySpec};
 
-pub use preset::{PRESETS, preset};
+pub use preset::{PRESETS, of_last_resort, preset};
 pub use validate::{PolicyError, Problem, read};
 
 /// A service names its policy with this annotation, on top of its Delivery's `spec.policy`.

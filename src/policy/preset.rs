@@ -2,6 +2,7 @@
 
 use super::Policy;
 use super::validate::{PolicyError, read};
+use crate::api::rollout_policy::{Analysis, LatencyLimit, RolloutPolicySpec};
 
 /// Name and file of every preset.
 pub const PRESETS: [(&str, &str); 4] = [
@@ -25,12 +26,25 @@ pub fn preset(name: &str) -> Result<Policy, PolicyError> {
     read(text)
 }
 
+/// What a release on its way is watched by when its policy cannot be read and was never known
+/// here: `standard`, without limits on answer times, which only the team knows.
+pub fn of_last_resort() -> Policy {
+    let spec = RolloutPolicySpec {
+        analysis: Analysis {
+            p99: LatencyLimit::default(),
+            p50: LatencyLimit::default(),
+            ..Analysis::default()
+        },
+        ..RolloutPolicySpec::default()
+    };
+    Policy::from_checked("standard", &spec)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::api::rollout_policy::RolloutPolicySpec;
 
     #[test]
     fn every_preset_is_valid_and_bears_its_file_s_name() {
@@ -43,6 +57,15 @@ mod tests {
     fn standard_is_what_a_policy_without_a_word_means() {
         let silent = super::super::validate::check("standard", &RolloutPolicySpec::default());
         assert_eq!(preset("standard").unwrap(), silent.unwrap());
+    }
+
+    #[test]
+    fn the_last_resort_is_standard_but_for_answer_times() {
+        let mut standard = preset("standard").unwrap();
+        assert_ne!(of_last_resort(), standard);
+        standard.analysis.p99 = LatencyLimit::default();
+        standard.analysis.p50 = LatencyLimit::default();
+        assert_eq!(of_last_resort(), standard);
     }
 
     #[test]

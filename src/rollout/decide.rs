@@ -37,6 +37,7 @@ pub fn decide(
         now,
         status: status.clone(),
         events: Vec::new(),
+        refused: live.refused.clone(),
         gather: Gather::Nothing,
         traffic: None,
         template: None,

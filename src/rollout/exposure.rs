@@ -10,7 +10,6 @@ use super::decision::{Gather, ProbeTargets};
 use super::event::Event;
 use super::pass::{Pass, Turn};
 use super::reason::Reason;
-use super::release::blocked_text;
 use super::traffic::{self, Parts};
 
 impl<'a> Pass<'a> {
@@ -41,7 +40,8 @@ impl<'a> Pass<'a> {
             Probed::Wait(after) => return Turn::Wait(Some(after)),
         };
         if let Some(reason) = self.blocked() {
-            self.hold(reason, blocked_text(reason));
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
             return Turn::Wait(None);
         }
         if self.share() == 0 {
@@ -208,7 +208,8 @@ impl<'a> Pass<'a> {
     /// A step passed: on, or to whoever must say so. `None` while it stands still.
     fn passed(&mut self, finding: &Finding) -> Option<Turn> {
         if let Some(reason) = self.blocked() {
-            self.hold(reason, blocked_text(reason));
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
             return None;
         }
         // One crash may be bad luck: it is watched twice as long for the second.
@@ -292,7 +293,8 @@ impl<'a> Pass<'a> {
         }
         if !confirmed {
             if let Some(reason) = self.blocked() {
-                self.hold(reason, blocked_text(reason));
+                let why = self.blocked_text(reason);
+                self.hold(reason, why);
                 return Some(Turn::Wait(None));
             }
             let waited = self.unconfirmed_for();
@@ -347,7 +349,8 @@ impl<'a> Pass<'a> {
 
     fn time_out(&mut self) {
         if let Some(reason) = self.blocked() {
-            self.hold(reason, blocked_text(reason));
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
             return;
         }
         if self.in_phase() >= self.policy.step_timeout {

@@ -10,7 +10,6 @@ use super::event::Event;
 use super::exposure::Probed;
 use super::pass::{Pass, Turn};
 use super::reason::Reason;
-use super::release::blocked_text;
 use super::traffic::{self, Parts};
 
 impl Pass<'_> {
@@ -32,15 +31,15 @@ impl Pass<'_> {
             Some(candidate) if candidate.template_hash.as_ref() == git => {}
             _ => return self.start_over(),
         }
-        if let Some(message) = &self.live.refused {
-            let message = message.clone();
+        if let Some(message) = self.refused.clone() {
             return self.fail(Reason::Refused { message });
         }
         if let Some(reason) = self
             .blocked()
             .filter(|_| self.candidate_revision().is_none())
         {
-            self.hold(reason, blocked_text(reason));
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
             return Turn::Wait(None);
         }
         let known = self.candidate_revision().is_some();
@@ -68,7 +67,8 @@ impl Pass<'_> {
 
     fn serve_first(&mut self, candidate: String) -> Turn {
         if let Some(reason) = self.blocked() {
-            self.hold(reason, blocked_text(reason));
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
             return Turn::Wait(None);
         }
         if self.status.weight == 0 {
@@ -153,7 +153,7 @@ impl Pass<'_> {
         match self.git_is_quarantined() {
             None if self.blocked().is_none() => self.start_first(0),
             None => {
-                self.status.message = self.blocked().map(blocked_text).unwrap_or_default();
+                self.status.message = self.blocked_words();
                 Turn::Wait(None)
             }
             Some(quarantine) => {

@@ -30,6 +30,9 @@ pub struct Intent {
     /// The Delivery was deleted: a release that is on its way goes back, for nobody will watch
     /// it any more, and none begins.
     pub withdrawn: bool,
+    /// Why the service's policy cannot be read, if it cannot: nothing new starts and nothing
+    /// goes up, while a release on its way is judged by the last one that could be.
+    pub policy_problem: Option<String>,
 }
 
 /// What the cluster says of the service, read from the watch caches.

@@ -42,6 +42,8 @@ pub(super) struct Pass<'a> {
     pub now: Timestamp,
     pub status: RolloutStatus,
     pub events: Vec<Event>,
+    /// Why the cluster does not take Git's template, until it is to be tried again.
+    pub refused: Option<String>,
     pub gather: Gather,
     /// The traffic that the present phase wants; `None` leaves it alone.
     pub traffic: Option<Vec<TrafficTarget>>,
@@ -79,15 +81,33 @@ impl<'a> Pass<'a> {
         self.since(self.status.phase_since)
     }
 
-    /// Why nothing may go up at the moment, by people's word.
+    /// Why nothing may go up at the moment: by people's word, or for want of a policy.
     pub fn blocked(&self) -> Option<HoldReason> {
         if self.intent.suspended || self.intent.withdrawn {
             Some(HoldReason::Suspended)
         } else if self.spec.paused {
             Some(HoldReason::Paused)
+        } else if self.intent.policy_problem.is_some() {
+            Some(HoldReason::Policy)
         } else {
             None
         }
+    }
+
+    /// One of these reasons in words.
+    pub fn blocked_text(&self, reason: HoldReason) -> String {
+        match (reason, &self.intent.policy_problem) {
+            (HoldReason::Suspended, _) => "the Delivery is suspended".to_owned(),
+            (HoldReason::Policy, Some(problem)) => problem.clone(),
+            _ => "paused; `sluice rollout resume` goes on".to_owned(),
+        }
+    }
+
+    /// Why nothing may go up, in words; empty where nothing hinders it.
+    pub fn blocked_words(&self) -> String {
+        self.blocked()
+            .map(|reason| self.blocked_text(reason))
+            .unwrap_or_default()
     }
 
     /// Stands still, for a reason that is said once.
@@ -125,12 +145,12 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Goes on after what a person held and has let go: deadlines begin anew, since nobody
+    /// Goes on after what a person held (or a missing policy) and has let go: deadlines begin anew, since nobody
     /// worked towards them meanwhile.
     pub fn lift(&mut self) {
         let lifted = matches!(
             self.status.hold.as_ref().map(|hold| hold.reason),
-            Some(HoldReason::Paused | HoldReason::Suspended)
+            Some(HoldReason::Paused | HoldReason::Suspended | HoldReason::Policy)
         );
         if lifted && self.blocked().is_none() {
             self.go_on();

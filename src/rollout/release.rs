@@ -50,7 +50,8 @@ impl Pass<'_> {
         let confirmed = self.want(wanted);
         self.status.message = format!("waiting for all traffic to be pinned to {stable}");
         if let Some(reason) = self.blocked() {
-            self.hold(reason, blocked_text(reason));
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
             return Turn::Wait(None);
         }
         // A stable revision that is not well is never confirmed; that it is written by name
@@ -82,13 +83,13 @@ impl Pass<'_> {
         if let Some(turn) = self.superseded() {
             return turn;
         }
-        if let Some(message) = &self.live.refused {
-            let message = message.clone();
+        if let Some(message) = self.refused.clone() {
             return self.roll_back(Reason::Refused { message });
         }
         self.pin_to_stable();
         if let Some(HoldReason::Suspended) = self.blocked() {
-            self.hold(HoldReason::Suspended, blocked_text(HoldReason::Suspended));
+            let why = self.blocked_text(HoldReason::Suspended);
+            self.hold(HoldReason::Suspended, why);
             return Turn::Wait(None);
         }
         self.stage();
@@ -101,7 +102,8 @@ impl Pass<'_> {
             .is_some_and(|name| self.live.is_usable(&name));
         if ready {
             if let Some(reason) = self.blocked() {
-                self.hold(reason, blocked_text(reason));
+                let why = self.blocked_text(reason);
+                self.hold(reason, why);
                 return Turn::Wait(None);
             }
             self.go_on();
@@ -285,13 +287,5 @@ impl Pass<'_> {
             }
             Some(_) => None,
         }
-    }
-}
-
-/// Why a person's word holds it, in words.
-pub(super) fn blocked_text(reason: HoldReason) -> String {
-    match reason {
-        HoldReason::Suspended => "the Delivery is suspended".to_owned(),
-        _ => "paused; `sluice rollout resume` goes on".to_owned(),
     }
 }

@@ -30,11 +30,14 @@ impl Pass<'_> {
         };
         match answer {
             Answer::Later => return,
-            Answer::Done => {}
-            Answer::Refused(why) => self.events.push(Event::RequestRefused {
-                action: format!("{:?}", request.action).to_lowercase(),
-                why,
-            }),
+            Answer::Done => self.status.refused_request = None,
+            Answer::Refused(why) => {
+                self.status.refused_request = Some(why.clone());
+                self.events.push(Event::RequestRefused {
+                    action: request.action.to_string(),
+                    why,
+                });
+            }
         }
         self.status.handled_request = Some(request.id);
     }
@@ -119,6 +122,8 @@ impl Pass<'_> {
             attempt,
             by: request.by.clone(),
         });
+        // What refused it may have changed since: only the cluster can tell.
+        self.refused = None;
         if phase == Phase::Failed {
             self.start_first(attempt);
         } else {

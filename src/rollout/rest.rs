@@ -6,7 +6,6 @@ use super::decision::Write;
 use super::event::Event;
 use super::pass::{Pass, Turn};
 use super::reason::short;
-use super::release::blocked_text;
 use super::traffic::{self, Parts};
 
 /// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
@@ -16,8 +15,7 @@ impl Pass<'_> {
     /// Nothing was delivered yet: takes over what is there, or delivers for the first time.
     pub fn pending(&mut self) -> Turn {
         if self.blocked().is_some() {
-            let reason = self.blocked().map(blocked_text).unwrap_or_default();
-            self.status.message = format!("nothing delivered yet: {reason}");
+            self.status.message = format!("nothing delivered yet: {}", self.blocked_words());
             return Turn::Wait(None);
         }
         match self.adoptable() {
@@ -137,7 +135,7 @@ impl Pass<'_> {
                 self.status.message = if self.intent.withdrawn {
                     format!("{stable} stays; its Delivery was deleted")
                 } else {
-                    format!("{commit} waits: {}", blocked_text(reason))
+                    format!("{commit} waits: {}", self.blocked_text(reason))
                 };
                 return Turn::Wait(None);
             }

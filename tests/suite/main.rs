@@ -19,6 +19,7 @@ mod node;
 mod node_containers;
 mod processes;
 mod processes_resume;
+mod program;
 mod scenarios;
 mod serving;
 mod serving_on_processes;

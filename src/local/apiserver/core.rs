@@ -37,6 +37,9 @@ pub struct Core {
     pub clock: fn() -> Timestamp,
     /// Cancelled when the server goes down: open watches and logs end.
     pub stopping: CancellationToken,
+    /// Cancelled while the server pretends to be away, and fresh again after: see
+    /// [`super::ApiServer::outage`].
+    pub presence: ArcSwap<CancellationToken>,
     /// How often an idle watch is told the revision.
     pub bookmark_every: std::time::Duration,
 }

@@ -52,6 +52,6 @@ mod write;
 
 pub use admission::{Admission, Operation, Review};
 pub use listen::Listening;
-pub use server::{ApiServer, Builder, StartError};
+pub use server::{ApiServer, Builder, Outage, StartError};
 pub use status::{ApiError, Cause};
 pub use user::User;

@@ -122,6 +122,7 @@ impl Builder {
             pod_logs: RwLock::new(self.pod_logs),
             clock: self.clock,
             stopping: stopping.clone(),
+            presence: ArcSwap::default(),
             bookmark_every: self.bookmark_every,
         });
         crd::serve_defined(&core);
@@ -198,6 +199,14 @@ impl ApiServer {
         }
     }
 
+    /// The server is away until what this gives is dropped: open watches end, and every
+    /// request gets `503 ServiceUnavailable`, the cluster's own parts included. For rehearsals.
+    #[must_use]
+    pub fn outage(&self) -> Outage {
+        self.core.presence.load().cancel();
+        Outage(Arc::clone(&self.core))
+    }
+
     /// Ends watches and logs, waits for the housekeeping and for the disk.
     pub async fn shutdown(&self) {
         self.core.stopping.cancel();
@@ -220,8 +229,20 @@ impl Drop for ApiServer {
     }
 }
 
+/// A time in which the server answers nobody.
+pub struct Outage(Arc<Core>);
+
+impl Drop for Outage {
+    fn drop(&mut self) {
+        self.0.presence.store(Arc::default());
+    }
+}
+
 fn router(core: &Arc<Core>) -> Router {
     async fn all(State(core): State<Arc<Core>>, request: Request<Body>) -> http::Response<Body> {
+        if core.presence.load().is_cancelled() {
+            return ApiError::unavailable().into_response();
+        }
         handle::handle(core, request).await
     }
     Router::new().fallback(all).with_state(Arc::clone(core))

@@ -204,6 +204,15 @@ impl ApiError {
         ))
     }
 
+    /// The server answers nobody at the moment.
+    pub fn unavailable() -> Self {
+        Self::new(
+            503,
+            "ServiceUnavailable",
+            "the server is currently unable to handle the request",
+        )
+    }
+
     /// No credentials, or wrong ones.
     pub fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized")

@@ -14,6 +14,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::media::Form;
@@ -47,6 +48,7 @@ struct Watch {
     headings_sent: bool,
     ends: Instant,
     next_bookmark: Instant,
+    presence: Arc<CancellationToken>,
     over: bool,
 }
 
@@ -85,6 +87,7 @@ pub async fn watch(
         headings_sent: false,
         ends: now + lifetime,
         next_bookmark: now + core.bookmark_every,
+        presence: core.presence.load_full(),
         over: false,
     };
     // A watch from nowhere in particular begins with what is there.
@@ -169,6 +172,7 @@ impl Watch {
             tokio::select! {
                 changed = self.news.changed() => self.over = changed.is_err(),
                 () = self.core.stopping.cancelled() => self.over = true,
+                () = self.presence.cancelled() => self.over = true,
                 () = tokio::time::sleep_until(self.ends) => {
                     self.over = true;
                     if self.bookmarks {

@@ -53,7 +53,7 @@ impl Default for GatewayConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("the gateway cannot listen on {address}: choose another address")]
+    #[error("the gateway cannot listen on {address}")]
     Listen {
         /// Which.
         address: SocketAddr,

@@ -149,6 +149,7 @@ impl World {
             subject: Some("v1".to_owned()),
             suspended: false,
             withdrawn: false,
+            policy_problem: None,
         };
         Self {
             second: 0,

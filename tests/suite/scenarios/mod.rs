@@ -3,5 +3,7 @@
 //! They speak to the cluster through the Kubernetes API and the gateway only, so that the same
 //! stories can be told on another cluster.
 
+mod faults;
 mod interval;
+mod people;
 mod releases;

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::StreamExt;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
@@ -105,17 +106,35 @@ impl World {
 
     /// Where the gateway listens.
     pub fn gateway(&self) -> SocketAddr {
-        self.cluster
-            .as_ref()
-            .expect("the cluster is up")
-            .gateway_addr()
+        self.cluster().gateway_addr()
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &LocalCluster {
+        self.cluster.as_ref().expect("the cluster is up")
+    }
+
+    /// The kubeconfig of the cluster, for programs.
+    pub fn kubeconfig(&self) -> &std::path::Path {
+        &self.cluster().endpoints().kubeconfig
+    }
+
+    /// A folder that goes with the stage.
+    pub fn folder(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// How an agent of this stage is set up that talks to the cluster in its own way.
+    pub fn agent_config(&self, client: Client) -> AgentConfig {
+        let mut config = AgentConfig::new(client);
+        config.cache_dir = self.dir.path().join("cache");
+        config
     }
 
     /// Starts an agent; there must be none.
     pub async fn start_agent(&mut self) {
         assert!(self.agent.is_none(), "one agent at a time");
-        let mut config = AgentConfig::new(self.client.clone());
-        config.cache_dir = self.dir.path().join("cache");
+        let config = self.agent_config(self.client.clone());
         let agent = Agent::prepare(config).await.unwrap();
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
@@ -130,13 +149,32 @@ impl World {
         agent.task.await.unwrap();
     }
 
+    /// Waits until an agent of somebody else's has installed Sluice's own kinds.
+    pub async fn kinds_are_there(&self) {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        for kind in ["deliveries", "rolloutpolicies", "rollouts"] {
+            let established = kube::runtime::conditions::is_crd_established();
+            let name = format!("{kind}.sluice.dev");
+            let there = kube::runtime::wait::await_condition(api.clone(), &name, established);
+            tokio::time::timeout(PATIENCE, there)
+                .await
+                .expect("the kinds are installed in time")
+                .unwrap();
+        }
+    }
+
     /// Applies the Delivery of `apps/`.
     pub async fn deliver(&self) {
+        self.deliver_as("shop", &self.repository).await;
+    }
+
+    /// Applies a Delivery of `apps/` of any repository.
+    pub async fn deliver_as(&self, name: &str, repository: &TestRepository) {
         let mut delivery = Delivery::new(
-            "shop",
+            name,
             DeliverySpec {
                 source: Source {
-                    url: self.repository.url(),
+                    url: repository.url(),
                     reference: Some(GitReference {
                         branch: Some("main".into()),
                         ..Default::default()
@@ -158,7 +196,7 @@ impl World {
         delivery.metadata.namespace = Some(NAMESPACE.into());
         let api: Api<Delivery> = Api::namespaced(self.client.clone(), NAMESPACE);
         api.patch(
-            "shop",
+            name,
             &PatchParams::apply("test").force(),
             &Patch::Apply(&delivery),
         )
@@ -187,7 +225,9 @@ impl World {
         let mut changes = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
         let last = std::cell::RefCell::new(RolloutStatus::default());
         let wait = async {
-            while let Some(rollout) = changes.try_next().await.unwrap() {
+            while let Some(rollout) = changes.next().await {
+                // A server that is away is part of some stories.
+                let Ok(rollout) = rollout else { continue };
                 let status = rollout.status.unwrap_or_default();
                 *last.borrow_mut() = status.clone();
                 if reached(&status) {
@@ -257,12 +297,13 @@ impl World {
 
     /// One request to a service's main host.
     pub async fn ask(&self, service: &str) -> Answer {
-        users::ask(
-            self.gateway(),
-            &format!("{service}.{NAMESPACE}.localhost"),
-            "/",
-        )
-        .await
+        self.ask_at(&format!("{service}.{NAMESPACE}.localhost"), "/")
+            .await
+    }
+
+    /// One request to any host of the gateway.
+    pub async fn ask_at(&self, host: &str, path: &str) -> Answer {
+        users::ask(self.gateway(), host, path).await
     }
 
     /// Users who send `rate` requests a second to a service until they are told to stop.
@@ -312,6 +353,7 @@ impl Hello {
         self
     }
 
+    /// The manifest.
     pub fn manifest(&self) -> String {
         let env: String = self
             .env

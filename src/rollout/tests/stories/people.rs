@@ -114,6 +114,41 @@ fn nothing_new_begins_while_paused() {
 }
 
 #[test]
+fn a_policy_that_cannot_be_read_holds_a_release_and_a_rollback_still_happens() {
+    let problem = Some("there is no RolloutPolicy \"gone\"".to_owned());
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(10, {
+            let problem = problem.clone();
+            move |world| world.git.policy_problem = problem
+        })
+        .at(40, |world| world.behaves("v2", failing(100)))
+        .at(60, |world| world.commit("v3", good()))
+        .at(70, |world| world.git.policy_problem = None);
+    check(
+        world,
+        90,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        00:10  hello-00002 held at 5 %: there is no RolloutPolicy "gone"
+        00:43  hello-00002 taken back from 5 % to hello-00001: at 5 %: error rate 11.1 % of 36 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:44  hello-00001 has all traffic, confirmed after 1s
+        01:10  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
+        01:11  hello-00003 staged, 0 %
+        01:13  hello-00003 Ready after 3s
+        01:15  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        01:15  hello-00003 to 5 %
+        01:29  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        end    Stepping with hello-00003; hello-00001 95 % #stable, hello-00003 5 % #candidate; 4 of 1800 requests harmed
+    "#]],
+    );
+}
+
+#[test]
 fn a_suspended_delivery_freezes_the_release_and_a_rollback_still_happens() {
     let world = World::at_rest("fast")
         .push("v2", good())

@@ -1,0 +1,182 @@
+//! A release in words: a line in a list, its story with its evidence, its history.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::api::rollout::{Phase, Release, Request, Rollout, RolloutStatus};
+
+use super::super::output::{self, Tone, paint};
+
+/// One line a service.
+pub fn table(rollouts: &[Rollout]) -> String {
+    let rows = rollouts
+        .iter()
+        .map(|rollout| {
+            let status = rollout.status.clone().unwrap_or_default();
+            vec![
+                full_name(rollout),
+                phase(status.phase),
+                format!("{} %", status.weight),
+                revision(status.stable.as_ref()),
+                revision(status.candidate.as_ref()),
+                status.message,
+            ]
+        })
+        .collect();
+    let titles = [
+        "SERVICE",
+        "PHASE",
+        "WEIGHT",
+        "STABLE",
+        "CANDIDATE",
+        "MESSAGE",
+    ];
+    output::columns(&titles, rows)
+}
+
+/// The release with its evidence, and what people asked of it.
+pub fn story(rollout: &Rollout) -> String {
+    let status = rollout.status.clone().unwrap_or_default();
+    let mut facts = vec![
+        ("Service", full_name(rollout)),
+        ("Phase", phase(status.phase)),
+        ("Stable", release(status.stable.as_ref())),
+        ("Candidate", candidate(&status)),
+        ("Traffic", status.traffic.clone()),
+        ("Message", status.message.clone()),
+    ];
+    if rollout.spec.paused {
+        let how = format!(
+            "yes; `sluice rollout resume {}` goes on",
+            rollout.name_any()
+        );
+        facts.push(("Paused", how));
+    }
+    if let Some(request) = &rollout.spec.request {
+        facts.push(("Asked", asked(request, &status)));
+    }
+    let facts = facts
+        .iter()
+        .filter(|(_, words)| !words.is_empty())
+        .map(|(title, words)| format!("{title:<10} {words}\n"));
+    let mut text: String = facts.collect();
+    if !status.evidence.is_empty() {
+        let rows = status.evidence.iter().map(|e| {
+            vec![
+                format!("{} %", e.weight),
+                e.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                e.verdict.to_string(),
+                e.source.to_string(),
+                e.reason.clone(),
+            ]
+        });
+        let titles = ["WEIGHT", "AT", "VERDICT", "SOURCE", "EVIDENCE"];
+        text = format!("{text}\n{}", output::columns(&titles, rows.collect()));
+    }
+    if !status.quarantine.is_empty() {
+        let now = Timestamp::now();
+        let rows = status.quarantine.iter().map(|q| {
+            vec![
+                q.template_hash.to_string(),
+                q.revision.clone().unwrap_or_else(|| "-".to_owned()),
+                output::short(q.commit.as_ref()),
+                output::ago(q.since, now),
+                q.reason.clone(),
+            ]
+        });
+        let titles = ["QUARANTINED", "REVISION", "COMMIT", "AGO", "REASON"];
+        text = format!("{text}\n{}", output::columns(&titles, rows.collect()));
+    }
+    text
+}
+
+/// Past releases and how they ended.
+pub fn history(rollout: &Rollout) -> String {
+    let status = rollout.status.clone().unwrap_or_default();
+    if status.history.is_empty() {
+        return format!("{} has no past releases yet.", rollout.name_any());
+    }
+    let now = Timestamp::now();
+    let rows = status.history.iter().map(|entry| {
+        vec![
+            output::ago(entry.ended_at, now),
+            entry.outcome.to_string(),
+            revision(Some(&entry.release)),
+            output::short(entry.release.commit.as_ref()),
+            format!("{} %", entry.weight),
+            entry.reason.clone(),
+        ]
+    });
+    let titles = ["AGO", "OUTCOME", "REVISION", "COMMIT", "REACHED", "REASON"];
+    output::columns(&titles, rows.collect())
+}
+
+/// Where it stands now, in a line.
+pub fn line(status: &RolloutStatus) -> String {
+    format!(
+        "{:>3} %  {:<12} {}",
+        status.weight,
+        status.phase.to_string(),
+        status.message
+    )
+}
+
+/// A phase in its colour.
+pub fn phase(phase: Phase) -> String {
+    let tone = match phase {
+        Phase::Stable => Tone::Good,
+        Phase::RolledBack | Phase::RollingBack | Phase::Failed => Tone::Bad,
+        _ => Tone::Busy,
+    };
+    paint(tone, &phase.to_string())
+}
+
+fn full_name(rollout: &Rollout) -> String {
+    let namespace = rollout.namespace().unwrap_or_default();
+    format!("{namespace}/{}", rollout.name_any())
+}
+
+fn revision(release: Option<&Release>) -> String {
+    release
+        .and_then(|r| r.revision.clone())
+        .unwrap_or_else(|| "-".to_owned())
+}
+
+fn candidate(status: &RolloutStatus) -> String {
+    match &status.candidate {
+        None => "-".to_owned(),
+        some => format!("{} at {} %", release(some.as_ref()), status.weight),
+    }
+}
+
+fn release(release: Option<&Release>) -> String {
+    let Some(release) = release else {
+        return "-".to_owned();
+    };
+    let commit = release
+        .commit
+        .as_ref()
+        .map(|_| format!(" from {}", output::short(release.commit.as_ref())));
+    let subject = release.subject.as_ref().map(|s| format!(" {s:?}"));
+    format!(
+        "{}{}{}",
+        revision(Some(release)),
+        commit.unwrap_or_default(),
+        subject.unwrap_or_default()
+    )
+}
+
+/// `promote by ada: refused, no release is on its way`.
+fn asked(request: &Request, status: &RolloutStatus) -> String {
+    let by = request
+        .by
+        .as_ref()
+        .map(|by| format!(" by {by}"))
+        .unwrap_or_default();
+    let answer = match (&status.handled_request, &status.refused_request) {
+        (Some(id), Some(why)) if *id == request.id => format!("refused, {why}"),
+        (Some(id), None) if *id == request.id => "done".to_owned(),
+        _ => "not answered yet".to_owned(),
+    };
+    format!("{}{by}: {answer}", request.action)
+}

@@ -1,0 +1,46 @@
+//! What fails around a release: the API server, Git, the agent, the whole machine. Whatever it
+//! is, users are served, and the release comes to the end that it would have come to.
+
+mod death;
+mod git;
+mod mortal;
+mod outage;
+mod relay;
+
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use sluice::api::rollout_policy::RolloutPolicy;
+
+use crate::world::{Hello, NAMESPACE, Setting, World};
+
+/// A stage for hurried releases: under the policy `quick`, without an agent, not delivered yet.
+async fn hurried() -> World {
+    World::new(Setting {
+        policy: "quick".to_owned(),
+        ..Setting::default()
+    })
+    .await
+}
+
+/// One step at 50 %, and no time lost. `bake` is how long it stands there.
+async fn quick_policy(world: &World, bake: &str) {
+    let policy = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "RolloutPolicy",
+    "metadata": {"name": "quick", "namespace": NAMESPACE},
+    "spec": {
+        "steps": [{"weight": 50}],
+        "bake": bake, "interval": "100ms", "progressDeadline": "10s", "confirmTimeout": "10s",
+        "stepTimeout": "1m", "probes": {"count": 3},
+        "analysis": {"minRequests": 2, "p99": {"max": "30s"}, "warmUp": {"requests": 0, "duration": "0s"},
+            "lowTraffic": {"requests": 3}},
+    }});
+    let api: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let params = PatchParams::apply("test").force();
+    api.patch("quick", &params, &Patch::Apply(policy))
+        .await
+        .unwrap();
+}
+
+fn hello(target: &str) -> Hello {
+    Hello::new("hello", target)
+}

@@ -1,0 +1,166 @@
+//! The repository is away, is not what it was, or is no repository at all.
+
+use std::path::PathBuf;
+
+use kube::Api;
+use sluice::api::delivery::{Delivery, DeliveryStatus};
+
+use super::{hello, hurried, quick_policy};
+use crate::world::{Hello, NAMESPACE, PATIENCE, World};
+
+/// A service at rest, delivered from a repository that trouble is about to come over.
+async fn shop() -> (World, String) {
+    let mut world = hurried().await;
+    world.start_agent().await;
+    quick_policy(&world, "300ms").await;
+    world.deliver().await;
+    let first = world.push("Open the shop", &[hello("one")]);
+    world.promoted("hello", &first).await;
+    (world, first)
+}
+
+/// The bare repository's folder.
+fn bare(world: &World) -> PathBuf {
+    PathBuf::from(world.repository.url().trim_start_matches("file://"))
+}
+
+/// Waits for a moment of the Delivery.
+async fn delivery(
+    world: &World,
+    what: &str,
+    reached: impl Fn(&DeliveryStatus) -> bool,
+) -> DeliveryStatus {
+    let api: Api<Delivery> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let condition = |delivery: Option<&Delivery>| {
+        delivery
+            .and_then(|delivery| delivery.status.as_ref())
+            .is_some_and(&reached)
+    };
+    let seen = kube::runtime::wait::await_condition(api.clone(), "shop", condition);
+    if tokio::time::timeout(PATIENCE, seen).await.is_err() {
+        let last = api.get("shop").await.unwrap().status;
+        panic!("the Delivery never was: {what}\nlast seen: {last:#?}");
+    }
+    api.get("shop").await.unwrap().status.unwrap()
+}
+
+/// A condition's status, reason and message.
+fn says<'a>(status: &'a DeliveryStatus, type_: &str) -> (&'a str, &'a str, &'a str) {
+    status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == type_)
+        .map_or(("", "", ""), |c| (&c.status, &c.reason, &c.message))
+}
+
+/// Waits until the Delivery says that its source has failed; checks what it goes on with.
+async fn lost(world: &World, commit: &str) -> DeliveryStatus {
+    let status = delivery(world, "without its source", |status| {
+        says(status, "SourceReady").0 == "False"
+    })
+    .await;
+    let (ready, _, message) = says(&status, "Ready");
+    let still = format!("still on {}", &commit[..12]);
+    assert!(ready == "False" && message.contains(&still), "{status:#?}");
+    assert_eq!(status.last_good_commit.as_deref(), Some(commit));
+    assert!(status.inventory.len() >= 2, "nothing of it is forgotten");
+    assert_eq!(world.ask("hello").await.status, 200);
+    status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_lost_and_back_is_said_and_taken_up_again() {
+    let (world, first) = shop().await;
+    let home = bare(&world);
+    let away = home.with_extension("away");
+    std::fs::rename(&home, &away).unwrap();
+    let status = lost(&world, &first).await;
+    let (_, _, message) = says(&status, "SourceReady");
+    assert!(message.contains("since 20"), "since when: {message}");
+    let (stalled, reason, _) = says(&status, "Stalled");
+    assert_eq!(
+        (stalled, reason),
+        ("True", "RepositoryNotFound"),
+        "a person must look"
+    );
+
+    std::fs::rename(&away, &home).unwrap();
+    let second = world.push("Greet two", &[hello("two")]);
+    world.promoted("hello", &second).await;
+    let status = delivery(&world, "well again", |s| says(s, "Ready").0 == "True").await;
+    assert_eq!(says(&status, "SourceReady").0, "True");
+    assert_eq!(status.last_good_commit, Some(second));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_force_push_is_followed_wherever_it_leads() {
+    let (world, first) = shop().await;
+    let second = world.push("Greet two", &[hello("two")]);
+    world.promoted("hello", &second).await;
+    // Another history with nothing in common.
+    world
+        .repository
+        .git(&["checkout", "--quiet", "--orphan", "other"]);
+    let third = world.push("Another beginning", &[hello("three")]);
+    world.promoted("hello", &third).await;
+    // And back to a commit from before.
+    world
+        .repository
+        .git(&["checkout", "--quiet", "--force", "-B", "main", &first]);
+    world
+        .repository
+        .git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
+    world
+        .until("hello", "back", |status| {
+            status.stable.as_ref().and_then(|s| s.revision.as_deref()) == Some("hello-00001")
+                && status.candidate.is_none()
+        })
+        .await;
+    assert!(world.ask("hello").await.body.contains("one"));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_branch_deletes_nothing_and_is_taken_up_when_it_is_there_again() {
+    let (world, first) = shop().await;
+    let home = bare(&world);
+    let home = home.to_str().unwrap();
+    world
+        .repository
+        .git(&["push", "--quiet", "origin", "HEAD:other"]);
+    let delete = ["--git-dir", home, "update-ref", "-d", "refs/heads/main"];
+    world.repository.git(&delete);
+    let status = lost(&world, &first).await;
+    let (_, _, message) = says(&status, "SourceReady");
+    assert!(message.contains("main"), "which branch: {message}");
+    let second = world.push("Greet two", &[hello("two")]);
+    world.promoted("hello", &second).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_answers_nonsense_costs_nobody_else_anything() {
+    let (world, first) = shop().await;
+    let home = bare(&world);
+    let head = std::fs::read_to_string(home.join("HEAD")).unwrap();
+    std::fs::write(home.join("HEAD"), "all your base\n").unwrap();
+    let refs = home.join("refs");
+    std::fs::rename(&refs, home.join("refs.away")).unwrap();
+    std::fs::write(&refs, [0, 159, 146, 150]).unwrap();
+    lost(&world, &first).await;
+
+    // A service of another Delivery, from a repository that is well.
+    let other = crate::world::TestRepository::create(&world.folder().join("other.git"));
+    other.write("apps/other.yaml", &Hello::new("other", "one").manifest());
+    let commit = other.push("Another shop");
+    world.deliver_as("other", &other).await;
+    world.promoted("other", &commit).await;
+
+    std::fs::remove_file(&refs).unwrap();
+    std::fs::rename(home.join("refs.away"), &refs).unwrap();
+    std::fs::write(home.join("HEAD"), head).unwrap();
+    let second = world.push("Greet two", &[hello("two")]);
+    world.promoted("hello", &second).await;
+    world.end().await;
+}

@@ -1,0 +1,223 @@
+//! The API server is away.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sluice::agent::Agent;
+use sluice::api::rollout::Phase;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::relay::Relay;
+use super::{hello, hurried, quick_policy};
+use crate::world::{Users, World};
+
+/// An agent at the end of a wire that can be cut.
+struct Wired {
+    relay: Relay,
+    lost: tokio::sync::watch::Receiver<sluice::cluster::Reach>,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Wired {
+    async fn start(world: &World) -> Self {
+        let server: SocketAddr = world
+            .cluster()
+            .endpoints()
+            .api
+            .trim_start_matches("https://")
+            .parse()
+            .unwrap();
+        let relay = Relay::to(server).await;
+        let client = relay.client(world.kubeconfig()).await;
+        let agent = Agent::prepare(world.agent_config(client)).await.unwrap();
+        let lost = agent.cluster().reach();
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        let task = tokio::spawn(async move { agent.run(stop).await.unwrap() });
+        Self {
+            relay,
+            lost,
+            cancel,
+            task,
+        }
+    }
+
+    /// Cuts the wire and waits until the agent has noticed.
+    async fn cut(&mut self) {
+        self.relay.cut();
+        let lost = self
+            .lost
+            .wait_for(|r| matches!(r, sluice::cluster::Reach::Lost { .. }));
+        tokio::time::timeout(crate::world::PATIENCE, lost)
+            .await
+            .expect("it notices")
+            .unwrap();
+    }
+
+    async fn end(self, world: World) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
+        world.end().await;
+    }
+}
+
+async fn nobody_was_harmed(users: Users) {
+    let answers = users.stop().await;
+    let harmed: Vec<_> = answers.iter().filter(|a| a.status != 200).collect();
+    assert!(!answers.is_empty() && harmed.is_empty(), "{harmed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing() {
+    let world = hurried().await;
+    let mut agent = Wired::start(&world).await;
+    quick_policy(&world, "1s").await;
+    world.deliver().await;
+    let first = world.push("Open the shop", &[hello("one")]);
+    world.promoted("hello", &first).await;
+    let users = world.users("hello", 20);
+
+    let second = world.push("Greet two", &[hello("two")]);
+    world
+        .until("hello", "on its way", |s| s.phase == Phase::Stepping)
+        .await;
+    agent.cut().await;
+    let away = world.until("hello", "still there", |_| true).await;
+    // Longer than the confirmation may take, and many bakes.
+    served(&world, Duration::from_secs(12)).await;
+    let before = world.until("hello", "still there", |_| true).await;
+    assert_eq!((before.phase, before.weight), (away.phase, away.weight));
+    agent.relay.mend();
+    let status = world.promoted("hello", &second).await;
+    let weights: Vec<u8> = status.evidence.iter().map(|e| e.weight).collect();
+    assert_eq!(weights, [0, 50]);
+    assert_eq!(status.history.len(), 2, "{:#?}", status.history);
+    nobody_was_harmed(users).await;
+    agent.end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_without_the_api_server_makes_no_deadline_pass() {
+    let world = hurried().await;
+    let mut agent = Wired::start(&world).await;
+    quick_policy(&world, "300ms").await;
+    world.deliver().await;
+    let first = world.push("Open the shop", &[hello("one")]);
+    world.promoted("hello", &first).await;
+    // Listens 15 s after its start; the deadline is 10 s, of which it is seen for less.
+    let slow = hello("two").env("LISTEN_AFTER_MS", "15000");
+    let second = world.push("Start slowly", &[slow]);
+    world
+        .until("hello", "being made", |s| {
+            s.phase == Phase::Staging && s.candidate.as_ref().is_some_and(|c| c.revision.is_some())
+        })
+        .await;
+    agent.cut().await;
+    served(&world, Duration::from_secs(12)).await;
+    agent.relay.mend();
+    world.promoted("hello", &second).await;
+    agent.end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again() {
+    let world = hurried().await;
+    let mut agent = Wired::start(&world).await;
+    quick_policy(&world, "30s").await;
+    world.deliver().await;
+    let first = world.push("Open the shop", &[hello("one")]);
+    world.promoted("hello", &first).await;
+    // Well until it is asked to crash: while nobody can write.
+    let bad = hello("two").env("CRASH_ON_PATH", "/crash");
+    let second = world.push("Crash when asked to", &[bad]);
+    world
+        .until("hello", "on its way", |s| s.phase == Phase::Stepping)
+        .await;
+    agent.cut().await;
+    for _ in 0..2 {
+        world
+            .ask_at("candidate-hello.default.localhost", "/crash")
+            .await;
+    }
+    let still = world.until("hello", "still there", |_| true).await;
+    assert_eq!(still.phase, Phase::Stepping, "nobody could write");
+    agent.relay.mend();
+    let status = world.taken_back("hello", &second).await;
+    assert_eq!(status.weight, 0);
+    assert!(world.ask("hello").await.body.contains("one"));
+    agent.end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_cluster_loses_its_api_server_and_users_do_not_notice() {
+    let mut world = hurried().await;
+    world.start_agent().await;
+    quick_policy(&world, "1s").await;
+    world.deliver().await;
+    let first = world.push("Open the shop", &[hello("one")]);
+    world.promoted("hello", &first).await;
+    let users = world.users("hello", 20);
+    let second = world.push("Greet two", &[hello("two")]);
+    world
+        .until("hello", "on its way", |s| s.phase == Phase::Stepping)
+        .await;
+    let outage = world.cluster().api().outage();
+    served(&world, Duration::from_secs(5)).await;
+    drop(outage);
+    world.promoted("hello", &second).await;
+    // And once more, now that all watches have lived through one.
+    let outage = world.cluster().api().outage();
+    let third = world.push("Greet three", &[hello("three")]);
+    served(&world, Duration::from_secs(3)).await;
+    drop(outage);
+    world.promoted("hello", &third).await;
+    nobody_was_harmed(users).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_that_expire_in_mid_release_miss_nothing() {
+    let mut world = hurried().await;
+    world.start_agent().await;
+    quick_policy(&world, "300ms").await;
+    world.deliver().await;
+    let first = world.push("Open the shop", &[hello("one")]);
+    world.promoted("hello", &first).await;
+    let second = world.push("Greet two", &[hello("two")]);
+    let forget = async {
+        let mut rest = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            rest.tick().await;
+            // Everybody's watches end, and what was is forgotten: each has to list again.
+            drop(world.cluster().api().outage());
+            for (group, plural) in [
+                ("serving.knative.dev", "revisions"),
+                ("serving.knative.dev", "routes"),
+                ("serving.knative.dev", "configurations"),
+                ("sluice.dev", "rollouts"),
+                ("sluice.dev", "deliveries"),
+                ("", "pods"),
+            ] {
+                world.cluster().api().compact(group, plural);
+            }
+        }
+    };
+    tokio::select! {
+        status = world.promoted("hello", &second) => assert_eq!(status.history.len(), 2),
+        () = forget => unreachable!("it forgets for ever"),
+    }
+    world.end().await;
+}
+
+/// Users are served for this long.
+async fn served(world: &World, time: Duration) {
+    let until = tokio::time::Instant::now() + time;
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    while tokio::time::Instant::now() < until {
+        tick.tick().await;
+        let answer = world.ask("hello").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
