@@ -225,7 +225,7 @@ async fn errors_are_statuses_in_kubernetes_words() {
         ),
         (
             Method::GET,
-            "/apis/nowhere/v1/things".into(),
+            "/apis/apps/v1/things".into(),
             "",
             404,
             "NotFound",
@@ -253,7 +253,7 @@ async fn errors_are_statuses_in_kubernetes_words() {
             r#"{"kind":"Secret","metadata":{"name":"a"}}"#,
             400,
             "BadRequest",
-            "the kind in the data (Secret) does not match the expected kind (ConfigMap)",
+            "Secret in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): unknown conversion",
         ),
         (
             Method::GET,
@@ -261,7 +261,7 @@ async fn errors_are_statuses_in_kubernetes_words() {
             "",
             400,
             "BadRequest",
-            "field label not supported: data",
+            "\"data\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
         ),
         (
             Method::GET,
@@ -269,7 +269,7 @@ async fn errors_are_statuses_in_kubernetes_words() {
             "",
             400,
             "BadRequest",
-            "continue key is not valid",
+            "invalid continue token: continue key is not valid: it was not given by this server",
         ),
     ];
     for (method, path, body, code, reason, words) in cases {

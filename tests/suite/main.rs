@@ -9,6 +9,7 @@
 
 mod agent;
 mod api_server;
+mod api_server_wire;
 mod cluster;
 mod command_line;
 mod deploy;

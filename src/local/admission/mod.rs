@@ -15,7 +15,7 @@ mod image_reference;
 mod metadata;
 mod pod_spec;
 mod probe;
-mod quantity;
+pub(in crate::local) mod quantity;
 mod round_trip;
 mod short_diff;
 mod traffic;

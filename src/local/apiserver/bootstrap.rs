@@ -49,7 +49,7 @@ fn make(
         agent: "kube-apiserver".to_owned(),
         warnings: RefCell::default(),
     };
-    match write::create(&call, object) {
+    match write::create(&call, object.into()) {
         Ok(_) => Ok(()),
         Err(error) if error.reason == "AlreadyExists" => Ok(()),
         Err(error) => Err(error),

@@ -50,7 +50,13 @@ impl Core {
         let registry = self.registry.load();
         let resource = registry
             .find(&path.group, &path.version, &path.plural)
-            .ok_or_else(ApiError::no_such_path)?;
+            .ok_or_else(|| {
+                if registry.groups().contains_key(path.group.as_str()) {
+                    ApiError::no_such_path()
+                } else {
+                    ApiError::page_not_found()
+                }
+            })?;
         let fits = match (resource.namespaced, &path.namespace, &path.name) {
             // An object of a namespaced kind has to be named with its namespace.
             (true, None, Some(_)) | (false, Some(_), _) => false,

@@ -13,6 +13,7 @@ use super::jsonpath::JsonPath;
 use super::object;
 use super::registry::Registry;
 use super::resource::{Column, Origin, Resource, ScalePaths, api_version};
+use super::rules;
 use super::schema::Schema;
 use super::schemas::SchemaCell;
 use super::status::Cause;
@@ -326,7 +327,7 @@ pub fn validate(core: &Core, definition: &Value) -> Vec<Cause> {
     if storing != 1 {
         causes.push(Cause::invalid(
             "spec.versions",
-            &Value::from(versions.len()),
+            object::at(definition, "spec.versions").unwrap_or(&Value::Null),
             "must have exactly one version marked as storage version",
         ));
     }
@@ -337,15 +338,31 @@ pub fn validate(core: &Core, definition: &Value) -> Vec<Cause> {
         ));
     }
     for (at, version) in versions.iter().enumerate() {
-        let path = format!("spec.versions[{at}].schema.openAPIV3Schema");
-        match version.pointer("/schema/openAPIV3Schema") {
-            None => causes.push(Cause::required(path, "schemas are required")),
-            Some(schema) => {
-                if let Err(error) = Schema::from_openapi(schema) {
-                    causes.extend(error.faults.iter().map(|fault| fault_in(&path, fault)));
-                }
-            }
+        if version.pointer("/schema/openAPIV3Schema").is_none() {
+            let path = format!("spec.versions[{at}].schema.openAPIV3Schema");
+            causes.push(Cause::required(path, ""));
         }
+    }
+    for (path, version) in rules::definition::places(&versions, "schema") {
+        // What all versions share has an older name, by which it is told of.
+        let part = if path == "spec" {
+            "validation"
+        } else {
+            "schema"
+        };
+        let path = format!("{path}.{part}.openAPIV3Schema");
+        if let Some(schema) = version.pointer("/schema/openAPIV3Schema")
+            && let Err(error) = Schema::from_openapi(schema)
+        {
+            causes.extend(error.faults.iter().map(|fault| fault_in(&path, fault)));
+        }
+    }
+    if object::at(definition, "spec.preserveUnknownFields") == Some(&Value::Bool(true)) {
+        causes.push(Cause::invalid(
+            "spec.preserveUnknownFields",
+            &Value::Bool(true),
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
+        ));
     }
     causes
 }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::admission::Operation;
 use super::behaviour::Behaviour;
 use super::core::key;
-use super::query::Params;
-use super::status::ApiError;
+use super::query::{self, Params};
+use super::resource::Resource;
+use super::status::{ApiError, Cause};
 use super::store::Stored;
 use super::write::Call;
 use super::{crd, lifecycle, object, view};
@@ -55,42 +56,48 @@ impl DeleteOptions {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
-        let propagation = match text("propagationPolicy")
-            .as_deref()
-            .or(params.text("propagationPolicy"))
-        {
-            Some("Background") => Some(Propagation::Background),
-            Some("Foreground") => Some(Propagation::Foreground),
-            Some("Orphan") => Some(Propagation::Orphan),
-            None => match body.get("orphanDependents").and_then(Value::as_bool) {
-                Some(true) => Some(Propagation::Orphan),
-                Some(false) => Some(Propagation::Background),
-                None => None,
-            },
-            Some(other) => {
-                return Err(ApiError::new(
-                    422,
-                    "Invalid",
-                    format!(
-                        "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"{other}\": supported values: \"Background\", \"Foreground\", \"Orphan\""
-                    ),
+        let mut causes = Vec::new();
+        let orphan = body.get("orphanDependents").and_then(Value::as_bool);
+        let policy = text("propagationPolicy");
+        let policy = policy.as_deref().or(params.text("propagationPolicy"));
+        let propagation = match (policy, orphan) {
+            (None, None) => None,
+            (None, Some(true)) => Some(Propagation::Orphan),
+            (None, Some(false)) => Some(Propagation::Background),
+            (Some(given), Some(_)) => {
+                causes.push(Cause::invalid(
+                    "propagationPolicy",
+                    &given.into(),
+                    "orphanDependents and deletionPropagation cannot be both set",
                 ));
+                None
+            }
+            (Some("Background"), None) => Some(Propagation::Background),
+            (Some("Foreground"), None) => Some(Propagation::Foreground),
+            (Some("Orphan"), None) => Some(Propagation::Orphan),
+            (Some(other), None) => {
+                causes.push(Cause::not_supported(
+                    "propagationPolicy",
+                    &other.into(),
+                    &["Foreground", "Background", "Orphan", "nil"],
+                ));
+                None
             }
         };
-        let grace = body
-            .get("gracePeriodSeconds")
-            .and_then(Value::as_i64)
-            .map_or_else(
-                || params.number("gracePeriodSeconds"),
-                |grace| Ok(Some(grace)),
-            )?;
+        let mut dry_run = object::strings(body.get("dryRun"));
+        dry_run.extend(params.text("dryRun"));
+        causes.extend(query::dry_run_fault(&dry_run));
+        query::refuse("DeleteOptions", causes)?;
+        let grace = match body.get("gracePeriodSeconds").and_then(Value::as_i64) {
+            Some(grace) => Some(grace),
+            None => params.number("gracePeriodSeconds")?,
+        };
         Ok(Self {
             propagation,
             grace: grace.map(|grace| grace.max(0)),
             uid: text("preconditions.uid"),
             resource_version: text("preconditions.resourceVersion"),
-            dry_run: object::strings(body.get("dryRun")).contains(&"All")
-                || params.text("dryRun") == Some("All"),
+            dry_run: !dry_run.is_empty(),
         })
     }
 }
@@ -109,7 +116,7 @@ pub struct Deleted {
 impl Deleted {
     /// What the client is answered: the waiting object, or a `Status` of success.
     pub fn answer(&self, call: &Call<'_>) -> Value {
-        if !self.gone {
+        if !self.gone || gives_itself_back(call.resource) {
             return self.object.clone();
         }
         let mut details = json!({
@@ -129,6 +136,18 @@ impl Deleted {
         })
     }
 }
+
+/// Kinds whose objects are the answer to their deletion; for the others it is a `Status`.
+fn gives_itself_back(resource: &Resource) -> bool {
+    resource.group.is_empty()
+        && matches!(
+            resource.plural.as_str(),
+            "pods" | "services" | "serviceaccounts"
+        )
+}
+
+/// Namespaces that a cluster cannot be without.
+const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
 /// Deletes an object, or begins to.
 pub fn delete(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Result<Deleted, ApiError> {
@@ -175,6 +194,13 @@ fn attempt(
     options: &DeleteOptions,
 ) -> Result<Option<Deleted>, ApiError> {
     let name = live.key.name.as_str();
+    if call.resource.behaviour == Behaviour::Namespace && IMMORTAL.contains(&name) {
+        return Err(ApiError::forbidden(
+            call.resource,
+            name,
+            "this namespace may not be deleted",
+        ));
+    }
     preconditions(call, live, options)?;
     let old = live.value();
     let review = call.review(name, Operation::Delete, Some(&old));
@@ -191,6 +217,9 @@ fn attempt(
             revision,
         }))
     };
+    if options.dry_run && goes {
+        return shown(old, goes, None);
+    }
     if options.dry_run || (!goes && object == old) {
         return shown(object, goes, None);
     }
@@ -265,8 +294,13 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
     }
     let grace = grace(call, old, options);
     let was_terminating = object::is_terminating(old);
+    // Namespaces and definitions go by a way of their own, with fewer marks.
+    let is_plain = !matches!(
+        call.resource.behaviour,
+        Behaviour::Namespace | Behaviour::CustomResourceDefinition
+    );
     let had = object::meta(old, "deletionGracePeriodSeconds").and_then(Value::as_i64);
-    if was_terminating && had.is_some_and(|had| had <= grace) {
+    if was_terminating && (!is_plain || had.is_some_and(|had| had <= grace)) {
         // A deletion may be hurried, never slowed down.
         return object;
     }
@@ -275,9 +309,13 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
         .checked_add(jiff::SignedDuration::from_secs(grace))
         .unwrap_or(now);
     object::set_meta(&mut object, "deletionTimestamp", object::time(end));
-    object::set_meta(&mut object, "deletionGracePeriodSeconds", grace);
+    if is_plain {
+        object::set_meta(&mut object, "deletionGracePeriodSeconds", grace);
+    }
     if !was_terminating {
-        if let Some(generation) = object::meta(old, "generation").and_then(Value::as_i64) {
+        if is_plain
+            && let Some(generation) = object::meta(old, "generation").and_then(Value::as_i64)
+        {
             object::set_meta(&mut object, "generation", generation + 1);
         }
         if call.resource.behaviour == Behaviour::Namespace {

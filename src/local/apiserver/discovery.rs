@@ -85,7 +85,7 @@ pub fn groups(core: &Core, headers: &HeaderMap) -> Result<Response<Body>, ApiErr
 pub fn group(core: &Core, group: &str) -> Result<Response<Body>, ApiError> {
     let registry = core.registry.load();
     let groups = registry.groups();
-    let versions = groups.get(group).ok_or_else(ApiError::no_such_path)?;
+    let versions = groups.get(group).ok_or_else(ApiError::page_not_found)?;
     let mut body = api_group(group, versions);
     object::set(&mut body, "kind", "APIGroup");
     object::set(&mut body, "apiVersion", "v1");
@@ -149,6 +149,9 @@ pub fn resources(core: &Core, group: &str, version: &str) -> Result<Response<Bod
 fn verbs(resource: &Resource) -> &'static [&'static str] {
     match resource.behaviour {
         Behaviour::Review => &["create"],
+        Behaviour::Namespace => &[
+            "create", "delete", "get", "list", "patch", "update", "watch",
+        ],
         _ => VERBS,
     }
 }

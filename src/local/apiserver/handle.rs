@@ -1,5 +1,6 @@
 //! From a request to its answer: which verb on which resource, in which form.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -9,16 +10,18 @@ use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
 use super::core::Core;
+use super::decode;
 use super::deletion::{self, DeleteOptions};
-use super::media;
+use super::media::{self, Form};
+use super::metadata::names;
 use super::path::{self, ResourcePath, Route};
-use super::query::{Params, WriteOptions};
+use super::query::{Params, Write, WriteOptions};
 use super::resource::Resource;
 use super::status::ApiError;
 use super::store::Stored;
 use super::user::User;
 use super::write::{self, Call, Written};
-use super::{discovery, logs, openapi, patching, read, review, scale, view, watch};
+use super::{discovery, logs, openapi, patching, read, review, scale, table, view, watch};
 
 /// Answers a request; errors become `Status` objects.
 pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
@@ -33,7 +36,8 @@ async fn answer(core: &Arc<Core>, request: Request<Body>) -> Result<Response<Bod
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match route {
         Route::Resource(path) => resource(core, &path, request).await,
-        Route::Unknown => Err(ApiError::no_such_path()),
+        Route::Unknown if request.uri().path().starts_with("/api") => Err(ApiError::no_such_path()),
+        Route::Unknown => Err(ApiError::page_not_found()),
         _ if !reads => Err(ApiError::method_not_allowed()),
         Route::CoreVersions => discovery::core_versions(core, request.headers()),
         Route::Groups => discovery::groups(core, request.headers()),
@@ -59,6 +63,13 @@ async fn resource(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let resource = core.resource(path)?;
+    if let Some(name) = &path.name
+        && let [why, ..] = names::path_segment(name).as_slice()
+    {
+        return Err(ApiError::bad_request(format!(
+            "Name parameter invalid: {name:?}: {why}"
+        )));
+    }
     let (parts, body) = request.into_parts();
     let params = Params::of(&parts.uri)?;
     if resource.behaviour == Behaviour::Review {
@@ -66,8 +77,8 @@ async fn resource(
             return Err(ApiError::method_not_allowed());
         }
         let sent = media::read(body).await?;
-        let sent = media::decode(media::content_type(&parts.headers), &sent)?;
-        return review::answer(&resource, &user(&parts.extensions), sent);
+        let sent = decode::body(&resource, media::content_type(&parts.headers), &sent)?;
+        return review::answer(&resource, &user(&parts.extensions), sent.value);
     }
     match path.subresource.as_deref() {
         None => {}
@@ -94,37 +105,82 @@ async fn resource(
         }
         Some(_) => return Err(ApiError::no_such_path()),
     }
-    match parts.method {
-        Method::GET | Method::HEAD => {
-            let form = media::accepted(&parts.headers)?;
-            if params.flag("watch") {
-                watch::watch(core, &resource, path, &params, form).await
-            } else if path.name.is_none() {
-                read::list(core, &resource, path, &params, form).await
-            } else if path.subresource.as_deref() == Some("scale") {
-                scale_of(core, &resource, path).await
-            } else {
-                read::get(core, &resource, path, &params, form).await
-            }
+    let is_read = parts.method == Method::GET;
+    let is_write = matches!(
+        parts.method,
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE
+    );
+    if !is_read && !is_write {
+        return Err(ApiError::method_not_allowed());
+    }
+    let accepted = media::accepted(&parts.headers)?;
+    let response = if is_read {
+        let form = accepted.form;
+        if params.flag("watch") && path.name.is_none() {
+            return watch::watch(core, &resource, path, &params, form).await;
+        } else if path.name.is_none() {
+            read::list(core, &resource, path, &params, form).await?
+        } else if path.subresource.as_deref() == Some("scale") {
+            scale_of(core, &resource, path).await?
+        } else {
+            read::get(core, &resource, path, &params, form).await?
         }
-        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
-            let sent = media::read(body).await?;
-            let request = Change {
-                method: parts.method,
-                headers: parts.headers,
-                params,
-                user: user(&parts.extensions),
-                sent: sent.to_vec(),
-            };
-            let answered = change(core, &resource, path, &request)?;
-            if let Some(revision) = answered.revision {
-                core.store.durable(revision).await?;
-            }
-            let mut response = media::json(answered.status, answered.body.to_string());
-            media::warn(&mut response, &answered.warnings);
-            Ok(response)
+    } else {
+        let sent = media::read(body).await?;
+        let request = Change {
+            method: parts.method,
+            headers: parts.headers,
+            params,
+            user: user(&parts.extensions),
+            sent: sent.to_vec(),
+        };
+        let answered = change(core, &resource, path, &request)?;
+        if let Some(revision) = answered.revision {
+            core.store.durable(revision).await?;
         }
-        _ => Err(ApiError::method_not_allowed()),
+        let body = shaped(
+            core,
+            &resource,
+            &answered.body,
+            accepted.form,
+            &request.params,
+        );
+        let mut response = media::json(answered.status, body.to_string());
+        media::warn(&mut response, &answered.warnings);
+        response
+    };
+    Ok(if accepted.yaml {
+        media::as_yaml(response).await
+    } else {
+        response
+    })
+}
+
+/// A written object in the form that the client wants; statuses stay what they are.
+fn shaped<'a>(
+    core: &Core,
+    resource: &Resource,
+    object: &'a Value,
+    form: Form,
+    params: &Params,
+) -> Cow<'a, Value> {
+    let kind = object.get("kind").and_then(Value::as_str);
+    if kind != Some(resource.kind.as_str()) {
+        return Cow::Borrowed(object);
+    }
+    match form {
+        Form::Plain => Cow::Borrowed(object),
+        Form::Metadata => Cow::Owned(table::metadata_only(object)),
+        Form::Table => {
+            let include = table::Include::of(params);
+            let row = table::row(resource, object, include, core.now());
+            let version = super::object::meta(object, "resourceVersion");
+            Cow::Owned(table::table_of(
+                vec![row],
+                Some(table::definitions(resource)),
+                &json!({"resourceVersion": version}),
+            ))
+        }
     }
 }
 
@@ -178,39 +234,44 @@ fn change(
         .subresource
         .as_deref()
         .filter(|subresource| *subresource != "finalize");
+    let media_type = media::content_type(&request.headers);
+    let patch = match request.method {
+        Method::PATCH if path.name.is_some() => {
+            Some(patching::read(resource, media_type, &request.sent)?)
+        }
+        _ => None,
+    };
+    let kind = match (&request.method, &patch) {
+        (&Method::POST, _) => Write::Create,
+        (_, Some((patching::Patch::Apply(_), _))) => Write::Apply,
+        (_, Some(_)) => Write::Patch,
+        _ => Write::Update,
+    };
+    let options = if request.method == Method::DELETE {
+        WriteOptions::default()
+    } else {
+        WriteOptions::of(&request.params, kind)?
+    };
     let call = Call {
         core,
         user: &request.user,
         resource,
         namespace: path.namespace.clone().unwrap_or_default(),
         subresource,
-        options: WriteOptions::of(&request.params)?,
+        options,
         agent: agent(&request.headers),
         warnings: RefCell::default(),
     };
-    let media_type = media::content_type(&request.headers);
-    let written = match (&request.method, path.name.as_deref()) {
-        (&Method::POST, None) => {
-            if resource.namespaced && path.namespace.is_none() {
-                return Err(ApiError::method_not_allowed());
-            }
-            write::create(&call, media::decode(media_type, &request.sent)?)?
+    let body = || decode::body(resource, media_type, &request.sent);
+    let written = match (&request.method, path.name.as_deref(), &patch) {
+        (&Method::POST, None, _) if !resource.namespaced || path.namespace.is_some() => {
+            write::create(&call, body()?)?
         }
-        (&Method::PUT, Some(name)) => {
-            write::replace(&call, name, media::decode(media_type, &request.sent)?)?
+        (&Method::PUT, Some(name), _) => write::replace(&call, name, body()?)?,
+        (&Method::PATCH, Some(name), Some((patch, duplicates))) => {
+            write::patch(&call, name, patch, duplicates)?
         }
-        (&Method::PATCH, Some(name)) => {
-            let patch = patching::read(resource, media_type, &request.sent)?;
-            if matches!(patch, patching::Patch::Apply(_)) && call.options.field_manager.is_none() {
-                return Err(ApiError::new(
-                    422,
-                    "Invalid",
-                    "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-                ));
-            }
-            write::patch(&call, name, &patch)?
-        }
-        (&Method::DELETE, _) if subresource.is_none() => {
+        (&Method::DELETE, _, _) if subresource.is_none() => {
             return delete(&call, path, media_type, request);
         }
         _ => return Err(ApiError::method_not_allowed()),
@@ -239,10 +300,17 @@ fn delete(
     media_type: &str,
     request: &Change,
 ) -> Result<Answered, ApiError> {
+    // Kinds are emptied namespace by namespace, and namespaces one by one.
+    let is_whole_kind = path.name.is_none()
+        && (resource_is_namespace(call.resource)
+            || (call.resource.namespaced && path.namespace.is_none()));
+    if is_whole_kind {
+        return Err(ApiError::method_not_allowed());
+    }
     let sent = if request.sent.is_empty() {
         Value::Null
     } else {
-        media::decode(media_type, &request.sent)?
+        delete_options(media_type, &request.sent)?
     };
     let options = DeleteOptions::of(&sent, &request.params)?;
     let (body, revision) = match &path.name {
@@ -272,6 +340,43 @@ fn delete(
         revision,
         warnings: call.warnings.take(),
     })
+}
+
+fn resource_is_namespace(resource: &Resource) -> bool {
+    resource.behaviour == Behaviour::Namespace
+}
+
+/// The body of a delete. What is wrong with it is told as it comes from Kubernetes' decoder.
+fn delete_options(media_type: &str, sent: &[u8]) -> Result<Value, ApiError> {
+    let sent = decode::read(media_type, sent).map_err(|unread| match unread {
+        decode::Unread::MediaType => ApiError::unsupported_media_type(
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        ),
+        decode::Unread::Syntax(why) => ApiError::plain(500, why),
+    })?;
+    let text = |key: &str| {
+        sent.value
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    match (&sent.value, text("kind")) {
+        (Value::Object(_), "" | "DeleteOptions") | (Value::Null, _) => Ok(sent.value),
+        (Value::Object(_), kind) => Err(ApiError::plain(
+            500,
+            format!(
+                "no kind {kind:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:110\"",
+                text("apiVersion")
+            ),
+        )),
+        (other, _) => Err(ApiError::plain(
+            500,
+            format!(
+                "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+                super::strict_json::go_kind(other)
+            ),
+        )),
+    }
 }
 
 /// The field manager of clients that name none: the program in `User-Agent`.

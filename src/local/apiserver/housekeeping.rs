@@ -133,7 +133,7 @@ impl House {
         };
         let call = self.call(&resource, namespace);
         let account = json!({"metadata": {"name": "default"}});
-        if let Err(error) = write::create(&call, account)
+        if let Err(error) = write::create(&call, account.into())
             && error.code != 409
         {
             tracing::debug!(namespace, %error, "no default service account");

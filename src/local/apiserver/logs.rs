@@ -11,7 +11,7 @@ use super::object;
 use super::path::ResourcePath;
 use super::query::Params;
 use super::resource::Resource;
-use super::status::ApiError;
+use super::status::{ApiError, Cause};
 use crate::local::pod_logs::{LogError, LogRequest};
 
 /// Streams a container's log.
@@ -28,14 +28,12 @@ pub async fn answer(
         .get(&key(resource, &namespace, &name))
         .ok_or_else(|| ApiError::not_found(resource, &name))?
         .value();
+    let asked = Asked::of(params, &name)?;
     let container = container(&pod, &name, params.text("container"))?;
-    let since_seconds = match params.number::<i64>("sinceSeconds")? {
-        Some(seconds) => Some(seconds),
-        None => params
-            .text("sinceTime")
-            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
-            .map(|since| (core.now().as_second() - since.as_second()).max(0)),
-    };
+    let since_seconds = asked.since_seconds.or_else(|| {
+        let since = asked.since_time?;
+        Some((core.now().as_second() - since.as_second()).max(0))
+    });
     let request = LogRequest {
         namespace,
         pod: name.clone(),
@@ -43,9 +41,13 @@ pub async fn answer(
         follow: params.flag("follow"),
         previous: params.flag("previous"),
         timestamps: params.flag("timestamps"),
-        tail_lines: params.number("tailLines")?,
+        tail_lines: asked
+            .tail_lines
+            .and_then(|lines| usize::try_from(lines).ok()),
         since_seconds,
-        limit_bytes: params.number("limitBytes")?,
+        limit_bytes: asked
+            .limit_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok()),
     };
     let Some(keeper) = core.pod_logs.read().clone() else {
         return Err(ApiError::not_implemented(
@@ -63,6 +65,57 @@ pub async fn answer(
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
+}
+
+/// The numbers of `PodLogOptions`.
+struct Asked {
+    tail_lines: Option<i64>,
+    limit_bytes: Option<i64>,
+    since_seconds: Option<i64>,
+    since_time: Option<jiff::Timestamp>,
+}
+
+impl Asked {
+    fn of(params: &Params, pod: &str) -> Result<Self, ApiError> {
+        let since_time = params
+            .text("sinceTime")
+            .map(|text| {
+                text.parse::<jiff::Timestamp>().map_err(|_| {
+                    ApiError::bad_request(format!(
+                        "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
+                    ))
+                })
+            })
+            .transpose()?;
+        let asked = Self {
+            tail_lines: params.number("tailLines")?,
+            limit_bytes: params.number("limitBytes")?,
+            since_seconds: params.number("sinceSeconds")?,
+            since_time,
+        };
+        let mut causes = Vec::new();
+        let below = |field: &str, given: Option<i64>, least: i64, why: &str| {
+            let given = given.filter(|given| *given < least)?;
+            Some(Cause::invalid(field, &given.into(), why))
+        };
+        let zero = "must be greater than or equal to 0";
+        let one = "must be greater than 0";
+        causes.extend(below("tailLines", asked.tail_lines, 0, zero));
+        causes.extend(below("limitBytes", asked.limit_bytes, 1, one));
+        if asked.since_seconds.is_some() && asked.since_time.is_some() {
+            causes.push(Cause::forbidden(
+                "[]",
+                "at most one of `sinceTime` or `sinceSeconds` may be specified",
+            ));
+        } else {
+            causes.extend(below("sinceSeconds", asked.since_seconds, 1, one));
+        }
+        if causes.is_empty() {
+            Ok(asked)
+        } else {
+            Err(ApiError::invalid_as("", "PodLogOptions", pod, causes))
+        }
+    }
 }
 
 /// The container that is meant, worded as Kubernetes where it cannot be told.

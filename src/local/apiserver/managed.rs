@@ -19,6 +19,14 @@ pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
 
 /// Server-side apply: merges what the caller applies into the live object.
 pub fn apply(call: &Call<'_>, live: Option<&Value>, applied: &Value) -> Result<Value, ApiError> {
+    let text = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if api_version != call.resource.api_version() || kind != call.resource.kind {
+        let of_core = if api_version.contains('/') { "" } else { "/" };
+        return Err(ApiError::bad_request(format!(
+            "invalid object type: {of_core}{api_version}, Kind={kind}"
+        )));
+    }
     let options = ApplyOptions {
         manager: call.manager(),
         force: call.options.force,
@@ -41,6 +49,6 @@ pub fn apply(call: &Call<'_>, live: Option<&Value>, applied: &Value) -> Result<V
             answer
         }
         ApplyError::BadRequest(why) => ApiError::bad_request(why),
-        ApplyError::Typed(why) => ApiError::new(500, "InternalError", why),
+        ApplyError::Typed(why) => ApiError::plain(500, why),
     })
 }

@@ -11,7 +11,7 @@ use super::status::ApiError;
 /// The largest body that is taken: Kubernetes' own limit.
 pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
-const READ: &str = "application/json, application/yaml";
+const WRITTEN: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// The form in which objects are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,24 +24,31 @@ pub enum Form {
     Metadata,
 }
 
+/// What a client wants to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The form of the objects.
+    pub form: Form,
+    /// As YAML and not as JSON.
+    pub yaml: bool,
+}
+
 /// Picks the first form of the `Accept` header that can be given.
-pub fn accepted(headers: &HeaderMap) -> Result<Form, ApiError> {
+pub fn accepted(headers: &HeaderMap) -> Result<Accepted, ApiError> {
     let wanted = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    if wanted.is_empty() {
-        return Ok(Form::Plain);
-    }
+    let mut spoken = wanted.is_empty();
     for choice in wanted.split(',') {
         let mut parts = choice.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default();
-        if !matches!(
-            media,
-            "application/json" | "application/*" | "*/*" | "application/yaml" | "text/plain" | ""
-        ) {
+        let yaml = media == "application/yaml";
+        if !yaml && !matches!(media, "application/json" | "application/*" | "*/*" | "") {
+            spoken |= media == "application/vnd.kubernetes.protobuf";
             continue;
         }
+        spoken = true;
         let mut shape = None;
         let mut meta_v1 = (false, false);
         for part in parts {
@@ -52,18 +59,23 @@ pub fn accepted(headers: &HeaderMap) -> Result<Form, ApiError> {
                 _ => {}
             }
         }
-        match shape {
-            None => return Ok(Form::Plain),
-            Some("Table") if meta_v1 == (true, true) => return Ok(Form::Table),
+        let form = match shape {
+            None => Form::Plain,
+            Some("Table") if meta_v1 == (true, true) => Form::Table,
             Some("PartialObjectMetadata" | "PartialObjectMetadataList")
                 if meta_v1 == (true, true) =>
             {
-                return Ok(Form::Metadata);
+                Form::Metadata
             }
-            Some(_) => {}
-        }
+            Some(_) => continue,
+        };
+        return Ok(Accepted { form, yaml });
     }
-    Err(ApiError::not_acceptable("application/json"))
+    Err(if spoken {
+        ApiError::not_acceptable(WRITTEN)
+    } else {
+        ApiError::no_representation(WRITTEN)
+    })
 }
 
 /// The content type without its parameters; JSON where there is none.
@@ -90,24 +102,25 @@ pub async fn read(body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-/// Parses a body that holds an object, as JSON or YAML.
-pub fn decode(media: &str, bytes: &[u8]) -> Result<Value, ApiError> {
-    match media {
-        "application/json" | "text/plain" | "*/*" => {
-            serde_json::from_slice(bytes).map_err(|error| {
-                ApiError::bad_request(format!("the object provided is not valid JSON: {error}"))
-            })
-        }
-        "application/yaml" | "text/yaml" | "application/x-yaml" => yaml(bytes),
-        _ => Err(ApiError::unsupported_media_type(READ)),
-    }
-}
-
-/// Parses YAML (and so JSON, which it contains).
-pub fn yaml(bytes: &[u8]) -> Result<Value, ApiError> {
-    serde_yaml::from_slice(bytes).map_err(|error| {
-        ApiError::bad_request(format!("the object provided is not valid YAML: {error}"))
-    })
+/// The answer with its JSON written as YAML.
+pub async fn as_yaml(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = match body.collect().await {
+        Ok(whole) => whole.to_bytes(),
+        Err(_) => Bytes::new(),
+    };
+    let text = serde_json::from_slice::<Value>(&bytes)
+        .ok()
+        .and_then(|value| serde_yaml::to_string(&value).ok());
+    let Some(text) = text else {
+        return Response::from_parts(parts, Body::from(bytes));
+    };
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/yaml"),
+    );
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(text))
 }
 
 /// An answer with a JSON body.
@@ -139,7 +152,7 @@ mod tests {
     fn form(accept: &str) -> Result<Form, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_str(accept).unwrap());
-        accepted(&headers)
+        accepted(&headers).map(|accepted| accepted.form)
     }
 
     #[test]
@@ -169,9 +182,14 @@ mod tests {
         );
     }
 
-    #[test]
-    fn protobuf_is_refused_with_words() {
-        let error = decode("application/vnd.kubernetes.protobuf", b"k8s\0").unwrap_err();
-        assert_eq!((error.code, error.reason), (415, "UnsupportedMediaType"));
+    #[tokio::test]
+    async fn yaml_is_given_to_who_asks_for_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/yaml"));
+        assert!(accepted(&headers).unwrap().yaml);
+        let answer = as_yaml(json(StatusCode::OK, r#"{"a":{"b":[1]}}"#)).await;
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/yaml");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(&body[..], b"a:\n  b:\n  - 1\n");
     }
 }

@@ -13,7 +13,7 @@ use super::core::Core;
 use super::discovery;
 use super::media;
 use super::registry::Registry;
-use super::resource::{Origin, Resource};
+use super::resource::Resource;
 use super::status::ApiError;
 
 /// `/openapi/v3` and the documents below it.
@@ -55,12 +55,21 @@ pub fn v3(core: &Core, document: &str, headers: &HeaderMap) -> Result<Response<B
     Ok(response)
 }
 
-/// `/openapi/v2`: only its frame; who needs schemas finds them in v3.
+/// `/openapi/v2`: only its frame; who needs schemas finds them in v3. kubectl asks for it as
+/// protobuf before it says that a kind is unknown.
 pub fn v2(headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or("*/*");
+    if accept.contains("proto-openapi.spec.v2") {
+        let mut response = Response::new(Body::from(frame_as_protobuf()));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+        return Ok(response);
+    }
     if !accept.contains("json") && !accept.contains("*/*") {
         return Err(ApiError::not_acceptable("application/json"));
     }
@@ -71,6 +80,21 @@ pub fn v2(headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
         "definitions": {},
     });
     Ok(media::json(StatusCode::OK, body.to_string()))
+}
+
+/// The frame in protobuf: `swagger` is field 1 of the document, `info` is field 2 with the
+/// title and the version.
+fn frame_as_protobuf() -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| -> Vec<u8> {
+        let length = u8::try_from(bytes.len()).unwrap_or(0);
+        [&[(number << 3) | 2, length], bytes].concat()
+    };
+    let info = [
+        field(1, b"Kubernetes"),
+        field(2, discovery::VERSION.as_bytes()),
+    ]
+    .concat();
+    [field(1, b"2.0"), field(2, &info)].concat()
 }
 
 fn document_path(group: &str, version: &str) -> String {
@@ -130,9 +154,9 @@ fn gvk(resource: &Resource) -> Value {
 
 /// `io.k8s.api.apps.v1.Deployment` for Kubernetes' own kinds, the group's name turned
 /// around for others.
-fn component_name(resource: &Resource) -> String {
+pub fn component_name(resource: &Resource) -> String {
     let group = resource.group.as_str();
-    let own = resource.origin == Origin::BuiltIn && !group.ends_with("knative.dev");
+    let own = resource.is_kubernetes_own();
     if own && group == "apiextensions.k8s.io" {
         return format!(
             "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.{}.{}",

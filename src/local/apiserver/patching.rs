@@ -1,12 +1,12 @@
 //! The four kinds of patches.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch};
-use super::resource::{Origin, Resource};
+use super::resource::Resource;
 use super::status::ApiError;
 use super::write::{By, Call};
-use super::{managed, media, object};
+use super::{decode, managed, strict_json};
 
 /// A patch, read.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub fn accepted(resource: &Resource) -> Vec<&'static str> {
         "application/merge-patch+json",
         "application/apply-patch+yaml",
     ];
-    if resource.origin == Origin::BuiltIn && !resource.group.ends_with("knative.dev") {
+    if resource.is_kubernetes_own() {
         media.insert(2, STRATEGIC);
     }
     media
@@ -45,22 +45,67 @@ pub struct Patched {
     pub by: By,
 }
 
-/// Reads a patch by its content type.
-pub fn read(resource: &Resource, media_type: &str, bytes: &[u8]) -> Result<Patch, ApiError> {
-    let json = |what: &str| {
-        serde_json::from_slice::<Value>(bytes)
-            .map_err(|error| ApiError::bad_request(format!("error decoding {what}: {error}")))
-    };
-    let accepted = accepted(resource);
-    match media_type {
-        other if !accepted.contains(&other) => {
-            Err(ApiError::unsupported_media_type(&accepted.join(", ")))
-        }
-        "application/json-patch+json" => Ok(Patch::Json(json("patch")?)),
-        "application/merge-patch+json" => Ok(Patch::Merge(json("patch")?)),
-        STRATEGIC => Ok(Patch::Strategic(json("patch")?)),
-        _ => Ok(Patch::Apply(media::yaml(bytes)?)),
+/// The content types of patches that there are at all.
+const PATCHES: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    STRATEGIC,
+    "application/apply-patch+yaml",
+];
+
+/// Reads a patch by its content type; also the paths of what is in it twice.
+pub fn read(
+    resource: &Resource,
+    media_type: &str,
+    bytes: &[u8],
+) -> Result<(Patch, Vec<String>), ApiError> {
+    if !PATCHES.contains(&media_type) {
+        return Err(ApiError::no_such_media_type());
     }
+    let accepted = accepted(resource);
+    if !accepted.contains(&media_type) {
+        return Err(ApiError::unsupported_media_type(&accepted.join(", ")));
+    }
+    if media_type == "application/apply-patch+yaml" {
+        let applied = decode::yaml(bytes).map_err(|error| {
+            ApiError::bad_request(format!(
+                "error decoding YAML: error converting YAML to JSON: {error}"
+            ))
+        })?;
+        return match applied.value {
+            value @ Value::Object(_) => Ok((Patch::Apply(value), applied.duplicates)),
+            Value::Null => Ok((Patch::Apply(Value::Object(Map::new())), Vec::new())),
+            other => {
+                let found = strict_json::go_kind(&other);
+                Err(ApiError::bad_request(format!(
+                    "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+                )))
+            }
+        };
+    }
+    let sent = strict_json::parse(bytes).map_err(|error| {
+        let words = strict_json::go_words(&error, bytes);
+        ApiError::bad_request(if media_type == STRATEGIC {
+            words
+        } else {
+            format!("error decoding patch: {words}")
+        })
+    })?;
+    let patch = match media_type {
+        "application/json-patch+json" => Patch::Json(sent.value),
+        "application/merge-patch+json" => Patch::Merge(sent.value),
+        _ => match sent.value {
+            Value::Object(_) => Patch::Strategic(sent.value),
+            Value::Null => Patch::Strategic(Value::Object(Map::new())),
+            other => {
+                let found = strict_json::go_kind(&other);
+                return Err(ApiError::bad_request(format!(
+                    "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+                )));
+            }
+        },
+    };
+    Ok((patch, sent.duplicates))
 }
 
 /// Applies a patch to the object as the client sees it.
@@ -80,7 +125,12 @@ pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched,
     };
     let object = object.map_err(|error| match error {
         PatchError::BadRequest(why) => ApiError::bad_request(why),
-        PatchError::Unprocessable(why) => ApiError::new(422, "Invalid", why),
+        PatchError::Unprocessable(why) => {
+            tracing::debug!(why, "a patch does not apply");
+            ApiError::unpatchable()
+        }
+        PatchError::TooLarge(why) => ApiError::new(413, "RequestEntityTooLarge", why),
+        PatchError::Internal(why) => ApiError::plain(500, why),
     })?;
     Ok(Patched {
         object,
@@ -93,10 +143,8 @@ pub fn apply_to_nothing(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Pa
     let Patch::Apply(applied) = patch else {
         return Err(ApiError::not_found(call.resource, name));
     };
-    let mut object = managed::apply(call, None, applied)?;
-    object::set_meta(&mut object, "name", name);
     Ok(Patched {
-        object,
+        object: managed::apply(call, None, applied)?,
         by: By::Apply,
     })
 }

@@ -50,12 +50,15 @@ pub enum Route {
 
 /// Parses a path (without its query).
 pub fn parse(path: &str) -> Route {
-    let parts: Vec<String> = path
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .map(decoded)
-        .collect();
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    // Escapes are read before the path is taken apart, as Go's server does: an escaped slash
+    // is a slash.
+    let path = decoded(path);
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let parts: Vec<&str> = path.split('/').collect();
+    if parts.contains(&"") {
+        return Route::Unknown;
+    }
     match parts.as_slice() {
         ["api"] => Route::CoreVersions,
         ["apis"] => Route::Groups,
@@ -105,7 +108,7 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Route {
     })
 }
 
-/// A path segment without its percent escapes; what is not UTF-8 stays as it came.
+/// A path without its percent escapes; what is not UTF-8 stays as it came.
 fn decoded(segment: &str) -> String {
     if !segment.contains('%') {
         return segment.to_owned();
@@ -177,5 +180,21 @@ mod tests {
         );
         assert_eq!(parse("/readyz/ping"), Route::Health);
         assert_eq!(parse("/metrics"), Route::Unknown);
+        assert_eq!(parse("/version/"), Route::Version);
+        for nowhere in [
+            "",
+            "/",
+            "//",
+            "/api/v1//namespaces",
+            "/api/v1/namespaces/%2F/pods",
+        ] {
+            assert_eq!(parse(nowhere), Route::Unknown, "{nowhere}");
+        }
+        assert_eq!(
+            of("/api/v1/namespaces/a/configmaps/b%2Fc")
+                .subresource
+                .as_deref(),
+            Some("c")
+        );
     }
 }

@@ -2,8 +2,9 @@
 
 use axum::extract::Query;
 use http::Uri;
+use serde_json::json;
 
-use super::status::ApiError;
+use super::status::{ApiError, Cause};
 
 /// The query's pairs, in order.
 #[derive(Debug, Clone, Default)]
@@ -40,11 +41,103 @@ impl Params {
             .map(|text| {
                 text.parse().map_err(|_| {
                     ApiError::bad_request(format!(
-                        "Invalid value for query parameter {key}: \"{text}\" is not a number"
+                        "strconv.ParseInt: parsing {text:?}: invalid syntax"
                     ))
                 })
             })
             .transpose()
+    }
+
+    /// Whether the key is there at all.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == key)
+    }
+}
+
+/// Holds the options of a list against each other.
+pub fn check_list_options(params: &Params) -> Result<(), ApiError> {
+    let mut causes = Vec::new();
+    let forbidden = |why: &str| Cause::forbidden("resourceVersionMatch", why);
+    if let Some(how) = params.text("resourceVersionMatch") {
+        if params.text("resourceVersion").is_none() {
+            causes.push(forbidden(
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            ));
+        }
+        if params.text("continue").is_some() {
+            causes.push(forbidden(
+                "resourceVersionMatch is forbidden when continue is provided",
+            ));
+        }
+        if !matches!(how, "Exact" | "NotOlderThan") {
+            causes.push(Cause::not_supported(
+                "resourceVersionMatch",
+                &how.into(),
+                &["Exact", "NotOlderThan", ""],
+            ));
+        }
+        if how == "Exact" && params.text("resourceVersion") == Some("0") {
+            causes.push(forbidden(
+                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+            ));
+        }
+    }
+    if params.text("sendInitialEvents").is_some() {
+        causes.push(Cause::forbidden(
+            "sendInitialEvents",
+            "sendInitialEvents is forbidden for list",
+        ));
+    }
+    refuse("ListOptions", causes)
+}
+
+/// Holds the options of a watch against each other.
+pub fn check_watch_options(params: &Params) -> Result<(), ApiError> {
+    let mut causes = Vec::new();
+    let forbidden = |why: &str| Cause::forbidden("resourceVersionMatch", why);
+    let how = params.text("resourceVersionMatch");
+    let streaming = params.text("sendInitialEvents").is_some();
+    if streaming && how != Some("NotOlderThan") {
+        causes.push(forbidden(
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ));
+    }
+    if let Some(how) = how {
+        if !streaming {
+            causes.push(forbidden(
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
+        }
+        if how != "NotOlderThan" {
+            causes.push(Cause::not_supported(
+                "resourceVersionMatch",
+                &how.into(),
+                &["NotOlderThan"],
+            ));
+        }
+    }
+    refuse("ListOptions", causes)
+}
+
+/// What is wrong with `dryRun`, where it is given.
+pub fn dry_run_fault(given: &[&str]) -> Option<Cause> {
+    let given: Vec<&str> = given
+        .iter()
+        .copied()
+        .filter(|one| !one.is_empty())
+        .collect();
+    given
+        .iter()
+        .any(|one| *one != "All")
+        .then(|| Cause::not_supported("dryRun", &json!(given), &["All"]))
+}
+
+/// Options with something wrong in them are refused.
+pub fn refuse(kind: &str, causes: Vec<Cause>) -> Result<(), ApiError> {
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid_options(kind, causes))
     }
 }
 
@@ -73,31 +166,78 @@ pub struct WriteOptions {
     pub force: bool,
 }
 
+/// The longest name of a field manager.
+const MANAGER_LIMIT: usize = 128;
+
+/// What sort of write the options are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// A new object.
+    Create,
+    /// A replaced object.
+    Update,
+    /// A patch.
+    Patch,
+    /// An apply, whose manager has to be named.
+    Apply,
+}
+
 impl WriteOptions {
     /// Reads the options from the query.
-    pub fn of(params: &Params) -> Result<Self, ApiError> {
-        let dry_run = match params.text("dryRun") {
-            None => false,
-            Some("All") => true,
-            Some(other) => {
-                return Err(ApiError::bad_request(format!(
-                    "dryRun: Unsupported value: \"{other}\": supported values: \"All\""
-                )));
+    pub fn of(params: &Params, write: Write) -> Result<Self, ApiError> {
+        let mut causes = Vec::new();
+        let manager = params.text("fieldManager");
+        match write {
+            Write::Apply if manager.is_none() => {
+                causes.push(Cause::required(
+                    "fieldManager",
+                    "is required for apply patch",
+                ));
             }
-        };
+            Write::Patch if params.has("force") => {
+                causes.push(Cause::forbidden(
+                    "force",
+                    "may not be specified for non-apply patch",
+                ));
+            }
+            _ => {}
+        }
+        if let Some(manager) = manager {
+            if manager.len() > MANAGER_LIMIT {
+                causes.push(Cause::too_long("fieldManager", MANAGER_LIMIT));
+            }
+            if manager.chars().any(char::is_control) {
+                causes.push(Cause::invalid(
+                    "fieldManager",
+                    &manager.into(),
+                    "should only contain printable characters",
+                ));
+            }
+        }
+        let dry_run = params.text("dryRun");
+        causes.extend(dry_run_fault(dry_run.as_slice()));
         let field_validation = match params.text("fieldValidation") {
             None | Some("Warn") => FieldValidation::Warn,
             Some("Ignore") => FieldValidation::Ignore,
             Some("Strict") => FieldValidation::Strict,
             Some(other) => {
-                return Err(ApiError::bad_request(format!(
-                    "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \"Strict\", \"Warn\""
-                )));
+                causes.push(Cause::not_supported(
+                    "fieldValidation",
+                    &other.into(),
+                    &["", "Ignore", "Strict", "Warn"],
+                ));
+                FieldValidation::Warn
             }
         };
+        let kind = match write {
+            Write::Create => "CreateOptions",
+            Write::Update => "UpdateOptions",
+            Write::Patch | Write::Apply => "PatchOptions",
+        };
+        refuse(kind, causes)?;
         Ok(Self {
-            dry_run,
-            field_manager: params.text("fieldManager").map(str::to_owned),
+            dry_run: dry_run.is_some(),
+            field_manager: manager.map(str::to_owned),
             field_validation,
             force: params.flag("force") && params.text("force").is_some(),
         })

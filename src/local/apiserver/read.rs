@@ -15,7 +15,7 @@ use serde_json::json;
 use super::core::{Core, key};
 use super::media::{self, Form};
 use super::path::ResourcePath;
-use super::query::Params;
+use super::query::{self, Params};
 use super::resource::Resource;
 use super::selector::Selector;
 use super::status::{ApiError, Cause};
@@ -125,12 +125,20 @@ pub async fn list(
     params: &Params,
     form: Form,
 ) -> Result<Response<Body>, ApiError> {
+    query::check_list_options(params)?;
     let selector = selector(resource, path, params)?;
-    let limit = params.number::<usize>("limit")?.filter(|limit| *limit > 0);
+    let limit = params
+        .number::<i64>("limit")?
+        .and_then(|limit| usize::try_from(limit).ok())
+        .filter(|limit| *limit > 0);
     let (revision, objects, start, page) = match params.text("continue") {
         Some(text) => {
             let token = decode_token(text)
-                .ok_or_else(|| ApiError::bad_request("continue key is not valid"))?;
+                .ok_or_else(|| {
+                    ApiError::bad_request(
+                        "invalid continue token: continue key is not valid: it was not given by this server",
+                    )
+                })?;
             let objects = core.pages.find(&token, &resource.storage).ok_or_else(|| {
                 ApiError::expired("The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.")
             })?;
@@ -224,35 +232,28 @@ pub fn matching(
 
 /// Holds a list against the revision that the client asks for.
 fn check_revision(params: &Params, current: u64) -> Result<(), ApiError> {
-    let wanted = params.text("resourceVersion");
-    let how = params.text("resourceVersionMatch");
-    let Some(text) = wanted else {
-        return match how {
-            None => Ok(()),
-            Some(_) => Err(ApiError::bad_request(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
-            )),
-        };
+    let Some(text) = params.text("resourceVersion") else {
+        return Ok(());
     };
-    let wanted = parse_revision(text)?;
-    match how {
-        Some("Exact") if wanted != current => Err(ApiError::expired(
+    let wanted = parse_revision(text)
+        .map_err(|why| ApiError::bad_request(format!("invalid resource version: {why}")))?;
+    if params.text("resourceVersionMatch") == Some("Exact") && wanted < current {
+        return Err(ApiError::expired(
             "The resourceVersion for the provided list is too old.",
-        )),
-        None | Some("NotOlderThan" | "Exact") if wanted > current => {
-            Err(too_large_revision(wanted, current))
-        }
-        None | Some("NotOlderThan" | "Exact") => Ok(()),
-        Some(other) => Err(ApiError::bad_request(format!(
-            "resourceVersionMatch: Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\""
-        ))),
+        ));
     }
+    if wanted > current {
+        return Err(too_large_revision(wanted, current));
+    }
+    Ok(())
 }
 
-/// A revision as clients write it.
-pub fn parse_revision(text: &str) -> Result<u64, ApiError> {
+/// A revision as clients write it, or what is wrong with it.
+pub fn parse_revision(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| {
-        ApiError::bad_request(format!("resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"))
+        format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        )
     })
 }
 
@@ -260,7 +261,7 @@ fn too_large_revision(wanted: u64, current: u64) -> ApiError {
     let mut error = ApiError::new(
         504,
         "Timeout",
-        format!("Too large resource version: {wanted}, current: {current}"),
+        format!("Timeout: Too large resource version: {wanted}, current: {current}"),
     );
     error.details.causes.push(Cause {
         reason: "ResourceVersionTooLarge",

@@ -87,6 +87,13 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Whether it is one of Kubernetes' own kinds, which are Go structs there. All others,
+    /// Knative's among them, are custom resources on a cluster, whose server speaks
+    /// differently of them now and then.
+    pub fn is_kubernetes_own(&self) -> bool {
+        self.origin == Origin::BuiltIn && !self.group.ends_with("knative.dev")
+    }
+
     /// `plural.group`, or the plural alone in the core group.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() {

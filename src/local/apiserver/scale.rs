@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::object;
+use super::decode::unfit_patch;
+use super::patching::Patch;
 use super::resource::Resource;
 use super::status::{ApiError, Cause};
+use super::{builtin, metadata, object};
 
 /// The object's `autoscaling/v1` Scale.
 pub fn of(resource: &Resource, whole: &Value) -> Value {
@@ -16,6 +18,11 @@ pub fn of(resource: &Resource, whole: &Value) -> Value {
         Some(path) => object::text_at(whole, path),
         None => selector_text(object::at(whole, "spec.selector")),
     };
+    // Go leaves a zero out here, and writes it in the status.
+    let spec = match number(&paths.spec) {
+        0 => json!({}),
+        wanted => json!({"replicas": wanted}),
+    };
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -26,9 +33,36 @@ pub fn of(resource: &Resource, whole: &Value) -> Value {
             "resourceVersion": object::meta_str(whole, "resourceVersion"),
             "creationTimestamp": object::meta(whole, "creationTimestamp"),
         },
-        "spec": {"replicas": number(&paths.spec)},
+        "spec": spec,
         "status": {"replicas": number(&paths.status), "selector": selector},
     })
+}
+
+/// Reads a Scale that replaces the one of an object.
+pub fn read(mut scale: Value, name: &str) -> Result<Value, ApiError> {
+    decode(&mut scale).map_err(|why| {
+        ApiError::bad_request(format!(
+            "Scale in version \"v1\" cannot be handled as a Scale: {why}"
+        ))
+    })?;
+    metadata::check_name(&scale, name)?;
+    metadata::check_version(object::meta_str(&scale, "resourceVersion"))?;
+    Ok(scale)
+}
+
+/// Holds a patched Scale against its kind.
+pub fn patched(mut scale: Value, patch: &Patch) -> Result<Value, ApiError> {
+    match decode(&mut scale) {
+        Ok(()) => Ok(scale),
+        Err(why) => Err(unfit_patch(patch, &scale, &why)),
+    }
+}
+
+fn decode(scale: &mut Value) -> Result<(), String> {
+    match builtin::schema("autoscaling", "v1", "Scale") {
+        Some(schema) => builtin::decode::decode(&schema, "io.k8s.api.autoscaling.v1.Scale", scale),
+        None => Ok(()),
+    }
 }
 
 /// The object with the Scale's wanted number.
@@ -45,7 +79,7 @@ pub fn put(resource: &Resource, whole: &Value, scale: &Value) -> Result<Value, A
             .ok_or_else(|| {
                 let cause =
                     Cause::invalid("spec.replicas", given, "must be greater than or equal to 0");
-                ApiError::invalid(resource, name, vec![cause])
+                ApiError::invalid_as("autoscaling", "Scale", name, vec![cause])
             })?,
     };
     let mut whole = whole.clone();

@@ -39,7 +39,47 @@ impl Cause {
     pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
         Self {
             reason: "FieldValueInvalid",
-            message: format!("Invalid value: {}: {detail}", shown(value)),
+            message: format!("Invalid value: {value}: {detail}"),
+            field: field.into(),
+        }
+    }
+
+    /// A value outside a closed list.
+    pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
+        Self {
+            reason: "FieldValueNotSupported",
+            message: format!(
+                "Unsupported value: {value}: supported values: {}",
+                supported.join(", ")
+            ),
+            field: field.into(),
+        }
+    }
+
+    /// A value that is longer than it may be.
+    pub fn too_long(field: impl Into<String>, limit: usize) -> Self {
+        Self {
+            reason: "FieldValueTooLong",
+            message: format!("Too long: may not be more than {limit} bytes"),
+            field: field.into(),
+        }
+    }
+
+    /// A value that names what is not there.
+    pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        Self {
+            reason: "FieldValueNotFound",
+            message: format!("Not found: {value}"),
+            field: field.into(),
+        }
+    }
+
+    /// A value that is there already.
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        Self {
+            reason: "FieldValueDuplicate",
+            message: format!("Duplicate value: {value}"),
             field: field.into(),
         }
     }
@@ -57,16 +97,6 @@ impl Cause {
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.field, self.message)
-    }
-}
-
-/// A value as Kubernetes' field errors show it: strings quoted, objects as JSON.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Array(_) | Value::Object(_) => {
-            serde_json::to_string(&value.to_string()).unwrap_or_default()
-        }
-        other => other.to_string(),
     }
 }
 
@@ -99,7 +129,12 @@ pub struct Details {
     pub causes: Vec<Cause>,
     /// `retryAfterSeconds`, where waiting helps.
     pub retry_after: Option<u32>,
+    /// Whether there are details even when nothing is in them, as in answers that
+    /// Kubernetes' generic machinery gives.
+    pub always: bool,
 }
+
+const PAGE_NOT_FOUND: &str = "404 page not found";
 
 impl ApiError {
     /// An error with no details.
@@ -110,6 +145,13 @@ impl ApiError {
             message: message.into(),
             details: Box::default(),
         }
+    }
+
+    /// An answer of the generic machinery: its details are there, and empty.
+    fn generic(code: u16, reason: &'static str, message: &str) -> Self {
+        let mut error = Self::new(code, reason, message);
+        error.details.always = true;
+        error
     }
 
     fn about(mut self, resource: &Resource, name: &str) -> Self {
@@ -127,11 +169,17 @@ impl ApiError {
 
     /// The path leads nowhere.
     pub fn no_such_path() -> Self {
-        Self::new(
+        Self::generic(
             404,
             "NotFound",
             "the server could not find the requested resource",
         )
+    }
+
+    /// The path leads to no group at all: Kubernetes answers as any web server does, and
+    /// clients find their own words for it.
+    pub fn page_not_found() -> Self {
+        Self::new(404, "NotFound", PAGE_NOT_FOUND)
     }
 
     /// An object of that name is there already.
@@ -160,30 +208,56 @@ impl ApiError {
 
     /// The object breaks its kind's rules.
     pub fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
-        let words = match causes.as_slice() {
-            [one] => one.to_string(),
-            many => format!(
-                "[{}]",
-                many.iter()
-                    .map(Cause::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
+        Self::invalid_as(&resource.group, &resource.kind, name, causes)
+    }
+
+    /// Something that is not a stored object breaks its rules: options, a patch, a Scale.
+    pub fn invalid_as(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
+        let mut sentences: Vec<String> = Vec::new();
+        for cause in &causes {
+            let sentence = cause.to_string();
+            if !sentences.contains(&sentence) {
+                sentences.push(sentence);
+            }
+        }
+        let words = match sentences.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
         };
-        let kind = if resource.group.is_empty() {
-            resource.kind.clone()
+        let qualified = if group.is_empty() {
+            kind.to_owned()
         } else {
-            format!("{}.{}", resource.kind, resource.group)
+            format!("{kind}.{group}")
         };
         let mut error = Self::new(
             422,
             "Invalid",
-            format!("{kind} \"{name}\" is invalid: {words}"),
-        )
-        .about(resource, name);
-        error.details.kind = resource.kind.clone();
+            format!("{qualified} \"{name}\" is invalid: {words}"),
+        );
+        error.details.name = name.to_owned();
+        error.details.group = group.to_owned();
+        error.details.kind = kind.to_owned();
         error.details.causes = causes;
         error
+    }
+
+    /// The options of a request are not such as there are.
+    pub fn invalid_options(kind: &str, causes: Vec<Cause>) -> Self {
+        Self::invalid_as("meta.k8s.io", kind, "", causes)
+    }
+
+    /// A patch cannot be applied to the object that is there.
+    pub fn unpatchable() -> Self {
+        Self::generic(
+            422,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+        )
+    }
+
+    /// The error of something inside, told as it came.
+    pub fn plain(code: u16, message: impl Into<String>) -> Self {
+        Self::new(code, "", message)
     }
 
     /// The request makes no sense.
@@ -220,7 +294,7 @@ impl ApiError {
 
     /// The verb does not exist on this resource.
     pub fn method_not_allowed() -> Self {
-        Self::new(
+        Self::generic(
             405,
             "MethodNotAllowed",
             "the server does not allow this method on the requested resource",
@@ -234,6 +308,20 @@ impl ApiError {
             "NotAcceptable",
             format!("only the following media types are accepted: {accepted}"),
         )
+    }
+
+    /// The client takes nothing that is spoken here.
+    pub fn no_representation(available: &str) -> Self {
+        Self::generic(
+            406,
+            "NotAcceptable",
+            &format!("406: Not Acceptable\n\nAvailable representations: {available}"),
+        )
+    }
+
+    /// The body's form is none that the method takes at all.
+    pub fn no_such_media_type() -> Self {
+        Self::generic(415, "UnsupportedMediaType", "415: Unsupported Media Type")
     }
 
     /// The body came in a form that is not read here.
@@ -289,11 +377,13 @@ impl ApiError {
             }
         }
         if !self.details.causes.is_empty() {
-            let causes = self
-                .details
-                .causes
-                .iter()
-                .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}));
+            let causes = self.details.causes.iter().map(|cause| {
+                let mut entry = json!({"reason": cause.reason, "message": cause.message});
+                if !cause.field.is_empty() {
+                    super::object::set(&mut entry, "field", cause.field.as_str());
+                }
+                entry
+            });
             details.insert("causes".to_owned(), causes.collect());
         }
         if let Some(seconds) = self.details.retry_after {
@@ -311,7 +401,7 @@ impl ApiError {
             if !self.reason.is_empty() {
                 map.insert("reason".to_owned(), self.reason.into());
             }
-            if !details.is_empty() {
+            if !details.is_empty() || self.details.always {
                 map.insert("details".to_owned(), Value::Object(details));
             }
         }
@@ -320,6 +410,15 @@ impl ApiError {
 
     /// The error as the answer to a request.
     pub fn into_response(self) -> Response<Body> {
+        if self.message == PAGE_NOT_FOUND {
+            let mut response = Response::new(Body::from(format!("{PAGE_NOT_FOUND}\n")));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            );
+            return response;
+        }
         let mut response = Response::new(Body::from(self.to_status().to_string()));
         *response.status_mut() =
             StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

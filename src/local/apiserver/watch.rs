@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::core::Core;
 use super::media::Form;
 use super::path::ResourcePath;
-use super::query::Params;
+use super::query::{self, Params};
 use super::resource::Resource;
 use super::selector::Selector;
 use super::status::ApiError;
@@ -60,16 +60,20 @@ pub async fn watch(
     params: &Params,
     form: Form,
 ) -> Result<Response<Body>, ApiError> {
+    query::check_watch_options(params)?;
     let selector = read::selector(resource, path, params)?;
     let wanted = match params.text("resourceVersion") {
         None => 0,
-        Some(text) => read::parse_revision(text)?,
+        Some(text) => read::parse_revision(text).map_err(|why| ApiError::plain(500, why))?,
     };
-    let streaming_list = initial_events(params)?;
+    let streaming_list = params
+        .text("sendInitialEvents")
+        .map(|text| matches!(text, "true" | "1"));
     let bookmarks = params.flag("allowWatchBookmarks");
     let news = core.store.subscribe(&resource.storage);
     let lifetime = params
-        .number::<u64>("timeoutSeconds")?
+        .number::<i64>("timeoutSeconds")?
+        .and_then(|seconds| u64::try_from(seconds).ok())
         .filter(|seconds| *seconds > 0)
         .map_or(LIFETIME, Duration::from_secs);
     let now = Instant::now();
@@ -117,23 +121,6 @@ pub async fn watch(
         HeaderValue::from_static("application/json"),
     );
     Ok(response)
-}
-
-fn initial_events(params: &Params) -> Result<Option<bool>, ApiError> {
-    let Some(text) = params.text("sendInitialEvents") else {
-        return match params.text("resourceVersionMatch") {
-            None => Ok(None),
-            Some(_) => Err(ApiError::bad_request(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            )),
-        };
-    };
-    if params.text("resourceVersionMatch") != Some("NotOlderThan") {
-        return Err(ApiError::bad_request(
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ));
-    }
-    Ok(Some(matches!(text, "true" | "1")))
 }
 
 impl Watch {

@@ -8,18 +8,19 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::admission::{Operation, Review};
 use super::behaviour::{self, Behaviour};
 use super::core::{Core, key};
+use super::decode::{self, Sent, Source};
 use super::patching::Patch;
 use super::query::{FieldValidation, WriteOptions};
-use super::resource::{Origin, Resource};
+use super::resource::Resource;
 use super::status::{ApiError, Cause};
 use super::store::{Key, Stored};
 use super::user::User;
-use super::{lifecycle, managed, metadata, object, patching, scale, schemas, ssa, view};
+use super::{lifecycle, managed, metadata, object, patching, rules, scale, schemas, ssa, view};
 
 /// How often a write that races with others is tried again before the client is told.
 const TRIES: usize = 16;
@@ -123,22 +124,29 @@ impl Call<'_> {
 }
 
 /// Creates an object.
-pub fn create(call: &Call<'_>, object: Value) -> Result<Written, ApiError> {
-    let mut object = incoming(call, object)?;
+pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
+    let mut object = incoming(call, sent.value, Source::Body)?;
+    unknown_fields(call, Source::Body, &mut object, &sent.duplicates)?;
     lifecycle::admit_into_namespace(call, object::name(&object))?;
-    unknown_fields(call, &mut object)?;
+    let version = object::meta_str(&object, "resourceVersion").to_owned();
     let generated = metadata::wants_generated_name(&object);
     for _ in 0..TRIES {
         let mut object = object.clone();
         metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
         let name = object::name(&object).to_owned();
         let object = prepare(call, object, None, By::Update)?;
+        if !matches!(version.as_str(), "" | "0") {
+            return Err(ApiError::plain(
+                500,
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
         let key = call.key(&name);
         if call.options.dry_run {
-            if call.core.store.get(&key).is_some() {
-                return Err(ApiError::already_exists(call.resource, &name));
-            }
-            return Ok(call.not_stored(object, true));
+            return match call.core.store.get(&key) {
+                Some(there) => Err(taken(call, &there)),
+                None => Ok(call.not_stored(object, true)),
+            };
         }
         match call.core.store.write(call.resource, key, None, object) {
             Ok(stored) => {
@@ -146,7 +154,12 @@ pub fn create(call: &Call<'_>, object: Value) -> Result<Written, ApiError> {
                 return Ok(call.stored(&stored, true));
             }
             Err(_) if generated => {}
-            Err(_) => return Err(ApiError::already_exists(call.resource, &name)),
+            Err(_) => {
+                return Err(match call.live(&name) {
+                    Ok(there) => taken(call, &there),
+                    Err(_) => ApiError::already_exists(call.resource, &name),
+                });
+            }
         }
     }
     let mut error =
@@ -155,22 +168,42 @@ pub fn create(call: &Call<'_>, object: Value) -> Result<Written, ApiError> {
     Err(error)
 }
 
+/// The name is taken, maybe not for long.
+fn taken(call: &Call<'_>, there: &Stored) -> ApiError {
+    let mut error = ApiError::already_exists(call.resource, &there.key.name);
+    if there.terminating {
+        error.message = format!("object is being deleted: {}", error.message);
+    }
+    error
+}
+
 /// Replaces an object, or its status, or its scale.
-pub fn replace(call: &Call<'_>, name: &str, object: Value) -> Result<Written, ApiError> {
+pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
+    let is_scale = call.subresource == Some("scale");
+    let sent = if is_scale {
+        scale::read(sent.value, name)?.into()
+    } else {
+        let mut object = incoming(call, sent.value, Source::Body)?;
+        metadata::check_name(&object, name)?;
+        metadata::check_version(object::meta_str(&object, "resourceVersion"))?;
+        unknown_fields(call, Source::Body, &mut object, &sent.duplicates)?;
+        Sent::from(object)
+    };
     for _ in 0..TRIES {
-        let live = call.live(name)?;
-        let old = live.value();
-        let object = if call.subresource == Some("scale") {
-            scale::put(call.resource, &old, &object)?
-        } else {
-            let object = incoming(call, object.clone())?;
-            if object::name(&object) != name {
-                return Err(ApiError::bad_request(format!(
-                    "the name of the object ({}) does not match the name on the URL ({name})",
-                    object::name(&object)
-                )));
+        let live = match call.live(name) {
+            Ok(live) => live,
+            Err(_) if call.subresource.is_none() && may_create_by_update(call.resource) => {
+                let mut object = sent.value;
+                view::from_storage(call.resource, &mut object);
+                return create(call, object.into());
             }
-            object
+            Err(missing) => return Err(missing),
+        };
+        let old = live.value();
+        let object = if is_scale {
+            scale::put(call.resource, &old, &sent.value)?
+        } else {
+            sent.value.clone()
         };
         let given = object::meta_str(&object, "resourceVersion").to_owned();
         if given.is_empty() && !allows_unconditional_update(call.resource) {
@@ -179,7 +212,17 @@ pub fn replace(call: &Call<'_>, name: &str, object: Value) -> Result<Written, Ap
                 &Value::from(0),
                 "must be specified for an update",
             );
-            return Err(ApiError::invalid(call.resource, name, vec![cause]));
+            let resource = call.resource;
+            return Err(ApiError::invalid_as(
+                &resource.group,
+                &resource.plural,
+                name,
+                vec![cause],
+            ));
+        }
+        let uid = object::uid(&object);
+        if !uid.is_empty() && uid != live.uid {
+            return Err(other_uid(call, &live, uid));
         }
         if let Some(written) = update(call, &live, &old, object, By::Update)? {
             return Ok(written);
@@ -191,8 +234,43 @@ pub fn replace(call: &Call<'_>, name: &str, object: Value) -> Result<Written, Ap
     Err(ApiError::stale(call.resource, name))
 }
 
+/// The object that is meant is another one of that name; worded as the store of a cluster
+/// words it, its own key included.
+fn other_uid(call: &Call<'_>, live: &Stored, wanted: &str) -> ApiError {
+    let resource = call.resource;
+    let shelf = match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "services") => "services/specs".to_owned(),
+        ("", "endpoints") => "services/endpoints".to_owned(),
+        ("", "nodes") => "minions".to_owned(),
+        (_, plural) if resource.is_kubernetes_own() => plural.to_owned(),
+        (group, plural) => format!("{group}/{plural}"),
+    };
+    let place = if resource.namespaced {
+        format!("{}/{}", call.namespace, live.key.name)
+    } else {
+        live.key.name.clone()
+    };
+    ApiError::conflict(
+        resource,
+        &live.key.name,
+        &format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{shelf}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
+            live.uid
+        ),
+    )
+}
+
 /// Changes an object by a patch; apply makes it where it is missing.
-pub fn patch(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Written, ApiError> {
+pub fn patch(
+    call: &Call<'_>,
+    name: &str,
+    patch: &Patch,
+    duplicates: &[String],
+) -> Result<Written, ApiError> {
+    let source = match patch {
+        Patch::Apply(_) => Source::Applied,
+        _ => Source::Patched(patch),
+    };
     for _ in 0..TRIES {
         let live = match call.live(name) {
             Ok(live) => live,
@@ -200,7 +278,7 @@ pub fn patch(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Written, ApiE
                 if !matches!(patch, Patch::Apply(_)) || call.subresource.is_some() {
                     return Err(missing);
                 }
-                match create_by_apply(call, name, patch)? {
+                match create_by_apply(call, name, patch, duplicates)? {
                     Some(written) => return Ok(written),
                     None => continue,
                 }
@@ -212,13 +290,14 @@ pub fn patch(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Written, ApiE
         let (object, by) = if call.subresource == Some("scale") {
             let shown = scale::of(call.resource, &seen);
             let patched = patching::apply_to(call, &shown, patch)?;
-            (
-                scale::put(call.resource, &old, &patched.object)?,
-                By::Update,
-            )
+            let patched = scale::patched(patched.object, patch)?;
+            (scale::put(call.resource, &old, &patched)?, By::Update)
         } else {
             let patched = patching::apply_to(call, &seen, patch)?;
-            (incoming(call, patched.object)?, patched.by)
+            let mut object = incoming(call, patched.object, source)?;
+            metadata::check_name(&object, name)?;
+            unknown_fields(call, source, &mut object, duplicates)?;
+            (object, patched.by)
         };
         if let Some(written) = update(call, &live, &old, object, by)? {
             return Ok(written);
@@ -231,18 +310,23 @@ fn create_by_apply(
     call: &Call<'_>,
     name: &str,
     patch: &Patch,
+    duplicates: &[String],
 ) -> Result<Option<Written>, ApiError> {
     let patched = patching::apply_to_nothing(call, name, patch)?;
-    let mut object = incoming(call, patched.object)?;
-    if !object::uid(&object).is_empty() {
+    let mut object = incoming(call, patched.object, Source::Applied)?;
+    metadata::check_name(&object, name)?;
+    let uid = object::uid(&object);
+    if !uid.is_empty() {
         return Err(ApiError::conflict(
             call.resource,
             name,
-            "uid mismatch: the provided object specified uid, and no existing object was found",
+            &format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            ),
         ));
     }
     lifecycle::admit_into_namespace(call, name)?;
-    unknown_fields(call, &mut object)?;
+    unknown_fields(call, Source::Applied, &mut object, duplicates)?;
     metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
     let object = prepare(call, object, None, patched.by)?;
     if call.options.dry_run {
@@ -283,18 +367,10 @@ fn update(
     if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
         return Err(ApiError::stale(call.resource, name));
     }
-    let uid = object::uid(&object);
-    if !uid.is_empty() && uid != live.uid {
-        return Err(ApiError::conflict(
-            call.resource,
-            name,
-            &format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-                live.uid
-            ),
-        ));
+    let causes = metadata::changed_by_client(&object, old);
+    if !causes.is_empty() {
+        return Err(ApiError::invalid(call.resource, name, causes));
     }
-    unknown_fields(call, &mut object)?;
     metadata::carry_over(&mut object, old);
     keep_apart(call, &mut object, old);
     let mut object = prepare(call, object, Some(old), by)?;
@@ -322,37 +398,28 @@ fn update(
     }
 }
 
-/// Reads the client's object: its identity must fit the path; then the stored version.
-fn incoming(call: &Call<'_>, mut object: Value) -> Result<Value, ApiError> {
-    metadata::check_identity(call, &mut object)?;
+/// Reads the client's object: it must be of the path's kind and namespace; then the stored
+/// version.
+fn incoming(call: &Call<'_>, mut object: Value, source: Source<'_>) -> Result<Value, ApiError> {
+    decode::check(call, &mut object, source)?;
+    metadata::check_namespace(call, &mut object)?;
     view::to_storage(call.resource, &mut object);
     Ok(object)
 }
 
 /// Drops what the kind does not know, and says so as the client wishes.
-fn unknown_fields(call: &Call<'_>, object: &mut Value) -> Result<(), ApiError> {
+fn unknown_fields(
+    call: &Call<'_>,
+    source: Source<'_>,
+    object: &mut Value,
+    duplicates: &[String],
+) -> Result<(), ApiError> {
+    let shown = match (source, call.options.field_validation) {
+        (Source::Patched(_), FieldValidation::Strict) => object.clone(),
+        _ => Value::Null,
+    };
     let unknown = schemas::prune(call.resource, object);
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let words: Vec<String> = unknown
-        .iter()
-        .map(|path| format!("unknown field \"{path}\""))
-        .collect();
-    match call.options.field_validation {
-        FieldValidation::Ignore => Ok(()),
-        FieldValidation::Warn => {
-            call.warnings.borrow_mut().extend(words);
-            Ok(())
-        }
-        FieldValidation::Strict => Err(ApiError::bad_request(format!(
-            "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
-            call.resource.kind,
-            call.resource.version,
-            call.resource.kind,
-            words.join(", ")
-        ))),
-    }
+    decode::strictly(call, source, &shown, &unknown, duplicates)
 }
 
 /// Status is written through `/status` only, and nothing else through it.
@@ -396,7 +463,11 @@ fn prepare(
     };
     let name = object::name(&object).to_owned();
     if old.is_none() && resource.status {
-        object::as_map(&mut object).remove("status");
+        // Where it is a Go struct it is always there.
+        let status = resource
+            .is_kubernetes_own()
+            .then(|| Value::Object(Map::new()));
+        set_or_remove(&mut object, "status", status);
     }
     schemas::default(resource, &mut object);
     behaviour::complete(core, resource, &mut object, old);
@@ -414,7 +485,7 @@ fn prepare(
     metadata::set_generation(resource, &mut object, old);
     let mut causes = metadata::validate(resource, &object, old);
     causes.extend(schemas::validate(resource, &object));
-    causes.extend(behaviour::validate(core, resource, &object, old));
+    causes.extend(rules::validate(core, resource, &object, old));
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, &name, causes));
     }
@@ -424,10 +495,18 @@ fn prepare(
     Ok(object)
 }
 
+/// Kinds that a replace may make, where they are not there.
+fn may_create_by_update(resource: &Resource) -> bool {
+    matches!(
+        (resource.group.as_str(), resource.plural.as_str()),
+        ("", "services" | "endpoints" | "events")
+            | ("coordination.k8s.io" | "rbac.authorization.k8s.io", _)
+    )
+}
+
 /// Custom kinds must be replaced from a known state; most built-in ones need not.
 fn allows_unconditional_update(resource: &Resource) -> bool {
-    resource.origin == Origin::BuiltIn
-        && !resource.group.ends_with("knative.dev")
+    resource.is_kubernetes_own()
         && !matches!(
             resource.behaviour,
             Behaviour::CustomResourceDefinition | Behaviour::Review

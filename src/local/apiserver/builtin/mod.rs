@@ -5,6 +5,7 @@
 //! Kubernetes publishes beside them (`marks`). Each schema is built when it is first
 //! asked for, and kept.
 
+pub mod decode;
 mod defaults;
 mod kinds;
 mod knative;

@@ -35,6 +35,7 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
             computed("Data"),
             age_column(),
         ],
+        ("", "ServiceAccount") => vec![computed("Secrets"), age_column()],
         ("", "Endpoints") => vec![computed("Endpoints"), age_column()],
         ("", "Node") => vec![
             computed("Status"),
@@ -46,7 +47,13 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
                 "string",
                 ".status.addresses[?(@.type==\"InternalIP\")].address",
             )),
+            wide(computed("External-IP")),
             wide(column("OS-Image", "string", ".status.nodeInfo.osImage")),
+            wide(column(
+                "Kernel-Version",
+                "string",
+                ".status.nodeInfo.kernelVersion",
+            )),
             wide(column(
                 "Container-Runtime",
                 "string",
@@ -96,7 +103,13 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
             age_column(),
         ],
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            vec![computed("Role"), age_column()]
+            vec![
+                computed("Role"),
+                age_column(),
+                wide(computed("Users")),
+                wide(computed("Groups")),
+                wide(computed("ServiceAccounts")),
+            ]
         }
         ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => vec![column(
             "Created At",

@@ -29,6 +29,11 @@ pub fn cell(resource: &Resource, column: &str, object: &Value, now: Timestamp) -
         ("ConfigMap" | "Secret", "Data") => {
             (entries(object, "data") + entries(object, "binaryData")).into()
         }
+        ("ServiceAccount", "Secrets") => list(object, "secrets").len().into(),
+        ("Node", "External-IP") => NONE.into(),
+        (_, "Users") => subjects(object, "User").into(),
+        (_, "Groups") => subjects(object, "Group").into(),
+        (_, "ServiceAccounts") => subjects(object, "ServiceAccount").into(),
         ("Endpoints", "Endpoints") => endpoints(object).into(),
         ("EndpointSlice", "Ports") => slice_ports(object).into(),
         ("EndpointSlice", "Endpoints") => slice_endpoints(object).into(),
@@ -85,6 +90,24 @@ fn joined(object: &Value, path: &str, field: &str) -> String {
         .map(|entry| text_at(entry, field))
         .collect();
     texts.join(",")
+}
+
+/// Whom a binding binds, of one kind.
+fn subjects(binding: &Value, kind: &str) -> String {
+    let names: Vec<String> = list(binding, "subjects")
+        .iter()
+        .filter(|subject| text_at(subject, "kind") == kind)
+        .map(|subject| {
+            let namespace = text_at(subject, "namespace");
+            let name = text_at(subject, "name");
+            if namespace.is_empty() {
+                name
+            } else {
+                format!("{namespace}/{name}")
+            }
+        })
+        .collect();
+    names.join(", ")
 }
 
 fn labels(map: Option<&Value>) -> String {

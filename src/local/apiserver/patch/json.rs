@@ -11,17 +11,17 @@ const MAX_OPERATIONS: usize = 10_000;
 /// Applies a JSON patch to a copy of the object; all of it or nothing.
 ///
 /// # Errors
-/// `BadRequest` where the patch is malformed, `Unprocessable` where an operation does
-/// not fit the object (a failed `test`, a path that is not there).
+/// `BadRequest` where the patch is no list, `Unprocessable` where an operation is none or
+/// does not fit the object (a failed `test`, a path that is not there).
 pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let Value::Array(operations) = patch else {
-        return Err(PatchError::BadRequest(
-            "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"
-                .to_owned(),
-        ));
+        let found = super::super::strict_json::go_kind(patch);
+        return Err(PatchError::BadRequest(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
+        )));
     };
     if operations.len() > MAX_OPERATIONS {
-        return Err(PatchError::Unprocessable(format!(
+        return Err(PatchError::TooLarge(format!(
             "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
             operations.len()
         )));
@@ -30,7 +30,7 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
         .iter()
         .map(|operation| {
             serde_json::from_value::<PatchOperation>(operation.clone())
-                .map_err(|error| PatchError::BadRequest(format!("error decoding patch: {error}")))
+                .map_err(|error| PatchError::Unprocessable(error.to_string()))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut patched = object.clone();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_path_is_unprocessable_and_a_wrong_shape_is_a_bad_request() {
+    fn what_does_not_fit_is_unprocessable_and_no_list_is_a_bad_request() {
         let patch = json!([{"op": "remove", "path": "/spec/gone"}]);
         let error = json_patch(&json!({"spec": {}}), &patch).unwrap_err();
         assert!(
@@ -116,7 +116,7 @@ mod tests {
         ));
         assert!(matches!(
             json_patch(&json!({}), &json!([{"op": "frobnicate", "path": "/a"}])),
-            Err(PatchError::BadRequest(_))
+            Err(PatchError::Unprocessable(_))
         ));
     }
 }

@@ -10,9 +10,14 @@ use super::PatchError;
 /// A patch that is no JSON object would replace the whole object and is refused.
 pub fn merge_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     if !patch.is_object() {
-        return Err(PatchError::BadRequest(
-            "error decoding patch: a merge patch must be a JSON object".to_owned(),
-        ));
+        return Err(PatchError::BadRequest(if patch.is_null() {
+            "Invalid JSON Patch".to_owned()
+        } else {
+            let found = super::super::strict_json::go_kind(patch);
+            format!(
+                "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )
+        }));
     }
     let mut merged = object.clone();
     json_patch::merge(&mut merged, patch);

@@ -18,7 +18,14 @@ pub enum PatchError {
     /// The patch is not what its content type says (400 `BadRequest`).
     #[error("{0}")]
     BadRequest(String),
-    /// The patch is well formed and does not fit this object (422 `Invalid`).
+    /// The patch is well formed and does not fit this object (422 `Invalid`); the words are
+    /// for logs, clients get the generic ones.
     #[error("{0}")]
     Unprocessable(String),
+    /// There is more in the patch than is done at once (413 `RequestEntityTooLarge`).
+    #[error("{0}")]
+    TooLarge(String),
+    /// The merge itself gives up (500, without a reason).
+    #[error("{0}")]
+    Internal(String),
 }

@@ -9,6 +9,7 @@ use std::mem::discriminant;
 use serde_json::{Map, Value};
 
 use super::super::schema::{Schema, TypeRef};
+use super::super::strict_json::go_map;
 use super::PatchError;
 use super::element_order::{Order, same_element};
 
@@ -22,7 +23,8 @@ type Object = Map<String, Value>;
 /// Applies a strategic merge patch to a copy of the object.
 ///
 /// # Errors
-/// `BadRequest` for malformed directives and list items without their merge key.
+/// `BadRequest` for malformed directives, `Internal` for directives that there are not and
+/// for list items without their merge key.
 pub fn strategic_merge_patch(
     object: &Value,
     patch: &Value,
@@ -38,6 +40,10 @@ pub fn strategic_merge_patch(
 
 fn bad(why: impl Into<String>) -> PatchError {
     PatchError::BadRequest(why.into())
+}
+
+fn failed(why: String) -> PatchError {
+    PatchError::Internal(why)
 }
 
 /// What a patch says of a field of the object, beside a plain value.
@@ -78,9 +84,10 @@ fn merge_map(
             }
             Some("delete") => original.clear(),
             _ => {
-                return Err(bad(format!(
-                    "unknown patch type: {directive} in map: {}",
-                    Value::Object(patch.clone())
+                return Err(failed(format!(
+                    "unknown patch type: {} in map: {}",
+                    go_map(directive),
+                    go_map(&Value::Object(patch.clone()))
                 )));
             }
         }
@@ -232,7 +239,10 @@ fn merge_list(
             Some(Some("merge")) => {
                 return Err(bad("merging lists cannot yet be specified in the patch"));
             }
-            Some(_) => return Err(bad(format!("unknown patch type in map: {item}"))),
+            Some(_) => {
+                let item = go_map(item);
+                return Err(failed(format!("unknown patch type in map: {item}")));
+            }
         }
     }
     if replace {
@@ -265,8 +275,9 @@ fn merge_key<'i>(item: &'i Value, key: &str) -> Result<Option<&'i Value>, PatchE
 }
 
 fn no_merge_key(item: &Value, key: &str) -> PatchError {
-    bad(format!(
-        "map: {item} does not contain declared merge key: {key}"
+    failed(format!(
+        "map: {} does not contain declared merge key: {key}",
+        go_map(item)
     ))
 }
 

@@ -139,7 +139,31 @@ impl Compiler<'_> {
             return self.specialised(target, schema);
         }
         let node = self.build(schema, path, level, preserving);
-        self.arena.push(node)
+        let id = self.arena.push(node);
+        if self.strict {
+            self.check_default(id, path);
+        }
+        id
+    }
+
+    /// A default has to be what it stands in for.
+    fn check_default(&mut self, id: NodeId, path: &str) {
+        let typed = self.arena.at(id);
+        let Some(default) = &typed.node().default else {
+            return;
+        };
+        let faults = super::validate::validate(typed, default);
+        for fault in faults {
+            // The nil path of what stands at the top is empty, and not left out.
+            let (field, message) = match fault.field.as_str() {
+                "<nil>" | "" => (
+                    "default".to_owned(),
+                    fault.message.replace(": in body", ":  in body"),
+                ),
+                inner => (format!("default.{inner}"), fault.message),
+            };
+            self.fault(path, &field, &message);
+        }
     }
 
     /// A reference with extensions beside it (a default, a list type) is a type of its own

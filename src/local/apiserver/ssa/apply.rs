@@ -172,10 +172,12 @@ impl Request<'_> {
         }
 
         let set = set.difference(identity());
-        let is_same_set = last.as_ref().is_some_and(|last| last.set == set);
-        let time = match last {
-            Some(Entry { time, .. }) if is_same_set && same(live, &merged) => time,
-            _ => Some(stamp(self.options.now)),
+        // The time is that of the last change to the object: who only comes to share what is
+        // there has none.
+        let time = if self.live.is_some() && same(live, &merged) {
+            last.and_then(|last| last.time)
+        } else {
+            Some(stamp(self.options.now))
         };
         managed.put(Entry {
             id,
@@ -281,11 +283,12 @@ fn untypable(applied: &Value, faults: &[String]) -> String {
         [only] => only.clone(),
         several => format!("errors:\n  {}", several.join("\n  ")),
     };
+    let version = text("/apiVersion");
+    let of_core = if version.contains('/') { "" } else { "/" };
     format!(
-        "failed to create typed patch object ({}/{}; {}, Kind={}): {what}",
+        "failed to create typed patch object ({}/{}; {of_core}{version}, Kind={}): {what}",
         text("/metadata/namespace"),
         text("/metadata/name"),
-        text("/apiVersion"),
         text("/kind"),
     )
 }

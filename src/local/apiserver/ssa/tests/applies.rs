@@ -146,7 +146,7 @@ fn applied_items_keep_their_order_and_live_ones_their_place() {
 #[test]
 fn an_applied_object_has_each_item_once_and_no_unknown_field() {
     let typed = |what: &str| {
-        format!("failed to create typed patch object (/thing; v1, Kind=Thing): {what}")
+        format!("failed to create typed patch object (/thing; /v1, Kind=Thing): {what}")
     };
     story()
         .refuses("a", json!({"set": ["x", "x"]}), &typed(".set: duplicate entries for key [=\"x\"]"))

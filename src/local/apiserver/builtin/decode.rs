@@ -1,0 +1,330 @@
+//! Reading an object into one of Kubernetes' own kinds, which are Go structs on a cluster:
+//! what does not fit is an error in the words of Go's JSON decoder, before anything else is
+//! looked at, and amounts get their canonical form.
+
+use serde_json::{Map, Number, Value};
+
+use super::super::schema::{Definitions, Schema};
+use crate::local::admission::quantity;
+
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
+const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
+
+/// Reads an object whose kind has this definition. Answers Go's words for what cannot be
+/// read; amounts are rewritten in place.
+pub fn decode(schema: &Schema, definition: &str, object: &mut Value) -> Result<(), String> {
+    let mut walker = Walker {
+        definitions: schema.definitions(),
+        path: Vec::new(),
+    };
+    walker.definition(definition, object, "")
+}
+
+/// Reads metadata alone, for custom resources: they are Go maps, but for this.
+pub fn decode_metadata(schema: &Schema, metadata: &mut Value) -> Result<(), String> {
+    let mut walker = Walker {
+        definitions: schema.definitions(),
+        path: Vec::new(),
+    };
+    walker.definition(&format!("{META}ObjectMeta"), metadata, "")
+}
+
+struct Walker<'d> {
+    definitions: &'d Definitions,
+    /// The JSON names of the fields down to here; lists and maps have none.
+    path: Vec<String>,
+}
+
+impl Walker<'_> {
+    /// A value of a named type, which stands in a field of the struct `within`.
+    fn definition(&mut self, name: &str, value: &mut Value, within: &str) -> Result<(), String> {
+        match name {
+            QUANTITY => return amount(value),
+            INT_OR_STRING => return int_or_string(value),
+            _ if name.starts_with(META) && name.ends_with("Time") => return time(value),
+            _ => {}
+        }
+        let Some(schema) = self.definitions.get(name) else {
+            return Ok(());
+        };
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            return self.schema(schema, value, within);
+        };
+        match value {
+            Value::Null => Ok(()),
+            Value::Object(fields) => self.fields(properties, fields, short(name)),
+            other => Err(self.misfit(other, &go_name(name), within)),
+        }
+    }
+
+    fn fields(
+        &mut self,
+        properties: &Map<String, Value>,
+        fields: &mut Map<String, Value>,
+        of: &str,
+    ) -> Result<(), String> {
+        for (name, value) in fields.iter_mut() {
+            if let Some(property) = properties.get(name) {
+                self.path.push(name.clone());
+                self.schema(property, value, of)?;
+                self.path.pop();
+            }
+        }
+        Ok(())
+    }
+
+    fn schema(&mut self, schema: &Value, value: &mut Value, within: &str) -> Result<(), String> {
+        if value.is_null() {
+            return Ok(());
+        }
+        if let Some(name) = reference(schema) {
+            return self.definition(name, value, within);
+        }
+        let text = |key: &str| schema.get(key).and_then(Value::as_str);
+        match (text("type"), &mut *value) {
+            (Some("string"), Value::String(string)) => match text("format") {
+                Some("byte") => base64(string),
+                Some("date-time") => time(value),
+                _ => Ok(()),
+            },
+            (Some("boolean"), Value::Bool(_)) | (Some("number"), Value::Number(_)) => Ok(()),
+            (Some("integer"), Value::Number(number)) if is_whole(number) => Ok(()),
+            (Some("array"), Value::Array(items)) => {
+                if let Some(of) = schema.get("items") {
+                    for item in items {
+                        self.schema(of, item, within)?;
+                    }
+                }
+                Ok(())
+            }
+            (Some("object"), Value::Object(entries)) => {
+                if let Some(of) = schema.get("additionalProperties") {
+                    for entry in entries.values_mut() {
+                        self.schema(of, entry, within)?;
+                    }
+                }
+                Ok(())
+            }
+            (Some("string" | "boolean" | "number" | "integer" | "array"), other) => {
+                Err(self.misfit(other, &go_type(schema), within))
+            }
+            (Some("object"), other) if schema.get("additionalProperties").is_some() => {
+                Err(self.misfit(other, &go_type(schema), within))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn misfit(&self, found: &Value, wanted: &str, within: &str) -> String {
+        let found = match found {
+            Value::Null => "null".to_owned(),
+            Value::Bool(_) => "bool".to_owned(),
+            Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
+            Value::Number(_) => "number".to_owned(),
+            Value::String(_) => "string".to_owned(),
+            Value::Array(_) => "array".to_owned(),
+            Value::Object(_) => "object".to_owned(),
+        };
+        let path = self.path.join(".");
+        format!(
+            "json: cannot unmarshal {found} into Go struct field {within}.{path} of type {wanted}"
+        )
+    }
+}
+
+fn reference(schema: &Value) -> Option<&str> {
+    let target = schema
+        .get("$ref")
+        .or_else(|| schema.get("allOf")?.get(0)?.get("$ref"))?;
+    target.as_str()?.rsplit('/').next()
+}
+
+fn is_whole(number: &Number) -> bool {
+    number.is_i64() || number.is_u64()
+}
+
+/// `io.k8s.api.core.v1.EnvVar` is `EnvVar`.
+fn short(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// `io.k8s.api.core.v1.EnvVar` is `v1.EnvVar` to Go.
+fn go_name(name: &str) -> String {
+    let mut parts = name.rsplit('.');
+    match (parts.next(), parts.next()) {
+        (Some(name), Some(package)) => format!("{package}.{name}"),
+        _ => name.to_owned(),
+    }
+}
+
+fn go_type(schema: &Value) -> String {
+    if let Some(name) = reference(schema) {
+        return go_name(name);
+    }
+    let text = |key: &str| schema.get(key).and_then(Value::as_str);
+    let inner = |key: &str| schema.get(key).map(go_type).unwrap_or_default();
+    match text("type") {
+        Some("string") if text("format") == Some("byte") => "[]uint8".to_owned(),
+        Some("string") => "string".to_owned(),
+        Some("boolean") => "bool".to_owned(),
+        Some("integer") => text("format").unwrap_or("int64").to_owned(),
+        Some("number") => "float64".to_owned(),
+        Some("array") => format!("[]{}", inner("items")),
+        Some("object") => format!("map[string]{}", inner("additionalProperties")),
+        _ => "interface {}".to_owned(),
+    }
+}
+
+fn base64(text: &str) -> Result<(), String> {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let bytes = text.as_bytes();
+    let end = bytes.iter().position(|byte| !is_digit(byte));
+    let wrong = match end {
+        None => (!bytes.len().is_multiple_of(4)).then_some(bytes.len() / 4 * 4),
+        Some(at) => {
+            let padding = bytes.get(at..).unwrap_or_default();
+            let fits = matches!(padding, [b'='] | [b'=', b'=']) && bytes.len().is_multiple_of(4);
+            (!fits).then_some(at)
+        }
+    };
+    match wrong {
+        None => Ok(()),
+        Some(at) => Err(format!("illegal base64 data at input byte {at}")),
+    }
+}
+
+fn time(value: &Value) -> Result<(), String> {
+    const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
+    match value {
+        Value::Null => Ok(()),
+        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => Ok(()),
+        Value::String(text) => Err(format!(
+            "parsing time {text:?} as {LAYOUT:?}: cannot parse {text:?} as \"2006\""
+        )),
+        other => Err(format!(
+            "json: cannot unmarshal {} into Go value of type string",
+            match other {
+                Value::Bool(_) => "bool",
+                Value::Number(_) => "number",
+                Value::Array(_) => "array",
+                _ => "object",
+            }
+        )),
+    }
+}
+
+fn amount(value: &mut Value) -> Result<(), String> {
+    let text = match &*value {
+        Value::Null => return Ok(()),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match quantity::canonical(&text) {
+        Some(canonical) => {
+            *value = canonical.into();
+            Ok(())
+        }
+        None => Err(
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+                .to_owned(),
+        ),
+    }
+}
+
+fn int_or_string(value: &Value) -> Result<(), String> {
+    let found = match value {
+        Value::Null | Value::String(_) => return Ok(()),
+        Value::Number(number) if is_whole(number) => return Ok(()),
+        Value::Number(number) => format!("number {number}"),
+        Value::Bool(_) => "bool".to_owned(),
+        Value::Array(_) => "array".to_owned(),
+        Value::Object(_) => "object".to_owned(),
+    };
+    Err(format!(
+        "json: cannot unmarshal {found} into Go value of type int32"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(definition: &str, mut object: Value) -> Result<Value, String> {
+        let (package, kind) = definition.rsplit_once('.').unwrap();
+        let group = if package.contains("apps") { "apps" } else { "" };
+        let schema = super::super::schema(group, "v1", kind).unwrap();
+        decode(&schema, definition, &mut object).map(|()| object)
+    }
+
+    /// The words were seen on a Kubernetes 1.34.
+    #[test]
+    fn what_does_not_fit_is_told_in_gos_words() {
+        let deployment = "io.k8s.api.apps.v1.Deployment";
+        let container =
+            |container: Value| json!({"spec": {"template": {"spec": {"containers": container}}}});
+        for (object, words) in [
+            (
+                json!({"spec": {"replicas": "two"}}),
+                "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                json!({"spec": {"replicas": 1.5}}),
+                "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                json!({"spec": []}),
+                "json: cannot unmarshal array into Go struct field Deployment.spec of type v1.DeploymentSpec",
+            ),
+            (
+                json!({"spec": {"paused": "yes"}}),
+                "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.paused of type bool",
+            ),
+            (
+                container(json!([{"env": [{"name": "A", "value": 1}]}])),
+                "json: cannot unmarshal number into Go struct field EnvVar.spec.template.spec.containers.env.value of type string",
+            ),
+            (
+                container(json!({})),
+                "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
+            ),
+            (
+                container(json!([{"resources": {"limits": {"cpu": "lots"}}}])),
+                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            ),
+            (
+                json!({"metadata": {"labels": {"a": 1}}}),
+                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+            ),
+            (
+                json!({"metadata": {"creationTimestamp": "yesterday"}}),
+                "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"yesterday\" as \"2006\"",
+            ),
+        ] {
+            assert_eq!(read(deployment, object).unwrap_err(), words);
+        }
+        assert_eq!(
+            read("io.k8s.api.core.v1.Secret", json!({"data": {"a": "%%"}})).unwrap_err(),
+            "illegal base64 data at input byte 0"
+        );
+        assert_eq!(
+            read("io.k8s.api.core.v1.ConfigMap", json!({"data": []})).unwrap_err(),
+            "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string"
+        );
+    }
+
+    #[test]
+    fn amounts_get_their_canonical_form_and_nulls_are_nothing() {
+        let pod = json!({"metadata": null, "spec": {"containers": [{
+            "name": "c", "image": null, "ports": [{"containerPort": 80}],
+            "readinessProbe": {"httpGet": {"port": "http"}},
+            "resources": {"limits": {"cpu": 1, "memory": "1024Mi"}, "requests": {"cpu": "1000m"}}}]}});
+        let read = read("io.k8s.api.core.v1.Pod", pod).unwrap();
+        assert_eq!(
+            read["spec"]["containers"][0]["resources"],
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1"}})
+        );
+    }
+}

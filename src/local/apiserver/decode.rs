@@ -1,0 +1,339 @@
+//! From the bytes of a request to an object of the kind that its path names; what is wrong
+//! with them is told in Kubernetes' words.
+
+use serde_json::Value;
+
+use super::core::Core;
+use super::metadata;
+use super::patching::Patch;
+use super::query::FieldValidation;
+use super::resource::Resource;
+use super::status::{ApiError, Cause};
+use super::strict_json;
+use super::write::Call;
+use super::{builtin, openapi, protobuf};
+
+/// Bytes of a body that are quoted in an error.
+const QUOTED: usize = 30;
+
+/// A body, read, and what is written in it twice.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    /// What it says.
+    pub value: Value,
+    /// The paths of fields that are there more than once; the last one counts.
+    pub duplicates: Vec<String>,
+}
+
+impl From<Value> for Sent {
+    fn from(value: Value) -> Self {
+        Self {
+            value,
+            duplicates: Vec::new(),
+        }
+    }
+}
+
+/// Why a body is not even data.
+#[derive(Debug)]
+pub enum Unread {
+    /// Its content type is none that is read here.
+    MediaType,
+    /// It is not what its content type says; Kubernetes' words.
+    Syntax(String),
+}
+
+/// Reads a body by its content type.
+pub fn read(media: &str, bytes: &[u8]) -> Result<Sent, Unread> {
+    match media {
+        "application/json" | "text/plain" | "*/*" => strict_json::parse(bytes).map_err(|error| {
+            let words = strict_json::go_words(&error, bytes);
+            Unread::Syntax(format!(
+                "couldn't get version/kind; json parse error: {words}"
+            ))
+        }),
+        "application/yaml" | "text/yaml" | "application/x-yaml" => {
+            yaml(bytes).map_err(Unread::Syntax)
+        }
+        "application/vnd.kubernetes.protobuf" => match protobuf::decode(bytes) {
+            Ok(value) => Ok(value.into()),
+            Err(protobuf::Broken::Malformed(why)) => Err(Unread::Syntax(why.to_owned())),
+            Err(protobuf::Broken::Unknown(_)) => Err(Unread::MediaType),
+        },
+        _ => Err(Unread::MediaType),
+    }
+}
+
+/// Parses YAML (and so JSON, which it contains).
+pub fn yaml(bytes: &[u8]) -> Result<Sent, String> {
+    strict_json::from(serde_yaml::Deserializer::from_slice(bytes))
+        .map_err(|error| format!("yaml: {error}"))
+}
+
+/// Reads a body that is to hold an object of the kind.
+pub fn body(resource: &Resource, media: &str, bytes: &[u8]) -> Result<Sent, ApiError> {
+    let unrecognized = |why: &str| {
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({})",
+            resource.kind,
+            summary(bytes)
+        ))
+    };
+    let mut sent = read(media, bytes).map_err(|unread| match unread {
+        Unread::MediaType => ApiError::unsupported_media_type(readable(resource)),
+        Unread::Syntax(why) => unrecognized(&why),
+    })?;
+    match &sent.value {
+        Value::Object(object) => {
+            let kind = object.get("kind").and_then(Value::as_str);
+            if !resource.is_kubernetes_own() && kind.is_none_or(str::is_empty) {
+                let text = String::from_utf8_lossy(bytes);
+                return Err(unrecognized(&format!(
+                    "Object 'Kind' is missing in '{text}'"
+                )));
+            }
+        }
+        Value::Null => sent.value = Value::Object(serde_json::Map::new()),
+        other => {
+            let found = strict_json::go_kind(other);
+            return Err(unrecognized(&format!(
+                "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+            )));
+        }
+    }
+    Ok(sent)
+}
+
+/// The content types that a body of the kind may have.
+fn readable(resource: &Resource) -> &'static str {
+    if resource.is_kubernetes_own() {
+        "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+    } else {
+        "application/json, application/yaml"
+    }
+}
+
+/// The beginning of a body as errors quote it: text where it looks like JSON, else hex.
+fn summary(bytes: &[u8]) -> String {
+    let quoted = bytes.get(..QUOTED).unwrap_or(bytes);
+    let more = if bytes.len() > QUOTED { " ..." } else { "" };
+    match bytes.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(quoted)),
+        Some(_) => {
+            let hex: String = quoted.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{hex}{more}")
+        }
+    }
+}
+
+/// What an object came as: its faults are told differently.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// It was sent as a whole.
+    Body,
+    /// It is what a patch made of the live one.
+    Patched(&'a Patch),
+    /// It is what an apply made of the live one.
+    Applied,
+}
+
+/// Holds the object against its kind: apiVersion and kind, and the types of its fields where
+/// Kubernetes reads it into a Go struct. What is fine has its canonical form afterwards.
+pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<(), ApiError> {
+    let resource = call.resource;
+    let text = |object: &Value, key: &str, default: &str| {
+        object
+            .get(key)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .unwrap_or(default)
+            .to_owned()
+    };
+    let api_version = text(object, "apiVersion", &resource.api_version());
+    let kind = text(object, "kind", &resource.kind);
+    let fault = fault(call.core, resource, &api_version, &kind, object);
+    match fault {
+        Ok(()) => {
+            metadata::stamp_identity(resource, object);
+            metadata::tidy(object);
+            Ok(())
+        }
+        Err(Fault::Status(error)) => Err(error),
+        Err(Fault::Decoding(why)) => Err(match source {
+            Source::Body | Source::Applied => {
+                let version = api_version.rsplit('/').next().unwrap_or_default();
+                ApiError::bad_request(format!(
+                    "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
+                    resource.kind
+                ))
+            }
+            Source::Patched(patch) => unfit_patch(patch, object, &why),
+        }),
+    }
+}
+
+enum Fault {
+    Decoding(String),
+    Status(ApiError),
+}
+
+fn fault(
+    core: &Core,
+    resource: &Resource,
+    api_version: &str,
+    kind: &str,
+    object: &mut Value,
+) -> Result<(), Fault> {
+    let decoding = |why: String| Err(Fault::Decoding(why));
+    let expected = resource.api_version();
+    if !resource.is_kubernetes_own() {
+        if api_version != expected {
+            return Err(Fault::Status(ApiError::bad_request(format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+            ))));
+        }
+        if kind != resource.kind {
+            let why = format!("must be {}", resource.kind);
+            let cause = Cause::invalid("kind", &kind.into(), &why);
+            let name = super::object::name(object).to_owned();
+            return Err(Fault::Status(ApiError::invalid_as(
+                &resource.group,
+                kind,
+                &name,
+                vec![cause],
+            )));
+        }
+        let schema = resource.schema();
+        return match object.get_mut("metadata") {
+            None => Ok(()),
+            Some(metadata) => builtin::decode::decode_metadata(schema, metadata).or_else(decoding),
+        };
+    }
+    if api_version != expected || kind != resource.kind {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let is_known = core
+            .registry
+            .load()
+            .by_kind(group, version, kind)
+            .is_some_and(|other| other.is_kubernetes_own());
+        return decoding(if is_known {
+            let package = |group: &str| match group.split('.').next().unwrap_or_default() {
+                "" => "core".to_owned(),
+                package => package.to_owned(),
+            };
+            format!(
+                "converting ({version}.{kind}) to ({}.{}): unknown conversion",
+                package(&resource.group),
+                resource.kind
+            )
+        } else {
+            format!(
+                "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:110\""
+            )
+        });
+    }
+    let definition = openapi::component_name(resource);
+    builtin::decode::decode(&resource.published_schema(), &definition, object).or_else(decoding)
+}
+
+/// A patch whose result is none of its kind.
+pub fn unfit_patch(patch: &Patch, object: &Value, why: &str) -> ApiError {
+    let (shown, why) = match patch {
+        Patch::Strategic(patch) => {
+            // It never becomes text on its way into the struct: other words.
+            let wanted = why
+                .starts_with("json: cannot unmarshal")
+                .then(|| why.rsplit(' ').next())
+                .flatten();
+            let why = wanted.map_or(why.to_owned(), |wanted| {
+                format!("unrecognized type: {wanted}")
+            });
+            (strict_json::go_map(patch), why)
+        }
+        _ => (object.to_string(), why.to_owned()),
+    };
+    let cause = Cause::invalid("patch", &Value::String(shown), &why);
+    ApiError::invalid_as("", "", "", vec![cause])
+}
+
+/// Says what was dropped or was there twice, as the client wishes.
+pub fn strictly(
+    call: &Call<'_>,
+    source: Source<'_>,
+    object: &Value,
+    unknown: &[String],
+    duplicates: &[String],
+) -> Result<(), ApiError> {
+    if unknown.is_empty() && duplicates.is_empty() {
+        return Ok(());
+    }
+    // Of what is unknown that is said, and not how often it is there.
+    let is_unknown = |path: &str| {
+        unknown.iter().any(|unknown| {
+            path.strip_prefix(unknown.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    };
+    let twice = duplicates
+        .iter()
+        .filter(|path| !is_unknown(path))
+        .map(|path| format!("duplicate field \"{path}\""));
+    let dropped = unknown
+        .iter()
+        .map(|path| format!("unknown field \"{path}\""));
+    let words: Vec<String> = twice.chain(dropped).collect();
+    match call.options.field_validation {
+        FieldValidation::Ignore => Ok(()),
+        FieldValidation::Warn => {
+            call.warnings.borrow_mut().extend(words);
+            Ok(())
+        }
+        FieldValidation::Strict => {
+            let why = format!("strict decoding error: {}", words.join(", "));
+            let resource = call.resource;
+            Err(match source {
+                Source::Body | Source::Applied => ApiError::bad_request(format!(
+                    "{} in version \"{}\" cannot be handled as a {}: {why}",
+                    resource.kind, resource.version, resource.kind
+                )),
+                Source::Patched(patch) => unfit_patch(patch, object, &why),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_quoted_as_kubernetes_quotes_them() {
+        assert_eq!(summary(b""), "<empty>");
+        assert_eq!(summary(b"{\"a\""), "{\"a\"");
+        assert_eq!(summary(b"[]"), "5b5d");
+        let long = format!("{{{}", "x".repeat(40));
+        assert_eq!(
+            summary(long.as_bytes()),
+            format!("{{{} ...", "x".repeat(29))
+        );
+    }
+
+    #[test]
+    fn forms_that_are_not_read_here_are_told_apart_from_broken_ones() {
+        assert!(matches!(read("text/csv", b"a,b"), Err(Unread::MediaType)));
+        assert!(matches!(
+            read("application/json", b"{"),
+            Err(Unread::Syntax(why)) if why.ends_with("unexpected end of JSON input")
+        ));
+        assert!(matches!(
+            read("application/vnd.kubernetes.protobuf", b"{}"),
+            Err(Unread::Syntax(_))
+        ));
+        let sent = read("application/yaml", b"a: {b: 1, b: 2}").unwrap();
+        assert_eq!(
+            (&sent.value["a"]["b"], sent.duplicates),
+            (&2.into(), vec!["a.b".to_owned()])
+        );
+    }
+}

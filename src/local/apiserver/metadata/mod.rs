@@ -1,0 +1,192 @@
+//! `metadata` on its way through a write: identity, names, what is the server's own,
+//! and the generation.
+
+use jiff::Timestamp;
+use rand::RngExt as _;
+use serde_json::Value;
+
+use super::object;
+use super::resource::Resource;
+use super::status::{ApiError, Cause};
+use super::write::Call;
+
+pub mod names;
+mod rules;
+
+pub use rules::validate;
+
+/// Kubernetes' alphabet for generated names: no vowels, nothing that looks alike.
+const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// A generated suffix's length, and what is left of 63 for the prefix.
+const SUFFIX: usize = 5;
+const PREFIX: usize = 58;
+
+/// Metadata that only the server writes.
+const SYSTEM: &[&str] = &[
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "resourceVersion",
+    "selfLink",
+];
+
+/// Writes down what the object is; clients may leave it out.
+pub fn stamp_identity(resource: &Resource, object: &mut Value) {
+    let map = object::as_map(object);
+    map.insert("apiVersion".to_owned(), resource.api_version().into());
+    map.insert("kind".to_owned(), resource.kind.as_str().into());
+}
+
+/// Leaves out of the metadata what is empty, as Go does: it is a struct for all kinds.
+pub fn tidy(object: &mut Value) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    metadata.retain(|key, value| match (key.as_str(), value) {
+        ("labels" | "annotations", Value::Object(map)) => !map.is_empty(),
+        ("finalizers" | "ownerReferences", Value::Array(list)) => !list.is_empty(),
+        (
+            "name" | "generateName" | "namespace" | "uid" | "resourceVersion",
+            Value::String(text),
+        ) => !text.is_empty(),
+        (_, value) => !value.is_null(),
+    });
+}
+
+/// Holds the object's namespace against the path's.
+pub fn check_namespace(call: &Call<'_>, object: &mut Value) -> Result<(), ApiError> {
+    if !call.resource.namespaced {
+        object::metadata_mut(object).remove("namespace");
+        return Ok(());
+    }
+    let given = object::namespace(object);
+    if !given.is_empty() && given != call.namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    object::set_meta(object, "namespace", call.namespace.as_str());
+    Ok(())
+}
+
+/// Holds the object's name against the path's.
+pub fn check_name(object: &Value, name: &str) -> Result<(), ApiError> {
+    match object::name(object) {
+        "" => Err(ApiError::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
+        other if other != name => Err(ApiError::bad_request(format!(
+            "the name of the object ({other}) does not match the name on the URL ({name})"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A resource version that clients send is a number, or nothing.
+pub fn check_version(text: &str) -> Result<(), ApiError> {
+    if text.is_empty() || text.parse::<u64>().is_ok() {
+        return Ok(());
+    }
+    Err(ApiError::plain(
+        500,
+        format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
+    ))
+}
+
+/// What only the server may say of an object, said by a client.
+pub fn changed_by_client(object: &Value, old: &Value) -> Vec<Cause> {
+    ["uid", "deletionTimestamp"]
+        .into_iter()
+        .filter_map(|key| {
+            let given = object::meta(object, key).filter(|given| !given.is_null())?;
+            // What is on its way out stays so, whatever a client says.
+            let fits = object::meta(old, key)
+                .is_some_and(|had| had == given || key == "deletionTimestamp");
+            let field = format!("metadata.{key}");
+            (!fits).then(|| Cause::invalid(field, given, "field is immutable"))
+        })
+        .collect()
+}
+
+/// Whether the server is to think of a name.
+pub fn wants_generated_name(object: &Value) -> bool {
+    object::name(object).is_empty() && !object::meta_str(object, "generateName").is_empty()
+}
+
+/// The metadata of a new object.
+pub fn begin(object: &mut Value, namespace: &str, resource: &Resource, now: Timestamp) {
+    let generated =
+        wants_generated_name(object).then(|| generate(object::meta_str(object, "generateName")));
+    let metadata = object::metadata_mut(object);
+    for key in SYSTEM {
+        metadata.remove(*key);
+    }
+    if let Some(name) = generated {
+        metadata.insert("name".to_owned(), name.into());
+    }
+    if resource.namespaced {
+        metadata.insert("namespace".to_owned(), namespace.into());
+    }
+    metadata.insert("uid".to_owned(), uuid::Uuid::new_v4().to_string().into());
+    metadata.insert("creationTimestamp".to_owned(), object::time(now).into());
+}
+
+fn generate(prefix: &str) -> String {
+    let mut rng = rand::rng();
+    let prefix: String = prefix.chars().take(PREFIX).collect();
+    let suffix = (0..SUFFIX).filter_map(|_| {
+        ALPHABET
+            .get(rng.random_range(0..ALPHABET.len()))
+            .map(|byte| char::from(*byte))
+    });
+    prefix.chars().chain(suffix).collect()
+}
+
+/// What a write cannot change is taken from the live object.
+pub fn carry_over(object: &mut Value, old: &Value) {
+    for key in SYSTEM {
+        match object::meta(old, key) {
+            Some(value) => object::set_meta(object, key, value.clone()),
+            None => object::remove_meta(object, key),
+        }
+    }
+}
+
+/// The generation counts changes to what the object is to be: everything outside
+/// metadata and status.
+pub fn set_generation(resource: &Resource, object: &mut Value, old: Option<&Value>) {
+    if !resource.generation {
+        return;
+    }
+    let Some(old) = old else {
+        object::set_meta(object, "generation", 1);
+        return;
+    };
+    let before = object::meta(old, "generation")
+        .and_then(Value::as_i64)
+        .unwrap_or(1);
+    let after = if same_spec(resource, object, old) {
+        before
+    } else {
+        before + 1
+    };
+    object::set_meta(object, "generation", after);
+}
+
+fn same_spec(resource: &Resource, object: &Value, old: &Value) -> bool {
+    let (Some(new), Some(old)) = (object.as_object(), old.as_object()) else {
+        return object == old;
+    };
+    let counts = |key: &str| {
+        !(matches!(key, "metadata" | "apiVersion" | "kind") || (key == "status" && resource.status))
+    };
+    new.iter()
+        .filter(|(key, _)| counts(key))
+        .all(|(key, value)| old.get(key) == Some(value))
+        && old
+            .keys()
+            .filter(|key| counts(key))
+            .all(|key| new.contains_key(key))
+}

@@ -1,0 +1,83 @@
+//! What is wrong with objects of Kubernetes' own kinds beyond their schema, in the order and
+//! the words of Kubernetes (`k8s.io/kubernetes/pkg/apis/*/validation`), as far as people run
+//! into it.
+
+mod config;
+pub mod definition;
+mod pod;
+mod service;
+mod workload;
+
+use serde_json::Value;
+
+use super::behaviour::Behaviour;
+use super::core::Core;
+use super::crd;
+use super::object;
+use super::resource::Resource;
+use super::status::Cause;
+
+/// What is wrong by the kind's own rules.
+pub fn validate(
+    core: &Core,
+    resource: &Resource,
+    object: &Value,
+    old: Option<&Value>,
+) -> Vec<Cause> {
+    match (resource.behaviour, resource.kind.as_str()) {
+        (Behaviour::Pod, _) => match old {
+            None => pod::spec(object::at(object, "spec"), "spec"),
+            Some(old) => pod::update(object, old),
+        },
+        (Behaviour::Deployment, _) => workload::deployment(object, old),
+        (Behaviour::Plain, "ReplicaSet") => workload::replica_set(object, old),
+        (Behaviour::Service, _) => service::service(object, old),
+        (Behaviour::Secret, _) => config::secret(object, old),
+        (Behaviour::Plain, "ConfigMap") => config::config_map(object, old),
+        (Behaviour::Event, _) => event(object),
+        (Behaviour::CustomResourceDefinition, _) => {
+            let mut causes = definition::names(object);
+            causes.extend(crd::validate(core, object));
+            causes
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// An event is told where its object is.
+fn event(event: &Value) -> Vec<Cause> {
+    let about = object::text_at(event, "involvedObject.namespace");
+    let namespace = object::namespace(event);
+    // What has no namespace is told of in the default one.
+    let fits = about == namespace || (about.is_empty() && namespace == "default");
+    if fits {
+        return Vec::new();
+    }
+    vec![Cause::invalid(
+        "involvedObject.namespace",
+        &about.into(),
+        "does not match event.namespace",
+    )]
+}
+
+/// A field that may not change once it is there.
+fn immutable(field: &str, object: Option<&Value>, old: Option<&Value>) -> Option<Cause> {
+    (object != old)
+        .then(|| Cause::invalid(field, object.unwrap_or(&Value::Null), "field is immutable"))
+}
+
+/// A text as every rule of its sort would have it.
+fn named(field: &str, text: &str, wrong: Vec<String>) -> impl Iterator<Item = Cause> {
+    let value = Value::from(text);
+    let field = field.to_owned();
+    wrong
+        .into_iter()
+        .map(move |why| Cause::invalid(field.clone(), &value, &why))
+}
+
+fn list<'a>(object: &'a Value, path: &str) -> &'a [Value] {
+    object::at(object, path)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}

@@ -1,0 +1,224 @@
+//! What a Pod must have, and what of it may change.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::metadata::names;
+use super::super::object;
+use super::super::status::Cause;
+use super::{list, named};
+
+const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+const ENV_SOURCE: &str =
+    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`";
+
+/// What is wrong with a Pod's spec, which stands at `path`.
+pub(super) fn spec(spec: Option<&Value>, path: &str) -> Vec<Cause> {
+    let Some(spec) = spec else {
+        return vec![Cause::required(format!("{path}.containers"), "")];
+    };
+    let mut causes = Vec::new();
+    let mut volumes = BTreeSet::new();
+    for (at, volume) in list(spec, "volumes").iter().enumerate() {
+        let name = object::text_at(volume, "name");
+        let field = format!("{path}.volumes[{at}].name");
+        unique_name(&name, &field, &mut volumes, &mut causes);
+    }
+    let mut seen = BTreeSet::new();
+    if list(spec, "containers").is_empty() {
+        causes.push(Cause::required(format!("{path}.containers"), ""));
+    }
+    for kind in ["containers", "initContainers"] {
+        for (at, one) in list(spec, kind).iter().enumerate() {
+            let field = format!("{path}.{kind}[{at}]");
+            let name = object::text_at(one, "name");
+            unique_name(&name, &format!("{field}.name"), &mut seen, &mut causes);
+            container(one, &field, &volumes, &mut causes);
+        }
+    }
+    let policy = object::text_at(spec, "restartPolicy");
+    if !matches!(policy.as_str(), "" | "Always" | "OnFailure" | "Never") {
+        causes.push(Cause::not_supported(
+            format!("{path}.restartPolicy"),
+            &policy.into(),
+            &["Always", "OnFailure", "Never"],
+        ));
+    }
+    causes
+}
+
+fn unique_name(name: &str, field: &str, seen: &mut BTreeSet<String>, causes: &mut Vec<Cause>) {
+    if name.is_empty() {
+        causes.push(Cause::required(field, ""));
+        return;
+    }
+    let wrong = names::label(name);
+    if wrong.is_empty() && !seen.insert(name.to_owned()) {
+        causes.push(Cause::duplicate(field, &name.into()));
+    }
+    causes.extend(named(field, name, wrong));
+}
+
+fn container(container: &Value, path: &str, volumes: &BTreeSet<String>, causes: &mut Vec<Cause>) {
+    let text = |key: &str| object::text_at(container, key);
+    ports(container, path, causes);
+    environment(container, path, causes);
+    for (at, mount) in list(container, "volumeMounts").iter().enumerate() {
+        let name = object::text_at(mount, "name");
+        let field = format!("{path}.volumeMounts[{at}]");
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{field}.name"), ""));
+        } else if !volumes.contains(&name) {
+            causes.push(Cause::not_found(format!("{field}.name"), &name.into()));
+        }
+        if object::text_at(mount, "mountPath").is_empty() {
+            causes.push(Cause::required(format!("{field}.mountPath"), ""));
+        }
+    }
+    if text("image").trim().is_empty() {
+        causes.push(Cause::required(format!("{path}.image"), ""));
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(given) = container.get(probe) {
+            handler(given, &format!("{path}.{probe}"), causes);
+        }
+    }
+    let policy = text("imagePullPolicy");
+    if !matches!(policy.as_str(), "" | "Always" | "IfNotPresent" | "Never") {
+        causes.push(Cause::not_supported(
+            format!("{path}.imagePullPolicy"),
+            &policy.into(),
+            &["Always", "IfNotPresent", "Never"],
+        ));
+    }
+}
+
+fn ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (at, port) in list(container, "ports").iter().enumerate() {
+        let field = format!("{path}.ports[{at}]");
+        let number = |key: &str| port.get(key).and_then(Value::as_i64).unwrap_or(0);
+        match number("containerPort") {
+            // That it is missing is the schema's to say.
+            0 if port.get("containerPort").is_some() => {
+                causes.push(Cause::required(format!("{field}.containerPort"), ""));
+            }
+            0 => {}
+            number => port_number(&format!("{field}.containerPort"), number, causes),
+        }
+        if number("hostPort") != 0 {
+            port_number(&format!("{field}.hostPort"), number("hostPort"), causes);
+        }
+        let protocol = object::text_at(port, "protocol");
+        if !matches!(protocol.as_str(), "" | "TCP" | "UDP" | "SCTP") {
+            causes.push(Cause::not_supported(
+                format!("{field}.protocol"),
+                &protocol.into(),
+                &["SCTP", "TCP", "UDP"],
+            ));
+        }
+    }
+}
+
+fn port_number(field: &str, number: i64, causes: &mut Vec<Cause>) {
+    if let Some(why) = names::port(number) {
+        causes.push(Cause::invalid(field, &number.into(), why));
+    }
+}
+
+fn environment(container: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (at, variable) in list(container, "env").iter().enumerate() {
+        let field = format!("{path}.env[{at}]");
+        let name = object::text_at(variable, "name");
+        let fits = |c: char| matches!(c, ' '..='~') && c != '=';
+        // That it is missing is the schema's to say.
+        if name.is_empty() && variable.get("name").is_some() {
+            causes.push(Cause::required(format!("{field}.name"), ""));
+        } else if !name.chars().all(fits) {
+            causes.push(Cause::invalid(
+                format!("{field}.name"),
+                &name.into(),
+                ENV_NAME,
+            ));
+        }
+        let Some(source) = variable.get("valueFrom").and_then(Value::as_object) else {
+            continue;
+        };
+        let field = format!("{field}.valueFrom");
+        if source.values().all(Value::is_null) {
+            causes.push(Cause::invalid(field, &"".into(), ENV_SOURCE));
+        } else if !object::text_at(variable, "value").is_empty() {
+            causes.push(Cause::invalid(
+                field,
+                &"".into(),
+                "may not be specified when `value` is not empty",
+            ));
+        } else if source.len() > 1 {
+            causes.push(Cause::invalid(
+                field,
+                &"".into(),
+                "may not have more than one field specified at a time",
+            ));
+        }
+    }
+}
+
+/// A probe asks in exactly one way.
+fn handler(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut ways = 0;
+    for way in ["exec", "httpGet", "tcpSocket", "grpc"] {
+        let Some(given) = probe.get(way).filter(|given| !given.is_null()) else {
+            continue;
+        };
+        ways += 1;
+        if ways > 1 {
+            causes.push(Cause::forbidden(
+                format!("{path}.{way}"),
+                "may not specify more than 1 handler type",
+            ));
+            continue;
+        }
+        let field = format!("{path}.{way}");
+        if way == "exec" && list(given, "command").is_empty() {
+            causes.push(Cause::required(format!("{field}.command"), ""));
+        }
+        // Knative's templates leave the port open with a zero, and so may whoever writes a Pod
+        // for this node: it is the port that the container is told to listen on.
+        let port = given.get("port").and_then(Value::as_i64);
+        if let Some(number) = port.filter(|number| *number != 0) {
+            port_number(&format!("{field}.port"), number, causes);
+        }
+    }
+    if ways == 0 {
+        causes.push(Cause::required(path, "must specify a handler type"));
+    }
+}
+
+/// Of a Pod's spec only images, the deadline and new tolerations may change.
+pub(super) fn update(pod: &Value, old: &Value) -> Vec<Cause> {
+    let fixed = |pod: &Value| {
+        let mut spec = pod.get("spec").cloned().unwrap_or_default();
+        for list in ["containers", "initContainers"] {
+            let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten() {
+                object::as_map(container).remove("image");
+            }
+        }
+        let map = object::as_map(&mut spec);
+        map.remove("activeDeadlineSeconds");
+        map.remove("tolerations");
+        map.remove("terminationGracePeriodSeconds");
+        // A Pod is bound once: nodeName may be set where it was not.
+        if object::text_at(old, "spec.nodeName").is_empty() {
+            map.remove("nodeName");
+        }
+        spec
+    };
+    if fixed(pod) == fixed(old) {
+        return Vec::new();
+    }
+    vec![Cause::forbidden(
+        "spec",
+        "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+    )]
+}
