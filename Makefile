@@ -26,7 +26,7 @@ bench:
 	cargo bench
 
 # A real Kubernetes with a real Knative as processes of this machine; see tests/bed/README.md.
-.PHONY: bed bed-up bed-down bed-check test-real
+.PHONY: bed bed-up bed-down
 
 bed:
 	tests/bed/build.sh
@@ -36,7 +36,3 @@ bed-up: bed
 
 bed-down:
 	tests/bed/bed down
-
-test-real: bed
-	cargo test --no-run
-	tests/bed/bed run -- cargo test --offline --quiet --test suite real::
