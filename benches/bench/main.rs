@@ -9,8 +9,10 @@
 //! was seen.
 
 mod bad_releases;
+mod gateway;
 mod load;
 mod process;
+mod push;
 mod releases;
 #[path = "../../tests/suite/world/repository.rs"]
 #[allow(
@@ -43,12 +45,22 @@ enum Benchmark {
     /// Bad releases under users, beside Flagger's figures: who is harmed, and for how long
     #[command(name = "bad_releases")]
     BadReleases(bad_releases::Options),
+    /// The gateway beside the app asked directly
+    Gateway(gateway::Options),
+    /// From a push to the first answer and to 100 %: where the time goes
+    Push(push::Options),
+    /// What the benchmark of the gateway calls on itself
+    #[command(hide = true)]
+    Load(gateway::generator::Load),
     /// A thousand Services in one repository: time, requests, CPU and memory of a sync
     Thousand(thousand::Options),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Benchmark::Load(load) = &arguments.benchmark {
+        return ended(load.run());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -59,12 +71,18 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let done = runtime.block_on(async {
+    ended(runtime.block_on(async {
         match arguments.benchmark {
             Benchmark::BadReleases(options) => bad_releases::run(&options).await,
+            Benchmark::Gateway(options) => gateway::run(&options).await,
+            Benchmark::Push(options) => push::run(&options).await,
+            Benchmark::Load(load) => load.run(),
             Benchmark::Thousand(options) => thousand::run(&options).await,
         }
-    });
+    }))
+}
+
+fn ended(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -33,6 +33,8 @@ impl Process {
             .with_context(|| format!("{} cannot be written", log.display()))?;
         let mut child = Command::new(SLUICE)
             .args(arguments)
+            // The log is read by programs.
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -122,6 +122,7 @@ pub async fn follow(
         // A look that is under way already says nothing of what was pushed just now.
         let wish = wishes.borrow_and_update().clone();
         let (options, stop) = (poll.options.clone(), cancel.clone());
+        let begun = Instant::now();
         // Git blocks; the copy travels to the thread and back.
         let looked = tokio::task::spawn_blocking(move || {
             let found = copy.look(&options, &stop);
@@ -140,7 +141,8 @@ pub async fn follow(
             Ok(found) => {
                 if let Some(checkout) = &found {
                     let snapshot = &checkout.snapshot;
-                    info!(delivery = %poll.owner, commit = %snapshot.commit.short(), subject = %snapshot.subject, "a commit to deliver");
+                    let took_ms = begun.elapsed().as_millis();
+                    info!(delivery = %poll.owner, commit = %snapshot.commit.short(), subject = %snapshot.subject, took_ms, "a commit to deliver");
                 }
                 failures = 0;
                 state.send_if_modified(|state| succeed(state, found) | answer(state, &wish));

@@ -52,7 +52,7 @@ pub struct Options {
 /// One thing that was measured.
 struct Line {
     what: String,
-    took: Duration,
+    took: Option<Duration>,
     cpu: Duration,
     requests: Requests,
 }
@@ -126,15 +126,25 @@ async fn measure(options: &Options, expand: Expand, floor: Duration) -> anyhow::
     let commit = stage.repository.push("A commit that changes no manifest");
     let begun = meter.begin()?;
     meter.observed(&commit).await?;
+    let took = begun.at.elapsed();
     meter.calm().await;
-    lines.push(meter.line("second pass: a new commit, nothing changed in it", &begun)?);
+    lines.push(meter.line_of(
+        took,
+        "second pass: a new commit, nothing changed in it",
+        &begun,
+    )?);
 
     shop::comment(&stage.repository, count);
     let commit = stage.repository.push("A comment in every file");
     let begun = meter.begin()?;
     meter.observed(&commit).await?;
+    let took = begun.at.elapsed();
     meter.calm().await;
-    lines.push(meter.line("a comment in every file: read and planned anew", &begun)?);
+    lines.push(meter.line_of(
+        took,
+        "a comment in every file: read and planned anew",
+        &begun,
+    )?);
 
     meter.interval("1h").await?;
     meter.calm().await;
@@ -179,17 +189,19 @@ async fn measure(options: &Options, expand: Expand, floor: Duration) -> anyhow::
         requests: Requests::default(),
     };
     meter.calm().await;
-    let mut line = meter.line(
-        "the agent started anew: everything listed, nothing changed",
-        &begun,
-    )?;
-    line.took = line.took.saturating_sub(CALM);
-    lines.push(line);
+    lines.push(Line {
+        took: None,
+        ..meter.line(
+            "the agent started anew: everything listed, nothing changed",
+            &begun,
+        )?
+    });
+    let anew = again.memory()?;
     again.end().await?;
 
     println!("\n{count} Services, `expand: {}`:\n", word(expand));
     println!("{}", report(&lines));
-    let first = lines.first().map_or(Duration::ZERO, |line| line.took);
+    let first = lines.first().and_then(|line| line.took).unwrap_or_default();
     println!(
         "Bare server-side apply of the same objects, 12 writers, no agent: {:.1} s; \
          first sync until every template is in the cluster: {:.2} of it.",
@@ -201,8 +213,9 @@ async fn measure(options: &Options, expand: Expand, floor: Duration) -> anyhow::
         table::range(&changes, " s")
     );
     println!(
-        "Agent's memory: {:.0} MiB with nothing to do, {:.0} MiB at rest after the first sync, {:.0} MiB at most.",
-        started.1, after_first.1, peak.0
+        "Agent's memory: {:.0} MiB with nothing to do, {:.0} MiB at rest after the first sync, {:.0} MiB at most; \
+         started anew beside all of it {:.0} MiB at most.",
+        started.1, after_first.1, peak.0, anew.0
     );
     stage.end().await
 }
@@ -214,7 +227,9 @@ fn report(lines: &[Line]) -> String {
         .map(|line| {
             vec![
                 line.what.clone(),
-                format!("{:.2} s", line.took.as_secs_f64()),
+                line.took.map_or("-".to_owned(), |took| {
+                    format!("{:.2} s", took.as_secs_f64())
+                }),
                 format!("{:.2} s", line.cpu.as_secs_f64()),
                 line.requests.reads().to_string(),
                 line.requests.writes().to_string(),
@@ -248,9 +263,14 @@ impl Meter<'_> {
     }
 
     fn line(&self, what: &str, begun: &Begun) -> anyhow::Result<Line> {
+        self.line_of(begun.at.elapsed(), what, begun)
+    }
+
+    /// The same for what took so long, with what followed from it until now.
+    fn line_of(&self, took: Duration, what: &str, begun: &Begun) -> anyhow::Result<Line> {
         Ok(Line {
             what: what.to_owned(),
-            took: begun.at.elapsed(),
+            took: Some(took),
             cpu: self.agent.cpu()?.saturating_sub(begun.cpu),
             requests: Requests::read(&self.agent.log()).since(&begun.requests),
         })

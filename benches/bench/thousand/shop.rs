@@ -1,6 +1,6 @@
 //! A thousand manifests, the policy that lets them in, and the node that is played.
 
-use futures::TryStreamExt;
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -109,38 +109,44 @@ pub async fn play_node(client: kube::Client) {
     let pods = watcher(all.clone(), watcher::Config::default())
         .default_backoff()
         .applied_objects();
-    let played = pods.try_for_each_concurrent(8, |pod| {
+    pods.for_each_concurrent(8, |seen| {
         let all = all.clone();
         async move {
-            let name = pod.name_any();
-            // A Pod that went meanwhile needs nothing.
-            if pod.metadata.deletion_timestamp.is_some() {
-                let at_once = DeleteParams::default().grace_period(0);
-                let _ = all.delete(&name, &at_once).await;
-                return Ok(());
+            // A watch that broke off is begun again; a Pod that went meanwhile needs nothing.
+            if let Ok(pod) = seen {
+                let _ = play(&all, &pod).await;
             }
-            let is_up = pod
-                .status
-                .as_ref()
-                .and_then(|status| status.phase.as_deref());
-            if is_up == Some("Running") {
-                return Ok(());
-            }
-            let status = json!({"status": {
-                "phase": "Running",
-                "podIP": "127.0.0.1",
-                "conditions": [{"type": "Ready", "status": "True"}],
-                "containerStatuses": [{"name": "user-container", "ready": true, "restartCount": 0,
-                    "image": "sluice.local/hello", "imageID": "", "state": {"running": {}}}],
-            }});
-            let params = PatchParams::default();
-            let _ = all
-                .patch_status(&name, &params, &Patch::Merge(&status))
-                .await;
-            Ok(())
         }
-    });
-    if let Err(error) = played.await {
-        eprintln!("the played node ended: {error}");
+    })
+    .await;
+}
+
+async fn play(all: &Api<Pod>, pod: &Pod) -> kube::Result<()> {
+    let name = pod.name_any();
+    if pod.metadata.deletion_timestamp.is_some() {
+        let at_once = DeleteParams::default().grace_period(0);
+        all.delete(&name, &at_once).await?;
+        return Ok(());
     }
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    if phase == Some("Running") {
+        return Ok(());
+    }
+    // Where it would listen, if it did; the gateway counts no instance without.
+    let port = json!({"metadata": {"annotations": {"local.sluice.dev/port": "9"}}});
+    let status = json!({"status": {
+        "phase": "Running",
+        "podIP": "127.0.0.1",
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [{"name": "user-container", "ready": true, "restartCount": 0,
+            "image": "sluice.local/hello", "imageID": "", "state": {"running": {}}}],
+    }});
+    let params = PatchParams::default();
+    all.patch(&name, &params, &Patch::Merge(&port)).await?;
+    all.patch_status(&name, &params, &Patch::Merge(&status))
+        .await?;
+    Ok(())
 }
