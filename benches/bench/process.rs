@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -102,6 +103,24 @@ impl Process {
     /// Its log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// When an agent had read a commit, and how long its look at the repository took, by its log.
+    pub fn look(&self, commit: &str) -> anyhow::Result<(Timestamp, Duration)> {
+        let log = self.log();
+        let short = commit.get(..7).unwrap_or(commit);
+        let line = log
+            .lines()
+            .find(|line| line.contains("a commit to deliver") && line.contains(short))
+            .with_context(|| format!("the agent's log does not mention {short}:\n{log}"))?;
+        let at = line.split_whitespace().next().unwrap_or_default().parse()?;
+        let took = line
+            .split("took_ms=")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next())
+            .context("the agent's log does not say how long the look took")?
+            .parse()?;
+        Ok((at, Duration::from_millis(took)))
     }
 
     /// Ends it in good order.

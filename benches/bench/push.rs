@@ -176,7 +176,7 @@ impl Moments {
         commit: &str,
         pushed: (Instant, Timestamp),
     ) -> anyhow::Result<Self> {
-        let (read, took) = look(&agent.log(), commit)?;
+        let (read, took) = agent.look(commit)?;
         let since = |at: Timestamp| -> Instant {
             pushed.0 + Duration::try_from(at.duration_since(pushed.1)).unwrap_or_default()
         };
@@ -225,21 +225,4 @@ impl Moments {
     fn ends(self, last: Instant) -> impl Iterator<Item = Instant> {
         self.0.into_iter().chain([last])
     }
-}
-
-/// When the agent had read a commit, and how long its look at the repository took.
-fn look(log: &str, commit: &str) -> anyhow::Result<(Timestamp, Duration)> {
-    let short = commit.get(..7).unwrap_or(commit);
-    let line = log
-        .lines()
-        .find(|line| line.contains("a commit to deliver") && line.contains(short))
-        .with_context(|| format!("the agent's log does not mention {short}:\n{log}"))?;
-    let at = line.split_whitespace().next().unwrap_or_default().parse()?;
-    let took = line
-        .split("took_ms=")
-        .nth(1)
-        .and_then(|rest| rest.split_whitespace().next())
-        .context("the agent's log does not say how long the look took")?
-        .parse()?;
-    Ok((at, Duration::from_millis(took)))
 }

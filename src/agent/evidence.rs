@@ -30,8 +30,8 @@ pub struct Gatherer {
     service: String,
     evidence: Evidence,
     job: Option<Job>,
-    news: mpsc::Receiver<News>,
-    tell: mpsc::Sender<News>,
+    news: mpsc::Receiver<Box<News>>,
+    tell: mpsc::Sender<Box<News>>,
 }
 
 /// What is under way.
@@ -54,6 +54,7 @@ enum Subject {
     },
 }
 
+/// Boxed on its way: a channel keeps room for 32 of them, and there is one a service.
 enum News {
     Round(ProbeRound),
     Window(Window),
@@ -82,7 +83,7 @@ impl Gatherer {
     /// Resolves when there is more. Safe to drop and call again.
     pub async fn news(&mut self) {
         // The sender lives in `self`, so there is always an answer.
-        match self.news.recv().await {
+        match self.news.recv().await.map(|news| *news) {
             Some(News::Round(round)) => match &mut self.evidence.probes {
                 Some(known) if known.revision == round.revision => known.add(round),
                 probes => *probes = Some(round),
@@ -118,7 +119,7 @@ impl Gatherer {
                 self.start(subject, async move {
                     tokio::time::sleep(wait).await;
                     let round = round.run(&context.gateway, &namespace, &service).await;
-                    let _ = tell.send(News::Round(round)).await;
+                    let _ = tell.send(Box::new(News::Round(round))).await;
                 });
             }
             Gather::Metrics {
@@ -314,7 +315,7 @@ struct WindowWatcher {
     policy: Policy,
     template: Value,
     asked: watch::Receiver<Option<ProbeTargets>>,
-    tell: mpsc::Sender<News>,
+    tell: mpsc::Sender<Box<News>>,
 }
 
 impl WindowWatcher {
@@ -343,7 +344,8 @@ impl WindowWatcher {
                 window.add_synthetic(round);
                 ours_ended = Instant::now();
             }
-            if self.tell.send(News::Window(window.window())).await.is_err() {
+            let news = Box::new(News::Window(window.window()));
+            if self.tell.send(news).await.is_err() {
                 return;
             }
         }

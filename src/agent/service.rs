@@ -117,7 +117,8 @@ impl ServiceLoop {
         let wake = self.context.hub.listen(&first.namespace, &first.name);
         let mut reach = self.context.cluster.reach();
         loop {
-            let wait = self.pass().await;
+            // Boxed: a thousand services at rest shall not each keep room for a pass.
+            let wait = Box::pin(self.pass()).await;
             tokio::select! {
                 () = cancel.cancelled() => break,
                 // A rollback that could not be written must not wait for its turn.

@@ -135,13 +135,9 @@ async fn user(
         http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await?;
     let asking = async move {
         let (mut times, mut failed) = (Vec::new(), 0);
-        let mut tick = match pace {
-            Some((each, phase)) => {
-                let start = tokio::time::Instant::now() + phase;
-                Some(tokio::time::interval_at(start, each))
-            }
-            None => None,
-        };
+        let mut tick = pace.map(|(each, phase)| {
+            tokio::time::interval_at(tokio::time::Instant::now() + phase, each)
+        });
         while Instant::now() < until {
             if let Some(tick) = &mut tick {
                 tick.tick().await;
