@@ -301,7 +301,12 @@ impl DeliveryLoop {
                     .insert(outcome.key.clone(), Some(applied.live.content));
             }
         }
-        let applied = outcomes.iter().all(|outcome| outcome.result.is_ok());
+        // What is still going has to go before it can be there again.
+        let going = plan
+            .left
+            .iter()
+            .any(|left| left.why == Why::Terminating && left.origin.is_some());
+        let applied = !going && outcomes.iter().all(|outcome| outcome.result.is_ok());
         let left = |why: fn(&Why) -> bool| plan.left.iter().any(|left| why(&left.why));
         self.missing = left(|why| {
             matches!(

@@ -61,11 +61,11 @@ impl Fleet {
             .running
             .iter()
             .filter(|(id, known)| {
-                let known = known.spec.borrow().metadata.uid.clone();
-                // Deleted and made again between two looks, it is another one.
-                present
-                    .get(*id)
-                    .is_none_or(|delivery| delivery.metadata.uid != known)
+                let uid = known.spec.borrow().metadata.uid.clone();
+                // Deleted and made again between two looks, it is another one. And a loop
+                // that broke is begun again.
+                let same = |delivery: &Arc<Delivery>| delivery.metadata.uid == uid;
+                known.task.is_finished() || !present.get(*id).is_some_and(same)
             })
             .map(|(id, _)| id.clone())
             .collect();

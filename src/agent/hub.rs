@@ -30,11 +30,17 @@ impl Hub {
             .clone()
     }
 
-    /// Nobody listens to this service any more.
-    pub fn forget(&self, namespace: &str, service: &str) {
-        self.listeners
-            .lock()
-            .remove(&(namespace.to_owned(), service.to_owned()));
+    /// This listener is gone; another one of the same service goes on being woken.
+    pub fn forget(&self, namespace: &str, service: &str, listener: Arc<Notify>) {
+        let mut listeners = self.listeners.lock();
+        drop(listener);
+        let name = (namespace.to_owned(), service.to_owned());
+        if listeners
+            .get(&name)
+            .is_some_and(|left| Arc::strong_count(left) == 1)
+        {
+            listeners.remove(&name);
+        }
     }
 
     /// See [`Index::revisions`].
@@ -83,5 +89,25 @@ impl Hub {
         if let Some(listener) = self.listeners.lock().get(service) {
             listener.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_goes_leaves_the_other_one_of_its_service_awake() {
+        let hub = Hub::default();
+        let (first, second) = (
+            hub.listen("default", "hello"),
+            hub.listen("default", "hello"),
+        );
+        hub.forget("default", "hello", first);
+        hub.wake(&("default".to_owned(), "hello".to_owned()));
+        let woken = tokio::time::timeout(std::time::Duration::from_secs(5), second.notified());
+        assert!(woken.await.is_ok());
+        hub.forget("default", "hello", second);
+        assert!(hub.listeners.lock().is_empty());
     }
 }

@@ -293,7 +293,7 @@ impl fmt::Debug for Requests {
 impl Collector for Requests {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::result::Result<(), fmt::Error> {
         let mut family = encoder.encode_descriptor(
-            "sluice_api_requests",
+            "api_requests",
             "Requests to the API server",
             None,
             MetricType::Counter,

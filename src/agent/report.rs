@@ -12,6 +12,9 @@ use crate::api::rollout::Phase;
 /// More problems than this help nobody.
 const SHOWN: usize = 100;
 
+/// Characters of a problem: a server that prints the object it refuses would fill the status.
+const LONGEST: usize = 2000;
+
 /// What a Delivery's loop knows.
 pub struct Knowledge<'a> {
     /// The generation of the spec that it works on.
@@ -102,6 +105,12 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
     let (state, reason, message) = source(knowledge.source);
     say("SourceReady", state, reason, &message);
     status.problems = knowledge.problems;
+    for problem in &mut status.problems {
+        if let Some((end, _)) = problem.message.char_indices().nth(LONGEST) {
+            problem.message.truncate(end);
+            problem.message.push('…');
+        }
+    }
     status.problems.sort();
     status.problems.dedup();
     status.problems.truncate(SHOWN);
@@ -296,6 +305,32 @@ mod tests {
             ("False", "GitUnreachable")
         );
         assert_eq!(ready.last_transition_time, at(10));
+    }
+
+    #[test]
+    fn a_server_that_says_too_much_does_not_fill_the_status() {
+        let problem = |message: String| Problem {
+            object: None,
+            origin: None,
+            message,
+        };
+        let said = status(
+            &DeliveryStatus::default(),
+            Knowledge {
+                generation: None,
+                suspended: false,
+                source: &SourceState::default(),
+                planned: None,
+                applied: false,
+                services: &[],
+                problems: (0..500).map(|n| problem("ß".repeat(3000 + n))).collect(),
+                inventory: Vec::new(),
+                handled_sync: None,
+            },
+            at(1),
+        );
+        assert_eq!(said.problems.len(), 1, "they are all the same now");
+        assert_eq!(said.problems[0].message.chars().count(), LONGEST + 1);
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl ServiceLoop {
         self.gatherer.stop().await;
         let delivery = self.wanted.borrow().intent.delivery.clone();
         self.context.metrics.moved(&delivery, self.counted, None);
-        self.context.hub.forget(&first.namespace, &first.name);
+        self.context.hub.forget(&first.namespace, &first.name, wake);
     }
 
     /// One look and one decision; gives how long nothing needs to happen.

@@ -114,7 +114,8 @@ impl Services {
                 withdrawn: false,
             });
             match self.running.get(&name) {
-                Some(running) => {
+                // One that broke is begun again, from what its Rollout remembers.
+                Some(running) if !running.task.is_finished() => {
                     running.wanted.send_if_modified(|known| {
                         let changed = **known != *wanted;
                         if changed {
@@ -123,7 +124,7 @@ impl Services {
                         changed
                     });
                 }
-                None => {
+                _ => {
                     let running = self.start(wanted);
                     self.running.insert(name, running);
                 }

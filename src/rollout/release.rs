@@ -6,6 +6,7 @@ use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::pass::{Pass, Turn};
 use super::reason::Reason;
+use super::rollback::brief;
 use super::traffic::{self, Parts};
 
 /// Past releases that are remembered.
@@ -248,6 +249,7 @@ impl Pass<'_> {
 
     /// Adds to the history, newest first.
     pub fn remember(&mut self, release: Release, outcome: Outcome, reason: String, weight: u8) {
+        let reason = brief(&reason);
         self.status.history.insert(
             0,
             HistoryEntry {

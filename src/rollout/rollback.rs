@@ -10,6 +10,18 @@ use super::traffic::{self, Parts, Wanted};
 /// Quarantined templates that are remembered.
 const QUARANTINE: usize = 50;
 
+/// Characters of a reason that is kept: with the last words of a container in it, seventy of
+/// them would else be most of what an object may weigh.
+const LONGEST: usize = 1000;
+
+/// A reason as it is kept.
+pub(super) fn brief(reason: &str) -> String {
+    match reason.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
+        None => reason.to_owned(),
+    }
+}
+
 impl Pass<'_> {
     /// Takes the candidate back. It is decided, quarantined and stored at once; the write
     /// follows.
@@ -47,6 +59,7 @@ impl Pass<'_> {
         let Some(hash) = release.template_hash.clone() else {
             return;
         };
+        let reason = brief(reason);
         self.status.quarantine.retain(|q| q.template_hash != hash);
         self.status.quarantine.insert(
             0,
@@ -55,7 +68,7 @@ impl Pass<'_> {
                 revision: release.revision.clone(),
                 commit: release.commit.clone(),
                 attempt: release.attempt,
-                reason: reason.to_owned(),
+                reason,
                 since: self.now,
             },
         );

@@ -265,6 +265,63 @@ async fn what_cannot_be_changed_is_said_with_a_way_out_and_costs_only_itself() {
     stage.end().await;
 }
 
+#[tokio::test]
+async fn what_git_brings_back_while_it_is_still_going_is_made_anew_once_it_is_gone() {
+    let stage = Stage::new().await;
+    let repository = stage.repository("shop.git");
+    let held = |value: &str| {
+        config_map("held", value).replace(
+            "{name: held}",
+            "{name: held, finalizers: [example.com/hold]}",
+        )
+    };
+    repository.write("apps/a.yaml", &config_map("a", "1"));
+    repository.write("apps/held.yaml", &held("1"));
+    let first = repository.push("Two");
+    stage
+        .deliver("shop", &repository, json!({}), json!({}))
+        .await;
+    stage.delivered("shop", &first).await;
+    let uid = stage
+        .maps()
+        .get("held")
+        .await
+        .unwrap()
+        .metadata
+        .uid
+        .unwrap();
+    repository.remove("apps/held.yaml");
+    repository.push("One goes");
+    until(&stage.maps(), "held", "going", |map: &ConfigMap| {
+        map.metadata.deletion_timestamp.is_some()
+    })
+    .await;
+    repository.write("apps/held.yaml", &held("2"));
+    let back = repository.push("It is wanted again");
+    let status = stage
+        .says("shop", "seen", |status| {
+            status.observed_commit.as_deref() == Some(back.as_str())
+        })
+        .await;
+    assert_ne!(
+        status.last_good_commit.as_deref(),
+        Some(back.as_str()),
+        "it is not there yet"
+    );
+    let let_go = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    stage
+        .maps()
+        .patch("held", &PatchParams::default(), &let_go)
+        .await
+        .unwrap();
+    until(&stage.maps(), "held", "made anew", |map| {
+        map.metadata.uid.as_deref() != Some(uid.as_str()) && holds(map, "2")
+    })
+    .await;
+    stage.delivered("shop", &back).await;
+    stage.end().await;
+}
+
 /// Holds the first change of one ConfigMap back until it is told to let it through.
 struct Barrier {
     arrived: tokio::sync::mpsc::UnboundedSender<()>,

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
 
-use super::stage::{Stage, config_map};
+use super::stage::{Stage, config_map, holds};
 
 /// A page's status and text.
 pub async fn page(router: &Router, path: &str) -> (u16, String) {
@@ -62,8 +62,92 @@ async fn deliveries_are_counted_and_health_is_said() {
     assert!(figure("sluice_delivery_sync_duration_seconds_count", "") >= 2.0);
     assert!(text.contains("sluice_leader 1\n"), "{text}");
     assert!(
-        text.contains("sluice_api_requests_total{verb=\"patch\"}"),
+        plain(&text, "sluice_api_requests_total{verb=\"patch\"} ") > 0,
         "{text}"
     );
+    stage.end().await;
+}
+
+/// A figure without labels of a Delivery.
+fn plain(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or("0").trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_commit_that_changes_nothing_costs_no_reading_and_only_its_own_record() {
+    let stage = Stage::new().await;
+    let repository = stage.repository("shop.git");
+    for name in ["a", "b", "c"] {
+        repository.write(&format!("apps/{name}.yaml"), &config_map(name, "1"));
+    }
+    let first = repository.push("Three");
+    stage
+        .deliver("shop", &repository, json!({}), json!({}))
+        .await;
+    stage.delivered("shop", &first).await;
+    let version =
+        |map: &k8s_openapi::api::core::v1::ConfigMap| map.metadata.resource_version.clone();
+    let before = version(&stage.maps().get("a").await.unwrap());
+    let requests = async || {
+        let text = page(&stage.pages, "/metrics").await.1;
+        let of = |verb: &str| {
+            plain(
+                &text,
+                &format!("sluice_api_requests_total{{verb=\"{verb}\"}} "),
+            )
+        };
+        let reads: u64 = ["discovery", "get", "list"].map(of).iter().sum();
+        (
+            reads,
+            of("patch") + of("create") + of("delete") + of("update"),
+        )
+    };
+    let (reads, writes) = requests().await;
+    repository.write("README.md", "Words.\n");
+    repository.write(
+        "apps/a.yaml",
+        &format!("# a comment\n{}", config_map("a", "1")),
+    );
+    let second = repository.push("Words only");
+    stage.delivered("shop", &second).await;
+    let (reads_after, writes_after) = requests().await;
+    assert_eq!(reads_after, reads);
+    assert!(
+        (1..=2).contains(&(writes_after - writes)),
+        "its status: {}",
+        writes_after - writes
+    );
+    assert_eq!(version(&stage.maps().get("a").await.unwrap()), before);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn of_two_agents_one_delivers_and_the_other_goes_on_where_it_ends() {
+    let mut stage = Stage::new().await;
+    stage.stop_agent().await;
+    let repository = stage.repository("shop.git");
+    repository.write("apps/a.yaml", &config_map("a", "1"));
+    let first = repository.push("One");
+    let one = stage.agent("one", Some("default")).await;
+    stage
+        .deliver("shop", &repository, json!({}), json!({}))
+        .await;
+    stage.delivered("shop", &first).await;
+    let (pages, (cancel, task)) = stage.agent("two", Some("default")).await;
+    let leads = async |pages: &Router| plain(&page(pages, "/metrics").await.1, "sluice_leader ");
+    assert_eq!((leads(&one.0).await, leads(&pages).await), (1, 0));
+    assert_eq!(page(&pages, "/readyz").await.0, 200, "ready to take over");
+
+    one.1.0.cancel();
+    one.1.1.await.unwrap();
+    assert_eq!(leads(&one.0).await, 0);
+    repository.write("apps/a.yaml", &config_map("a", "2"));
+    let second = repository.push("Two");
+    stage.delivered("shop", &second).await;
+    assert!(holds(&stage.maps().get("a").await.unwrap(), "2"));
+    assert_eq!(leads(&pages).await, 1);
+    cancel.cancel();
+    task.await.unwrap();
     stage.end().await;
 }

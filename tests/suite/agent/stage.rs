@@ -21,10 +21,13 @@ use crate::world::{NAMESPACE, PATIENCE, TestRepository};
 /// Sooner than any story needs to notice, later than busy.
 pub const QUICK: &str = "200ms";
 
+/// How to end an agent, and when it has.
+pub type RunningAgent = (CancellationToken, JoinHandle<()>);
+
 pub struct Stage {
     pub client: Client,
     server: ApiServer,
-    agent: Option<(CancellationToken, JoinHandle<()>)>,
+    agent: Option<RunningAgent>,
     pub pages: axum::Router,
     dir: tempfile::TempDir,
 }
@@ -50,14 +53,22 @@ impl Stage {
     }
 
     pub async fn start_agent(&mut self) {
+        let (pages, running) = self.agent("cache", None).await;
+        self.pages = pages;
+        self.agent = Some(running);
+    }
+
+    /// An agent of its own cache, which may stand for a Lease; whoever asks for it ends it.
+    pub async fn agent(&self, cache: &str, lease: Option<&str>) -> (axum::Router, RunningAgent) {
         let mut config = AgentConfig::new(self.client.clone());
-        config.cache_dir = self.dir.path().join("cache");
+        config.cache_dir = self.dir.path().join(cache);
+        config.leader_elect = lease.map(str::to_owned);
         let agent = Agent::prepare(config).await.unwrap();
-        self.pages = agent.endpoint();
+        let pages = agent.endpoint();
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
         let task = tokio::spawn(async move { agent.run(stop).await.unwrap() });
-        self.agent = Some((cancel, task));
+        (pages, (cancel, task))
     }
 
     pub async fn stop_agent(&mut self) {
