@@ -16,11 +16,11 @@ use super::context::Context;
 use super::report::{self, Knowledge};
 use super::services::Services;
 use super::source::{self, Checkout, Poll, SourceState};
-use super::{planning, reading};
+use super::{drift, planning, reading};
 use crate::api::delivery::{Delivery, DeliveryStatus, Problem, SYNC};
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
-use crate::cluster::{self, Changes, Done, Reach};
+use crate::cluster::{self, Changes, Done, Outcome, Reach};
 use crate::manifest;
 use crate::plan::{DeliveryId, Plan, Stage, Why};
 
@@ -57,6 +57,7 @@ pub async fn run(
         seen: BTreeMap::new(),
         missing: false,
         planned: None,
+        left_drift: BTreeMap::new(),
         status,
         news,
         failures: 0,
@@ -82,6 +83,8 @@ struct DeliveryLoop {
     missing: bool,
     /// The commit of the last plan, and since when it is planned with.
     planned: Option<(String, Instant)>,
+    /// The drift that the last plan left alone.
+    left_drift: BTreeMap<ObjectKey, String>,
     status: DeliveryStatus,
     news: Arc<Notify>,
     failures: u32,
@@ -292,6 +295,7 @@ impl DeliveryLoop {
                 .carry_out(&plan, Stage::Admission..=Stage::Prune)
                 .await,
         );
+        self.tell_drift(&plan, &outcomes);
         problems.extend(outcomes.iter().filter_map(reading::failure));
         problems.extend(reading::problems(&checkout.loaded));
         problems.extend(reading::left(&plan));
@@ -326,6 +330,20 @@ impl DeliveryLoop {
             inventory: plan.inventory,
             again: (new_kinds || awaits).then_some(SOON),
         })
+    }
+
+    /// Says what was changed by hand: that it was put back, or, once, that it is left so.
+    fn tell_drift(&mut self, plan: &Plan, outcomes: &[Outcome]) {
+        for (key, message) in drift::corrected(plan, outcomes) {
+            self.context.tell(&key, "DriftCorrected", &message, true);
+        }
+        let left = drift::left(plan);
+        for (key, message) in &left {
+            if self.left_drift.get(key) != Some(message) {
+                self.context.tell(key, "DriftLeft", message, true);
+            }
+        }
+        self.left_drift = left;
     }
 
     /// Sees to it that the repository of the present spec is followed.
@@ -477,6 +495,7 @@ impl DeliveryLoop {
             services: &standings,
             problems,
             inventory: pass.inventory.clone(),
+            drifted: drift::summary(&self.left_drift),
             handled_sync: self.looked.answered.clone(),
         };
         let status = report::status(&self.status, knowledge, Timestamp::now());

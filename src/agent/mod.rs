@@ -5,6 +5,7 @@
 
 mod context;
 mod delivery;
+mod drift;
 mod endpoint;
 mod evidence;
 mod facts;

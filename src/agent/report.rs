@@ -33,6 +33,8 @@ pub struct Knowledge<'a> {
     pub problems: Vec<Problem>,
     /// What may be pruned one day.
     pub inventory: Vec<ObjectKey>,
+    /// What somebody changed by hand and the Delivery wants left so, in words.
+    pub drifted: Option<String>,
     /// The last `sluice sync` that was answered by a look at the remote.
     pub handled_sync: Option<String>,
 }
@@ -104,6 +106,10 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
     );
     let (state, reason, message) = source(knowledge.source);
     say("SourceReady", state, reason, &message);
+    match &knowledge.drifted {
+        Some(drift) => say("Drifted", "True", "ChangedByHand", drift),
+        None => say("Drifted", "False", "AsDelivered", ""),
+    }
     status.problems = knowledge.problems;
     for problem in &mut status.problems {
         if let Some((end, _)) = problem.message.char_indices().nth(LONGEST) {
@@ -276,6 +282,7 @@ mod tests {
             services,
             problems: Vec::new(),
             inventory: Vec::new(),
+            drifted: None,
             handled_sync: None,
         };
         status(before, knowledge, at(second))
@@ -325,6 +332,7 @@ mod tests {
                 services: &[],
                 problems: (0..500).map(|n| problem("ß".repeat(3000 + n))).collect(),
                 inventory: Vec::new(),
+                drifted: None,
                 handled_sync: None,
             },
             at(1),

@@ -15,12 +15,13 @@ use tracing::{debug, info, warn};
 use super::context::Context;
 use super::evidence::Gatherer;
 use super::facts;
+use crate::api::delivery::Drift;
 use crate::api::object::{ObjectKey, TemplateHash};
-use crate::api::rollout::{Phase, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{Phase, Quarantine, RolloutSpec, RolloutStatus};
 use crate::api::serving::{API_VERSION, annotation};
 use crate::api::{GROUP, VERSION};
 use crate::cluster::{self, Refusal, WriteError};
-use crate::plan::{DeliveryId, Manager, ServiceIntent, marks};
+use crate::plan::{DeliveryId, FieldChange, LiveObject, Manager, ServiceIntent, marks, normalize};
 use crate::policy::{self, Policy};
 use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
 
@@ -42,6 +43,8 @@ pub struct Wanted {
     pub suspended: bool,
     /// The Delivery was deleted.
     pub withdrawn: bool,
+    /// What is done about changes by hand.
+    pub drift: Drift,
 }
 
 /// Where the loop of a service stands, for its Delivery.
@@ -71,8 +74,10 @@ pub struct ServiceLoop {
     status: RolloutStatus,
     /// The last policy that could be read.
     policy: Option<Policy>,
-    refused: Option<(TemplateHash, String)>,
-    checked: Option<TemplateHash>,
+    /// The digest of a manifest that the cluster refused, and its words.
+    refused: Option<(String, String)>,
+    /// The digest of a manifest that it would take.
+    checked: Option<String>,
     problem: Option<String>,
     /// Writes that failed in a row.
     failures: u32,
@@ -157,7 +162,7 @@ impl ServiceLoop {
         live.refused = self
             .refused
             .clone()
-            .filter(|(hash, _)| *hash == intent.template_hash)
+            .filter(|(manifest, _)| *manifest == intent.manifest())
             .map(|(_, words)| words);
         let decided = decide(
             &policy,
@@ -182,6 +187,11 @@ impl ServiceLoop {
                 Some(doubled.min(RETRY.1))
             }
         };
+        if self.is_out_for_refusal(intent) {
+            // Stored, it is remembered there; a person's retry asks the cluster again.
+            self.refused = None;
+            self.checked = None;
+        }
         self.report(&wanted);
         wait
     }
@@ -210,10 +220,10 @@ impl ServiceLoop {
             self.tell(wanted, event);
         }
         for write in &decided.writes {
-            self.write(intent, write).await?;
+            self.write(wanted, write).await?;
         }
         if decided.writes.is_empty() {
-            self.follow_metadata(intent, live).await?;
+            self.follow_metadata(intent, live, wanted.drift).await?;
         }
         self.gatherer
             .wants(decided.gather, policy, &intent.template)
@@ -239,12 +249,14 @@ impl ServiceLoop {
             .configuration
             .as_ref()
             .is_some_and(|c| !c.template_written);
-        let quarantined = self
-            .status
-            .quarantine
-            .iter()
-            .any(|q| q.template_hash == intent.template_hash);
-        if !new || quarantined || self.checked.as_ref() == Some(&intent.template_hash) {
+        let manifest = intent.manifest();
+        let quarantined = self.status.quarantine.iter().any(|q| {
+            q.template_hash == intent.template_hash
+                && q.refused
+                    .as_ref()
+                    .is_none_or(|refused| *refused == manifest)
+        });
+        if !new || quarantined || self.checked.as_ref() == Some(&manifest) {
             return;
         }
         let object = intent.template_object(&intent.template);
@@ -255,19 +267,41 @@ impl ServiceLoop {
             .await
         {
             Ok(_) => {
-                self.checked = Some(intent.template_hash.clone());
+                self.checked = Some(manifest);
                 self.refused = None;
             }
-            Err(error) => self.failed(wanted, &error),
+            Err(error) => self.refuse(wanted, &error),
         }
     }
 
-    async fn write(&mut self, intent: &ServiceIntent, write: &Write) -> Result<(), WriteError> {
-        let cluster = &self.context.cluster;
+    /// Whether Git's template stays out because the cluster refused it.
+    fn is_out_for_refusal(&self, intent: &ServiceIntent) -> bool {
+        self.refusal(intent).is_some()
+    }
+
+    /// Why the cluster does not take Git's template, as it is remembered.
+    fn refusal(&self, intent: &ServiceIntent) -> Option<String> {
+        let manifest = intent.manifest();
+        let kept_out = |q: &&Quarantine| {
+            q.template_hash == intent.template_hash && q.refused.as_ref() == Some(&manifest)
+        };
+        let quarantine = self.status.quarantine.iter().find(kept_out)?;
+        Some(format!(
+            "{}; change it in Git, or `sluice rollout retry`",
+            quarantine.reason
+        ))
+    }
+
+    async fn write(&mut self, wanted: &Wanted, write: &Write) -> Result<(), WriteError> {
+        let intent = &wanted.intent;
+        let cluster = self.context.cluster.clone();
         match write {
             Write::Template { attempt } => {
                 let object = intent.template_object(&template(intent, *attempt));
-                cluster.apply(&object, Manager::Objects).await?;
+                if let Err(error) = cluster.apply(&object, Manager::Objects).await {
+                    self.refuse(wanted, &error);
+                    return Err(error);
+                }
             }
             Write::Traffic(targets) => {
                 cluster
@@ -298,18 +332,16 @@ impl ServiceLoop {
         &mut self,
         intent: &ServiceIntent,
         live: &Live,
+        drift: Drift,
     ) -> Result<(), WriteError> {
         let Some(configuration) = live.configuration.as_ref().filter(|c| c.template_written) else {
             return Ok(());
         };
         let cluster = &self.context.cluster;
         let template = intent.template_object(&template(intent, configuration.attempt));
-        if differs(
-            cluster
-                .get(&intent.template_key())
-                .and_then(|live| live.digest.clone()),
-            &template,
-        ) {
+        if let Some(known) = cluster.get(&intent.template_key())
+            && self.follows(intent, drift, &known, &template)
+        {
             cluster.apply(&template, Manager::Objects).await?;
         }
         if let (Some(route), Some(known)) = (&live.route, cluster.get(&intent.traffic_key()))
@@ -317,11 +349,41 @@ impl ServiceLoop {
             && intent.traffic_key().kind == "Route"
         {
             let object = intent.traffic_object(&route.spec);
-            if differs(known.digest.clone(), &object) {
+            if self.follows(intent, drift, &known, &object) {
                 cluster.apply(&object, Manager::Traffic).await?;
             }
         }
         Ok(())
+    }
+
+    /// Whether an object's labels and annotations are to be written: Git has others than it
+    /// did, or somebody changed them by hand and that is not to be left so.
+    fn follows(
+        &self,
+        intent: &ServiceIntent,
+        drift: Drift,
+        known: &LiveObject,
+        object: &Value,
+    ) -> bool {
+        if known.digest.as_deref() != marks::annotation(object, marks::DIGEST) {
+            return true;
+        }
+        if drift == Drift::Report {
+            return false;
+        }
+        let changed = normalize::metadata_changes(object, known);
+        if changed.is_empty() {
+            return false;
+        }
+        let fields: Vec<String> = changed.iter().map(FieldChange::to_string).collect();
+        let message = format!(
+            "{} was changed by hand ({}); put back",
+            known.key,
+            fields.join(", ")
+        );
+        self.context
+            .tell(&rollout_key(intent), "MetadataDrift", &message, true);
+        true
     }
 
     /// Writes the Rollout's status, creating the object where it is not there.
@@ -365,21 +427,18 @@ impl ServiceLoop {
             .unwrap_or_default()
     }
 
-    /// A refusal for good is a fact that the next decision is made from; the rest passes.
-    fn failed(&mut self, wanted: &Wanted, error: &WriteError) {
+    /// A template that is refused for good is a fact that the next decision is made from.
+    fn refuse(&mut self, wanted: &Wanted, error: &WriteError) {
         let intent = &wanted.intent;
-        let for_good = error.object == intent.template_key()
-            && matches!(
-                error.cause,
-                Refusal::Rejected { .. }
-                    | Refusal::Invalid(_)
-                    | Refusal::Forbidden(_)
-                    | Refusal::Conflict(_)
-            );
+        let for_good = matches!(
+            error.cause,
+            Refusal::Rejected { .. }
+                | Refusal::Invalid(_)
+                | Refusal::Forbidden(_)
+                | Refusal::Conflict(_)
+        );
         if for_good {
-            let known = self
-                .refused
-                .replace((intent.template_hash.clone(), error.to_string()));
+            let known = self.refused.replace((intent.manifest(), error.to_string()));
             if known != self.refused {
                 // The next decision is due at once.
                 self.context
@@ -388,8 +447,13 @@ impl ServiceLoop {
                     .notify_one();
             }
         }
+        self.failed(wanted, error);
+    }
+
+    /// Something was not written; it is tried again.
+    fn failed(&mut self, wanted: &Wanted, error: &WriteError) {
         let (service, revision, commit) = self.subject(wanted);
-        warn!(delivery = %intent.delivery, service, revision, commit, "{error}");
+        warn!(delivery = %wanted.intent.delivery, service, revision, commit, "{error}");
         self.problem = Some(error.to_string());
     }
 
@@ -437,7 +501,10 @@ impl ServiceLoop {
             template: Some(wanted.intent.template_hash.clone()),
             settled: self.status.phase == Phase::Stable
                 && stable == Some(&wanted.intent.template_hash),
-            problem: self.problem.clone(),
+            problem: self
+                .problem
+                .clone()
+                .or_else(|| self.refusal(&wanted.intent)),
             withdrawn: wanted.withdrawn && !is_on_its_way(&self.status),
         };
         let known = self.counted.replace(standing.phase);
@@ -489,6 +556,7 @@ fn intent_of(wanted: &Wanted) -> Intent {
         name: intent.name.clone(),
         expand: intent.mode,
         template_hash: intent.template_hash.clone(),
+        manifest: intent.manifest(),
         revision_name: intent
             .template
             .pointer("/metadata/name")
@@ -500,6 +568,7 @@ fn intent_of(wanted: &Wanted) -> Intent {
         suspended: wanted.suspended,
         withdrawn: wanted.withdrawn,
         policy_problem: wanted.policy.as_ref().err().cloned(),
+        drift: wanted.drift,
     }
 }
 
@@ -518,8 +587,4 @@ fn template(intent: &ServiceIntent, attempt: u32) -> Value {
         }
     }
     template
-}
-
-fn differs(live: Option<String>, object: &Value) -> bool {
-    live.as_deref() != marks::annotation(object, marks::DIGEST)
 }

@@ -112,6 +112,7 @@ impl Services {
                 subject,
                 suspended: spec.suspend,
                 withdrawn: false,
+                drift: spec.drift,
             });
             match self.running.get(&name) {
                 // One that broke is begun again, from what its Rollout remembers.

@@ -125,6 +125,13 @@ pub struct RolloutStatus {
     /// The split that was found at adoption is left alone until the first release.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keeps_found_traffic: bool,
+    /// Whether the cluster has had Git's template: what differs since was changed by hand.
+    #[serde(skip_serializing_if = "TemplateState::is_unwritten")]
+    pub template: TemplateState,
+    /// With `drift: Report`: the traffic that somebody changed by hand, which is left so until
+    /// something else than this is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_traffic: Option<String>,
     /// The evidence of this release, newest last, one entry a step (the last of each).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<StepEvidence>,
@@ -140,9 +147,27 @@ pub struct RolloutStatus {
     /// Why that request was refused, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_request: Option<String>,
-    /// `Ready`, `Progressing`, `Degraded`.
+    /// `Ready`, `Progressing`, `Degraded`, `Drifted`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// Whether the cluster has Git's template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TemplateState {
+    /// It has not had it yet.
+    #[default]
+    Unwritten,
+    /// It had it when it was looked at last.
+    Written,
+    /// Somebody changed it by hand, and the Delivery wants that left so.
+    Left,
+}
+
+impl TemplateState {
+    fn is_unwritten(&self) -> bool {
+        *self == Self::Unwritten
+    }
 }
 
 /// Where the state machine of a release is.
@@ -391,6 +416,10 @@ pub struct Quarantine {
     /// Which attempt it was; a retry is the next.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
+    /// The cluster refused it, and nobody judged it: the digest of the manifest that was
+    /// refused. Another manifest, be it by an annotation, is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Why.
     pub reason: String,
     /// Since when.

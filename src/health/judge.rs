@@ -16,14 +16,15 @@ use crate::policy::{Policy, Step};
 use super::evidence::{Counts, ProbeReport, ProbeRound, Window};
 use super::finding::{Figures, Finding};
 use super::latency::Latencies;
-use super::statistics::{Sprt, SprtVerdict, binomial_tail, highest_plausible_rate};
+use super::statistics::{Confidence, Sprt, SprtVerdict, binomial_tail, highest_plausible_rate};
 
 /// An answer-time figure is over its limit when chance explains it this badly.
 const SLOW: f64 = 0.01;
-/// So badly that no second judgement is needed.
-const GROSSLY_SLOW: f64 = 1e-6;
+/// So badly that no second judgement is needed: four late answers of four, say, where none of
+/// stable's seventy was.
+const GROSSLY_SLOW: f64 = 1e-4;
 /// Fewer answers than this of stable's are no figure to compare with.
-const LEAST_TO_COMPARE: u64 = 5;
+pub(super) const LEAST_TO_COMPARE: u64 = 5;
 
 /// What the evidence says.
 #[derive(Clone, Debug, PartialEq)]
@@ -306,7 +307,8 @@ impl<'a> Seen<'a> {
             return false;
         }
         let rate = self.stable_errors as f64 / self.stable_requests as f64;
-        let plausible = highest_plausible_rate(self.stable_errors, self.stable_requests);
+        let plausible =
+            highest_plausible_rate(self.stable_errors, self.stable_requests, Confidence::HIGH);
         rate * 100.0 > policy.analysis.max_error_rate
             && binomial_tail(self.figures.errors, self.figures.requests, plausible) >= 0.01
     }
@@ -329,7 +331,17 @@ impl<'a> Seen<'a> {
             (Some(absolute), Some(None)) => (absolute, false),
         };
         let over = self.candidate.certainly_over(limit_ms);
-        let chance = binomial_tail(over, self.candidate.count(), 1.0 - q);
+        // A machine that stalls makes everybody late at once, and late answers come in heaps.
+        // Where stable is the measure, as many late ones are allowed as stable's own do not rule
+        // out; few of stable's rule out little.
+        let usual = match self.stable.filter(|_| limit.max_ratio.is_some()) {
+            Some(stable) if stable.count() > 0 => {
+                let late = stable.certainly_over(limit_ms);
+                highest_plausible_rate(late, stable.count(), Confidence::USUAL).max(1.0 - q)
+            }
+            _ => 1.0 - q,
+        };
+        let chance = binomial_tail(over, self.candidate.count(), usual);
         if chance >= SLOW {
             return None;
         }

@@ -111,6 +111,62 @@ fn gross_slowness_is_found_within_one_judgement() {
     );
 }
 
+/// `late` of `requests` over a second, the others quick.
+fn some_late(late: u64, requests: u64) -> Counts {
+    let mut counts = counts(0, requests, 40.0);
+    if let Latencies::Buckets(buckets) = &mut counts.latencies {
+        for bucket in buckets {
+            bucket.count = match bucket.over {
+                25.0 => requests - late,
+                1000.0 => late,
+                _ => 0,
+            };
+        }
+    }
+    counts
+}
+
+#[test]
+fn a_machine_that_stalls_for_a_second_is_slow_for_both_and_blames_nobody() {
+    // One second of twelve: a twelfth of everybody's answers came late.
+    says(
+        window(12, some_late(4, 48), some_late(16, 192)),
+        expect![
+            "pass: error rate 0.0 % of 48 requests (limit 1 %), p99 1000-2500 ms (stable 1000-2500 ms)"
+        ],
+    );
+    // A heap of late answers, and too few of stable's to rule that out.
+    let probed = |late: usize| {
+        let times = |late: usize| {
+            let mut times = vec![1219.0; late];
+            times.resize(10, 30.0);
+            Latencies::exact(times)
+        };
+        let mut round = round(10, 0);
+        round.candidate.latencies = times(late);
+        round.stable.as_mut().unwrap().latencies = times(0);
+        round
+    };
+    let mut policy = preset("fast").unwrap();
+    policy.probes.count = 10;
+    assert!(matches!(
+        judge_probes(&policy, &probed(3)),
+        Verdict::Pass(_)
+    ));
+    assert!(matches!(
+        judge_probes(&policy, &probed(10)),
+        Verdict::Fail { at_once: true, .. }
+    ));
+}
+
+#[test]
+fn late_answers_that_stable_does_not_have_are_the_candidate_s() {
+    says(
+        window(12, some_late(4, 48), some_late(0, 192)),
+        expect!["fail: p99 1000-2500 ms is over the limit of 500 ms (stable 25-50 ms)"],
+    );
+}
+
 #[test]
 fn a_stable_revision_that_is_as_slow_excuses_the_candidate() {
     says(

@@ -1,16 +1,19 @@
 //! Asks a revision again and again, and reports what came back.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures::future::{Either, select};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::policy::Policy;
 
 use super::client::{Answer, FetchError, HttpClient};
 use super::evidence::{ProbeReport, ProbeRound};
-use super::judge::{Verdict, judge_probes};
+use super::judge::{LEAST_TO_COMPARE, Verdict, judge_probes};
 use super::latency::Latencies;
 
 /// Time that a revision has to wake from zero for its very first answer, which does not
@@ -70,7 +73,8 @@ impl ProbePlan {
     }
 }
 
-/// Asks stable and then the candidate, and stops as soon as the candidate is beyond doubt bad.
+/// Asks stable and the candidate side by side, so that a machine that stalls is slow for both,
+/// and stops as soon as the candidate is beyond doubt bad.
 ///
 /// Dropping the future stops it between two requests, with nothing left behind.
 pub async fn round(
@@ -80,30 +84,49 @@ pub async fn round(
     stable: Option<&ProbeTarget>,
     plan: &ProbePlan,
 ) -> ProbeRound {
-    let stable = match stable {
-        Some(stable) => {
-            let plan = ProbePlan {
-                count: plan.count.min(STABLE_PROBES),
-                ..plan.clone()
-            };
-            Some(run(stable, &plan, |_| false).await)
-        }
-        None => None,
-    };
-    let so_far = |report: &ProbeReport| ProbeRound {
+    let so_far = |report: &ProbeReport, stable: &Option<ProbeReport>| ProbeRound {
         revision: revision.to_owned(),
         at: Timestamp::now(),
         candidate: report.clone(),
         stable: stable.clone(),
     };
-    let report = run(candidate, plan, |report| {
-        matches!(
-            judge_probes(policy, &so_far(report)),
-            Verdict::Fail { at_once: true, .. }
-        )
-    })
-    .await;
-    so_far(&report)
+    // What stable has shown by now, as the candidate is looked at.
+    let seen = Mutex::new(stable.map(|_| ProbeReport::default()));
+    let beside = pin!(async {
+        if let Some(stable) = stable {
+            let plan = ProbePlan {
+                count: plan.count.min(STABLE_PROBES),
+                ..plan.clone()
+            };
+            let all = run(stable, &plan, |report| {
+                *seen.lock() = Some(report.clone());
+                false
+            })
+            .await;
+            *seen.lock() = Some(all);
+        }
+    });
+    let is_bad = |report: &ProbeReport| {
+        let stable = seen.lock().clone();
+        // Until stable has said something, whatever is wrong may be wrong for both.
+        let known = stable
+            .as_ref()
+            .is_none_or(|stable| stable.sent >= LEAST_TO_COMPARE);
+        let verdict = judge_probes(policy, &so_far(report, &stable));
+        known && matches!(verdict, Verdict::Fail { at_once: true, .. })
+    };
+    let asked = pin!(run(candidate, plan, is_bad));
+    let report = match select(asked, beside).await {
+        Either::Left((report, beside)) => {
+            if !is_bad(&report) {
+                beside.await;
+            }
+            report
+        }
+        Either::Right(((), asked)) => asked.await,
+    };
+    let stable = seen.lock().clone();
+    so_far(&report, &stable)
 }
 
 /// Carries out a plan; `enough` is asked now and then whether to stop early.
@@ -298,7 +321,30 @@ mod tests {
             judge_probes(&policy, &round),
             Verdict::Fail { at_once: true, .. }
         ));
-        assert_eq!(round.stable.unwrap().sent, 50);
+        assert!(
+            round.stable.unwrap().sent >= LEAST_TO_COMPARE,
+            "stable was asked beside it"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_fails_for_stable_in_the_same_moments_is_not_the_candidate_s() {
+        let failing = |_| 500;
+        let ((candidate, _), (stable, _)) = (server(failing).await, server(failing).await);
+        let policy = preset("fast").unwrap();
+        let (candidate, stable) = (target(candidate), target(stable));
+        let round = round(
+            &policy,
+            "hello-00002",
+            &candidate,
+            Some(&stable),
+            &plan(200),
+        )
+        .await;
+        assert!(matches!(
+            judge_probes(&policy, &round),
+            Verdict::Inconclusive(_)
+        ));
     }
 
     #[tokio::test]

@@ -102,18 +102,28 @@ fn ln_factorial(n: u64) -> f64 {
         - 1.0 / (360.0 * x.powi(3))
 }
 
-/// The highest error rate that `errors` among `requests` do not exclude (Wilson, one-sided 99 %).
-pub fn highest_plausible_rate(errors: u64, requests: u64) -> f64 {
-    /// Normal quantile of 0.99.
-    const Z: f64 = 2.326;
-    if requests == 0 {
+/// How sure [`highest_plausible_rate`] is to be, as a quantile of the normal distribution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Confidence(f64);
+
+impl Confidence {
+    /// 95 %.
+    pub const USUAL: Self = Self(1.645);
+    /// 99 %.
+    pub const HIGH: Self = Self(2.326);
+}
+
+/// The highest rate that `hits` among `trials` do not exclude (Wilson, one-sided).
+pub fn highest_plausible_rate(hits: u64, trials: u64, confidence: Confidence) -> f64 {
+    let z = confidence.0;
+    if trials == 0 {
         return 1.0;
     }
-    let n = requests as f64;
-    let p = errors as f64 / n;
-    let centre = p + Z * Z / (2.0 * n);
-    let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    ((centre + spread) / (1.0 + Z * Z / n)).min(1.0)
+    let n = trials as f64;
+    let p = hits as f64 / n;
+    let centre = p + z * z / (2.0 * n);
+    let spread = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    ((centre + spread) / (1.0 + z * z / n)).min(1.0)
 }
 
 #[cfg(test)]

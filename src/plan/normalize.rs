@@ -74,6 +74,15 @@ pub fn holds(desired: &Value, live: &LiveObject, manager: &str) -> bool {
     changes(desired, &live.value(), live.owner(manager)).is_empty()
 }
 
+/// The labels and annotations that Git sets and the live object does not have as Git sets them.
+pub fn metadata_changes(desired: &Value, live: &LiveObject) -> Vec<FieldChange> {
+    let mut metadata = desired.clone();
+    if let Some(fields) = metadata.as_object_mut() {
+        fields.remove("spec");
+    }
+    changes(&metadata, &live.value(), None)
+}
+
 /// Whether two revision templates (`spec.template` of a Service or Configuration)
 /// make the same revision, whichever of them went through the server.
 pub fn template_matches(desired: &Value, live: &Value) -> bool {

@@ -63,6 +63,14 @@ impl ServiceIntent {
         })
     }
 
+    /// The digest of the whole manifest but for its traffic.
+    pub fn manifest(&self) -> String {
+        let object = self.template_object(&self.template);
+        marks::annotation(&object, marks::DIGEST)
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// Every object it is written as, for the inventory.
     pub fn keys(&self) -> Vec<ObjectKey> {
         let mut keys = vec![self.template_key(), self.traffic_key()];

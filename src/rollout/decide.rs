@@ -107,7 +107,7 @@ impl Pass<'_> {
         self.enter(phase)
     }
 
-    /// `Ready`, `Progressing` and `Degraded`.
+    /// `Ready`, `Progressing`, `Degraded` and, once there was any, `Drifted`.
     fn conditions(&mut self) {
         let message = self.status.message.clone();
         let phase = self.status.phase;
@@ -126,6 +126,13 @@ impl Pass<'_> {
         match degraded {
             Some((reason, message)) => self.condition("Degraded", true, reason, message),
             None => self.condition("Degraded", false, "AsExpected", String::new()),
+        }
+        match self.left_drift() {
+            Some(drift) => self.condition("Drifted", true, "ChangedByHand", drift),
+            None if self.has_said("Drifted", "ChangedByHand") => {
+                self.condition("Drifted", false, "AsDelivered", String::new());
+            }
+            None => {}
         }
     }
 

@@ -124,15 +124,20 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
-    /// Somebody changed the traffic by hand; it is put back.
+    /// Somebody changed the traffic by hand.
     TrafficDrift {
         /// What was found.
         found: String,
         /// What is wanted.
         wanted: String,
+        /// It is left so; else it is put back.
+        left: bool,
     },
-    /// Somebody changed the template by hand; it is put back.
-    TemplateDrift,
+    /// Somebody changed the template by hand.
+    TemplateDrift {
+        /// It is left so; else it is put back.
+        left: bool,
+    },
     /// An entry of Git's traffic cannot be had; stable has its share.
     EntryLeftOut {
         /// The revision it names.
@@ -184,7 +189,7 @@ impl Event {
             Self::RollbackUnconfirmed { .. } => "RollbackUnconfirmed",
             Self::Failed { .. } => "ReleaseFailed",
             Self::TrafficDrift { .. } => "TrafficDrift",
-            Self::TemplateDrift => "TemplateDrift",
+            Self::TemplateDrift { .. } => "TemplateDrift",
             Self::EntryLeftOut { .. } => "TrafficEntryLeftOut",
             Self::StableUnhealthy { .. } => "StableUnhealthy",
             Self::Vanished => "ServiceVanished",
@@ -206,7 +211,7 @@ impl Event {
             | Self::RollbackUnconfirmed { .. }
             | Self::Failed { .. }
             | Self::TrafficDrift { .. }
-            | Self::TemplateDrift
+            | Self::TemplateDrift { .. }
             | Self::EntryLeftOut { .. }
             | Self::StableUnhealthy { .. }
             | Self::Vanished
@@ -313,13 +318,24 @@ impl fmt::Display for Event {
                     "{revision} failed, and there is no earlier revision: {reason}"
                 )
             }
-            Self::TrafficDrift { found, wanted } => {
-                write!(
-                    f,
-                    "traffic was changed by hand to {found}; put back to {wanted}"
-                )
+            Self::TrafficDrift {
+                found,
+                wanted,
+                left,
+            } => {
+                write!(f, "traffic was changed by hand to {found}; ")?;
+                if *left {
+                    write!(f, "left so, though Git wants {wanted}")
+                } else {
+                    write!(f, "put back to {wanted}")
+                }
             }
-            Self::TemplateDrift => f.write_str("the template was changed by hand; put back"),
+            Self::TemplateDrift { left: false } => {
+                f.write_str("the template was changed by hand; put back")
+            }
+            Self::TemplateDrift { left: true } => {
+                f.write_str("the template was changed by hand; left so until Git changes it")
+            }
             Self::EntryLeftOut { revision, why } => write!(
                 f,
                 "Git's traffic names {revision}, which {why}; its share goes to the stable revision"

@@ -135,7 +135,7 @@ impl Pass<'_> {
     pub fn fail(&mut self, reason: Reason) -> Turn {
         let text = reason.to_string();
         if let Some(candidate) = self.status.candidate.take() {
-            self.quarantine(&candidate, &text);
+            self.quarantine(&candidate, &reason);
             self.events.push(Event::Failed {
                 revision: candidate.revision.clone(),
                 reason,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::delivery::Expand;
+use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
 use crate::api::serving::{KnativeCondition, TrafficTarget};
 
@@ -17,6 +17,8 @@ pub struct Intent {
     pub expand: Expand,
     /// The hash of its template.
     pub template_hash: TemplateHash,
+    /// The digest of its whole manifest but for the traffic: what a refusal is about.
+    pub manifest: String,
     /// `spec.template.metadata.name`, where the manifest names its revisions itself.
     pub revision_name: Option<String>,
     /// The manifest's own `spec.traffic`: the shape that a release ends in. Often empty.
@@ -33,6 +35,8 @@ pub struct Intent {
     /// Why the service's policy cannot be read, if it cannot: nothing new starts and nothing
     /// goes up, while a release on its way is judged by the last one that could be.
     pub policy_problem: Option<String>,
+    /// What is done about changes by hand while nothing is on its way.
+    pub drift: Drift,
 }
 
 /// What the cluster says of the service, read from the watch caches.

@@ -272,6 +272,7 @@ impl<'a> Pass<'a> {
             self.events.push(Event::TrafficDrift {
                 found: spec.map_or_else(|| "no Route at all".to_owned(), traffic::describe),
                 wanted: text,
+                left: false,
             });
             self.status.asked_at = Some(self.now);
             self.status.confirmed_at = None;
@@ -385,6 +386,8 @@ impl<'a> Pass<'a> {
             },
         };
         let probes = |source| source == EvidenceSource::Probes;
+        // A hold that is about to begin says how things stand then.
+        let holds = self.status.hold.is_none() && self.in_phase() >= self.policy.step_timeout;
         match self
             .status
             .evidence
@@ -396,7 +399,7 @@ impl<'a> Pass<'a> {
             Some(old) => {
                 let age = Duration::try_from(at.duration_since(old.at)).unwrap_or_default();
                 let repeats = old.verdict == entry.verdict && word == EvidenceVerdict::Inconclusive;
-                if !repeats || (age >= RECORD_EVERY && old.reason != entry.reason) {
+                if !repeats || ((age >= RECORD_EVERY || holds) && old.reason != entry.reason) {
                     *old = entry;
                 }
             }

@@ -1,6 +1,8 @@
 //! The way up, but for the part that users take in it: pinning, staging, promoting.
 
-use crate::api::rollout::{Ending, HistoryEntry, HoldReason, Outcome, Phase, Release};
+use crate::api::rollout::{
+    Ending, HistoryEntry, HoldReason, Outcome, Phase, Release, TemplateState,
+};
 
 use super::event::Event;
 use super::input::ConfigurationFacts;
@@ -33,6 +35,8 @@ impl Pass<'_> {
         self.status.evidence.clear();
         self.status.ending = None;
         self.status.keeps_found_traffic = false;
+        self.status.left_traffic = None;
+        self.status.template = TemplateState::Unwritten;
     }
 
     /// Stable gets all of the share, by name, before anything else changes.
@@ -139,6 +143,7 @@ impl Pass<'_> {
         let Some(configuration) = configuration.filter(|c| written && c.template_taken_up) else {
             return;
         };
+        self.status.template = TemplateState::Written;
         if known {
             return;
         }

@@ -189,13 +189,12 @@ impl Pass<'_> {
     fn undo(&mut self, target: Release, request: &Request) -> Turn {
         let reason = Reason::Undone {
             by: request.by.clone(),
-        }
-        .to_string();
+        };
         if let Some(stable) = self.status.stable.clone() {
             self.quarantine(&stable, &reason);
         }
         self.begin(target.attempt);
         self.status.candidate = Some(target);
-        self.promote(Outcome::Undone, reason)
+        self.promote(Outcome::Undone, reason.to_string())
     }
 }

@@ -1,15 +1,18 @@
 //! At rest: adoption, drift, and what makes a release begin.
 
-use crate::api::rollout::{HistoryEntry, Outcome, Phase, Quarantine, Release};
+use crate::api::delivery::Drift;
+use crate::api::rollout::{HistoryEntry, Outcome, Phase, Quarantine, Release, TemplateState};
 
 use super::decision::Write;
 use super::event::Event;
 use super::pass::{Pass, Turn};
 use super::reason::short;
-use super::traffic::{self, Parts};
+use super::traffic::{self, Parts, Wanted};
 
 /// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
 const ROLLBACK_WINDOW: usize = 3;
+/// What is said of a template under `drift: Report`.
+const TEMPLATE_LEFT: &str = "its template was changed by hand and is left so";
 
 impl Pass<'_> {
     /// Nothing was delivered yet: takes over what is there, or delivers for the first time.
@@ -99,12 +102,15 @@ impl Pass<'_> {
         self.enter(Phase::Stable)
     }
 
-    /// Git's template is kept out.
+    /// Git's template is kept out. A refusal is about the manifest that was refused: one that
+    /// now says `sluice.dev/force`, for one, is another.
     pub fn git_is_quarantined(&self) -> Option<&Quarantine> {
-        self.status
-            .quarantine
-            .iter()
-            .find(|q| q.template_hash == self.intent.template_hash)
+        self.status.quarantine.iter().find(|q| {
+            q.template_hash == self.intent.template_hash
+                && q.refused
+                    .as_ref()
+                    .is_none_or(|refused| *refused == self.intent.manifest)
+        })
     }
 
     /// Whether what serves is what Git says.
@@ -180,14 +186,24 @@ impl Pass<'_> {
                 c.template_written && (c.attempt == attempt || self.names_itself())
             });
         let settled = format!("{stable} serves what Git says");
+        if mended {
+            self.status.template = TemplateState::Written;
+        }
         if mended || self.intent.suspended {
             self.status.message = settled;
             return;
         }
         // It was as Git says before: a hand was at it. (After a revert it never was.)
-        if self.status.message == settled {
-            self.events.push(Event::TemplateDrift);
+        let leave = self.intent.drift == Drift::Report;
+        if self.status.template == TemplateState::Written {
+            self.events.push(Event::TemplateDrift { left: leave });
+            self.status.template = TemplateState::Left;
         }
+        if leave && self.status.template == TemplateState::Left {
+            self.status.message = format!("{settled}; {TEMPLATE_LEFT}");
+            return;
+        }
+        self.status.template = TemplateState::Unwritten;
         self.status.message = format!("{stable} serves what Git says; its template is put back");
         self.template = Some(attempt);
     }
@@ -204,11 +220,61 @@ impl Pass<'_> {
             candidate: None,
             tag_stable: false,
         });
+        if self.leaves_traffic(&wanted) {
+            return true;
+        }
         self.want(wanted)
+    }
+
+    /// With `drift: Report`, traffic that was as wanted and that a hand changed is left as it
+    /// is until Git wants something else. (A Route that is gone serves nobody: it comes back.)
+    fn leaves_traffic(&mut self, wanted: &Wanted) -> bool {
+        let before = self.status.left_traffic.take();
+        let Some(route) = &self.live.route else {
+            return false;
+        };
+        if self.intent.drift != Drift::Report || traffic::same(&route.spec, &wanted.targets) {
+            return false;
+        }
+        let text = traffic::describe(&wanted.targets);
+        let found = traffic::describe(&route.spec);
+        let is_new = before.is_none();
+        // Never confirmed, it was not there to be changed.
+        let by_hand = self.status.traffic == text && self.status.confirmed_at.is_some();
+        if !by_hand || before.is_some_and(|before| before != text) {
+            return false;
+        }
+        if is_new {
+            self.events.push(Event::TrafficDrift {
+                found,
+                wanted: text.clone(),
+                left: true,
+            });
+        }
+        self.status.left_traffic = Some(text);
+        true
+    }
+
+    /// What somebody changed by hand and the Delivery wants left so.
+    pub fn left_drift(&self) -> Option<String> {
+        let mut left = Vec::new();
+        if let (Some(wanted), Some(route)) = (&self.status.left_traffic, &self.live.route) {
+            left.push(format!(
+                "its traffic was changed by hand to {} and is left so, though {wanted} is wanted",
+                traffic::describe(&route.spec)
+            ));
+        }
+        if self.status.template == TemplateState::Left {
+            left.push(TEMPLATE_LEFT.to_owned());
+        }
+        (!left.is_empty()).then(|| left.join("; "))
     }
 
     /// Git has a template that is neither serving nor kept out.
     fn begin_with_git(&mut self) -> Turn {
+        if let Some(message) = &self.live.refused {
+            return self.refuse(message.clone());
+        }
         let hash = &self.intent.template_hash;
         let good = self
             .known_good()
@@ -233,7 +299,7 @@ impl Pass<'_> {
     }
 
     /// The attempt that Git's template is at, from what is remembered of it.
-    fn last_attempt(&self) -> u32 {
+    pub fn last_attempt(&self) -> u32 {
         let hash = Some(&self.intent.template_hash);
         self.status
             .history

@@ -1,6 +1,6 @@
 //! The way back: one write, from any phase, and then the cluster's word for it.
 
-use crate::api::rollout::{Ending, Outcome, Phase, Quarantine, Release};
+use crate::api::rollout::{Ending, Outcome, Phase, Quarantine, Release, TemplateState};
 
 use super::event::Event;
 use super::pass::{Pass, Turn};
@@ -36,7 +36,7 @@ impl Pass<'_> {
         // A promotion that is not confirmed may have reached users all the same.
         let weight = self.status.weight;
         if guilty && let Some(candidate) = self.status.candidate.clone() {
-            self.quarantine(&candidate, &text);
+            self.quarantine(&candidate, &reason);
         }
         self.events.push(Event::RollingBack {
             revision: self.candidate_revision(),
@@ -54,12 +54,34 @@ impl Pass<'_> {
         self.enter(Phase::RollingBack)
     }
 
+    /// Git's template is refused before anything of it has begun: nothing is written for it.
+    pub fn refuse(&mut self, message: String) -> Turn {
+        let release = self.new_release(self.last_attempt());
+        let reason = Reason::Refused { message };
+        let text = reason.to_string();
+        self.quarantine(&release, &reason);
+        self.events.push(Event::RollingBack {
+            revision: None,
+            stable: self.stable_revision().unwrap_or_default(),
+            weight: 0,
+            reason,
+        });
+        self.remember(release, Outcome::RolledBack, text, 0);
+        // A service that was adopted, and that somebody else's tool may hold: nothing was
+        // asked of its traffic yet, and nothing is.
+        if self.status.traffic.is_empty() {
+            self.status.keeps_found_traffic = true;
+        }
+        self.enter(Phase::RolledBack)
+    }
+
     /// Keeps a template out.
-    pub fn quarantine(&mut self, release: &Release, reason: &str) {
+    pub fn quarantine(&mut self, release: &Release, reason: &Reason) {
         let Some(hash) = release.template_hash.clone() else {
             return;
         };
-        let reason = brief(reason);
+        let refused = matches!(reason, Reason::Refused { .. });
+        let reason = brief(&reason.to_string());
         self.status.quarantine.retain(|q| q.template_hash != hash);
         self.status.quarantine.insert(
             0,
@@ -69,6 +91,7 @@ impl Pass<'_> {
                 commit: release.commit.clone(),
                 attempt: release.attempt,
                 reason,
+                refused: refused.then(|| self.intent.manifest.clone()),
                 since: self.now,
             },
         );
@@ -167,6 +190,8 @@ impl Pass<'_> {
             }
         }
         self.status.failures = 0;
+        // What is written is the candidate's.
+        self.status.template = TemplateState::Unwritten;
         self.enter(Phase::RolledBack)
     }
 

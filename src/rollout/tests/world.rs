@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::delivery::Expand;
+use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{Action, Phase, Request, RolloutSpec, RolloutStatus};
 use crate::api::serving::{KnativeCondition, TrafficTarget};
@@ -143,6 +143,7 @@ impl World {
             name: "hello".to_owned(),
             expand: Expand::Routes,
             template_hash: TemplateHash("v1".to_owned()),
+            manifest: "v1".to_owned(),
             revision_name: None,
             final_traffic: vec![],
             commit: Some("1111111aaaa".to_owned()),
@@ -150,6 +151,7 @@ impl World {
             suspended: false,
             withdrawn: false,
             policy_problem: None,
+            drift: Drift::Correct,
         };
         Self {
             second: 0,
@@ -224,6 +226,7 @@ impl World {
             .entry(version.to_owned())
             .or_insert(behaviour);
         self.git.template_hash = TemplateHash(version.to_owned());
+        self.git.manifest = version.to_owned();
         self.git.commit = Some(format!("{version:c<7}"));
         self.git.subject = Some(version.to_owned());
     }

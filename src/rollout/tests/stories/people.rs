@@ -451,9 +451,7 @@ fn a_template_that_the_cluster_refuses_changes_nothing_and_can_be_retried() {
         world,
         40,
         expect![[r#"
-            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:00  the new template taken back from 0 % to hello-00001: refused by the cluster: admission webhook denied the request
-            00:00  hello-00001 has all traffic, confirmed after 0s
             00:20  quarantine lifted, attempt 2, by ada
             00:20  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:21  hello-00002 staged, 0 %
