@@ -12,8 +12,9 @@ fmt:
 clippy:
 	cargo clippy --all-targets --quiet -- -D warnings
 
+# The suite's stories mostly wait for a cluster: ten side by side take hardly longer than two.
 unit:
-	cargo test --quiet
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-10} cargo test --quiet
 
 # The kubectl of the transcript test, from its Go module; skipped, loudly, where Go is missing.
 kubectl:

@@ -1,9 +1,18 @@
 //! Whole stories on a whole cluster: a push to Git, an agent, real processes, real requests.
 //!
 //! They speak to the cluster through the Kubernetes API and the gateway only, so that the same
-//! stories can be told on another cluster.
+//! stories can be told on another cluster. Each is told in both forms that a Service manifest
+//! is delivered in.
 
+mod adoption;
+mod drift;
 mod faults;
+mod first;
 mod interval;
+mod newer;
 mod people;
+mod quiet;
+mod refusals;
 mod releases;
+mod several;
+mod traffic;

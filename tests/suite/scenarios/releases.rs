@@ -1,32 +1,115 @@
 //! Releases from a push to their end, on a whole cluster with real requests.
 
+use std::time::Duration;
+
 use kube::Api;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use sluice::api::delivery::{Delivery, Expand};
-use sluice::api::rollout::{Outcome, Phase, Rollout};
+use sluice::api::delivery::Expand;
+use sluice::api::duration::HumanDuration;
+use sluice::api::rollout::{Outcome, Phase, Rollout, RolloutStatus};
+use sluice::api::rollout_policy::{RolloutPolicySpec, Step};
 
-use crate::world::{Hello, NAMESPACE, Setting, World};
+use crate::world::{Answer, DELIVERY, Hello, NAMESPACE, Setting, World, brisk, in_both_forms};
 
-/// Releases in both forms; the rest of the stage is the usual one.
-async fn stage(expand: Expand) -> World {
-    let mut world = World::new(Setting {
+in_both_forms!(
+    a_good_release_walks_up_and_one_that_fails_every_other_time_is_taken_back_at_its_first_step,
+    every_answer_500_is_taken_back_at_the_first_step,
+    every_answer_500_harms_nobody_where_probes_ask_what_users_ask,
+    five_percent_500_is_found_by_the_probes,
+    five_percent_500_that_only_users_meet_is_taken_back_on_the_way_up,
+    answers_that_are_800_ms_late_are_taken_back_at_the_first_step,
+    what_is_never_ready_harms_nobody,
+    a_crash_before_it_listens_is_told_by_its_pods_and_harms_nobody,
+    a_crash_while_it_is_probed_harms_nobody,
+    a_crash_at_20_percent_is_taken_back_by_its_pods,
+    a_crash_on_the_path_that_users_ask_for_is_taken_back,
+    an_exact_revert_puts_the_old_revision_back_without_a_new_one,
+    what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry,
+);
+
+/// The usual stage in one form, with a policy, and `hello` on its first revision.
+async fn open(expand: Expand, policy: &str) -> World {
+    let world = World::set(Setting {
         expand,
+        policy: policy.to_owned(),
         ..Setting::default()
     })
     .await;
-    world.start_agent().await;
-    world.deliver().await;
+    // Whatever is called otherwise is a policy of the story's own.
+    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
+    world.promoted("hello", &first).await;
     world
 }
 
-async fn good_then_bad(expand: Expand) {
-    let world = stage(expand).await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
-    let users = world.users("hello", 20);
+/// A bad release met by users, from its push until it was taken back.
+struct Taken {
+    status: RolloutStatus,
+    answers: Vec<Answer>,
+    /// What stable answers.
+    stable: String,
+}
 
+impl Taken {
+    /// How many were harmed.
+    fn harmed(&self) -> usize {
+        let harmed = |answer: &&Answer| answer.harmed(&self.stable);
+        self.answers.iter().filter(harmed).count()
+    }
+
+    /// Nobody was harmed, and nobody met it.
+    fn harmed_nobody(&self) {
+        assert_eq!(self.harmed(), 0, "of {}", self.answers.len());
+        assert_eq!(self.status.history[0].weight, 0, "it never met a user");
+    }
+
+    /// It was let in to this share and no further, at the cost of so many at most.
+    fn at(&self, weight: u8, harmed_at_most: usize) {
+        assert_eq!(self.status.history[0].weight, weight, "{}", self.reason());
+        assert!(
+            self.harmed() <= harmed_at_most,
+            "{} of {} were harmed: {}",
+            self.harmed(),
+            self.answers.len(),
+            self.reason()
+        );
+    }
+
+    fn reason(&self) -> &str {
+        &self.status.quarantine[0].reason
+    }
+
+    fn says(&self, words: &str) {
+        assert!(self.reason().contains(words), "{}", self.reason());
+    }
+}
+
+/// Pushes a bad template under 20 requests a second, waits until it was taken back, and sees
+/// to it that stable serves on.
+async fn take_back(world: &World, bad: Hello) -> Taken {
+    let before = world.ask("hello").await.body;
+    let users = world.users("hello", 20);
+    let commit = world.push("A bad idea", &[bad]);
+    let status = world.taken_back("hello", &commit).await;
+    let delivery = world.delivery(DELIVERY, "there", |_| true).await;
+    assert_ne!(delivery.last_good_commit.as_ref(), Some(&commit));
+    let answers = users.stop().await;
+    assert_eq!(status.history[0].outcome, Outcome::RolledBack);
+    assert_eq!(status.history[0].release.commit.as_ref(), Some(&commit));
+    let after = world.ask("hello").await;
+    assert_eq!((after.status, &after.body), (200, &before), "stable serves");
+    Taken {
+        status,
+        answers,
+        stable: before,
+    }
+}
+
+async fn a_good_release_walks_up_and_one_that_fails_every_other_time_is_taken_back_at_its_first_step(
+    expand: Expand,
+) {
+    let world = open(expand, "demo").await;
+    let users = world.users("hello", 20);
     let good = world.push("Greet two", &[Hello::new("hello", "two")]);
     let status = world.promoted("hello", &good).await;
     let weights: Vec<u8> = status
@@ -41,88 +124,171 @@ async fn good_then_bad(expand: Expand) {
         status.evidence
     );
     assert!(world.ask("hello").await.body.contains("two"));
-    let so_far = users.stop().await;
-    let harmed = so_far.iter().filter(|answer| answer.status != 200).count();
-    assert_eq!(
-        harmed,
-        0,
-        "a good release harms nobody ({} requests)",
-        so_far.len()
-    );
-
-    let users = world.users("hello", 20);
-    let bad = world.push(
-        "Half of the answers fail",
-        &[Hello::new("hello", "three").env("FAIL_PERCENT", "50")],
-    );
-    let status = world.taken_back("hello", &bad).await;
     let answers = users.stop().await;
-    let ended = &status.history[0];
-    assert_eq!(
-        (ended.outcome, ended.weight),
-        (Outcome::RolledBack, 5),
-        "{ended:#?}"
-    );
-    let harmed = answers.iter().filter(|answer| answer.status != 200).count();
-    assert!(
-        harmed * 10 < answers.len(),
-        "{harmed} of {} were harmed at 5 %",
-        answers.len()
-    );
-    assert!(
-        world.ask("hello").await.body.contains("two"),
-        "stable serves"
-    );
+    let lost = answers.iter().filter(|answer| answer.status != 200).count();
+    assert_eq!(lost, 0, "a good release harms nobody of {}", answers.len());
+
+    let bad = Hello::new("hello", "three").env("FAIL_PERCENT", "50");
+    let taken = take_back(&world, bad).await;
+    taken.at(5, 30);
+    taken.says("error rate");
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_good_release_walks_up_and_a_bad_one_is_taken_back_at_its_first_step() {
-    good_then_bad(Expand::Routes).await;
+async fn every_answer_500_is_taken_back_at_the_first_step(expand: Expand) {
+    let world = open(expand, "demo").await;
+    let taken = take_back(
+        &world,
+        Hello::new("hello", "two").env("FAIL_PERCENT", "100"),
+    )
+    .await;
+    // Its readiness path is well, so only users can tell; Flagger's figure is 108.
+    taken.at(5, 27);
+    world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_with_the_service_itself_delivered() {
-    good_then_bad(Expand::Service).await;
+async fn every_answer_500_harms_nobody_where_probes_ask_what_users_ask(expand: Expand) {
+    let world = open(expand, "demo").await;
+    let bad = Hello::new("hello", "two").env("FAIL_PERCENT", "100");
+    let taken = take_back(&world, bad.without_readiness_path()).await;
+    taken.harmed_nobody();
+    world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_release_that_crashes_at_its_start_is_taken_back_by_its_pods_and_harms_nobody() {
-    let world = World::start().await;
+async fn five_percent_500_is_found_by_the_probes(expand: Expand) {
+    // `fast` probes 200 times before anybody meets the candidate.
+    let world = open(expand, "fast").await;
+    let bad = Hello::new("hello", "two").env("FAIL_PERCENT", "5");
+    let taken = take_back(&world, bad.without_readiness_path()).await;
+    taken.harmed_nobody();
+    world.end().await;
+}
+
+async fn five_percent_500_that_only_users_meet_is_taken_back_on_the_way_up(expand: Expand) {
+    let world = open(expand, "demo").await;
+    let taken = take_back(&world, Hello::new("hello", "two").env("FAIL_PERCENT", "5")).await;
+    assert!(taken.status.history[0].weight < 100);
+    // Four early errors condemn; what is on its way then comes on top.
+    let lost = taken.answers.iter().filter(|a| a.status != 200).count();
+    assert!((1..=10).contains(&lost), "{lost}: {}", taken.reason());
+    world.end().await;
+}
+
+async fn answers_that_are_800_ms_late_are_taken_back_at_the_first_step(expand: Expand) {
+    let world = open(expand, "demo").await;
+    let taken = take_back(&world, Hello::new("hello", "two").env("DELAY_MS", "800")).await;
+    taken.says("p99");
+    // Flagger's figure is 106.
+    taken.at(5, 26);
+    world.end().await;
+}
+
+async fn what_is_never_ready_harms_nobody(expand: Expand) {
+    let world = World::set(Setting {
+        expand,
+        policy: "impatient".to_owned(),
+        ..Setting::default()
+    })
+    .await;
+    let impatient = RolloutPolicySpec {
+        progress_deadline: HumanDuration::from_secs(12),
+        ..brisk()
+    };
+    world.policy("impatient", impatient).await;
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
     world.promoted("hello", &first).await;
-    let users = world.users("hello", 20);
-    let bad = world.push(
-        "Crash",
-        &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
-    );
-    let status = world.taken_back("hello", &bad).await;
-    let answers = users.stop().await;
-    assert_eq!(status.history[0].weight, 0, "it never met a user");
+    let taken = take_back(&world, Hello::new("hello", "two").env("NEVER_READY", "1")).await;
+    taken.harmed_nobody();
+    taken.says("not Ready after 12s");
+    world.end().await;
+}
+
+async fn a_crash_before_it_listens_is_told_by_its_pods_and_harms_nobody(expand: Expand) {
+    let world = open(expand, "demo").await;
+    let began = std::time::Instant::now();
+    let bad = Hello::new("hello", "two").env("CRASH_AT_START", "3");
+    let taken = take_back(&world, bad).await;
+    taken.harmed_nobody();
+    taken.says("crashed 2 times, last with exit code 3");
     assert!(
-        status.quarantine[0].reason.contains("crash"),
-        "{}",
-        status.quarantine[0].reason
-    );
-    assert!(
-        answers.iter().all(|answer| answer.status == 200),
-        "nobody was harmed"
+        began.elapsed() < Duration::from_secs(30),
+        "long before the deadline: {:?}",
+        began.elapsed()
     );
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_exact_revert_puts_the_old_revision_back_without_a_new_one() {
-    let world = World::start().await;
+async fn a_crash_while_it_is_probed_harms_nobody(expand: Expand) {
+    let world = World::set(Setting {
+        expand,
+        policy: "thorough".to_owned(),
+        ..Setting::default()
+    })
+    .await;
+    let mut thorough = brisk();
+    thorough.probes.count = 5000;
+    world.policy("thorough", thorough).await;
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let old = world
-        .promoted("hello", &first)
-        .await
-        .stable
-        .unwrap()
-        .revision;
+    world.promoted("hello", &first).await;
+    let bad = Hello::new("hello", "two").env("CRASH_AFTER_MS", "400");
+    let taken = take_back(&world, bad).await;
+    taken.harmed_nobody();
+    world.end().await;
+}
+
+async fn a_crash_at_20_percent_is_taken_back_by_its_pods(expand: Expand) {
+    let world = World::set(Setting {
+        expand,
+        policy: "patient".to_owned(),
+        ..Setting::default()
+    })
+    .await;
+    // Nobody stays at 5 %, everybody at 20 % for longer than two crashes take.
+    let mut patient = brisk();
+    patient.steps = vec![Step::weight(5), Step::weight(20)];
+    patient.steps[1].bake = Some(HumanDuration::from_secs(50));
+    world.policy("patient", patient).await;
+    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
+    world.promoted("hello", &first).await;
+    let bad = Hello::new("hello", "two").env("CRASH_ON_PATH", "/crash");
+    let crashing = async {
+        let meets_users = |status: &RolloutStatus| {
+            status.phase == Phase::Stepping && status.weight == 20 && status.confirmed_at.is_some()
+        };
+        world.until("hello", "at 20 %", meets_users).await;
+        // Until its tag is gone: a request waits for the next start, and ends it.
+        while world
+            .ask_in(NAMESPACE, "candidate-hello", "/crash")
+            .await
+            .status
+            != 404
+        {}
+    };
+    let (taken, ()) = tokio::join!(take_back(&world, bad), crashing);
+    // What was on its way when it crashed; the rest waits until it is up again.
+    taken.at(20, 20);
+    assert!(
+        taken.reason().contains("crashed 2 times") || taken.reason().contains("ExitCode1"),
+        "{}",
+        taken.reason()
+    );
+    world.end().await;
+}
+
+async fn a_crash_on_the_path_that_users_ask_for_is_taken_back(expand: Expand) {
+    let world = open(expand, "demo").await;
+    let taken = take_back(&world, Hello::new("hello", "two").env("CRASH_ON_PATH", "/")).await;
+    taken.at(5, 10);
+    world.end().await;
+}
+
+async fn an_exact_revert_puts_the_old_revision_back_without_a_new_one(expand: Expand) {
+    let world = World::brisk(expand).await;
+    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
+    let old = world.promoted("hello", &first).await.stable.unwrap();
     let second = world.push("Greet two", &[Hello::new("hello", "two")]);
     world.promoted("hello", &second).await;
+    let history = world.watch_traffic("hello");
     world.push("Revert: greet one", &[Hello::new("hello", "one")]);
     let status = world
         .until("hello", "back on the first revision", |status| {
@@ -130,27 +296,24 @@ async fn an_exact_revert_puts_the_old_revision_back_without_a_new_one() {
                 && status
                     .stable
                     .as_ref()
-                    .is_some_and(|stable| stable.revision == old)
+                    .is_some_and(|stable| stable.revision == old.revision)
         })
         .await;
+    assert_eq!(status.history[0].outcome, Outcome::Reverted);
+    let old = old.revision.unwrap();
+    assert_eq!(history.shares(&old), [0, 100], "at once, with no canary");
     assert!(world.ask("hello").await.body.contains("one"), "{status:#?}");
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry() {
-    let mut world = World::start().await;
+async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry(
+    expand: Expand,
+) {
+    let mut world = World::brisk(expand).await;
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let stable = world
-        .promoted("hello", &first)
-        .await
-        .stable
-        .unwrap()
-        .revision;
-    let bad = world.push(
-        "Crash",
-        &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
-    );
+    let stable = world.promoted("hello", &first).await.stable.unwrap();
+    let bad = Hello::new("hello", "two").env("CRASH_AT_START", "3");
+    let bad = world.push("Crash", &[bad]);
     world.taken_back("hello", &bad).await;
 
     world.stop_agent().await;
@@ -161,7 +324,7 @@ async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_per
     let status = world.until("hello", "at rest", |_| true).await;
     assert_eq!(
         (status.phase, status.stable.unwrap().revision),
-        (Phase::RolledBack, stable)
+        (Phase::RolledBack, stable.revision)
     );
 
     let request = json!({"spec": {"request": {"id": "again", "action": "retry"}}});
@@ -178,57 +341,4 @@ async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_per
         .await;
     assert_eq!(status.handled_request.as_deref(), Some("again"));
     world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broken_file_costs_its_own_service_only_and_is_said_with_its_line() {
-    let world = World::start().await;
-    world.repository.write("apps/broken.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: broken\nspec:\n  template:\n    spec:\n      containers: nothing\n");
-    let commit = world.push("One good, one broken", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &commit).await;
-    let deliveries: Api<Delivery> = Api::namespaced(world.client.clone(), NAMESPACE);
-    let status = deliveries.get("shop").await.unwrap().status.unwrap();
-    let problem = status.problems.iter().find(|problem| {
-        problem
-            .origin
-            .as_deref()
-            .is_some_and(|origin| origin.starts_with("apps/broken.yaml:8"))
-    });
-    assert!(problem.is_some(), "{:#?}", status.problems);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_leaves_git_leaves_the_cluster_but_an_empty_folder_deletes_nothing() {
-    let world = World::start().await;
-    let commit = world.push(
-        "Two services",
-        &[Hello::new("hello", "one"), Hello::new("other", "one")],
-    );
-    world.promoted("hello", &commit).await;
-    world.promoted("other", &commit).await;
-    world.repository.remove("apps/other.yaml");
-    world.repository.push("Close the other one");
-    let routes = routes(&world);
-    world.gone(&routes, "other").await;
-    world.repository.remove("apps/hello.yaml");
-    let empty = world.repository.push("Close everything, by accident");
-    world.observed(&empty).await;
-    assert_eq!(
-        routes
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
-            .len(),
-        1,
-        "an empty render deletes nothing"
-    );
-    assert!(world.ask("hello").await.body.contains("one"));
-    world.end().await;
-}
-
-fn routes(world: &World) -> Api<DynamicObject> {
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("serving.knative.dev", "v1", "Route"));
-    Api::namespaced_with(world.client.clone(), NAMESPACE, &kind)
 }

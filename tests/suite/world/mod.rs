@@ -3,35 +3,53 @@
 //! Scenarios speak to the cluster through the Kubernetes API and the gateway only,
 //! so that the same stories can be told on another cluster.
 
+mod cluster;
+mod forms;
+mod hello;
 mod repository;
+mod traffic;
 mod users;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::Value;
 use sluice::agent::{Agent, AgentConfig};
-use sluice::api::delivery::{Delivery, DeliverySpec, Expand, GitReference, Source, Target};
+use sluice::api::delivery::{
+    Delivery, DeliverySpec, DeliveryStatus, Drift, Expand, GitReference, Source, Target,
+};
 use sluice::api::duration::HumanDuration;
 use sluice::api::rollout::{Phase, Rollout, RolloutStatus};
+use sluice::api::rollout_policy::{RolloutPolicy, RolloutPolicySpec};
 use sluice::local::apiserver::Admission;
-use sluice::local::cluster::{LocalCluster, LocalConfig};
+use sluice::local::cluster::LocalCluster;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use cluster::{Cluster, GUARD, REFUSE};
+pub(crate) use forms::in_both_forms;
+pub use hello::Hello;
 pub use repository::TestRepository;
+pub use traffic::{TrafficHistory, share, split_of};
 pub use users::{Answer, Users};
 
 /// No story needs longer for one of its moments, however busy the machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Where every story plays.
 pub const NAMESPACE: &str = "default";
+/// The Delivery of every story.
+pub const DELIVERY: &str = "shop";
+/// The policy of stories that are not about judging: the same steps, hardly any waiting.
+pub const BRISK: &str = "brisk";
 
 /// How a stage is set.
 pub struct Setting {
@@ -41,6 +59,8 @@ pub struct Setting {
     pub policy: String,
     /// Whether what leaves Git is deleted.
     pub prune: bool,
+    /// What is done about hand-made changes.
+    pub drift: Drift,
     /// Further admission hooks of the cluster.
     pub admission: Vec<Arc<dyn Admission>>,
 }
@@ -51,6 +71,7 @@ impl Default for Setting {
             expand: Expand::Routes,
             policy: "demo".to_owned(),
             prune: true,
+            drift: Drift::Correct,
             admission: Vec::new(),
         }
     }
@@ -63,7 +84,7 @@ pub struct World {
     /// The cluster's API.
     pub client: Client,
     setting: Setting,
-    cluster: Option<LocalCluster>,
+    cluster: Cluster,
     agent: Option<RunningAgent>,
     dir: tempfile::TempDir,
 }
@@ -76,21 +97,19 @@ struct RunningAgent {
 impl World {
     /// A cluster with an empty repository; the agent is not running yet.
     pub async fn new(mut setting: Setting) -> Self {
+        // `RUST_LOG=sluice=info` shows what the agent says, under the story that failed.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
         let dir = tempfile::tempdir().unwrap();
-        let cluster = LocalCluster::start(LocalConfig {
-            data_dir: Some(dir.path().join("cluster")),
-            program: Some(PathBuf::from(env!("CARGO_BIN_EXE_sluice"))),
-            admission: std::mem::take(&mut setting.admission),
-            ..LocalConfig::default()
-        })
-        .await
-        .unwrap();
+        let cluster = Cluster::start(dir.path(), std::mem::take(&mut setting.admission)).await;
         let repository = TestRepository::create(&dir.path().join("shop.git"));
         Self {
             repository,
-            client: cluster.client(),
+            client: cluster.client.clone(),
             setting,
-            cluster: Some(cluster),
+            cluster,
             agent: None,
             dir,
         }
@@ -98,7 +117,23 @@ impl World {
 
     /// The usual stage: an agent that delivers `apps/` of the repository.
     pub async fn start() -> Self {
-        let mut world = Self::new(Setting::default()).await;
+        Self::set(Setting::default()).await
+    }
+
+    /// The usual stage in one of both forms, with the policy [`BRISK`].
+    pub async fn brisk(expand: Expand) -> Self {
+        let policy = BRISK.to_owned();
+        Self::set(Setting {
+            expand,
+            policy,
+            ..Setting::default()
+        })
+        .await
+    }
+
+    /// A stage with an agent that delivers `apps/` of the repository.
+    pub async fn set(setting: Setting) -> Self {
+        let mut world = Self::new(setting).await;
         world.start_agent().await;
         world.deliver().await;
         world
@@ -106,21 +141,21 @@ impl World {
 
     /// Where the gateway listens.
     pub fn gateway(&self) -> SocketAddr {
-        self.cluster().gateway_addr()
+        self.cluster.gateway
     }
 
-    /// The cluster.
+    /// The cluster's own handle, for stories of its faults.
     pub fn cluster(&self) -> &LocalCluster {
-        self.cluster.as_ref().expect("the cluster is up")
+        self.cluster.local()
     }
 
     /// The kubeconfig of the cluster, for programs.
-    pub fn kubeconfig(&self) -> &std::path::Path {
+    pub fn kubeconfig(&self) -> &Path {
         &self.cluster().endpoints().kubeconfig
     }
 
     /// A folder that goes with the stage.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.dir.path()
     }
 
@@ -165,43 +200,59 @@ impl World {
 
     /// Applies the Delivery of `apps/`.
     pub async fn deliver(&self) {
-        self.deliver_as("shop", &self.repository).await;
+        self.policy(BRISK, brisk()).await;
+        self.deliver_as(DELIVERY, |_| {}).await;
     }
 
-    /// Applies a Delivery of `apps/` of any repository.
-    pub async fn deliver_as(&self, name: &str, repository: &TestRepository) {
-        let mut delivery = Delivery::new(
-            name,
-            DeliverySpec {
-                source: Source {
-                    url: repository.url(),
-                    reference: Some(GitReference {
-                        branch: Some("main".into()),
-                        ..Default::default()
-                    }),
-                    path: Some("apps".into()),
-                    interval: Some(HumanDuration::from_millis(200)),
-                    secret_ref: None,
-                },
-                target: Target {
-                    namespace: Some(NAMESPACE.into()),
-                    expand: self.setting.expand,
-                },
-                policy: Some(self.setting.policy.clone()),
-                prune: self.setting.prune,
-                drift: Default::default(),
-                suspend: false,
+    /// Applies a Delivery that differs from the usual one in something.
+    pub async fn deliver_as(&self, name: &str, change: impl FnOnce(&mut DeliverySpec)) {
+        let mut spec = DeliverySpec {
+            source: Source {
+                url: self.repository.url(),
+                reference: Some(GitReference {
+                    branch: Some("main".into()),
+                    ..Default::default()
+                }),
+                path: Some("apps".into()),
+                interval: Some(HumanDuration::from_millis(200)),
+                secret_ref: None,
             },
-        );
+            target: Target {
+                namespace: Some(NAMESPACE.into()),
+                expand: self.setting.expand,
+            },
+            policy: Some(self.setting.policy.clone()),
+            prune: self.setting.prune,
+            drift: self.setting.drift,
+            suspend: false,
+        };
+        change(&mut spec);
+        let mut delivery = Delivery::new(name, spec);
         delivery.metadata.namespace = Some(NAMESPACE.into());
-        let api: Api<Delivery> = Api::namespaced(self.client.clone(), NAMESPACE);
-        api.patch(
-            name,
-            &PatchParams::apply("test").force(),
-            &Patch::Apply(&delivery),
-        )
-        .await
-        .unwrap();
+        self.apply(&delivery).await;
+    }
+
+    /// Applies a RolloutPolicy.
+    pub async fn policy(&self, name: &str, spec: RolloutPolicySpec) {
+        let mut policy = RolloutPolicy::new(name, spec);
+        policy.metadata.namespace = Some(NAMESPACE.into());
+        self.apply(&policy).await;
+    }
+
+    /// Applies one of Sluice's own objects, as a person would.
+    async fn apply<K>(&self, object: &K)
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + serde::Serialize
+            + serde::de::DeserializeOwned
+            + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let params = PatchParams::apply("test").force();
+        api.patch(&object.name_any(), &params, &Patch::Apply(object))
+            .await
+            .unwrap();
     }
 
     /// Commits and pushes `apps/NAME.yaml` for each service and gives the commit's id.
@@ -213,6 +264,40 @@ impl World {
         self.repository.push(subject)
     }
 
+    /// Waits for a moment of an object; `what` names it where it never comes.
+    pub async fn when<K>(
+        &self,
+        api: Api<K>,
+        name: &str,
+        what: &str,
+        reached: impl Fn(&K) -> bool,
+    ) -> K
+    where
+        K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+    {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let mut changes = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
+        let last = std::cell::RefCell::new(None);
+        let wait = async {
+            while let Some(object) = changes.next().await {
+                // A server that is away is part of some stories.
+                let Ok(object) = object else { continue };
+                if reached(&object) {
+                    return object;
+                }
+                *last.borrow_mut() = Some(object);
+            }
+            panic!("the watch ended");
+        };
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(object) => object,
+            Err(_) => panic!(
+                "{name} never came to: {what}\nlast seen: {:#?}",
+                last.borrow()
+            ),
+        }
+    }
+
     /// Waits for a moment of a service's release, and gives its status then.
     pub async fn until(
         &self,
@@ -221,33 +306,17 @@ impl World {
         reached: impl Fn(&RolloutStatus) -> bool,
     ) -> RolloutStatus {
         let api: Api<Rollout> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let config = watcher::Config::default().fields(&format!("metadata.name={service}"));
-        let mut changes = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
-        let last = std::cell::RefCell::new(RolloutStatus::default());
-        let wait = async {
-            while let Some(rollout) = changes.next().await {
-                // A server that is away is part of some stories.
-                let Ok(rollout) = rollout else { continue };
-                let status = rollout.status.unwrap_or_default();
-                *last.borrow_mut() = status.clone();
-                if reached(&status) {
-                    return status;
-                }
-            }
-            panic!("the watch ended");
-        };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(status) => status,
-            Err(_) => panic!(
-                "{service} never came to: {what}\nlast seen: {:#?}",
-                last.borrow()
-            ),
-        }
+        let rollout = self
+            .when(api, service, what, |rollout| {
+                rollout.status.as_ref().is_some_and(&reached)
+            })
+            .await;
+        rollout.status.unwrap()
     }
 
     /// Waits until a service rests on the template that `commit` brought.
     pub async fn promoted(&self, service: &str, commit: &str) -> RolloutStatus {
-        self.until(service, "promoted", |status| {
+        self.until(service, &format!("promoted, {commit}"), |status| {
             status.phase == Phase::Stable
                 && status
                     .stable
@@ -259,7 +328,7 @@ impl World {
 
     /// Waits until what `commit` brought was taken back and quarantined.
     pub async fn taken_back(&self, service: &str, commit: &str) -> RolloutStatus {
-        self.until(service, "taken back", |status| {
+        self.until(service, &format!("taken back, {commit}"), |status| {
             status.phase == Phase::RolledBack
                 && status
                     .quarantine
@@ -270,7 +339,7 @@ impl World {
     }
 
     /// Waits until an object is gone.
-    pub async fn gone(&self, api: &Api<kube::api::DynamicObject>, name: &str) {
+    pub async fn gone(&self, api: &Api<DynamicObject>, name: &str) {
         let deleted =
             kube::runtime::wait::await_condition(api.clone(), name, |object: Option<&_>| {
                 object.is_none()
@@ -279,6 +348,22 @@ impl World {
             .await
             .expect("it goes in time")
             .unwrap();
+    }
+
+    /// Waits for a moment of a Delivery, and gives its status then.
+    pub async fn delivery(
+        &self,
+        name: &str,
+        what: &str,
+        reached: impl Fn(&DeliveryStatus) -> bool,
+    ) -> DeliveryStatus {
+        let api: Api<Delivery> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let delivery = self
+            .when(api, name, what, |delivery| {
+                delivery.status.as_ref().is_some_and(&reached)
+            })
+            .await;
+        delivery.status.unwrap()
     }
 
     /// Waits until the agent has seen a commit and planned with it.
@@ -295,24 +380,132 @@ impl World {
             .unwrap();
     }
 
-    /// One request to a service's main host.
-    pub async fn ask(&self, service: &str) -> Answer {
-        self.ask_at(&format!("{service}.{NAMESPACE}.localhost"), "/")
-            .await
+    /// Waits until the Delivery says of this commit that something needs a person.
+    pub async fn problem(&self, commit: &str, words: &str) -> DeliveryStatus {
+        self.delivery(
+            DELIVERY,
+            &format!("a problem that says {words:?}"),
+            |status| {
+                status.observed_commit.as_deref() == Some(commit)
+                    && status
+                        .problems
+                        .iter()
+                        .any(|problem| problem.message.contains(words))
+            },
+        )
+        .await
     }
 
-    /// One request to any host of the gateway.
+    /// Waits until people were told something: an event with this reason, about this object.
+    pub async fn told(&self, kind: &str, name: &str, reason: &str) -> String {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let config = watcher::Config::default();
+        let mut changes = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
+        let wait = async {
+            while let Some(event) = changes.next().await {
+                let Ok(event) = event else { continue };
+                let about = &event.involved_object;
+                if about.kind.as_deref() == Some(kind)
+                    && about.name.as_deref() == Some(name)
+                    && event.reason.as_deref() == Some(reason)
+                {
+                    return event.message.unwrap_or_default();
+                }
+            }
+            panic!("the watch ended");
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| panic!("nobody was told {reason} of {kind} {name}"))
+    }
+
+    /// Objects of a kind of Knative's, in the stories' namespace.
+    pub fn serving(&self, kind: &str) -> Api<DynamicObject> {
+        self.objects("serving.knative.dev/v1", kind)
+    }
+
+    /// Objects of any kind, in the stories' namespace.
+    pub fn objects(&self, api_version: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = resource(api_version, kind);
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+    }
+
+    /// Makes or changes an object by hand, in the way of a tool: `manager` updates, it does
+    /// not apply.
+    pub async fn by_hand(
+        &self,
+        api: &Api<DynamicObject>,
+        name: &str,
+        manager: &str,
+        change: &Value,
+    ) {
+        let params = PatchParams {
+            field_manager: Some(manager.to_owned()),
+            ..PatchParams::default()
+        };
+        api.patch(name, &params, &Patch::Merge(change))
+            .await
+            .unwrap();
+    }
+
+    /// Makes an object by hand.
+    pub async fn create(&self, object: Value, manager: &str) {
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let types = object.types.clone().unwrap();
+        let params = kube::api::PostParams {
+            field_manager: Some(manager.to_owned()),
+            ..Default::default()
+        };
+        self.objects(&types.api_version, &types.kind)
+            .create(&params, &object)
+            .await
+            .unwrap();
+    }
+
+    /// Watches what a service's users are shown, from now on.
+    pub fn watch_traffic(&self, service: &str) -> TrafficHistory {
+        TrafficHistory::of(self.serving("Route"), service)
+    }
+
+    /// The object whose traffic a person would change: the Service where there is one.
+    pub fn traffic_object(&self) -> Api<DynamicObject> {
+        self.serving(match self.setting.expand {
+            Expand::Routes => "Route",
+            Expand::Service => "Service",
+        })
+    }
+
+    /// The object whose template a person would change.
+    pub fn template_object(&self) -> Api<DynamicObject> {
+        self.serving(match self.setting.expand {
+            Expand::Routes => "Configuration",
+            Expand::Service => "Service",
+        })
+    }
+
+    /// The host of a service in a namespace, or of one of its tags (`TAG-SERVICE`).
+    pub fn host(&self, service: &str, namespace: &str) -> String {
+        format!("{service}.{namespace}.{}", self.cluster.domain)
+    }
+
+    /// One request to a service's main host, or to a tag's (`TAG-SERVICE`).
+    pub async fn ask(&self, service: &str) -> Answer {
+        self.ask_in(NAMESPACE, service, "/").await
+    }
+
+    /// One request to any host.
     pub async fn ask_at(&self, host: &str, path: &str) -> Answer {
         users::ask(self.gateway(), host, path).await
     }
 
+    /// One request to a service in any namespace, for any path.
+    pub async fn ask_in(&self, namespace: &str, service: &str, path: &str) -> Answer {
+        users::ask(self.gateway(), &self.host(service, namespace), path).await
+    }
+
     /// Users who send `rate` requests a second to a service until they are told to stop.
     pub fn users(&self, service: &str, rate: u32) -> Users {
-        Users::start(
-            self.gateway(),
-            format!("{service}.{NAMESPACE}.localhost"),
-            rate,
-        )
+        Users::start(self.gateway(), self.host(service, NAMESPACE), rate)
     }
 
     /// Ends everything in good order.
@@ -320,51 +513,29 @@ impl World {
         if self.agent.is_some() {
             self.stop_agent().await;
         }
-        if let Some(cluster) = self.cluster.take() {
-            cluster.shutdown().await;
-        }
+        self.cluster.end().await;
     }
 }
 
-/// The manifest of a sample service.
-#[derive(Clone, Debug)]
-pub struct Hello {
-    /// Its name.
-    pub name: String,
-    /// The container's environment: what it answers, and how it misbehaves.
-    pub env: Vec<(String, String)>,
-    /// Further lines under `spec:`, such as a traffic block.
-    pub spec: String,
+/// Three steps like everybody's, and hardly any waiting: a good release takes five seconds.
+pub fn brisk() -> RolloutPolicySpec {
+    let mut policy = RolloutPolicySpec {
+        bake: HumanDuration::from_millis(1000),
+        interval: HumanDuration::from_millis(250),
+        step_timeout: HumanDuration::from_secs(60),
+        progress_deadline: HumanDuration::from_secs(30),
+        confirm_timeout: HumanDuration::from_secs(20),
+        ..RolloutPolicySpec::default()
+    };
+    policy.analysis.min_requests = 2;
+    policy.analysis.warm_up.requests = 3;
+    policy.analysis.warm_up.duration = HumanDuration::from_millis(0);
+    policy.analysis.low_traffic.requests = 10;
+    policy
 }
 
-impl Hello {
-    /// A service that greets `target`.
-    pub fn new(name: &str, target: &str) -> Self {
-        Self {
-            name: name.into(),
-            env: vec![("TARGET".into(), target.into())],
-            spec: String::new(),
-        }
-    }
-
-    /// The same with one more variable.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.into(), value.into()));
-        self
-    }
-
-    /// The manifest.
-    pub fn manifest(&self) -> String {
-        let env: String = self
-            .env
-            .iter()
-            .map(|(name, value)| format!("            - {{name: {name}, value: \"{value}\"}}\n"))
-            .collect();
-        format!(
-            "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: {}\nspec:\n{}  template:\n    \
-             spec:\n      containers:\n        - image: sluice.local/hello\n          env:\n{env}          \
-             readinessProbe:\n            httpGet: {{path: /healthz}}\n",
-            self.name, self.spec
-        )
-    }
+/// A kind by the names that manifests give it.
+pub fn resource(api_version: &str, kind: &str) -> ApiResource {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }

@@ -24,6 +24,17 @@ pub struct Answer {
     pub took: Duration,
 }
 
+impl Answer {
+    /// Whether a release has harmed this user: no good answer, or a late one that is not
+    /// `stable`'s (a busy machine makes everybody wait).
+    pub fn harmed(&self, stable: &str) -> bool {
+        self.status != 200 || (self.took > HARM && self.body != stable)
+    }
+}
+
+/// A user who waits longer than this is harmed.
+const HARM: Duration = Duration::from_millis(500);
+
 /// One request.
 pub async fn ask(gateway: SocketAddr, host: &str, path: &str) -> Answer {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();

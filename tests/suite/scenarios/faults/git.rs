@@ -154,7 +154,9 @@ async fn a_repository_that_answers_nonsense_costs_nobody_else_anything() {
     let other = crate::world::TestRepository::create(&world.folder().join("other.git"));
     other.write("apps/other.yaml", &Hello::new("other", "one").manifest());
     let commit = other.push("Another shop");
-    world.deliver_as("other", &other).await;
+    world
+        .deliver_as("other", |spec| spec.source.url = other.url())
+        .await;
     world.promoted("other", &commit).await;
 
     std::fs::remove_file(&refs).unwrap();

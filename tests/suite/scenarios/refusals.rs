@@ -1,0 +1,247 @@
+//! What the cluster refuses: the service it is about serves on unharmed, the others go on, the
+//! words reach people, and a fix in Git goes through.
+
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::json;
+use sluice::api::delivery::{Delivery, Expand};
+use sluice::api::rollout::Phase;
+
+use crate::world::{BRISK, GUARD, Hello, NAMESPACE, REFUSE, Setting, World, in_both_forms};
+
+in_both_forms!(
+    a_template_that_a_webhook_refuses_leaves_its_service_untouched_and_the_others_go_on,
+    a_template_that_knative_refuses_leaves_its_service_untouched,
+    a_refused_first_delivery_says_so_and_a_fix_comes_through,
+    a_refused_config_map_costs_nobody_else_anything,
+    another_field_manager_s_template_is_respected_named_and_taken_only_by_force,
+    a_service_that_another_tool_owns_is_left_as_it_is_and_said,
+    a_broken_file_costs_its_own_service_only_and_is_said_with_its_line,
+);
+
+async fn open(expand: Expand) -> (World, DynamicObject) {
+    let world = World::brisk(expand).await;
+    let first = world.push(
+        "Open the shop",
+        &[Hello::new("hello", "one"), Hello::new("other", "one")],
+    );
+    world.promoted("hello", &first).await;
+    world.promoted("other", &first).await;
+    let before = world.template_object().get("hello").await.unwrap();
+    (world, before)
+}
+
+/// Spec and generation are what they were.
+async fn untouched(world: &World, before: &DynamicObject) {
+    let now = world.template_object().get("hello").await.unwrap();
+    assert_eq!(now.data["spec"], before.data["spec"]);
+    assert_eq!(now.metadata.generation, before.metadata.generation);
+}
+
+/// Pushes a template of `hello` that is refused, with a good one of `other`; the words reach
+/// people, and nobody is harmed. Then a good template of `hello` goes through.
+async fn refused(expand: Expand, bad: Hello, words: &str) {
+    let (world, before) = open(expand).await;
+    let users = world.users("hello", 20);
+    let commit = world.push("Two changes", &[bad, Hello::new("other", "two")]);
+    world.promoted("other", &commit).await;
+    let status = world.taken_back("hello", &commit).await;
+    assert!(status.message.contains(words), "{}", status.message);
+    assert!(
+        status.message.contains("change it in Git"),
+        "{}",
+        status.message
+    );
+    let said = world.problem(&commit, words).await;
+    let problem = said.problems.iter().find(|p| p.message.contains(words));
+    let origin = problem.and_then(|problem| problem.origin.as_deref());
+    assert!(
+        origin.is_some_and(|origin| origin.starts_with("apps/hello.yaml")),
+        "{:#?}",
+        said.problems
+    );
+    untouched(&world, &before).await;
+    let answers = users.stop().await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert!(world.ask("hello").await.body.contains("one"));
+
+    let fix = world.push("Mended", &[Hello::new("hello", "three")]);
+    world.promoted("hello", &fix).await;
+    world
+        .delivery("shop", "well again", |status| {
+            status.last_good_commit.as_ref() == Some(&fix) && status.problems.is_empty()
+        })
+        .await;
+    world.end().await;
+}
+
+async fn a_template_that_a_webhook_refuses_leaves_its_service_untouched_and_the_others_go_on(
+    expand: Expand,
+) {
+    let words = "this image is not signed";
+    let bad = Hello::new("hello", "two").template_annotated(REFUSE, words);
+    refused(expand, bad, words).await;
+}
+
+async fn a_template_that_knative_refuses_leaves_its_service_untouched(expand: Expand) {
+    let bad = Hello::new("hello", "two").concurrency(5000);
+    refused(expand, bad, "expected 0 <= 5000 <= 1000").await;
+}
+
+async fn a_refused_first_delivery_says_so_and_a_fix_comes_through(expand: Expand) {
+    let world = World::brisk(expand).await;
+    let bad = Hello::new("hello", "one").template_annotated(REFUSE, "no owner is named");
+    let commit = world.push("Open the shop", &[bad, Hello::new("other", "one")]);
+    world.promoted("other", &commit).await;
+    let status = world
+        .until("hello", "failed", |status| status.phase == Phase::Failed)
+        .await;
+    assert!(
+        status.message.contains("no owner is named"),
+        "{}",
+        status.message
+    );
+    assert!(status.message.contains(GUARD), "{}", status.message);
+    world.problem(&commit, "no owner is named").await;
+    assert!(
+        world
+            .template_object()
+            .get_opt("hello")
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let fix = world.push("With an owner", &[Hello::new("hello", "two")]);
+    world.promoted("hello", &fix).await;
+    world.end().await;
+}
+
+async fn a_refused_config_map_costs_nobody_else_anything(expand: Expand) {
+    let world = World::brisk(expand).await;
+    let map = |refuse: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n  annotations: {{{refuse}}}\ndata: {{mood: calm}}\n"
+        )
+    };
+    let words = "moods are not allowed";
+    world
+        .repository
+        .write("apps/settings.yaml", &map(&format!("{REFUSE}: {words}")));
+    let commit = world.push("Open the shop", &[Hello::new("hello", "one")]);
+    world.promoted("hello", &commit).await;
+    let said = world.problem(&commit, words).await;
+    assert!(said.problems[0].message.contains(GUARD), "{said:#?}");
+    world.repository.write("apps/settings.yaml", &map(""));
+    let fix = world.repository.push("Without a mood");
+    world
+        .delivery("shop", "delivered", |status| {
+            status.last_good_commit.as_ref() == Some(&fix)
+        })
+        .await;
+    let maps = world.objects("v1", "ConfigMap");
+    assert!(maps.get_opt("settings").await.unwrap().is_some());
+    world.end().await;
+}
+
+async fn another_field_manager_s_template_is_respected_named_and_taken_only_by_force(
+    expand: Expand,
+) {
+    let (world, _) = open(expand).await;
+    // Another GitOps tool takes the containers, as they are.
+    let object = world.template_object();
+    let now = object.get("hello").await.unwrap();
+    let types = now.types.clone().unwrap();
+    let claim = json!({
+        "apiVersion": types.api_version, "kind": types.kind, "metadata": {"name": "hello"},
+        "spec": {"template": {"spec": {"containers": now.data["spec"]["template"]["spec"]["containers"]}}},
+    });
+    let params = PatchParams::apply("kustomize-controller").force();
+    object
+        .patch("hello", &params, &Patch::Apply(&claim))
+        .await
+        .unwrap();
+    let before = object.get("hello").await.unwrap();
+
+    let users = world.users("hello", 20);
+    let commit = world.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = world.taken_back("hello", &commit).await;
+    let words = "kustomize-controller owns spec.template.spec.containers";
+    assert!(status.message.contains(words), "{}", status.message);
+    world.problem(&commit, words).await;
+    untouched(&world, &before).await;
+    assert!(world.ask("hello").await.body.contains("one"));
+
+    let force = Hello::new("hello", "two").annotated("sluice.dev/force", "true");
+    world.push("By force, as the message says", &[force]);
+    world
+        .until("hello", "promoted", |status| {
+            status.phase == Phase::Stable
+                && status
+                    .stable
+                    .as_ref()
+                    .is_some_and(|stable| stable.revision.as_deref() != Some("hello-00001"))
+        })
+        .await;
+    let answers = users.stop().await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert!(world.ask("hello").await.body.contains("two"));
+    world.end().await;
+}
+
+async fn a_service_that_another_tool_owns_is_left_as_it_is_and_said(expand: Expand) {
+    let mut world = World::new(Setting {
+        expand,
+        policy: BRISK.to_owned(),
+        ..Setting::default()
+    })
+    .await;
+    world
+        .create(Hello::new("hello", "one").service(), "terraform")
+        .await;
+    let split = json!({"spec": {"traffic": [
+        {"revisionName": "hello-00001", "percent": 100, "latestRevision": false},
+    ]}});
+    let services = world.serving("Service");
+    world
+        .when(services.clone(), "hello", "its revision", |service| {
+            service
+                .data
+                .pointer("/status/latestReadyRevisionName")
+                .is_some()
+        })
+        .await;
+    world.by_hand(&services, "hello", "terraform", &split).await;
+    let before = services.get("hello").await.unwrap();
+    let users = world.users("hello", 20);
+    world.start_agent().await;
+    world.deliver().await;
+    let commit = world.push("Into Git", &[Hello::new("hello", "two")]);
+    let said = world.problem(&commit, "terraform owns spec.template").await;
+    assert!(said.problems.len() == 1, "{:#?}", said.problems);
+    let status = world.until("hello", "at rest", |_| true).await;
+    assert_eq!(status.phase, Phase::RolledBack, "{status:#?}");
+    let now = services.get("hello").await.unwrap();
+    assert_eq!(
+        now.data["spec"], before.data["spec"],
+        "nothing half changed"
+    );
+    let answers = users.stop().await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    world.end().await;
+}
+
+async fn a_broken_file_costs_its_own_service_only_and_is_said_with_its_line(expand: Expand) {
+    let world = World::brisk(expand).await;
+    world.repository.write("apps/broken.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: broken\nspec:\n  template:\n    spec:\n      containers: nothing\n");
+    let commit = world.push("One good, one broken", &[Hello::new("hello", "one")]);
+    world.promoted("hello", &commit).await;
+    let deliveries: kube::Api<Delivery> = kube::Api::namespaced(world.client.clone(), NAMESPACE);
+    let status = deliveries.get("shop").await.unwrap().status.unwrap();
+    let problem = status.problems.iter().find(|problem| {
+        problem
+            .origin
+            .as_deref()
+            .is_some_and(|origin| origin.starts_with("apps/broken.yaml:8"))
+    });
+    assert!(problem.is_some(), "{:#?}", status.problems);
+    world.end().await;
+}

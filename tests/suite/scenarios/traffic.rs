@@ -1,0 +1,172 @@
+//! A user's own traffic block in Git: tags, a pinned revision, a split. It is kept all along,
+//! and it is the shape that a release ends in.
+
+use serde_json::json;
+use sluice::api::delivery::Expand;
+use sluice::api::serving::TrafficTarget;
+
+use crate::world::{Hello, World, in_both_forms, share};
+
+in_both_forms!(
+    a_user_s_tags_and_split_are_kept_through_a_release_and_are_what_it_ends_in,
+    a_user_s_traffic_block_alone_changes_traffic_and_makes_no_release,
+    a_user_s_tag_that_is_called_candidate_keeps_its_revision,
+    an_entry_that_names_a_missing_revision_is_left_out_and_said,
+);
+
+/// `hello` with two revisions, the second one stable.
+async fn open(expand: Expand) -> (World, String, String) {
+    let world = World::brisk(expand).await;
+    let mut revisions = Vec::new();
+    for target in ["one", "two"] {
+        let commit = world.push(target, &[Hello::new("hello", target)]);
+        let stable = world.promoted("hello", &commit).await.stable.unwrap();
+        revisions.push(stable.revision.unwrap());
+    }
+    let second = revisions.pop().unwrap();
+    (world, revisions.pop().unwrap(), second)
+}
+
+/// `hello-00001 20 % #old`, in any order.
+fn shape(split: &[TrafficTarget]) -> Vec<String> {
+    let entry = |t: &TrafficTarget| {
+        let name = t.revision_name.as_deref().unwrap_or("latest");
+        let tag = t.tag.as_deref().map(|tag| format!(" #{tag}"));
+        format!(
+            "{name} {}{}",
+            t.percent.unwrap_or(0),
+            tag.unwrap_or_default()
+        )
+    };
+    let mut shape: Vec<String> = split.iter().map(entry).collect();
+    shape.sort();
+    shape
+}
+
+/// Waits until the Route says that users are shown exactly this.
+async fn shown(world: &World, wanted: &[String]) {
+    let mut wanted = wanted.to_vec();
+    wanted.sort();
+    world
+        .when(
+            world.serving("Route"),
+            "hello",
+            &wanted.join(", "),
+            |route| shape(&crate::world::split_of(route, "/status/traffic")) == wanted,
+        )
+        .await;
+}
+
+async fn a_user_s_tags_and_split_are_kept_through_a_release_and_are_what_it_ends_in(
+    expand: Expand,
+) {
+    let (world, first, second) = open(expand).await;
+    let block = json!([
+        {"latestRevision": true, "percent": 80, "tag": "current"},
+        {"revisionName": first, "percent": 20, "tag": "old"},
+    ]);
+    world.push(
+        "Show the old one to a fifth",
+        &[Hello::new("hello", "two").traffic(block.clone())],
+    );
+    shown(
+        &world,
+        &[format!("{second} 80 #current"), format!("{first} 20 #old")],
+    )
+    .await;
+    assert!(world.ask("old-hello").await.body.contains("one"));
+    assert!(world.ask("current-hello").await.body.contains("two"));
+
+    let history = world.watch_traffic("hello");
+    let users = world.users("hello", 20);
+    let third = Hello::new("hello", "three").traffic(block);
+    let commit = world.push("Greet three", &[third]);
+    let status = world.promoted("hello", &commit).await;
+    let answers = users.stop().await;
+    let third = status.stable.unwrap().revision.unwrap();
+    shown(
+        &world,
+        &[format!("{third} 80 #current"), format!("{first} 20 #old")],
+    )
+    .await;
+    // 5, 20 and 50 % of a share of 80.
+    assert_eq!(history.shares(&third), [0, 4, 16, 40, 80]);
+    for split in history.so_far() {
+        assert_eq!(share(&split, &first), 20, "the pinned one's is its own");
+        assert_eq!(split.iter().filter_map(|t| t.percent).sum::<i64>(), 100);
+        let tagged = |tag: &str| split.iter().any(|t| t.tag.as_deref() == Some(tag));
+        assert!(tagged("old") && tagged("current"), "{split:#?}");
+    }
+    assert!(world.ask("old-hello").await.body.contains("one"));
+    assert!(world.ask("current-hello").await.body.contains("three"));
+    let lost = answers.iter().filter(|answer| answer.status != 200).count();
+    assert_eq!(lost, 0, "of {}", answers.len());
+    world.end().await;
+}
+
+async fn a_user_s_traffic_block_alone_changes_traffic_and_makes_no_release(expand: Expand) {
+    let (world, first, second) = open(expand).await;
+    let block = json!([
+        {"latestRevision": true, "percent": 100},
+        {"revisionName": first, "percent": 0, "tag": "before"},
+    ]);
+    world.push("A tag", &[Hello::new("hello", "two").traffic(block)]);
+    shown(
+        &world,
+        &[format!("{second} 100"), format!("{first} 0 #before")],
+    )
+    .await;
+    assert!(world.ask("before-hello").await.body.contains("one"));
+    // And away again.
+    world.push("No tag", &[Hello::new("hello", "two")]);
+    shown(&world, &[format!("{second} 100")]).await;
+    assert_eq!(world.ask("before-hello").await.status, 404);
+    let status = world.until("hello", "at rest", |_| true).await;
+    assert_eq!(status.history.len(), 2, "{:#?}", status.history);
+    world.end().await;
+}
+
+async fn a_user_s_tag_that_is_called_candidate_keeps_its_revision(expand: Expand) {
+    let (world, first, _) = open(expand).await;
+    let block = json!([
+        {"latestRevision": true, "percent": 100},
+        {"revisionName": first, "percent": 0, "tag": "candidate"},
+    ]);
+    let history = world.watch_traffic("hello");
+    let third = Hello::new("hello", "three").traffic(block);
+    let commit = world.push("Greet three", &[third]);
+    let status = world.promoted("hello", &commit).await;
+    let third = status.stable.unwrap().revision.unwrap();
+    shown(
+        &world,
+        &[format!("{third} 100"), format!("{first} 0 #candidate")],
+    )
+    .await;
+    for split in history.so_far() {
+        for entry in split {
+            match entry.tag.as_deref() {
+                Some("candidate") => assert_eq!(entry.revision_name.as_ref(), Some(&first)),
+                Some("candidate-sluice") => {
+                    assert_eq!(entry.revision_name.as_ref(), Some(&third));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(world.ask("candidate-hello").await.body.contains("one"));
+    world.end().await;
+}
+
+async fn an_entry_that_names_a_missing_revision_is_left_out_and_said(expand: Expand) {
+    let (world, first, second) = open(expand).await;
+    let block = json!([
+        {"latestRevision": true, "percent": 60},
+        {"revisionName": "hello-99999", "percent": 30},
+        {"revisionName": first, "percent": 10},
+    ]);
+    world.push("A slip", &[Hello::new("hello", "two").traffic(block)]);
+    shown(&world, &[format!("{second} 90"), format!("{first} 10")]).await;
+    let said = world.told("Rollout", "hello", "TrafficEntryLeftOut").await;
+    assert!(said.contains("hello-99999"), "{said}");
+    world.end().await;
+}
