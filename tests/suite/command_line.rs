@@ -419,7 +419,7 @@ async fn a_diff_shows_what_would_change_and_nothing_else() {
            name: key
         --- Configuration.serving.knative.dev default/hello (cluster)
         +++ Configuration.serving.knative.dev default/hello (hello.yaml:1)
-        @@ -10,7 +10,7 @@
+        @@ -11,7 +11,7 @@
                containers:
                - env:
                  - name: TARGET
