@@ -32,6 +32,8 @@ const WITHDRAWAL: Duration = Duration::from_secs(60);
 pub struct Services {
     context: Arc<Context>,
     running: BTreeMap<Name, Running>,
+    /// Of these, the ones that left Git and may not be pruned.
+    kept: BTreeSet<Name>,
     lineage: Lineage,
     /// Told whenever a service stands differently.
     news: Arc<Notify>,
@@ -67,6 +69,9 @@ impl Running {
 enum Fate {
     /// Git still means it, or nobody knows: it goes on as before.
     Stays,
+    /// It left Git and is kept in the cluster: a release on its way is brought to its end, and
+    /// it is not counted any more.
+    Kept,
     /// It is another Delivery's, or a person's.
     Ends,
     /// Nothing of it is left: its Rollout goes as well.
@@ -79,6 +84,7 @@ impl Services {
         Self {
             context,
             running: BTreeMap::new(),
+            kept: BTreeSet::new(),
             lineage: Lineage::default(),
             news,
             cancel,
@@ -161,12 +167,16 @@ impl Services {
             .filter(|(namespace, name)| !wanted.contains(&(namespace.as_str(), name.as_str())))
             .cloned()
             .collect();
+        self.kept.clear();
         for name in unwanted {
             let fate = match self.running.get(&name) {
                 Some(running) => fate(&running.wanted.borrow().intent, plan),
                 None => continue,
             };
-            if matches!(fate, Fate::Stays) {
+            if matches!(fate, Fate::Kept) {
+                self.kept.insert(name.clone());
+            }
+            if matches!(fate, Fate::Stays | Fate::Kept) {
                 continue;
             }
             info!(service = %format_args!("{}/{}", name.0, name.1), "its releases are no longer watched from here");
@@ -235,28 +245,35 @@ impl Services {
         }
     }
 
+    /// The services that Git still has.
+    fn counted(&self) -> impl Iterator<Item = (&Name, &Running)> {
+        self.running
+            .iter()
+            .filter(|(name, _)| !self.kept.contains(*name))
+    }
+
     /// Where each service stands.
     pub fn standings(&self) -> Vec<Standing> {
-        self.running.values().map(Running::standing).collect()
+        self.counted()
+            .map(|(_, running)| running.standing())
+            .collect()
     }
 
     /// What about the services needs a person.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
-        self.running
-            .iter()
-            .filter_map(|((namespace, name), running)| {
-                let message = running.standing().problem?;
-                Some(Problem {
-                    object: Some(ObjectKey::namespaced(
-                        serving::GROUP,
-                        "Service",
-                        namespace,
-                        name,
-                    )),
-                    origin: Some(running.wanted.borrow().intent.origin.clone()),
-                    message,
-                })
+        self.counted().filter_map(|((namespace, name), running)| {
+            let message = running.standing().problem?;
+            Some(Problem {
+                object: Some(ObjectKey::namespaced(
+                    serving::GROUP,
+                    "Service",
+                    namespace,
+                    name,
+                )),
+                origin: Some(running.wanted.borrow().intent.origin.clone()),
+                message,
             })
+        })
     }
 
     /// Ends every loop.
@@ -278,8 +295,14 @@ fn fate(intent: &ServiceIntent, plan: &Plan) -> Fate {
         matches!(left.why, Why::OwnedBy(_) | Why::MovedTo(_) | Why::NotOurs)
             && left.object.as_ref().is_some_and(|key| keys.contains(key))
     });
+    let kept = plan.left.iter().any(|left| {
+        matches!(left.why, Why::PruneDisabled)
+            && left.object.as_ref().is_some_and(|key| keys.contains(key))
+    });
     if lost {
         Fate::Ends
+    } else if kept {
+        Fate::Kept
     } else if keys.iter().any(|key| plan.inventory.contains(key)) {
         Fate::Stays
     } else {

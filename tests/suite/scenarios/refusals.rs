@@ -24,8 +24,13 @@ async fn open(expand: Expand) -> (World, DynamicObject) {
         "Open the shop",
         &[Hello::new("hello", "one"), Hello::new("other", "one")],
     );
-    world.promoted("hello", &first).await;
     world.promoted("other", &first).await;
+    // Its last write is made and confirmed: from here on nothing changes by itself.
+    world
+        .until("hello", "at rest", |status| {
+            status.message.ends_with("serves what Git says")
+        })
+        .await;
     let before = world.template_object().get("hello").await.unwrap();
     (world, before)
 }
