@@ -21,6 +21,7 @@ mod node_containers;
 mod processes;
 mod processes_resume;
 mod program;
+mod real;
 mod scenarios;
 mod serving;
 mod serving_on_processes;

@@ -250,7 +250,13 @@ async fn what_is_deleted_by_hand_comes_back(expand: Expand) {
     routes.delete("hello", &Default::default()).await.unwrap();
     world
         .when(routes, "hello", "back", |route| {
-            route.metadata.uid != old && share(&split_of(route, "/status/traffic"), &stable) == 100
+            let ready = route.data["status"]["conditions"].as_array();
+            let ready = ready.is_some_and(|all| {
+                all.iter()
+                    .any(|c| c["type"] == "Ready" && c["status"] == "True")
+            });
+            let traffic = split_of(route, "/status/traffic");
+            route.metadata.uid != old && ready && share(&traffic, &stable) == 100
         })
         .await;
     assert!(world.ask("hello").await.body.contains("one"));

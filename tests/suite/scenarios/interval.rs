@@ -5,7 +5,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use sluice::api::delivery::Delivery;
 
-use crate::world::{Hello, NAMESPACE, World};
+use crate::world::{Hello, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_shall_look_more_often_does_so_at_once() {
@@ -21,7 +21,7 @@ async fn a_delivery_that_shall_look_more_often_does_so_at_once() {
 }
 
 async fn set_interval(world: &World, interval: &str) {
-    let deliveries: Api<Delivery> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let deliveries: Api<Delivery> = Api::namespaced(world.client.clone(), world.namespace());
     let change = json!({"spec": {"source": {"interval": interval}}});
     deliveries
         .patch("shop", &PatchParams::default(), &Patch::Merge(&change))

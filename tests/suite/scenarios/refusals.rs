@@ -6,7 +6,7 @@ use serde_json::json;
 use sluice::api::delivery::{Delivery, Expand};
 use sluice::api::rollout::Phase;
 
-use crate::world::{BRISK, GUARD, Hello, NAMESPACE, REFUSE, Setting, World, in_both_forms};
+use crate::world::{BRISK, GUARD, Hello, REFUSE, Setting, World, in_both_forms};
 
 in_both_forms!(
     a_template_that_a_webhook_refuses_leaves_its_service_untouched_and_the_others_go_on,
@@ -215,7 +215,17 @@ async fn a_service_that_another_tool_owns_is_left_as_it_is_and_said(expand: Expa
         })
         .await;
     world.by_hand(&services, "hello", "terraform", &split).await;
-    let before = services.get("hello").await.unwrap();
+    let before = world
+        .when(services.clone(), "hello", "serving", |service| {
+            let status = &service.data["status"];
+            let conditions = status["conditions"].as_array();
+            status["observedGeneration"].as_i64() == service.metadata.generation
+                && conditions.is_some_and(|all| {
+                    all.iter()
+                        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+                })
+        })
+        .await;
     let users = world.users("hello", 20);
     world.start_agent().await;
     world.deliver().await;
@@ -239,7 +249,8 @@ async fn a_broken_file_costs_its_own_service_only_and_is_said_with_its_line(expa
     world.repository.write("apps/broken.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: broken\nspec:\n  template:\n    spec:\n      containers: nothing\n");
     let commit = world.push("One good, one broken", &[Hello::new("hello", "one")]);
     world.promoted("hello", &commit).await;
-    let deliveries: kube::Api<Delivery> = kube::Api::namespaced(world.client.clone(), NAMESPACE);
+    let deliveries: kube::Api<Delivery> =
+        kube::Api::namespaced(world.client.clone(), world.namespace());
     let status = deliveries.get("shop").await.unwrap().status.unwrap();
     let problem = status.problems.iter().find(|problem| {
         problem

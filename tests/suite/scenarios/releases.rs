@@ -10,7 +10,7 @@ use sluice::api::duration::HumanDuration;
 use sluice::api::rollout::{Outcome, Phase, Rollout, RolloutStatus};
 use sluice::api::rollout_policy::{RolloutPolicySpec, Step};
 
-use crate::world::{Answer, DELIVERY, Hello, NAMESPACE, Setting, World, brisk, in_both_forms};
+use crate::world::{Answer, DELIVERY, Hello, Setting, World, brisk, in_both_forms};
 
 in_both_forms!(
     a_good_release_walks_up_and_one_that_fails_every_other_time_is_taken_back_at_its_first_step,
@@ -258,7 +258,7 @@ async fn a_crash_at_20_percent_is_taken_back_by_its_pods(expand: Expand) {
         world.until("hello", "at 20 %", meets_users).await;
         // Until its tag is gone: a request waits for the next start, and ends it.
         while world
-            .ask_in(NAMESPACE, "candidate-hello", "/crash")
+            .ask_in(world.namespace(), "candidate-hello", "/crash")
             .await
             .status
             != 404
@@ -328,7 +328,7 @@ async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_per
     );
 
     let request = json!({"spec": {"request": {"id": "again", "action": "retry"}}});
-    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), world.namespace());
     rollouts
         .patch("hello", &PatchParams::default(), &Patch::Merge(&request))
         .await

@@ -6,7 +6,7 @@ use kube::api::ListParams;
 use sluice::api::delivery::Expand;
 use sluice::api::rollout::Phase;
 
-use crate::world::{DELIVERY, Hello, NAMESPACE, World, in_both_forms};
+use crate::world::{DELIVERY, Hello, World, in_both_forms};
 
 in_both_forms!(
     a_bad_release_of_one_service_delays_no_other,
@@ -129,7 +129,7 @@ async fn a_service_that_moves_to_another_delivery_serves_on_under_its_new_owner(
     world.promoted("hello", &second).await;
     let now = world.template_object().get("hello").await.unwrap();
     let owner = now.metadata.annotations.as_ref().unwrap()["sluice.dev/delivery"].clone();
-    assert_eq!(owner, "default.lab");
+    assert_eq!(owner, format!("{}.lab", world.namespace()));
     assert_eq!(uid(now), before, "it was never deleted");
     let shop = world
         .delivery("shop", "one service left", |status| {
@@ -203,7 +203,7 @@ async fn prune_disabled_keeps_what_left_git(expand: Expand) {
 
 /// No warning was given: nothing was tried before its time.
 async fn nothing_went_wrong(world: &World) {
-    let events: Api<Event> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.namespace());
     let events = events.list(&ListParams::default()).await.unwrap();
     let warnings: Vec<_> = events
         .iter()
@@ -233,19 +233,22 @@ async fn a_config_map_and_a_secret_are_there_before_the_service_that_reads_them(
 
 async fn a_namespace_and_a_definition_come_before_what_lives_in_them(expand: Expand) {
     let world = World::brisk(expand).await;
+    // Neither lives in the story's namespace: names of its own keep it apart from other stories.
+    let annex_of_it = format!("annex-{}", world.namespace());
+    let group = format!("{}.example.com", world.namespace());
     world.repository.write(
         "apps/zz.yaml",
-        "apiVersion: v1\nkind: Namespace\nmetadata: {name: annex}\n---\n\
-         apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: gadgets.example.com}\n\
-         spec:\n  group: example.com\n  scope: Namespaced\n  names: {plural: gadgets, singular: gadget, kind: Gadget}\n  \
+        &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {annex_of_it}}}\n---\n\
+         apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: gadgets.{group}}}\n\
+         spec:\n  group: {group}\n  scope: Namespaced\n  names: {{plural: gadgets, singular: gadget, kind: Gadget}}\n  \
          versions:\n    - name: v1\n      served: true\n      storage: true\n      \
-         schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}\n",
+         schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{size: {{type: integer}}}}}}}}}}}}\n"),
     );
     world.repository.write(
         "apps/aa.yaml",
-        "apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: lever, namespace: annex}\nspec: {size: 3}\n",
+        &format!("apiVersion: {group}/v1\nkind: Gadget\nmetadata: {{name: lever, namespace: {annex_of_it}}}\nspec: {{size: 3}}\n"),
     );
-    let annex = Hello::new("hello", "annex").in_namespace("annex");
+    let annex = Hello::new("hello", "annex").in_namespace(&annex_of_it);
     let commit = world.push("Build an annex", &[annex]);
     let status = world
         .delivery(DELIVERY, "delivered", |status| {
@@ -254,12 +257,12 @@ async fn a_namespace_and_a_definition_come_before_what_lives_in_them(expand: Exp
         })
         .await;
     assert_eq!(status.services.unwrap().ready, 1);
-    let answer = world.ask_in("annex", "hello", "/").await;
+    let answer = world.ask_in(&annex_of_it, "hello", "/").await;
     assert!(answer.body.contains("annex"), "{answer:?}");
     let gadgets: Api<kube::api::DynamicObject> = Api::namespaced_with(
         world.client.clone(),
-        "annex",
-        &crate::world::resource("example.com/v1", "Gadget"),
+        &annex_of_it,
+        &crate::world::resource(&format!("{group}/v1"), "Gadget"),
     );
     let lever = gadgets.get("lever").await.unwrap();
     assert_eq!(lever.data["spec"]["size"], 3);

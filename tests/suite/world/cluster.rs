@@ -1,5 +1,5 @@
-//! The cluster that stories play on: an API, a gateway, a domain. Nothing else of it is
-//! known to a story, so that another cluster can take its place.
+//! The cluster that stories play on: an API, a gateway, a domain, a namespace. Nothing else of it
+//! is known to a story: inside a test bed, the real cluster takes the local one's place.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,25 +10,50 @@ use serde_json::Value;
 use sluice::local::apiserver::{Admission, ApiError, Review};
 use sluice::local::cluster::{DOMAIN, LocalCluster, LocalConfig};
 
+use super::NAMESPACE;
+use super::real::{self, Real};
+
 /// Who refuses objects that carry [`REFUSE`].
 pub const GUARD: &str = "guard.example.com";
 /// An annotation on an object or on its template: [`GUARD`] refuses it, with these words.
 pub const REFUSE: &str = "guard.example.com/refuse";
 
-/// A running cluster.
+/// A running cluster, or a part of one that is the story's own.
 pub struct Cluster {
-    local: LocalCluster,
+    stage: Stage,
     /// Its API.
     pub client: Client,
     /// Where its gateway listens.
     pub gateway: SocketAddr,
     /// The domain that its services answer under.
     pub domain: String,
+    /// Where the story plays.
+    pub namespace: String,
+}
+
+enum Stage {
+    Local(Box<LocalCluster>),
+    Real(Real),
 }
 
 impl Cluster {
-    /// A cluster that keeps its state below `dir`.
-    pub async fn start(dir: &Path, mut admission: Vec<Arc<dyn Admission>>) -> Self {
+    /// A cluster that keeps its state below `dir`; a namespace of the real one, where that is,
+    /// which no other story uses meanwhile if this one is to be `alone`.
+    pub async fn start(dir: &Path, alone: bool, mut admission: Vec<Arc<dyn Admission>>) -> Self {
+        if real::is_here() {
+            assert!(
+                admission.is_empty(),
+                "a real cluster takes no hooks of ours"
+            );
+            let real = Real::start(alone).await;
+            return Self {
+                client: real.client.clone(),
+                gateway: real.gateway,
+                domain: real.domain.clone(),
+                namespace: real.namespace.clone(),
+                stage: Stage::Real(real),
+            };
+        }
         admission.push(Arc::new(Guard));
         let local = LocalCluster::start(LocalConfig {
             data_dir: Some(dir.join("cluster")),
@@ -42,18 +67,30 @@ impl Cluster {
             client: local.client(),
             gateway: local.gateway_addr(),
             domain: DOMAIN.to_owned(),
-            local,
+            namespace: NAMESPACE.to_owned(),
+            stage: Stage::Local(Box::new(local)),
         }
     }
 
-    /// The embedded cluster itself.
+    /// The embedded cluster itself, for stories of its faults.
     pub fn local(&self) -> &LocalCluster {
-        &self.local
+        match &self.stage {
+            Stage::Local(local) => local,
+            Stage::Real(_) => panic!("this story is told on the embedded cluster only"),
+        }
+    }
+
+    /// The only namespace whose Deliveries are this story's; none where the cluster is its own.
+    pub fn confined_to(&self) -> Option<String> {
+        matches!(self.stage, Stage::Real(_)).then(|| self.namespace.clone())
     }
 
     /// Ends it in good order.
     pub async fn end(self) {
-        self.local.shutdown().await;
+        match self.stage {
+            Stage::Local(local) => local.shutdown().await,
+            Stage::Real(real) => real.end().await,
+        }
     }
 }
 

@@ -42,6 +42,7 @@ impl Hello {
         self.variable(json!({"name": name, "valueFrom": {reference: {"name": object, "key": key}}}))
     }
 
+    /// A real API server takes no variable twice.
     fn variable(mut self, variable: Value) -> Self {
         self.env.retain(|known| known["name"] != variable["name"]);
         self.env.push(variable);

@@ -6,6 +6,7 @@
 mod cluster;
 mod forms;
 mod hello;
+pub mod real;
 mod repository;
 mod traffic;
 mod users;
@@ -44,7 +45,7 @@ pub use users::{Answer, Users};
 
 /// No story needs longer for one of its moments, however busy the machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-/// Where every story plays.
+/// Where stories play that have a cluster to themselves.
 pub const NAMESPACE: &str = "default";
 /// The Delivery of every story.
 pub const DELIVERY: &str = "shop";
@@ -63,6 +64,8 @@ pub struct Setting {
     pub drift: Drift,
     /// Further admission hooks of the cluster.
     pub admission: Vec<Arc<dyn Admission>>,
+    /// No other story may use the cluster meanwhile.
+    pub alone: bool,
 }
 
 impl Default for Setting {
@@ -73,6 +76,7 @@ impl Default for Setting {
             prune: true,
             drift: Drift::Correct,
             admission: Vec::new(),
+            alone: false,
         }
     }
 }
@@ -103,7 +107,8 @@ impl World {
             .with_test_writer()
             .try_init();
         let dir = tempfile::tempdir().unwrap();
-        let cluster = Cluster::start(dir.path(), std::mem::take(&mut setting.admission)).await;
+        let hooks = std::mem::take(&mut setting.admission);
+        let cluster = Cluster::start(dir.path(), setting.alone, hooks).await;
         let repository = TestRepository::create(&dir.path().join("shop.git"));
         Self {
             repository,
@@ -139,6 +144,11 @@ impl World {
         world
     }
 
+    /// Where the story plays.
+    pub fn namespace(&self) -> &str {
+        &self.cluster.namespace
+    }
+
     /// Where the gateway listens.
     pub fn gateway(&self) -> SocketAddr {
         self.cluster.gateway
@@ -168,8 +178,15 @@ impl World {
 
     /// Starts an agent; there must be none.
     pub async fn start_agent(&mut self) {
+        self.start_agent_with(AgentConfig::new(self.client.clone()))
+            .await;
+    }
+
+    /// Starts an agent that is set up in a way of its own; there must be none.
+    pub async fn start_agent_with(&mut self, mut config: AgentConfig) {
         assert!(self.agent.is_none(), "one agent at a time");
-        let config = self.agent_config(self.client.clone());
+        config.namespace = config.namespace.or(self.cluster.confined_to());
+        config.cache_dir = self.dir.path().join("cache");
         let agent = Agent::prepare(config).await.unwrap();
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
@@ -218,7 +235,7 @@ impl World {
                 secret_ref: None,
             },
             target: Target {
-                namespace: Some(NAMESPACE.into()),
+                namespace: Some(self.namespace().into()),
                 expand: self.setting.expand,
             },
             policy: Some(self.setting.policy.clone()),
@@ -228,14 +245,14 @@ impl World {
         };
         change(&mut spec);
         let mut delivery = Delivery::new(name, spec);
-        delivery.metadata.namespace = Some(NAMESPACE.into());
+        delivery.metadata.namespace = Some(self.namespace().into());
         self.apply(&delivery).await;
     }
 
     /// Applies a RolloutPolicy.
     pub async fn policy(&self, name: &str, spec: RolloutPolicySpec) {
         let mut policy = RolloutPolicy::new(name, spec);
-        policy.metadata.namespace = Some(NAMESPACE.into());
+        policy.metadata.namespace = Some(self.namespace().into());
         self.apply(&policy).await;
     }
 
@@ -248,7 +265,7 @@ impl World {
             + serde::de::DeserializeOwned
             + std::fmt::Debug,
     {
-        let api: Api<K> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace());
         let params = PatchParams::apply("test").force();
         api.patch(&object.name_any(), &params, &Patch::Apply(object))
             .await
@@ -305,7 +322,7 @@ impl World {
         what: &str,
         reached: impl Fn(&RolloutStatus) -> bool,
     ) -> RolloutStatus {
-        let api: Api<Rollout> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let api: Api<Rollout> = Api::namespaced(self.client.clone(), self.namespace());
         let rollout = self
             .when(api, service, what, |rollout| {
                 rollout.status.as_ref().is_some_and(&reached)
@@ -357,7 +374,7 @@ impl World {
         what: &str,
         reached: impl Fn(&DeliveryStatus) -> bool,
     ) -> DeliveryStatus {
-        let api: Api<Delivery> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let api: Api<Delivery> = Api::namespaced(self.client.clone(), self.namespace());
         let delivery = self
             .when(api, name, what, |delivery| {
                 delivery.status.as_ref().is_some_and(&reached)
@@ -398,7 +415,7 @@ impl World {
 
     /// Waits until people were told something: an event with this reason, about this object.
     pub async fn told(&self, kind: &str, name: &str, reason: &str) -> String {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let api: Api<Event> = Api::namespaced(self.client.clone(), self.namespace());
         let config = watcher::Config::default();
         let mut changes = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
         let wait = async {
@@ -427,7 +444,7 @@ impl World {
     /// Objects of any kind, in the stories' namespace.
     pub fn objects(&self, api_version: &str, kind: &str) -> Api<DynamicObject> {
         let resource = resource(api_version, kind);
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+        Api::namespaced_with(self.client.clone(), self.namespace(), &resource)
     }
 
     /// Makes or changes an object by hand, in the way of a tool: `manager` updates, it does
@@ -490,7 +507,7 @@ impl World {
 
     /// One request to a service's main host, or to a tag's (`TAG-SERVICE`).
     pub async fn ask(&self, service: &str) -> Answer {
-        self.ask_in(NAMESPACE, service, "/").await
+        self.ask_in(self.namespace(), service, "/").await
     }
 
     /// One request to any host.
@@ -505,7 +522,7 @@ impl World {
 
     /// Users who send `rate` requests a second to a service until they are told to stop.
     pub fn users(&self, service: &str, rate: u32) -> Users {
-        Users::start(self.gateway(), self.host(service, NAMESPACE), rate)
+        Users::start(self.gateway(), self.host(service, self.namespace()), rate)
     }
 
     /// Ends everything in good order.

@@ -1,0 +1,154 @@
+//! The agent as `deploy/` installs it: its account, its rights, its Pod.
+
+use std::path::Path;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::config::KubeConfigOptions;
+use kube::{Api, Client, Config};
+use sluice::agent::AgentConfig;
+use sluice::api::delivery::Expand;
+
+use super::{at_hand, kubectl};
+use crate::world::{BRISK, Hello, Setting, World};
+
+const SYSTEM: &str = "sluice-system";
+const ACCOUNT: &str = "sluice-agent";
+
+fn install() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    kubectl(&[
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        folder.to_str().unwrap(),
+    ]);
+}
+
+fn remove() {
+    kubectl(&["delete", "namespace", SYSTEM, "--wait=true"]);
+}
+
+/// A client with the rights of the agent's account and no others.
+async fn as_the_agent(client: &Client) -> Client {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), SYSTEM);
+    let request = TokenRequest {
+        spec: TokenRequestSpec::default(),
+        ..TokenRequest::default()
+    };
+    let token = accounts
+        .create_token_request(ACCOUNT, &PostParams::default(), &request)
+        .await
+        .unwrap();
+    let mut config = Config::from_kubeconfig(&KubeConfigOptions::default())
+        .await
+        .unwrap();
+    config.auth_info.token = Some(token.status.unwrap().token.into());
+    Client::try_from(config).unwrap()
+}
+
+/// Good, bad, moved and pruned, in both forms, with exactly the rights of `deploy/rbac.yaml`.
+async fn releases(expand: Expand) {
+    let mut world = World::new(Setting {
+        expand,
+        policy: BRISK.to_owned(),
+        alone: true,
+        ..Setting::default()
+    })
+    .await;
+    install();
+    kubectl(&["scale", "deployment", ACCOUNT, "-n", SYSTEM, "--replicas=0"]);
+    let mut config = AgentConfig::new(as_the_agent(&world.client).await);
+    config.install_crds = false;
+    config.leader_elect = Some(SYSTEM.to_owned());
+    world.start_agent_with(config).await;
+    world.deliver().await;
+
+    let settings =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {mood: calm}\n";
+    world.repository.write("apps/settings.yaml", settings);
+    let services = [Hello::new("hello", "one"), Hello::new("other", "one")];
+    let first = world.push("Open the shop", &services);
+    world.promoted("hello", &first).await;
+    world.promoted("other", &first).await;
+    let users = world.users("hello", 30);
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world.promoted("hello", &second).await;
+    let bad = world.push(
+        "Crash",
+        &[Hello::new("hello", "three").env("CRASH_AT_START", "3")],
+    );
+    world.taken_back("hello", &bad).await;
+    world.told("Rollout", "hello", "RolledBack").await;
+    world.repository.remove("apps/other.yaml");
+    world.repository.remove("apps/settings.yaml");
+    world.repository.push("Close the other one");
+    world.gone(&world.template_object(), "other").await;
+    world
+        .gone(&world.objects("v1", "ConfigMap"), "settings")
+        .await;
+    world
+        .gone(&world.objects("sluice.dev/v1alpha1", "Rollout"), "other")
+        .await;
+    let answers = users.stop().await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    remove();
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_of_deploy_are_enough() {
+    if at_hand() {
+        releases(Expand::Routes).await;
+        releases(Expand::Service).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_cannot_reach() {
+    if !at_hand() {
+        return;
+    }
+    let world = World::new(Setting {
+        alone: true,
+        ..Setting::default()
+    })
+    .await;
+    install();
+    kubectl(&[
+        "rollout",
+        "status",
+        "deployment",
+        ACCOUNT,
+        "-n",
+        SYSTEM,
+        "--timeout=90s",
+    ]);
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), SYSTEM);
+    world
+        .when(leases, ACCOUNT, "held", |lease| {
+            let spec = lease.spec.as_ref();
+            spec.is_some_and(|spec| {
+                spec.holder_identity
+                    .as_ref()
+                    .is_some_and(|held| !held.is_empty())
+            })
+        })
+        .await;
+    // The repository is a folder of this machine, which the Pod does not see.
+    world.deliver().await;
+    let status = world
+        .delivery("shop", "said to be out of reach", |status| {
+            status.conditions.iter().any(|condition| {
+                condition.type_ == "Ready"
+                    && condition.message.contains("there is no repository at")
+            })
+        })
+        .await;
+    assert!(status.observed_commit.is_none());
+    remove();
+    world.end().await;
+}
