@@ -91,10 +91,14 @@ impl Pass<'_> {
         back(&mut self.status.asked_at);
         back(&mut self.status.confirmed_at);
         back(&mut self.status.judged_from);
+        if let Some(hold) = &mut self.status.hold {
+            hold.since = hold.since.min(now);
+        }
+        for condition in &mut self.status.conditions {
+            condition.last_transition_time = condition.last_transition_time.min(now);
+        }
         for entry in &mut self.status.evidence {
-            if entry.at > now {
-                entry.at = now;
-            }
+            entry.at = entry.at.min(now);
         }
     }
 
