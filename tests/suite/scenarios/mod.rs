@@ -1,8 +1,8 @@
 //! Whole stories on a whole cluster: a push to Git, an agent, real processes, real requests.
 //!
 //! They speak to the cluster through the Kubernetes API and the gateway only, so that the same
-//! stories can be told on another cluster. Each is told in both forms that a Service manifest
-//! is delivered in.
+//! stories can be told on another cluster. Most are told in both forms that a Service manifest
+//! is delivered in; those of faults and of people in one.
 
 mod adoption;
 mod drift;
