@@ -8,6 +8,7 @@
 //! | `## words` | a remark |
 //! | `$ command` | run by `sh`, its output and errors as they come, a status that is not 0 last |
 //! | `> more` | the command goes on (a here-document, mostly) |
+//! | `? command` | is run again and again until its status is 0: what comes in its own time is waited for |
 //! | `$ command &` | runs beside what follows, once it has printed a line |
 //! | `^C 3` | shows the three lines that the command beside printed, waiting for them, and ends it |
 //!
@@ -16,7 +17,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use expect_test::expect_file;
@@ -37,6 +38,7 @@ pub struct Terminal {
 enum Line {
     Remark(String),
     Command(String),
+    Until(String),
     Interrupt(usize),
 }
 
@@ -90,6 +92,10 @@ impl Terminal {
                         seen.push_str(&self.run(command).await);
                     }
                 }
+                Line::Until(command) => {
+                    let _ = writeln!(seen, "? {command}");
+                    seen.push_str(&self.run_until_it_succeeds(command).await);
+                }
                 Line::Interrupt(lines) => {
                     let _ = writeln!(seen, "^C {lines}");
                     let running = beside.take().expect("a command runs beside");
@@ -121,14 +127,32 @@ impl Terminal {
     }
 
     async fn run(&self, command: &str) -> String {
-        let output = self.shell(&format!("exec 2>&1\n{command}")).output();
-        let output = tokio::time::timeout(PATIENCE, output)
+        let output = tokio::time::timeout(PATIENCE, self.output(command))
             .await
-            .unwrap_or_else(|_| panic!("it never ended: {command}"))
-            .unwrap();
+            .unwrap_or_else(|_| panic!("it never ended: {command}"));
         let mut seen = self.told(&String::from_utf8_lossy(&output.stdout));
         let _ = seen.write_str(&status(output.status));
         seen
+    }
+
+    async fn run_until_it_succeeds(&self, command: &str) -> String {
+        let succeeded = async {
+            loop {
+                let output = self.output(command).await;
+                if output.status.success() {
+                    return output.stdout;
+                }
+            }
+        };
+        let printed = tokio::time::timeout(PATIENCE, succeeded)
+            .await
+            .unwrap_or_else(|_| panic!("it never succeeded: {command}"));
+        self.told(&String::from_utf8_lossy(&printed))
+    }
+
+    async fn output(&self, command: &str) -> Output {
+        let mut shell = self.shell(&format!("exec 2>&1\n{command}"));
+        shell.output().await.unwrap()
     }
 
     async fn start(&self, command: &str) -> Beside {
@@ -201,6 +225,8 @@ fn read(text: &str) -> Vec<Line> {
         } else if let Some(command) = line.strip_prefix("$ ") {
             script.push(Line::Command(command.to_owned()));
             goes_on = true;
+        } else if let Some(command) = line.strip_prefix("? ") {
+            script.push(Line::Until(command.to_owned()));
         } else if let Some(lines) = line.strip_prefix("^C ") {
             script.push(Line::Interrupt(lines.parse().unwrap()));
         }
