@@ -10,6 +10,7 @@ use crate::plan::{Action, Manager, Plan, Stage, Step};
 
 use super::delete::Deleted;
 use super::error::WriteError;
+use super::retry::Backoff;
 use super::{Applied, Cluster, WRITERS};
 
 /// How long a new definition may take until its kind is served.
@@ -87,13 +88,34 @@ impl Cluster {
 
     /// Waits until the definitions that were just applied are served, and learns their kinds.
     async fn await_established(&self, done: &[Outcome]) {
+        let mut kinds = Vec::new();
         for outcome in done {
-            if outcome.result.is_ok() {
-                self.established(&outcome.key, ESTABLISH).await;
+            if outcome.result.is_ok()
+                && self.established(&outcome.key, ESTABLISH).await
+                && let Some(definition) = self.get(&outcome.key)
+            {
+                kinds.extend(served_by(&definition.value()));
             }
         }
-        if let Err(error) = self.discover().await {
-            tracing::warn!(%error, "the new kinds are not known yet");
+        // A real API server serves a new kind first, and tells of it a moment later.
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        let known = async {
+            loop {
+                if let Err(error) = self.discover().await {
+                    tracing::warn!(%error, "the new kinds are not known yet");
+                }
+                let known = &self.0.kinds;
+                if kinds
+                    .iter()
+                    .all(|(v, kind)| known.exactly(v, kind).is_some())
+                {
+                    return;
+                }
+                tokio::time::sleep(backoff.next(rand::random())).await;
+            }
+        };
+        if tokio::time::timeout(ESTABLISH, known).await.is_err() {
+            tracing::warn!(?kinds, "the server does not tell of its new kinds");
         }
     }
 
@@ -123,6 +145,26 @@ impl Cluster {
 
 fn same_rank(a: &Step, b: &Step) -> bool {
     crate::plan::rank(&a.key) == crate::plan::rank(&b.key)
+}
+
+/// The kind that a definition is of, in each version that is served.
+fn served_by(definition: &serde_json::Value) -> Vec<(String, String)> {
+    let text = |value: Option<&serde_json::Value>| Some(value?.as_str()?.to_owned());
+    let (Some(group), Some(kind)) = (
+        text(definition.pointer("/spec/group")),
+        text(definition.pointer("/spec/names/kind")),
+    ) else {
+        return Vec::new();
+    };
+    let versions = definition.pointer("/spec/versions");
+    versions
+        .and_then(serde_json::Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(|version| version.get("served") == Some(&true.into()))
+        .filter_map(|version| text(version.get("name")))
+        .map(|version| (format!("{group}/{version}"), kind.clone()))
+        .collect()
 }
 
 fn is_established(definition: &serde_json::Value) -> bool {
