@@ -128,6 +128,7 @@ impl Gatherer {
                 weight,
                 since,
                 warm_up,
+                ours_before,
                 synthetic,
             } => {
                 if let Some(own) = self.window_of(&candidate, &stable, weight, since) {
@@ -158,6 +159,7 @@ impl Gatherer {
                     (&candidate, &stable),
                     weight,
                     warm_up,
+                    ours_before,
                     since,
                     (Instant::now(), Timestamp::now()),
                 );

@@ -89,8 +89,8 @@ pub struct Counts {
     pub requests: u64,
     /// Those answered with a status of 500 or above, or not at all.
     pub errors: u64,
-    /// Answer times: without the warm-up's, but with those of our own requests, which a
-    /// histogram cannot tell apart.
+    /// Answer times: without the warm-up's, and without what was told together with those of our
+    /// own requests, which a histogram cannot tell apart.
     pub latencies: Latencies,
     /// The times of less than half of the requests are told yet: a gateway may flush its
     /// histograms later than its counters (Envoy every 5 s).

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::latency::{Bucket, Latencies};
 use super::{
     Counts, Metrics, ProbeReport, ProbeRound, Verdict, Window, judge_probes, judge_window,
     wants_synthetic,
@@ -104,6 +105,15 @@ fn probed(policy: &Policy, p: f64, dice: &mut Dice) -> End {
     End::Waits
 }
 
+/// Answer times that nothing is wrong with: only errors tell.
+fn all_quick(requests: u64) -> Latencies {
+    Latencies::Buckets(vec![Bucket {
+        over: 0.0,
+        up_to: 25.0,
+        count: requests,
+    }])
+}
+
 /// One step, looked at once an interval.
 fn stepped(
     policy: &Policy,
@@ -134,7 +144,8 @@ fn stepped(
         let count = |known: &Counts| Counts {
             requests: known.requests + requests,
             errors: known.errors + failed,
-            ..Counts::default()
+            latencies: all_quick(known.requests + requests),
+            times_lag: false,
         };
         window.metrics = window.metrics.map(|metrics| Metrics {
             candidate: count(&metrics.candidate),

@@ -13,7 +13,7 @@ use crate::api::rollout::EvidenceSource;
 use crate::api::rollout_policy::LatencyLimit;
 use crate::policy::{Policy, Step};
 
-use super::evidence::{Counts, ProbeReport, ProbeRound, Window};
+use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Window};
 use super::finding::{Figures, Finding};
 use super::latency::Latencies;
 use super::statistics::{Confidence, Sprt, SprtVerdict, binomial_tail, highest_plausible_rate};
@@ -122,7 +122,7 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
         });
     }
     match synthetic {
-        _ if users >= step.min_requests && metrics.candidate.times_lag && limits_times(policy) => {
+        _ if users >= step.min_requests && limits_times(policy) && untimed(metrics, step) => {
             Verdict::Inconclusive(Finding::Untimed(seen.figures))
         }
         _ if users >= step.min_requests => seen.acquit(policy),
@@ -148,6 +148,13 @@ pub fn wants_synthetic(verdict: &Verdict, window: &Window, step: &Step) -> bool 
         Verdict::Pass(_) => false,
     };
     silent && (window.elapsed >= step.bake || uncounted)
+}
+
+/// Whether too few times are told to say anything of them: less than half of those that are due,
+/// or than half of the requests that a step needs at least.
+fn untimed(metrics: &Metrics, step: &Step) -> bool {
+    let candidate = &metrics.candidate;
+    candidate.times_lag || candidate.latencies.count() * 2 < step.min_requests
 }
 
 fn limits_times(policy: &Policy) -> bool {

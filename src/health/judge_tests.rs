@@ -359,6 +359,14 @@ fn a_step_is_not_passed_before_the_gateway_has_told_how_long_its_requests_took()
         "users are there: nothing else is needed"
     );
     candidate.times_lag = false;
+    let mut warm_up_only = candidate.clone();
+    warm_up_only.latencies = counts(0, 3, 25.0).latencies;
+    let early = window(600, warm_up_only, counts(0, 400, 25.0));
+    let verdict = judge_window(&policy, step, &early);
+    assert!(
+        matches!(verdict, Verdict::Inconclusive(Finding::Untimed(_))),
+        "three times of 400, where 8 requests are the least: {verdict:?}"
+    );
     let told = window(600, candidate, counts(0, 400, 25.0));
     let verdict = judge_window(&policy, step, &told);
     assert!(matches!(verdict, Verdict::Pass(_)), "{verdict:?}");

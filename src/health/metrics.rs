@@ -153,9 +153,19 @@ impl Counters {
         }
     }
 
+    /// All requests.
+    pub fn requests(&self) -> u64 {
+        self.by_status.values().sum()
+    }
+
+    /// Those whose times are told.
+    pub fn timed(&self) -> u64 {
+        self.up_to.values().max().copied().unwrap_or_default()
+    }
+
     /// The figures to judge: these requests, with the times of those (a warm-up may have
-    /// been left out).
-    pub fn counts(&self, times: &Self) -> Counts {
+    /// been left out), of which so many are `due`.
+    pub fn counts(&self, times: &Self, due: u64) -> Counts {
         // 0 is Envoy's word for an answer that never came.
         let failed = |status: u16| status >= 500 || status == 0;
         let mut buckets = Vec::with_capacity(times.up_to.len());
@@ -174,11 +184,9 @@ impl Counters {
             over = up_to;
             seen = seen.max(*count);
         }
-        let requests: u64 = self.by_status.values().sum();
-        let timed = self.up_to.values().max().copied().unwrap_or_default();
         Counts {
-            requests,
-            times_lag: timed.saturating_mul(2) < requests,
+            requests: self.requests(),
+            times_lag: times.timed().saturating_mul(2) < due,
             errors: self
                 .by_status
                 .iter()
@@ -222,7 +230,7 @@ mod tests {
     fn between(earlier: &str, later: &str) -> Counts {
         let of = |page| Scrape::read(page).of("default", "hello-00002");
         let window = of(later).since(&of(earlier));
-        window.counts(&window)
+        window.counts(&window, window.requests())
     }
 
     #[test]

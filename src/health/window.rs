@@ -23,9 +23,13 @@ pub struct StepWindow {
     opened: Instant,
     since: Timestamp,
     /// The last look at each gateway.
-    last: HashMap<String, (Counters, Counters)>,
+    last: HashMap<String, Look>,
     requests: Pair,
     times: Pair,
+    /// The candidate's requests that came since answer times count.
+    due: u64,
+    /// Requests of our own were sent before the first look at a gateway.
+    ours_before: bool,
     /// Why the last look showed nothing.
     blind: Option<String>,
     synthetic: Option<ProbeRound>,
@@ -34,6 +38,43 @@ pub struct StepWindow {
     ours_since: Ours,
     at: Timestamp,
     elapsed: Duration,
+}
+
+/// One look at a gateway.
+#[derive(Debug)]
+struct Look {
+    candidate: Counters,
+    stable: Counters,
+    own_times: OwnTimes,
+}
+
+/// Whether answer times that are told next may be those of our own requests: a gateway may flush
+/// its histograms later than its counters (Envoy every 5 s), and fifty quick probes hide four
+/// slow users.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum OwnTimes {
+    /// They are users'.
+    Told,
+    /// Our own requests have ended since the last look.
+    Sent,
+    /// They had ended before a look that had told this many times.
+    Untold { timed: u64 },
+}
+
+impl OwnTimes {
+    /// After one more look. What changed since a look that is later than our own requests was
+    /// flushed later still, and so was all that came before.
+    fn after(self, look: &Counters) -> Self {
+        match self {
+            Self::Told => Self::Told,
+            _ if look.timed() >= look.requests() => Self::Told,
+            Self::Sent => Self::Untold {
+                timed: look.timed(),
+            },
+            Self::Untold { timed } if look.timed() != timed => Self::Told,
+            Self::Untold { timed } => Self::Untold { timed },
+        }
+    }
 }
 
 /// Our own requests, all and failed, to each revision.
@@ -69,13 +110,15 @@ struct Pair {
 }
 
 impl StepWindow {
-    /// Opens a window at `opened`. Answer times of its first `warm_up` do not count; `since`
-    /// is the rollout's `judgedFrom` and tells it from the windows before it.
+    /// Opens a window at `opened`. Answer times of its first `warm_up` do not count, nor do
+    /// those that may be our own requests' where such were sent just before (`ours_before`);
+    /// `since` is the rollout's `judgedFrom` and tells it from the windows before it.
     pub fn open(
         namespace: &str,
         (candidate, stable): (&str, &str),
         weight: u8,
         warm_up: Duration,
+        ours_before: bool,
         since: Timestamp,
         (opened, at): (Instant, Timestamp),
     ) -> Self {
@@ -90,6 +133,8 @@ impl StepWindow {
             last: HashMap::new(),
             requests: Pair::default(),
             times: Pair::default(),
+            due: 0,
+            ours_before,
             blind: Some("the gateway's counters were not read yet".to_owned()),
             synthetic: None,
             ours: Ours::default(),
@@ -124,22 +169,32 @@ impl StepWindow {
                 return;
             }
         };
-        let look = (
-            scrape.of(&self.namespace, &self.candidate),
-            scrape.of(&self.namespace, &self.stable),
-        );
+        let candidate = scrape.of(&self.namespace, &self.candidate);
+        let stable = scrape.of(&self.namespace, &self.stable);
+        let mut own_times = if self.ours_before {
+            OwnTimes::Sent
+        } else {
+            OwnTimes::Told
+        };
         if let Some(earlier) = self.last.get(endpoint) {
-            let candidate = look.0.since(&earlier.0);
-            let stable = look.1.since(&earlier.1);
+            own_times = earlier.own_times;
+            let candidate = candidate.since(&earlier.candidate);
+            let stable = stable.since(&earlier.stable);
             self.requests.candidate.add(&candidate);
             self.requests.stable.add(&stable);
             // What was counted up to now began before the last look, so the warm-up must
             // have been over by then.
-            if self.elapsed >= self.warm_up {
+            if self.elapsed >= self.warm_up && own_times == OwnTimes::Told {
+                self.due += candidate.requests();
                 self.times.candidate.add(&candidate);
                 self.times.stable.add(&stable);
             }
         }
+        let look = Look {
+            own_times: own_times.after(&candidate),
+            candidate,
+            stable,
+        };
         self.ours.add(std::mem::take(&mut self.ours_since));
         self.last.insert(endpoint.to_owned(), look);
         self.elapsed = now.saturating_duration_since(self.opened);
@@ -150,6 +205,10 @@ impl StepWindow {
     /// them too.
     pub fn add_synthetic(&mut self, round: ProbeRound) {
         self.ours_since.add(Ours::of(&round));
+        self.ours_before = true;
+        for look in self.last.values_mut() {
+            look.own_times = OwnTimes::Sent;
+        }
         self.at = self.at.max(round.at);
         match &mut self.synthetic {
             Some(synthetic) => synthetic.add(round),
@@ -163,11 +222,13 @@ impl StepWindow {
             Some(why) => Err(why.clone()),
             None => Ok(Metrics {
                 candidate: users(
-                    self.requests.candidate.counts(&self.times.candidate),
+                    self.requests
+                        .candidate
+                        .counts(&self.times.candidate, self.due),
                     self.ours.candidate,
                 ),
                 stable: users(
-                    self.requests.stable.counts(&self.times.stable),
+                    self.requests.stable.counts(&self.times.stable, 0),
                     self.ours.stable,
                 ),
             }),
@@ -214,6 +275,7 @@ mod tests {
             ("hello-00002", "hello-00001"),
             5,
             Duration::from_secs(warm_up),
+            false,
             at,
             (start, at),
         );
@@ -274,7 +336,8 @@ mod tests {
     fn our_own_requests_are_no_users_whenever_the_gateway_is_looked_at() {
         let (start, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
         let names = ("hello-00002", "hello-00001");
-        let mut window = StepWindow::open("default", names, 5, Duration::ZERO, at, (start, at));
+        let mut window =
+            StepWindow::open("default", names, 5, Duration::ZERO, false, at, (start, at));
         window.add("envoy", Ok(&scrape(0, 0)), (start, at));
         window.add("envoy", Ok(&scrape(3, 0)), (start, at));
         window.add_synthetic(ProbeRound {
@@ -291,5 +354,69 @@ mod tests {
         assert_eq!(users(&window), 3, "not counted yet, not taken off yet");
         window.add("envoy", Ok(&scrape(25, 0)), (start, at));
         assert_eq!(users(&window), 4);
+    }
+
+    /// A page of an Envoy: its counters are ahead of its histograms.
+    fn envoy(requests: u64, fast: u64, slow: u64) -> Scrape {
+        let (name, revision) = ("envoy_cluster_external_upstream_rq", "default/hello-00002");
+        Scrape::read(&format!(
+            "{name}{{envoy_response_code=\"200\",envoy_cluster_name=\"{revision}\"}} {requests}\n\
+             {name}_time_bucket{{envoy_cluster_name=\"{revision}\",le=\"500\"}} {fast}\n\
+             {name}_time_bucket{{envoy_cluster_name=\"{revision}\",le=\"+Inf\"}} {}\n",
+            fast + slow
+        ))
+    }
+
+    #[test]
+    fn the_times_of_probes_that_are_flushed_into_the_step_are_not_its_users() {
+        let (start, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let names = ("hello-00002", "hello-00001");
+        let mut window =
+            StepWindow::open("default", names, 5, Duration::ZERO, true, at, (start, at));
+        let mut look = |scrape: Scrape| {
+            window.add("envoy", Ok(&scrape), (start, at));
+            let candidate = window.window().metrics.unwrap().candidate;
+            let over = candidate.latencies.certainly_over(500.0);
+            (candidate.requests, candidate.latencies.count(), over)
+        };
+        // Fifty probes, of which a flush in their midst told thirty.
+        assert_eq!(look(envoy(50, 30, 0)), (0, 0, 0));
+        assert_eq!(look(envoy(54, 30, 0)), (4, 0, 0), "nothing is told");
+        assert_eq!(look(envoy(55, 50, 4)), (5, 0, 0), "the probes' are");
+        assert_eq!(look(envoy(58, 50, 4)), (8, 0, 0));
+        assert_eq!(look(envoy(60, 50, 10)), (10, 6, 6), "and now the users'");
+    }
+
+    #[test]
+    fn a_gateway_that_tells_times_at_once_has_none_left_of_ours() {
+        let (start, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let names = ("hello-00002", "hello-00001");
+        let mut window =
+            StepWindow::open("default", names, 5, Duration::ZERO, true, at, (start, at));
+        window.add("gateway", Ok(&scrape(50, 0)), (start, at));
+        window.add("gateway", Ok(&scrape(54, 4)), (start, at));
+        let candidate = window.window().metrics.unwrap().candidate;
+        assert_eq!(candidate.latencies.certainly_over(500.0), 4);
+        assert!(!candidate.times_lag);
+    }
+
+    #[test]
+    fn the_times_of_a_warm_up_do_not_stand_in_for_those_that_are_not_told_yet() {
+        let looks = [
+            (0, Ok(envoy(0, 0, 0))),
+            (1, Ok(envoy(1, 1, 0))),
+            (2, Ok(envoy(2, 2, 0))),
+            (6, Ok(envoy(4, 2, 0))),
+        ];
+        let candidate = window_after(1, &looks[..3]).metrics.unwrap().candidate;
+        assert_eq!(
+            (candidate.latencies.count(), candidate.times_lag),
+            (1, false)
+        );
+        let candidate = window_after(2, &looks).metrics.unwrap().candidate;
+        assert_eq!(
+            (candidate.latencies.count(), candidate.times_lag),
+            (0, true)
+        );
     }
 }

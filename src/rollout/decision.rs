@@ -65,6 +65,8 @@ pub enum Gather {
         since: Timestamp,
         /// The first part of the window whose answer times do not count.
         warm_up: Duration,
+        /// What led here were requests of our own, whose times the gateway may still have to tell.
+        ours_before: bool,
         /// Requests of our own as well, for want of users.
         synthetic: Option<ProbeTargets>,
     },

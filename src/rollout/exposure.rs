@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::duration::HumanDuration;
-use crate::api::rollout::{EvidenceVerdict, HoldReason, Outcome, Phase};
+use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
 use crate::health::{Finding, Verdict, Window, judge_probes, judge_window, wants_synthetic};
 
 use super::decision::{Gather, ProbeTargets};
@@ -398,6 +398,8 @@ impl<'a> Pass<'a> {
         } else {
             None
         };
+        let last = self.status.evidence.last();
+        let ours_before = last.is_some_and(|entry| entry.source != EvidenceSource::Metrics);
         self.gather = Gather::Metrics {
             candidate: candidate.to_owned(),
             stable: stable.to_owned(),
@@ -408,6 +410,7 @@ impl<'a> Pass<'a> {
             } else {
                 Duration::ZERO
             },
+            ours_before,
             synthetic,
         };
     }
