@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use sluice::api::delivery::Expand;
-use sluice::api::rollout::Phase;
+use sluice::api::rollout::{Phase, RolloutStatus};
 
 use crate::world::{DELIVERY, Hello, World, in_both_forms};
 
@@ -31,11 +31,20 @@ async fn a_bad_release_of_one_service_delays_no_other(expand: Expand) {
     second[2] = Hello::new("c", "two").env("CRASH_AT_START", "1");
     let second = world.push("Greet two", &second);
     for name in ["a", "d"] {
-        world.promoted(name, &second).await;
+        let meets_users = |status: &RolloutStatus| {
+            let at_rest_on = status.stable.as_ref().and_then(|s| s.commit.as_ref());
+            (status.phase == Phase::Stepping && status.confirmed_at.is_some())
+                || at_rest_on == Some(&second)
+        };
+        world.until(name, "meeting users", meets_users).await;
     }
-    // `b` is still being waited for: that is what the others did not do.
+    // `b` is still being waited for: that is what the others did not do. Where users send nothing
+    // and answers take their time, their steps take longer than `b` is waited for.
     let b = world.until("b", "anywhere", |_| true).await;
     assert_eq!(b.phase, Phase::Staging, "{b:#?}");
+    for name in ["a", "d"] {
+        world.promoted(name, &second).await;
+    }
     for name in ["b", "c"] {
         world.taken_back(name, &second).await;
         assert!(world.ask(name).await.body.contains("one"));

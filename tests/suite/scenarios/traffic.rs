@@ -1,7 +1,8 @@
 //! A user's own traffic block in Git: tags, a pinned revision, a split. It is kept all along,
 //! and it is the shape that a release ends in.
 
-use serde_json::json;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
 use sluice::api::delivery::Expand;
 use sluice::api::serving::TrafficTarget;
 
@@ -43,7 +44,18 @@ fn shape(split: &[TrafficTarget]) -> Vec<String> {
     shape
 }
 
-/// Waits until the Route says that users are shown exactly this.
+/// Whether a Route is Ready as it is now.
+fn in_force(route: &DynamicObject) -> bool {
+    let status = route.data.get("status");
+    let observed = status.and_then(|status| status["observedGeneration"].as_i64());
+    let conditions = status.and_then(|status| status["conditions"].as_array());
+    let is_ready =
+        |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    observed == route.metadata.generation && conditions.is_some_and(|all| all.iter().any(is_ready))
+}
+
+/// Waits until the Route says that users are shown exactly this, and that they are by now: a real
+/// one names a new split a moment before the gateway has it.
 async fn shown(world: &World, wanted: &[String]) {
     let mut wanted = wanted.to_vec();
     wanted.sort();
@@ -52,7 +64,10 @@ async fn shown(world: &World, wanted: &[String]) {
             world.serving("Route"),
             "hello",
             &wanted.join(", "),
-            |route| shape(&crate::world::split_of(route, "/status/traffic")) == wanted,
+            |route| {
+                shape(&crate::world::split_of(route, "/status/traffic")) == wanted
+                    && in_force(route)
+            },
         )
         .await;
 }
