@@ -98,7 +98,9 @@ pub async fn follow(
         },
         Err(error) => {
             // Only a change of the Delivery mends this; it starts a new loop.
-            state.send_modify(|state| fail(state, &error));
+            state.send_modify(|state| {
+                fail(state, &error);
+            });
             return;
         }
     };
@@ -146,17 +148,19 @@ pub async fn follow(
                 }
                 failures = 0;
                 state.send_if_modified(|state| succeed(state, found) | answer(state, &wish));
-                poll.interval.mul_f64(spread())
+                rest(0, poll.interval)
             }
             Err(error) => {
                 failures += 1;
-                warn!(delivery = %poll.owner, reason = error.reason(), failures, "{error}");
-                state.send_modify(|state| {
-                    fail(state, &error);
-                    answer(state, &wish);
-                });
-                git::backoff(failures, rand::random())
-                    .max(poll.interval.min(Duration::from_secs(30)))
+                let news =
+                    state.send_if_modified(|state| fail(state, &error) | answer(state, &wish));
+                if news {
+                    warn!(delivery = %poll.owner, reason = error.reason(), failures, "{error}");
+                }
+                if error.remote_is_well() {
+                    failures = 0;
+                }
+                rest(failures, poll.interval)
             }
         };
         tokio::select! {
@@ -217,6 +221,18 @@ impl Copy {
     }
 }
 
+/// The time to the next look after so many failures in a row of the remote itself.
+///
+/// One that is well and has not got what is asked for (no folder `lab` in its newest commit) is
+/// looked at as often as any: what moves there from another Delivery's folder is waited for by
+/// that one for two intervals, and then taken for gone.
+fn rest(failures: u32, interval: Duration) -> Duration {
+    if failures == 0 {
+        return interval.mul_f64(spread());
+    }
+    git::backoff(failures, rand::random()).max(interval.min(Duration::from_secs(30)))
+}
+
 /// Many Deliveries of one server shall not look in one moment: 0.9 to 1.1.
 fn spread() -> f64 {
     0.9 + rand::random::<f64>() * 0.2
@@ -240,7 +256,11 @@ fn answer(state: &mut SourceState, wish: &Option<String>) -> bool {
     news
 }
 
-fn fail(state: &mut SourceState, error: &GitError) {
+/// Whether anyone needs to hear of it: the same failure again is no news.
+fn fail(state: &mut SourceState, error: &GitError) -> bool {
+    let message = error.to_string();
+    let known = state.failure.as_ref().map(|failure| &failure.message);
+    let news = known != Some(&message) || !state.looked;
     state.looked = true;
     let since = state
         .failure
@@ -248,10 +268,11 @@ fn fail(state: &mut SourceState, error: &GitError) {
         .map_or_else(Timestamp::now, |failure| failure.since);
     state.failure = Some(Failure {
         reason: error.reason(),
-        message: error.to_string(),
+        message,
         transient: error.is_transient(),
         since,
     });
+    news
 }
 
 /// The repository that a Delivery's spec names, with the credentials of its Secret in
@@ -316,4 +337,41 @@ fn source_of(source: &Source, credentials: Credentials) -> Result<git::Source, S
         credentials,
         ..git::Source::new(url)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_remote_that_is_not_well_is_left_alone_for_longer_and_longer() {
+        let interval = Duration::from_secs(1);
+        let nothing_there = GitError::PathMissing {
+            url: "file:///shop.git".to_owned(),
+            path: "lab".to_owned(),
+            commit: "0123456".to_owned(),
+            detail: String::new(),
+        };
+        let away = GitError::TimedOut {
+            url: "file:///shop.git".to_owned(),
+            seconds: 10,
+        };
+        assert!(nothing_there.remote_is_well() && !away.remote_is_well());
+        assert!(rest(0, interval) <= interval * 2);
+        assert!(rest(8, interval) >= Duration::from_secs(60));
+    }
+
+    #[test]
+    fn the_same_failure_again_is_no_news() {
+        let mut state = SourceState::default();
+        let failure = |commit: &str| GitError::PathMissing {
+            url: "file:///shop.git".to_owned(),
+            path: "lab".to_owned(),
+            commit: commit.to_owned(),
+            detail: String::new(),
+        };
+        assert!(fail(&mut state, &failure("1")));
+        assert!(!fail(&mut state, &failure("1")));
+        assert!(fail(&mut state, &failure("2")));
+    }
 }

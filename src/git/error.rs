@@ -174,6 +174,15 @@ impl GitError {
         )
     }
 
+    /// Whether the remote has answered, and has not got what is asked for: the next commit may
+    /// bring it.
+    pub fn remote_is_well(&self) -> bool {
+        matches!(
+            self,
+            Self::Empty { .. } | Self::RefMissing { .. } | Self::PathMissing { .. }
+        )
+    }
+
     /// One word for conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
