@@ -191,3 +191,16 @@ fn fill_zero(object: &mut Map<String, Value>, name: &str, value: i64) {
         *slot = value.into();
     }
 }
+/// Takes off the live template what `kn` notes there for itself (`client.knative.dev/...`: when it
+/// wrote last, the image as typed), unless Git sets it. It says nothing about what runs, and whoever
+/// applies a template cannot take away what another tool owns.
+pub(super) fn without_marks_of_tools(desired: &Value, live: &mut Value) {
+    let at = "/metadata/annotations";
+    let wanted = desired.pointer(at).and_then(Value::as_object);
+    if let Some(has) = live.pointer_mut(at).and_then(Value::as_object_mut) {
+        has.retain(|name, _| {
+            !name.starts_with("client.knative.dev/")
+                || wanted.is_some_and(|wanted| wanted.contains_key(name))
+        });
+    }
+}

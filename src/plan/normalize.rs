@@ -96,7 +96,8 @@ pub fn template_changes(desired: &Value, live: &Value) -> Vec<FieldChange> {
         digest::without_attempt(&mut template);
         template
     };
-    let (desired, live) = (plain(desired), plain(live));
+    let (desired, mut live) = (plain(desired), plain(live));
+    knative::without_marks_of_tools(&desired, &mut live);
     let mut walk = Walk {
         keyed: false,
         exact: true,
@@ -403,6 +404,22 @@ mod tests {
                 "-spec.template.spec.containers[0].readinessProbe.tcpSocket"
             ]
         );
+    }
+
+    #[test]
+    fn the_marks_that_kn_leaves_are_no_difference_unless_git_sets_them() {
+        let mut by_kn = served();
+        by_kn["metadata"]["annotations"] = json!({
+            "client.knative.dev/updateTimestamp": "2026-01-01T00:00:00Z",
+            "client.knative.dev/user-image": "hello",
+        });
+        assert!(template_matches(&served(), &by_kn));
+        let mut exported = served();
+        exported["metadata"]["annotations"] = json!({"client.knative.dev/user-image": "hello"});
+        assert!(template_matches(&exported, &by_kn));
+        assert!(!template_matches(&exported, &served()));
+        by_kn["metadata"]["annotations"]["autoscaling.knative.dev/min-scale"] = "1".into();
+        assert!(!template_matches(&served(), &by_kn));
     }
 
     #[test]
