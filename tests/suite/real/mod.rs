@@ -2,8 +2,10 @@
 //!
 //! The scenarios of every cluster are in `scenarios/`; inside a test bed they play there too.
 
+mod collected;
 mod deploy;
 mod evidence;
+mod faults;
 mod kinds;
 
 use std::process::Command;

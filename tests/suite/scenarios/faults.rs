@@ -12,7 +12,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use sluice::api::rollout_policy::RolloutPolicy;
 
-use crate::world::{Hello, NAMESPACE, Setting, World};
+use crate::world::{Hello, Setting, World};
 
 /// A stage for hurried releases: under the policy `quick`, without an agent, not delivered yet.
 async fn hurried() -> World {
@@ -26,7 +26,7 @@ async fn hurried() -> World {
 /// One step at 50 %, and no time lost. `bake` is how long it stands there.
 async fn quick_policy(world: &World, bake: &str) {
     let policy = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "RolloutPolicy",
-    "metadata": {"name": "quick", "namespace": NAMESPACE},
+    "metadata": {"name": "quick", "namespace": world.namespace()},
     "spec": {
         "steps": [{"weight": 50}],
         "bake": bake, "interval": "100ms", "progressDeadline": "10s", "confirmTimeout": "10s",
@@ -34,7 +34,7 @@ async fn quick_policy(world: &World, bake: &str) {
         "analysis": {"minRequests": 2, "p99": {"max": "30s"}, "warmUp": {"requests": 0, "duration": "0s"},
             "lowTraffic": {"requests": 3}},
     }});
-    let api: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let api: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), world.namespace());
     let params = PatchParams::apply("test").force();
     api.patch("quick", &params, &Patch::Apply(policy))
         .await

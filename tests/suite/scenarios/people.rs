@@ -16,12 +16,12 @@ use sluice::api::rollout_policy::RolloutPolicy;
 use sluice::local::apiserver::{Admission, ApiError, Review};
 
 use crate::program::{self, Said};
-use crate::world::{Hello, NAMESPACE, PATIENCE, Setting, World};
+use crate::world::{Hello, PATIENCE, Setting, World};
 
 /// A policy with an approval at its first step, and quick otherwise.
-fn house() -> Value {
+fn house(namespace: &str) -> Value {
     json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "RolloutPolicy",
-    "metadata": {"name": "house", "namespace": NAMESPACE},
+    "metadata": {"name": "house", "namespace": namespace},
     "spec": {
         "steps": [{"weight": 5, "approval": true}, {"weight": 50}],
         "bake": "300ms", "interval": "100ms", "progressDeadline": "30s", "confirmTimeout": "10s",
@@ -39,9 +39,9 @@ async fn shop(setting: Setting) -> (World, String) {
     })
     .await;
     world.start_agent().await;
-    let policies: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let policies: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), world.namespace());
     let params = PatchParams::apply("test");
-    let policy = Patch::Apply(house());
+    let policy = Patch::Apply(house(world.namespace()));
     policies.patch("house", &params, &policy).await.unwrap();
     world.deliver().await;
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
@@ -51,18 +51,20 @@ async fn shop(setting: Setting) -> (World, String) {
 
 /// `sluice rollout ...` as ada.
 async fn rollout(world: &World, arguments: &[&str]) -> Said {
-    let mut command = program::sluice(world.folder(), &["rollout"]);
-    command.args(arguments).arg("--kubeconfig");
-    program::said({
-        command.arg(world.kubeconfig());
-        command
-    })
-    .await
+    program::said(program(world, &[&["rollout"], arguments].concat())).await
+}
+
+/// The program, pointed at the story's cluster.
+fn program(world: &World, arguments: &[&str]) -> tokio::process::Command {
+    let mut command = program::sluice(world.folder(), arguments);
+    command.arg("--kubeconfig").arg(world.kubeconfig());
+    command.args(["--namespace", world.namespace()]);
+    command
 }
 
 /// Waits for an event on a service's Rollout and gives its message.
 async fn event(world: &World, service: &str, reason: &str, words: &str) -> String {
-    let events: Api<Event> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.namespace());
     let mut seen = std::pin::pin!(kube::runtime::WatchStreamExt::applied_objects(watcher(
         events,
         watcher::Config::default()
@@ -110,11 +112,8 @@ async fn a_release_waits_for_its_approval_and_goes_on_when_it_is_given() {
     }
     event(&world, "hello", "ReleaseHeld", "held at 5 %").await;
 
-    let watching = tokio::spawn(program::said({
-        let mut command = program::sluice(world.folder(), &["rollout", "watch", "hello"]);
-        command.arg("--kubeconfig").arg(world.kubeconfig());
-        command
-    }));
+    let watching = program(&world, &["rollout", "watch", "hello"]);
+    let watching = tokio::spawn(program::said(watching));
     let answer = rollout(&world, &["promote", "hello"]).await.done();
     assert!(answer.starts_with("promote: hello Stepping"), "{answer}");
     let status = world.promoted("hello", &second).await;
@@ -278,9 +277,7 @@ async fn a_suspended_delivery_freezes_and_goes_on_with_the_newest_commit() {
     held(&world, &second, HoldReason::Suspended).await;
     let third = world.push("Greet three", &[Hello::new("hello", "three")]);
     world.observed(&third).await;
-    let mut sync = program::sluice(world.folder(), &["sync", "--wait", "--kubeconfig"]);
-    sync.arg(world.kubeconfig());
-    let said = program::said(sync).await;
+    let said = program::said(program(&world, &["sync", "--wait"])).await;
     assert_eq!(said.code, Some(1), "nothing was delivered: {said:#?}");
     assert!(said.out.contains("suspended"), "{said:#?}");
     assert_eq!(revisions(&world).await, ["hello-00001", "hello-00002"]);
@@ -340,7 +337,7 @@ impl Admission for House {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_whose_policy_is_gone_holds_is_watched_and_goes_on_when_it_is_back() {
     let (mut world, _) = shop(Setting::default()).await;
-    let policies: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let policies: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), world.namespace());
     let second = world.push("Greet two", &[Hello::new("hello", "two")]);
     held(&world, &second, HoldReason::Approval).await;
     policies
@@ -355,7 +352,7 @@ async fn a_release_whose_policy_is_gone_holds_is_watched_and_goes_on_when_it_is_
     held(&world, &second, HoldReason::Policy).await;
     let params = PatchParams::apply("test");
     policies
-        .patch("house", &params, &Patch::Apply(house()))
+        .patch("house", &params, &Patch::Apply(house(world.namespace())))
         .await
         .unwrap();
     held(&world, &second, HoldReason::Approval).await;
@@ -390,12 +387,13 @@ async fn a_release_whose_policy_is_gone_holds_is_watched_and_goes_on_when_it_is_
 
 /// Asks the candidate to crash.
 async fn crash(world: &World) {
-    let host = format!("candidate-hello.{NAMESPACE}.localhost");
-    world.ask_at(&host, "/crash").await;
+    world
+        .ask_in(world.namespace(), "candidate-hello", "/crash")
+        .await;
 }
 
 async fn suspend(world: &World, suspended: bool) {
-    let deliveries: Api<Delivery> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let deliveries: Api<Delivery> = Api::namespaced(world.client.clone(), world.namespace());
     let change = Patch::Merge(json!({"spec": {"suspend": suspended}}));
     let params = PatchParams::default();
     deliveries.patch("shop", &params, &change).await.unwrap();
@@ -406,7 +404,7 @@ async fn revisions(world: &World) -> Vec<String> {
     let kind = GroupVersionKind::gvk("serving.knative.dev", "v1", "Revision");
     let api: Api<DynamicObject> = Api::namespaced_with(
         world.client.clone(),
-        NAMESPACE,
+        world.namespace(),
         &ApiResource::from_gvk(&kind),
     );
     let found = api.list(&ListParams::default()).await.unwrap();

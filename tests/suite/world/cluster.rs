@@ -29,6 +29,8 @@ pub struct Cluster {
     pub domain: String,
     /// Where the story plays.
     pub namespace: String,
+    /// For programs.
+    pub kubeconfig: PathBuf,
 }
 
 enum Stage {
@@ -51,6 +53,7 @@ impl Cluster {
                 gateway: real.gateway,
                 domain: real.domain.clone(),
                 namespace: real.namespace.clone(),
+                kubeconfig: real::kubeconfig(),
                 stage: Stage::Real(real),
             };
         }
@@ -68,6 +71,7 @@ impl Cluster {
             gateway: local.gateway_addr(),
             domain: DOMAIN.to_owned(),
             namespace: NAMESPACE.to_owned(),
+            kubeconfig: local.endpoints().kubeconfig.clone(),
             stage: Stage::Local(Box::new(local)),
         }
     }

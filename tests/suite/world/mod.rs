@@ -161,7 +161,7 @@ impl World {
 
     /// The kubeconfig of the cluster, for programs.
     pub fn kubeconfig(&self) -> &Path {
-        &self.cluster().endpoints().kubeconfig
+        &self.cluster.kubeconfig
     }
 
     /// A folder that goes with the stage.
@@ -172,6 +172,7 @@ impl World {
     /// How an agent of this stage is set up that talks to the cluster in its own way.
     pub fn agent_config(&self, client: Client) -> AgentConfig {
         let mut config = AgentConfig::new(client);
+        config.namespace = self.cluster.confined_to();
         config.cache_dir = self.dir.path().join("cache");
         config
     }
@@ -385,7 +386,7 @@ impl World {
 
     /// Waits until the agent has seen a commit and planned with it.
     pub async fn observed(&self, commit: &str) {
-        let api: Api<Delivery> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let api: Api<Delivery> = Api::namespaced(self.client.clone(), self.namespace());
         let seen =
             kube::runtime::wait::await_condition(api, "shop", |delivery: Option<&Delivery>| {
                 let status = delivery.and_then(|delivery| delivery.status.as_ref());
@@ -508,11 +509,6 @@ impl World {
     /// One request to a service's main host, or to a tag's (`TAG-SERVICE`).
     pub async fn ask(&self, service: &str) -> Answer {
         self.ask_in(self.namespace(), service, "/").await
-    }
-
-    /// One request to any host.
-    pub async fn ask_at(&self, host: &str, path: &str) -> Answer {
-        users::ask(self.gateway(), host, path).await
     }
 
     /// One request to a service in any namespace, for any path.

@@ -3,6 +3,7 @@
 //! Each stage gets a namespace of its own, so that several stories can be told side by side.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
@@ -19,6 +20,13 @@ const BED: &str = "SLUICE_BED";
 /// Whether stories play on a real cluster.
 pub fn is_here() -> bool {
     std::env::var_os(BED).is_some()
+}
+
+/// The kubeconfig that this program was given.
+pub fn kubeconfig() -> PathBuf {
+    std::env::var_os("KUBECONFIG")
+        .expect("a bed says it")
+        .into()
 }
 
 /// Stories share the cluster; one that stops a part of it has it for itself.

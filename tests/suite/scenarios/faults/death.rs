@@ -123,7 +123,7 @@ fn is_confirmed(status: &RolloutStatus) -> bool {
 
 /// How a release ended, with everything in it that must not depend on who died when.
 async fn end(world: &World, service: &str, before: i64, commit: &str) -> String {
-    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), world.namespace());
     let status = rollouts.get(service).await.unwrap().status.unwrap();
     let revisions = world.api("Revision");
     let made = |revision: &DynamicObject| {
@@ -214,7 +214,7 @@ async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies() {
     let world = hurried().await;
     let start = || {
         let mut config = world.agent_config(world.client.clone());
-        config.leader_elect = Some(NAMESPACE.to_owned());
+        config.leader_elect = Some(world.namespace().to_owned());
         MortalAgent::start(config)
     };
     let leader = start();
@@ -232,7 +232,7 @@ async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies() {
     let status = world.promoted("hello", &second).await;
     assert_eq!(status.history.len(), 2, "{:#?}", status.history);
     let holder: Api<k8s_openapi::api::coordination::v1::Lease> =
-        Api::namespaced(world.client.clone(), NAMESPACE);
+        Api::namespaced(world.client.clone(), world.namespace());
     let lease = holder.get("sluice-agent").await.unwrap().spec.unwrap();
     assert_eq!(lease.lease_transitions, Some(2), "it changed hands once");
     other.kill();
@@ -246,6 +246,7 @@ fn agent_process(world: &World) -> Child {
     command
         .arg("--kubeconfig")
         .arg(world.kubeconfig())
+        .args(["--namespace", world.namespace(), "--one-namespace"])
         .arg("--cache-dir")
         .arg(cache)
         .stderr(Stdio::piped())
@@ -279,9 +280,11 @@ async fn an_agent_process_that_is_killed_in_mid_release_is_gone_on_with_by_the_n
     // Each line of a release names it: delivery, service, revision and commit.
     let of_release: Vec<&Value> = log.iter().filter(|l| !l["service"].is_null()).collect();
     assert!(of_release.len() >= 8, "{log:#?}");
+    let of_story = |name: &str| format!("{}{name}", world.namespace());
     for line in &of_release {
-        assert_eq!(line["delivery"], "default.shop", "{line}");
-        assert_eq!(line["service"], "default/hello", "{line}");
+        let (delivery, service) = (line["delivery"].as_str(), line["service"].as_str());
+        assert_eq!(delivery, Some(of_story(".shop").as_str()), "{line}");
+        assert_eq!(service, Some(of_story("/hello").as_str()), "{line}");
         assert!(
             line["revision"].is_string() && line["message"].is_string(),
             "{line}"
@@ -463,6 +466,6 @@ impl World {
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("serving.knative.dev", "v1", kind);
         let resource = ApiResource::from_gvk(&kind);
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+        Api::namespaced_with(self.client.clone(), self.namespace(), &resource)
     }
 }

@@ -6,7 +6,7 @@ use kube::Api;
 use sluice::api::delivery::{Delivery, DeliveryStatus};
 
 use super::{hello, hurried, quick_policy};
-use crate::world::{Hello, NAMESPACE, PATIENCE, World};
+use crate::world::{Hello, PATIENCE, World};
 
 /// A service at rest, delivered from a repository that trouble is about to come over.
 async fn shop() -> (World, String) {
@@ -30,7 +30,7 @@ async fn delivery(
     what: &str,
     reached: impl Fn(&DeliveryStatus) -> bool,
 ) -> DeliveryStatus {
-    let api: Api<Delivery> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let api: Api<Delivery> = Api::namespaced(world.client.clone(), world.namespace());
     let condition = |delivery: Option<&Delivery>| {
         delivery
             .and_then(|delivery| delivery.status.as_ref())

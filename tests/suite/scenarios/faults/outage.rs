@@ -1,6 +1,5 @@
 //! The API server is away.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluice::agent::Agent;
@@ -22,15 +21,7 @@ struct Wired {
 
 impl Wired {
     async fn start(world: &World) -> Self {
-        let server: SocketAddr = world
-            .cluster()
-            .endpoints()
-            .api
-            .trim_start_matches("https://")
-            .parse()
-            .unwrap();
-        let relay = Relay::to(server).await;
-        let client = relay.client(world.kubeconfig()).await;
+        let (relay, client) = Relay::of(world.kubeconfig()).await;
         let agent = Agent::prepare(world.agent_config(client)).await.unwrap();
         let lost = agent.cluster().reach();
         let cancel = CancellationToken::new();
@@ -138,7 +129,7 @@ async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again
     agent.cut().await;
     for _ in 0..2 {
         world
-            .ask_at("candidate-hello.default.localhost", "/crash")
+            .ask_in(world.namespace(), "candidate-hello", "/crash")
             .await;
     }
     let still = world.until("hello", "still there", |_| true).await;

@@ -16,8 +16,21 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A wire that is whole.
-    pub async fn to(server: SocketAddr) -> Self {
+    /// A wire that is whole, and a client over it: TLS and token as the kubeconfig says.
+    pub async fn of(kubeconfig: &Path) -> (Self, kube::Client) {
+        let file = Kubeconfig::read_from(kubeconfig).unwrap();
+        let options = KubeConfigOptions::default();
+        let mut config = kube::Config::from_custom_kubeconfig(file, &options)
+            .await
+            .unwrap();
+        let authority = config.cluster_url.authority().unwrap().clone();
+        let relay = Self::to(authority.as_str().parse().unwrap()).await;
+        config.tls_server_name = Some(authority.host().to_owned());
+        config.cluster_url = format!("https://{}", relay.address).parse().unwrap();
+        (relay, kube::Client::try_from(config).unwrap())
+    }
+
+    async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (whole, seen) = watch::channel(true);
@@ -45,17 +58,6 @@ impl Relay {
     /// The wire is whole again.
     pub fn mend(&self) {
         self.whole.send_replace(true);
-    }
-
-    /// A client over this wire: TLS and token as the kubeconfig says.
-    pub async fn client(&self, kubeconfig: &Path) -> kube::Client {
-        let file = Kubeconfig::read_from(kubeconfig).unwrap();
-        let options = KubeConfigOptions::default();
-        let mut config = kube::Config::from_custom_kubeconfig(file, &options)
-            .await
-            .unwrap();
-        config.cluster_url = format!("https://{}", self.address).parse().unwrap();
-        kube::Client::try_from(config).unwrap()
     }
 }
 

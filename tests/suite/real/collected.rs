@@ -1,0 +1,85 @@
+//! What Knative itself does to a Service's objects: old Revisions are collected.
+
+use serde_json::{Value, json};
+use sluice::api::rollout::{Outcome, Phase};
+
+use super::{at_hand, kubectl};
+use crate::world::{BRISK, Hello, Setting, World};
+
+/// Knative keeps no Revision that has no traffic, from here on.
+struct NothingIsKept;
+
+impl NothingIsKept {
+    fn begin() -> Self {
+        Self::set(&json!({
+            "min-non-active-revisions": "0", "max-non-active-revisions": "0",
+            "retain-since-create-time": "disabled", "retain-since-last-active-time": "disabled",
+        }));
+        Self
+    }
+
+    fn set(data: &Value) {
+        let patch = json!({"data": data}).to_string();
+        kubectl(&[
+            "patch",
+            "configmap",
+            "config-gc",
+            "--namespace=knative-serving",
+            "--type=merge",
+            "--patch",
+            &patch,
+        ]);
+    }
+}
+
+impl Drop for NothingIsKept {
+    fn drop(&mut self) {
+        Self::set(&json!({
+            "min-non-active-revisions": null, "max-non-active-revisions": null,
+            "retain-since-create-time": null, "retain-since-last-active-time": null,
+        }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sluice_may_go_back_to_is_not_collected() {
+    if !at_hand() {
+        return;
+    }
+    let world = World::set(Setting {
+        policy: BRISK.to_owned(),
+        alone: true,
+        ..Setting::default()
+    })
+    .await;
+    let mut revisions = Vec::new();
+    for target in ["one", "two"] {
+        let commit = world.push(target, &[Hello::new("hello", target)]);
+        let stable = world.promoted("hello", &commit).await.stable.unwrap();
+        revisions.push(stable.revision.unwrap());
+    }
+    let bad = Hello::new("hello", "bad").env("CRASH_AT_START", "1");
+    let bad = world.push("Crash", &[bad]);
+    let status = world.taken_back("hello", &bad).await;
+    let collected = status.quarantine[0].revision.clone().unwrap();
+    let third = world.push("Greet three", &[Hello::new("hello", "three")]);
+    world.promoted("hello", &third).await;
+    // What was taken back is of no use to anybody.
+    let nothing = NothingIsKept::begin();
+    world.gone(&world.serving("Revision"), &collected).await;
+    // The ones before are there, and the way back is one write.
+    world.push("Revert to one", &[Hello::new("hello", "one")]);
+    let status = world
+        .until("hello", "on its first revision again", |status| {
+            status.phase == Phase::Stable
+                && status
+                    .stable
+                    .as_ref()
+                    .is_some_and(|stable| stable.revision.as_ref() == Some(&revisions[0]))
+        })
+        .await;
+    assert_eq!(status.history[0].outcome, Outcome::Reverted);
+    assert!(world.ask("hello").await.body.contains("one"));
+    drop(nothing);
+    world.end().await;
+}

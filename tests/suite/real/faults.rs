@@ -1,0 +1,166 @@
+//! Parts of the cluster that are away for a while: each is a process of the bed, which a file of its
+//! name keeps down.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sluice::api::rollout::{Outcome, Phase};
+
+use super::at_hand;
+use crate::world::{BRISK, Hello, PATIENCE, Setting, World};
+
+/// A process of the bed that is kept down until this is dropped.
+struct Down(PathBuf);
+
+impl Down {
+    async fn keep(process: &str) -> Self {
+        let hold = bed().join("hold");
+        std::fs::create_dir_all(&hold).unwrap();
+        std::fs::write(hold.join(process), "").unwrap();
+        let down = Self(hold.join(process));
+        let pid = bed().join("pid").join(process);
+        kill(&pid);
+        let gone = async {
+            while pid.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("it ends");
+        down
+    }
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn bed() -> PathBuf {
+    std::env::var_os("SLUICE_BED").expect("a bed").into()
+}
+
+/// Without a word, as a machine would take it.
+fn kill(pid: &Path) {
+    let process = std::fs::read_to_string(pid).unwrap();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", process.trim()])
+        .status();
+    assert!(killed.unwrap().success(), "{process}");
+}
+
+/// The cluster to itself, and `hello` at rest on its first revision.
+async fn open(policy: &str) -> World {
+    let world = World::set(Setting {
+        policy: policy.to_owned(),
+        alone: true,
+        ..Setting::default()
+    })
+    .await;
+    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
+    world.promoted("hello", &first).await;
+    world
+}
+
+/// Users are served for this long.
+async fn served(world: &World, time: Duration) {
+    let until = tokio::time::Instant::now() + time;
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    while tokio::time::Instant::now() < until {
+        tick.tick().await;
+        let answer = world.ask("hello").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_waits_for_knatives_webhook_and_is_not_taken_for_refused() {
+    if !at_hand() {
+        return;
+    }
+    let world = open(BRISK).await;
+    let users = world.users("hello", 20);
+    let webhook = Down::keep("webhook").await;
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world
+        .delivery("shop", "said to wait for the webhook", |status| {
+            let problems = status.problems.iter().map(|p| &p.message);
+            let conditions = status.conditions.iter().map(|c| &c.message);
+            let mut said = problems.chain(conditions);
+            said.any(|words| words.contains("webhook"))
+        })
+        .await;
+    drop(webhook);
+    let status = world.promoted("hello", &second).await;
+    assert!(status.quarantine.is_empty(), "{:#?}", status.quarantine);
+    let lost = users.stop().await;
+    assert!(lost.iter().all(|answer| answer.status == 200));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_away_in_mid_release_changes_nothing() {
+    if !at_hand() {
+        return;
+    }
+    let world = open(BRISK).await;
+    let users = world.users("hello", 20);
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world
+        .until("hello", "on its way", |s| {
+            s.phase == Phase::Stepping && s.confirmed_at.is_some()
+        })
+        .await;
+    let server = Down::keep("kube-apiserver").await;
+    served(&world, Duration::from_secs(5)).await;
+    drop(server);
+    let status = world.promoted("hello", &second).await;
+    assert_eq!(status.history[0].outcome, Outcome::Promoted);
+    let answers = users.stop().await;
+    let lost = answers.iter().filter(|answer| answer.status != 200).count();
+    assert_eq!(lost, 0, "of {}", answers.len());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_starts_anew_in_mid_release_is_nobodys_fault() {
+    if !at_hand() {
+        return;
+    }
+    let world = open("demo").await;
+    let users = world.users("hello", 20);
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world
+        .until("hello", "at 20 %", |s| {
+            s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
+        })
+        .await;
+    // It is back at once, with counters that begin anew.
+    kill(&bed().join("pid").join("gateway"));
+    let status = world.promoted("hello", &second).await;
+    assert_eq!(status.history[0].outcome, Outcome::Promoted);
+    users.stop().await;
+    assert!(world.ask("hello").await.body.contains("two"));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activator_that_starts_anew_in_mid_release_is_nobodys_fault() {
+    if !at_hand() {
+        return;
+    }
+    let world = open("demo").await;
+    let users = world.users("hello", 20);
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world
+        .until("hello", "at 20 %", |s| {
+            s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
+        })
+        .await;
+    kill(&bed().join("pid").join("activator"));
+    let status = world.promoted("hello", &second).await;
+    assert_eq!(status.history[0].outcome, Outcome::Promoted);
+    users.stop().await;
+    assert!(world.ask("hello").await.body.contains("two"));
+    world.end().await;
+}
