@@ -44,14 +44,22 @@ struct Job {
 enum Subject {
     /// Probes of this revision.
     Probes(String),
-    /// The window of a step; the sender says whether our own requests are wanted as well.
+    /// The window of a step; the sender says how it is to be looked at.
     Window {
         candidate: String,
         stable: String,
         weight: u8,
         since: Timestamp,
-        synthetic: watch::Sender<Option<ProbeTargets>>,
+        asked: watch::Sender<Asked>,
     },
+}
+
+/// How a window is looked at, which may change while it is open.
+#[derive(PartialEq)]
+struct Asked {
+    policy: Policy,
+    /// Our own requests, where they are wanted as well.
+    synthetic: Option<ProbeTargets>,
 }
 
 /// Boxed on its way: a channel keeps room for 32 of them, and there is one a service.
@@ -131,17 +139,21 @@ impl Gatherer {
                 ours_before,
                 synthetic,
             } => {
-                if let Some(own) = self.window_of(&candidate, &stable, weight, since) {
-                    own.send_if_modified(|known| {
-                        let changed = *known != synthetic;
-                        *known = synthetic;
+                let asked = Asked {
+                    policy: policy.clone(),
+                    synthetic,
+                };
+                if let Some(open) = self.window_of(&candidate, &stable, weight, since) {
+                    open.send_if_modified(|known| {
+                        let changed = *known != asked;
+                        *known = asked;
                         changed
                     });
                     return;
                 }
                 self.stop().await;
                 self.evidence.window = None;
-                let (own, asked) = watch::channel(synthetic);
+                let (ask, asked) = watch::channel(asked);
                 let (context, namespace, service) = self.names();
                 let watcher = WindowWatcher {
                     context,
@@ -149,7 +161,6 @@ impl Gatherer {
                     service,
                     revisions: [candidate.clone(), stable.clone()],
                     own_pages: HashMap::new(),
-                    policy: policy.clone(),
                     template: template.clone(),
                     asked,
                     tell: self.tell.clone(),
@@ -169,7 +180,7 @@ impl Gatherer {
                         stable,
                         weight,
                         since,
-                        synthetic: own,
+                        asked: ask,
                     },
                     watcher.run(window),
                 );
@@ -199,7 +210,7 @@ impl Gatherer {
         stable: &str,
         weight: u8,
         since: Timestamp,
-    ) -> Option<&watch::Sender<Option<ProbeTargets>>> {
+    ) -> Option<&watch::Sender<Asked>> {
         let job = self.job.as_ref().filter(|job| !job.task.is_finished())?;
         match &job.subject {
             Subject::Window {
@@ -207,9 +218,9 @@ impl Gatherer {
                 stable: s,
                 weight: w,
                 since: t,
-                synthetic,
+                asked,
             } if (c.as_str(), s.as_str(), *w, *t) == (candidate, stable, weight, since) => {
-                Some(synthetic)
+                Some(asked)
             }
             _ => None,
         }
@@ -314,17 +325,15 @@ struct WindowWatcher {
     revisions: [String; 2],
     /// The queue-proxies' pages, where the gateway has none.
     own_pages: HashMap<String, Arc<health::Gateway>>,
-    policy: Policy,
     template: Value,
-    asked: watch::Receiver<Option<ProbeTargets>>,
+    asked: watch::Receiver<Asked>,
     tell: mpsc::Sender<Box<News>>,
 }
 
 impl WindowWatcher {
-    /// Looks once an interval, until it is dropped.
+    /// Looks once an interval, and when it is asked otherwise, until it is dropped.
     async fn run(mut self, mut window: StepWindow) {
-        let mut tick = tokio::time::interval(self.policy.interval);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tick = ticking(self.asked.borrow().policy.interval);
         // Our own requests are no users': no reading from before their end is taken, neither of
         // the probes that led here nor of those that are sent meanwhile.
         let mut ours_ended = Instant::now();
@@ -337,10 +346,19 @@ impl WindowWatcher {
                     }
                 }
             }
-            self.look(&mut window, ours_ended).await;
-            let asked = self.asked.borrow_and_update().clone();
-            if let Some(targets) = asked {
-                let round = Round::new(&self.policy, targets, &self.template)
+            let (interval, round) = {
+                let asked = self.asked.borrow_and_update();
+                let targets = asked.synthetic.clone();
+                let round = targets.map(|to| Round::new(&asked.policy, to, &self.template));
+                (asked.policy.interval, round)
+            };
+            if tick.period() != interval {
+                tick = ticking(interval);
+                tick.reset();
+            }
+            self.look(&mut window, interval, ours_ended).await;
+            if let Some(round) = round {
+                let round = round
                     .run(&self.context.gateway, &self.namespace, &self.service)
                     .await;
                 window.add_synthetic(round);
@@ -355,13 +373,13 @@ impl WindowWatcher {
 
     /// Adds what each instance of the gateway has counted, or else each Pod; that is worth
     /// something as long as one of them can be read.
-    async fn look(&mut self, window: &mut StepWindow, ours_ended: Instant) {
+    async fn look(&mut self, window: &mut StepWindow, interval: Duration, ours_ended: Instant) {
         let (pages, why_not_the_gateway) = match self.context.gateway.metrics().await {
             Ok(pages) => (pages, None),
             Err(why) => (self.queue_proxies(), Some(why)),
         };
         // Half an interval: the releases of one page share a reading without falling behind.
-        let recent = Instant::now().checked_sub(self.policy.interval / 2);
+        let recent = Instant::now().checked_sub(interval / 2);
         let not_before = recent.map_or(ours_ended, |recent| recent.max(ours_ended));
         let mut unread = None;
         let mut read = false;
@@ -400,4 +418,10 @@ impl WindowWatcher {
         }
         self.own_pages.values().cloned().collect()
     }
+}
+
+fn ticking(interval: Duration) -> tokio::time::Interval {
+    let mut tick = tokio::time::interval(interval);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tick
 }

@@ -385,6 +385,30 @@ async fn a_release_whose_policy_is_gone_holds_is_watched_and_goes_on_when_it_is_
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_edited_in_the_middle_of_a_release_is_followed_at_once() {
+    let (mut world, _) = shop(Setting::default()).await;
+    let policies: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let params = PatchParams::apply("test");
+    let counted_every = async |interval: &str| {
+        let mut policy = house();
+        policy["spec"]["interval"] = json!(interval);
+        policy["spec"]["analysis"]["lowTraffic"] = json!({"syntheticProbes": false});
+        let policy = Patch::Apply(policy);
+        policies.patch("house", &params, &policy).await.unwrap();
+    };
+    counted_every("10m").await;
+    let users = world.users("hello", 20);
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world
+        .until("hello", "at 5 %", |status| status.weight == 5)
+        .await;
+    counted_every("100ms").await;
+    held(&world, &second, HoldReason::Approval).await;
+    users.stop().await;
+    world.end().await;
+}
+
 /// Asks the candidate to crash.
 async fn crash(world: &World) {
     world
