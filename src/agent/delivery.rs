@@ -103,6 +103,18 @@ struct RunningSource {
     task: JoinHandle<()>,
 }
 
+/// Resolves when the repository was looked at and there is something new to say of it.
+async fn moved(source: &mut Option<RunningSource>) {
+    // One that ended by itself has said why, and has no more to say.
+    let changed = match source {
+        Some(running) => running.state.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
+    }
+}
+
 /// What a pass came to.
 #[derive(Default)]
 struct Pass {
@@ -135,9 +147,14 @@ impl DeliveryLoop {
                 // A plan over many services is not made again and again while they all move.
                 gap = GAP.max(started.elapsed() * 4);
             }
-            // What else happens meanwhile is told in the same report.
+            // What else happens meanwhile is told in the same report. A new commit waits for
+            // nothing: its plan is news.
             tokio::select! {
                 () = self.cancel.cancelled() => return,
+                () = moved(&mut self.source) => {
+                    due = true;
+                    continue;
+                }
                 () = tokio::time::sleep(gap) => {}
             }
             let started = Instant::now();
@@ -157,16 +174,6 @@ impl DeliveryLoop {
 
     /// Waits for something to do; `true` when a new plan is due, `false` for a report.
     async fn wait(&mut self, retry: Option<Duration>) -> bool {
-        let source = async {
-            // One that ended by itself has said why, and has no more to say.
-            let changed = match &mut self.source {
-                Some(running) => running.state.changed().await.is_ok(),
-                None => false,
-            };
-            if !changed {
-                std::future::pending().await
-            }
-        };
         let retry = async {
             match retry {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -176,7 +183,7 @@ impl DeliveryLoop {
         tokio::select! {
             () = self.cancel.cancelled() => false,
             changed = self.spec.changed() => changed.is_ok(),
-            () = source => true,
+            () = moved(&mut self.source) => true,
             changed = self.changes.next() => changed.iter().any(|key| self.is_news(key)),
             () = self.news.notified() => false,
             // What failed for want of a server is not left waiting once it is back.
