@@ -26,7 +26,6 @@ mod source;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -113,9 +112,6 @@ pub struct Agent {
 
 /// The Lease that agents on one cluster stand for.
 const LEASE: &str = "sluice-agent";
-
-/// How long a new kind may take until it is served.
-const ESTABLISH: Duration = Duration::from_secs(30);
 
 /// What every release is decided from.
 const WATCHED: [(&str, &str); 8] = [
@@ -272,18 +268,17 @@ impl Agent {
 
 /// Installs Sluice's own kinds, or brings them up to date.
 async fn install(cluster: &Cluster) -> Result<(), AgentError> {
+    let mut definitions = Vec::new();
     for definition in crate::api::crds::all() {
         let object = json!(definition);
         let applied = cluster
             .apply(&object, Manager::Objects)
             .await
             .map_err(AgentError::Install)?;
-        if !cluster.established(&applied.live.key, ESTABLISH).await {
-            return Err(AgentError::NotServed(applied.live.key.name.clone()));
-        }
+        definitions.push(applied.live.key.clone());
     }
-    cluster.discover().await?;
-    Ok(())
+    let served = cluster.await_served(&definitions).await;
+    served.map_err(|late| AgentError::NotServed(late.join(", ")))
 }
 
 fn is_delivery(key: &ObjectKey) -> bool {

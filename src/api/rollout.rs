@@ -296,7 +296,7 @@ pub enum HoldReason {
     Approval,
     /// No verdict within the policy's `stepTimeout`; it goes on by itself once there is one.
     Evidence,
-    /// The cluster did not confirm the pinned traffic; it goes on by itself once it does.
+    /// The cluster did not confirm the traffic; it goes on by itself once it does.
     Unconfirmed,
     /// The stable revision is missing or not Ready; nothing goes up because of that.
     StableUnhealthy,

@@ -59,7 +59,11 @@ impl Cluster {
             let done: Vec<Outcome> = done.into_iter().flatten().collect();
             let new_kinds = together.first().map(|step| step.stage) == Some(Stage::Definitions);
             if new_kinds {
-                self.await_established(&done).await;
+                let applied = done.iter().filter(|outcome| outcome.result.is_ok());
+                let definitions: Vec<_> = applied.map(|outcome| outcome.key.clone()).collect();
+                if let Err(late) = self.await_served(&definitions).await {
+                    tracing::warn!(?late, "the server does not tell of its new kinds");
+                }
             }
             outcomes.extend(done);
         }
@@ -86,41 +90,47 @@ impl Cluster {
         })
     }
 
-    /// Waits until the definitions that were just applied are served, and learns their kinds.
-    async fn await_established(&self, done: &[Outcome]) {
+    /// Waits until these definitions are served and their kinds are known. The names of those
+    /// that are not in time are the error.
+    pub async fn await_served(&self, definitions: &[ObjectKey]) -> Result<(), Vec<String>> {
+        let mut late = Vec::new();
         let mut kinds = Vec::new();
-        for outcome in done {
-            if outcome.result.is_ok()
-                && self.established(&outcome.key, ESTABLISH).await
-                && let Some(definition) = self.get(&outcome.key)
-            {
-                kinds.extend(served_by(&definition.value()));
+        for key in definitions {
+            if self.established(key, ESTABLISH).await {
+                kinds.push(key);
+            } else {
+                late.push(key.name.clone());
             }
         }
+        let told = |key: &&ObjectKey| {
+            let Some(definition) = self.get(key) else {
+                return false;
+            };
+            let mut served = served_by(&definition.value()).into_iter();
+            served.all(|(version, kind)| self.0.kinds.exactly(&version, &kind).is_some())
+        };
         // A real API server serves a new kind first, and tells of it a moment later.
         let mut backoff = Backoff::new(Duration::from_secs(1));
-        let known = async {
+        let all_told = async {
             loop {
                 if let Err(error) = self.discover().await {
                     tracing::warn!(%error, "the new kinds are not known yet");
                 }
-                let known = &self.0.kinds;
-                if kinds
-                    .iter()
-                    .all(|(v, kind)| known.exactly(v, kind).is_some())
-                {
+                if kinds.iter().all(told) {
                     return;
                 }
                 tokio::time::sleep(backoff.next(rand::random())).await;
             }
         };
-        if tokio::time::timeout(ESTABLISH, known).await.is_err() {
-            tracing::warn!(?kinds, "the server does not tell of its new kinds");
+        if tokio::time::timeout(ESTABLISH, all_told).await.is_err() {
+            let untold = kinds.iter().filter(|key| !told(key));
+            late.extend(untold.map(|key| key.name.clone()));
         }
+        if late.is_empty() { Ok(()) } else { Err(late) }
     }
 
     /// Waits until a CustomResourceDefinition is established; `false` where it is not in time.
-    pub async fn established(&self, definition: &ObjectKey, limit: Duration) -> bool {
+    async fn established(&self, definition: &ObjectKey, limit: Duration) -> bool {
         let changes = self.changes();
         let watched = self
             .watch("apiextensions.k8s.io/v1", "CustomResourceDefinition", None)

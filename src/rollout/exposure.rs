@@ -144,6 +144,10 @@ impl<'a> Pass<'a> {
             return turn;
         }
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
+            // What users meet is watched on: the gateway may be ahead of the Route's word.
+            if self.status.phase == Phase::Holding {
+                self.watch(&stable, &candidate, verdict.as_ref());
+            }
             return turn;
         }
         if let Some(Verdict::Pass(finding)) = &verdict {
@@ -297,17 +301,17 @@ impl<'a> Pass<'a> {
                 self.hold(reason, why);
                 return Some(Turn::Wait(None));
             }
-            let waited = self.unconfirmed_for();
-            let limit = self.policy.confirm_timeout;
-            if waited >= limit {
-                let cause = traffic::cause(self.live.route.as_ref());
-                return Some(self.roll_back(Reason::NotConfirmed { waited, cause }));
-            }
             self.status.message = format!(
                 "waiting for the cluster to confirm {} %",
                 self.status.weight
             );
-            return Some(Turn::Wait(Some(limit - waited)));
+            let limit = self.policy.confirm_timeout;
+            return Some(self.await_confirmation(limit, Self::roll_back));
+        }
+        if self.status.hold.as_ref().map(|hold| hold.reason) == Some(HoldReason::Unconfirmed) {
+            self.go_on();
+            // Nobody worked towards the deadlines meanwhile.
+            self.status.phase_since = Some(self.now);
         }
         None
     }

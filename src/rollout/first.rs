@@ -10,7 +10,7 @@ use super::event::Event;
 use super::exposure::Probed;
 use super::pass::{Pass, Turn};
 use super::reason::Reason;
-use super::traffic::{self, Parts};
+use super::traffic::Parts;
 
 impl Pass<'_> {
     /// Begins the first delivery.
@@ -84,17 +84,12 @@ impl Pass<'_> {
             tag_stable: false,
         });
         if !self.want(wanted) {
-            let waited = self.unconfirmed_for();
             let limit = self
                 .policy
                 .confirm_timeout
                 .max(self.policy.progress_deadline);
-            if waited >= limit {
-                let cause = traffic::cause(self.live.route.as_ref());
-                return self.fail(Reason::NotConfirmed { waited, cause });
-            }
             self.status.message = format!("waiting for the Route to {candidate}");
-            return Turn::Wait(Some(limit - waited));
+            return self.await_confirmation(limit, Self::fail);
         }
         match self.probe_verdict(&candidate) {
             Probed::Wait(after) => Turn::Wait(Some(after)),

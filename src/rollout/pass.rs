@@ -295,6 +295,35 @@ impl<'a> Pass<'a> {
         self.since(self.status.asked_at)
     }
 
+    /// The wait for the cluster's word on what was asked, and `blame` where it did not come in
+    /// time. No release is to blame while nobody has looked at the Route: then it is held, and
+    /// goes on once the word comes.
+    pub fn await_confirmation(
+        &mut self,
+        limit: Duration,
+        blame: fn(&mut Self, Reason) -> Turn,
+    ) -> Turn {
+        // It was in force, and is not any more: the wait begins now.
+        if self.status.confirmed_at.take().is_some() {
+            self.status.asked_at = Some(self.now);
+        }
+        let waited = self.unconfirmed_for();
+        if waited < limit {
+            return Turn::Wait(Some(limit - waited));
+        }
+        let route = self.live.route.as_ref();
+        let cause = traffic::cause(route);
+        if !traffic::unheard(route, self.traffic.as_deref().unwrap_or_default()) {
+            return blame(self, Reason::NotConfirmed { waited, cause });
+        }
+        self.hold(
+            HoldReason::Unconfirmed,
+            format!("the cluster does not confirm its traffic: {cause}"),
+        );
+        // An event of the Route wakes it; this is for one that was missed.
+        Turn::Wait(Some(limit))
+    }
+
     /// The share that a release moves, given what it names now.
     pub fn share(&self) -> i64 {
         let stable = self.stable_revision().unwrap_or_default();

@@ -215,16 +215,11 @@ impl Pass<'_> {
             tag_stable: false,
         });
         if self.want(wanted) {
+            self.go_on();
             return self.promoted();
         }
-        let waited = self.unconfirmed_for();
-        let limit = self.policy.confirm_timeout;
-        if waited >= limit {
-            let cause = traffic::cause(self.live.route.as_ref());
-            return self.roll_back(Reason::NotConfirmed { waited, cause });
-        }
         self.status.message = format!("waiting for {candidate} to have all traffic");
-        Turn::Wait(Some(limit - waited))
+        self.await_confirmation(self.policy.confirm_timeout, Self::roll_back)
     }
 
     /// The candidate is the stable revision now.

@@ -254,6 +254,19 @@ pub(super) fn confirmed(route: &RouteFacts, wanted: &[TrafficTarget]) -> bool {
         && same(&resolved, wanted)
 }
 
+/// Whether a Route has not been heard about what was asked: it was not written yet, or Knative's
+/// controller or the gateway's has not come to it. No release can cause that.
+pub(super) fn unheard(route: Option<&RouteFacts>, wanted: &[TrafficTarget]) -> bool {
+    let Some(route) = route else { return true };
+    let gateway = route.ready.as_ref().is_some_and(|ready| {
+        matches!(
+            ready.reason.as_str(),
+            "IngressNotConfigured" | "Uninitialized"
+        )
+    });
+    gateway || route.observed_generation < route.generation || !same(&route.spec, wanted)
+}
+
 /// What a Route says about itself, for a message.
 pub(super) fn cause(route: Option<&RouteFacts>) -> String {
     let Some(route) = route else {

@@ -110,6 +110,8 @@ pub struct World {
     pub blind: bool,
     /// The Route's controller does nothing.
     pub stuck: bool,
+    /// The Route's controller looks, and says that it cannot route so.
+    pub denied: bool,
     /// The API server cannot be reached.
     pub away: bool,
     /// The API server refuses templates, in these words.
@@ -167,6 +169,7 @@ impl World {
             harmed: 0,
             blind: false,
             stuck: false,
+            denied: false,
             away: false,
             refuses: None,
             dies_after: None,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sluice::api::object::ObjectKey;
 use sluice::plan::Manager;
 
-use super::bed::{PATIENCE, bed};
+use super::bed::bed;
 
 #[tokio::test]
 async fn a_definition_and_its_objects_come_in_one_commit() {
@@ -42,15 +42,16 @@ async fn a_definition_and_its_objects_come_in_one_commit() {
 #[tokio::test]
 async fn our_own_kinds_are_installed_and_their_status_is_ours_alone() {
     let bed = bed().await;
+    let mut definitions = Vec::new();
     for definition in sluice::api::crds::all() {
         let applied = bed
             .cluster
             .apply(&json!(definition), Manager::Objects)
             .await
             .unwrap();
-        assert!(bed.cluster.established(&applied.live.key, PATIENCE).await);
+        definitions.push(applied.live.key.clone());
     }
-    bed.cluster.discover().await.unwrap();
+    bed.cluster.await_served(&definitions).await.unwrap();
     bed.cluster
         .watch("sluice.dev/v1alpha1", "Rollout", None)
         .await

@@ -387,11 +387,11 @@ async fn a_release_whose_policy_is_gone_holds_is_watched_and_goes_on_when_it_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_is_edited_in_the_middle_of_a_release_is_followed_at_once() {
-    let (mut world, _) = shop(Setting::default()).await;
-    let policies: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let (world, _) = shop(Setting::default()).await;
+    let policies: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), world.namespace());
     let params = PatchParams::apply("test");
     let counted_every = async |interval: &str| {
-        let mut policy = house();
+        let mut policy = house(world.namespace());
         policy["spec"]["interval"] = json!(interval);
         policy["spec"]["analysis"]["lowTraffic"] = json!({"syntheticProbes": false});
         let policy = Patch::Apply(policy);

@@ -7,7 +7,30 @@ use crate::api::rollout::Action;
 use crate::rollout::tests::world::{Behaviour, World, failing, good};
 
 #[test]
-fn a_route_that_does_not_follow_counts_against_the_release_and_the_rollback_is_watched() {
+fn a_route_that_says_no_counts_against_the_release_and_the_rollback_is_watched() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(18, |world| world.denied = true)
+        .at(120, |world| world.denied = false);
+    check(
+        world,
+        150,
+        expect![[r#"
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:38  hello-00002 taken back from 5 % to hello-00001: its traffic was not confirmed after 20s: CertificateMissing
+            00:58  the cluster does not confirm the rollback to hello-00001: CertificateMissing
+            02:00  hello-00001 has all traffic, confirmed after 1m22s
+            end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
+        "#]],
+    );
+}
+
+#[test]
+fn a_route_that_nobody_looks_at_is_no_release_s_fault() {
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(18, |world| world.stuck = true)
@@ -22,10 +45,12 @@ fn a_route_that_does_not_follow_counts_against_the_release_and_the_rollback_is_w
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:39  hello-00002 taken back from 20 % to hello-00001: its traffic was not confirmed after 20s: the Route's controller has not looked at it yet
-            00:59  the cluster does not confirm the rollback to hello-00001: the Route's controller has not looked at it yet
-            02:00  hello-00001 has all traffic, confirmed after 1m21s
-            end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
+            00:39  hello-00002 held at 20 %: the cluster does not confirm its traffic: the Route's controller has not looked at it yet
+            02:00  hello-00002 goes on
+            02:13  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:27  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:28  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 0 of 3000 requests harmed
         "#]],
     );
 }
@@ -40,19 +65,19 @@ fn a_stable_revision_that_breaks_in_the_middle_never_drives_the_release_forward(
         world,
         120,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:12  hello-00002 held at 5 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9); nothing goes up because of that
-        01:00  hello-00002 goes on
-        01:01  hello-00002 to 20 %: error rate 0.0 % of 54 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:15  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:29  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:30  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        end    Stable; hello-00002 100 %; 912 of 2400 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:12  hello-00002 held at 5 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9); nothing goes up because of that
+            01:00  hello-00002 goes on
+            01:00  hello-00002 to 20 %: error rate 0.0 % of 53 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:14  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:28  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:29  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 912 of 2400 requests harmed
+        "#]],
     );
 }
 

@@ -136,6 +136,14 @@ impl World {
         let Some(route) = &mut self.route else { return };
         route.observed = route.generation;
         match missing {
+            _ if self.denied => {
+                route.ready = KnativeCondition {
+                    type_: "Ready".to_owned(),
+                    status: "False".to_owned(),
+                    reason: "CertificateMissing".to_owned(),
+                    ..KnativeCondition::default()
+                };
+            }
             None => {
                 route.status = resolved;
                 route.ready = KnativeCondition {
