@@ -167,7 +167,9 @@ fn sort_status(status: &Status, object: &ObjectKey) -> Failure {
             let conflicts = conflict::read(status);
             if conflicts.is_empty() {
                 // A write lost a race against another; or a uid precondition failed.
-                if message.contains("Precondition failed") {
+                // Both are said: by the store, and by a deletion before it comes to the store.
+                let other_uid = ["Precondition failed", "the UID in the precondition"];
+                if other_uid.iter().any(|words| message.contains(words)) {
                     Refusal::Gone
                 } else {
                     return Failure::Again { after, message };
@@ -177,8 +179,9 @@ fn sort_status(status: &Status, object: &ObjectKey) -> Failure {
             }
         }
         429 | 503 | 504 => return Failure::Again { after, message },
-        // The API server answers 500 where an apply does not fit the schema.
+        // The API server answers 500 where an apply does not fit the schema, or the type.
         500 if message.contains("failed to create typed patch object")
+            || message.contains("failed to convert new object")
             || message.contains("field not declared in schema") =>
         {
             Refusal::Invalid(message)

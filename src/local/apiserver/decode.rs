@@ -85,6 +85,16 @@ pub fn body(resource: &Resource, media: &str, bytes: &[u8]) -> Result<Sent, ApiE
     })?;
     match &sent.value {
         Value::Object(object) => {
+            let misfit = ["apiVersion", "kind"].into_iter().find_map(|key| {
+                let found = object.get(key).filter(|found| !found.is_string() && !found.is_null())?;
+                Some(format!(
+                    "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field .{key} of type string",
+                    strict_json::go_kind(found)
+                ))
+            });
+            if let Some(misfit) = misfit {
+                return Err(unrecognized(&misfit));
+            }
             let kind = object.get("kind").and_then(Value::as_str);
             if !resource.is_kubernetes_own() && kind.is_none_or(str::is_empty) {
                 let text = String::from_utf8_lossy(bytes);
@@ -161,6 +171,22 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
         }
         Err(Fault::Status(error)) => Err(error),
         Err(Fault::Decoding(why)) => Err(match source {
+            Source::Applied if resource.is_kubernetes_own() => {
+                let of_core = if resource.group.is_empty() { "/" } else { "" };
+                let what = format!(
+                    "{of_core}{}, Kind={}",
+                    resource.api_version(),
+                    resource.kind
+                );
+                ApiError::plain(
+                    500,
+                    format!(
+                        "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: error decoding from json: {why}",
+                        super::object::namespace(object),
+                        super::object::name(object),
+                    ),
+                )
+            }
             Source::Body | Source::Applied => {
                 let version = api_version.rsplit('/').next().unwrap_or_default();
                 ApiError::bad_request(format!(

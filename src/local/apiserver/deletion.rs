@@ -239,11 +239,11 @@ fn attempt(
 fn preconditions(call: &Call<'_>, live: &Stored, options: &DeleteOptions) -> Result<(), ApiError> {
     let name = live.key.name.as_str();
     if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != live.uid) {
-        return Err(ApiError::conflict(
+        return Err(ApiError::conflict_of_kind(
             call.resource,
             name,
             &format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
                 live.uid
             ),
         ));
@@ -254,11 +254,11 @@ fn preconditions(call: &Call<'_>, live: &Stored, options: &DeleteOptions) -> Res
         .as_ref()
         .filter(|at| **at != revision)
     {
-        return Err(ApiError::conflict(
+        return Err(ApiError::conflict_of_kind(
             call.resource,
             name,
             &format!(
-                "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {revision}"
+                "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({revision}). The object might have been modified"
             ),
         ));
     }

@@ -262,21 +262,36 @@ fn change(
         agent: agent(&request.headers),
         warnings: RefCell::default(),
     };
+    let written = carry_out(&call, path, media_type, request, patch.as_ref());
+    written.map_err(|mut error| {
+        error.details.warnings = call.warnings.take();
+        error
+    })
+}
+
+fn carry_out(
+    call: &Call<'_>,
+    path: &ResourcePath,
+    media_type: &str,
+    request: &Change,
+    patch: Option<&(patching::Patch, Vec<String>)>,
+) -> Result<Answered, ApiError> {
+    let (resource, subresource) = (call.resource, call.subresource);
     let body = || decode::body(resource, media_type, &request.sent);
-    let written = match (&request.method, path.name.as_deref(), &patch) {
+    let written = match (&request.method, path.name.as_deref(), patch) {
         (&Method::POST, None, _) if !resource.namespaced || path.namespace.is_some() => {
-            write::create(&call, body()?)?
+            write::create(call, body()?)?
         }
-        (&Method::PUT, Some(name), _) => write::replace(&call, name, body()?)?,
+        (&Method::PUT, Some(name), _) => write::replace(call, name, body()?)?,
         (&Method::PATCH, Some(name), Some((patch, duplicates))) => {
-            write::patch(&call, name, patch, duplicates)?
+            write::patch(call, name, patch, duplicates)?
         }
         (&Method::DELETE, _, _) if subresource.is_none() => {
-            return delete(&call, path, media_type, request);
+            return delete(call, path, media_type, request);
         }
         _ => return Err(ApiError::method_not_allowed()),
     };
-    Ok(Answered::of(written, &call))
+    Ok(Answered::of(written, call))
 }
 
 impl Answered {
@@ -322,13 +337,17 @@ fn delete(
             let selector = read::selector(call.resource, path, &request.params)?;
             let (revision, objects): (u64, Vec<Arc<Stored>>) =
                 read::matching(call.core, call.resource, path, &selector);
+            // The answer is what there was, and not what became of it.
+            let items: Vec<Value> = objects
+                .iter()
+                .map(|object| view::value(call.resource, object))
+                .collect();
             let deleted = deletion::delete_all(call, &objects, &options)?;
             let latest = deleted.iter().filter_map(|one| one.revision).max();
-            let items: Vec<Value> = deleted.into_iter().map(|one| one.object).collect();
             let list = json!({
                 "kind": call.resource.list_kind,
                 "apiVersion": call.resource.api_version(),
-                "metadata": {"resourceVersion": latest.unwrap_or(revision).to_string()},
+                "metadata": {"resourceVersion": revision.to_string()},
                 "items": items,
             });
             (list, latest)

@@ -95,14 +95,8 @@ pub fn read(
         "application/json-patch+json" => Patch::Json(sent.value),
         "application/merge-patch+json" => Patch::Merge(sent.value),
         _ => match sent.value {
-            Value::Object(_) => Patch::Strategic(sent.value),
             Value::Null => Patch::Strategic(Value::Object(Map::new())),
-            other => {
-                let found = strict_json::go_kind(&other);
-                return Err(ApiError::bad_request(format!(
-                    "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
-                )));
-            }
+            other => Patch::Strategic(other),
         },
     };
     Ok((patch, sent.duplicates))
@@ -119,6 +113,12 @@ pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched,
         }
         Patch::Json(patch) => json_patch(seen, patch),
         Patch::Merge(patch) => merge_patch(seen, patch),
+        Patch::Strategic(patch) if !patch.is_object() => {
+            let found = strict_json::go_kind(patch);
+            return Err(ApiError::bad_request(format!(
+                "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )));
+        }
         Patch::Strategic(patch) => {
             strategic_merge_patch(seen, patch, &call.resource.published_schema())
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::builtin;
 use super::resource::{Origin, Resource};
-use super::schema::Schema;
+use super::schema::{FieldError, Schema};
 use super::status::Cause;
 
 /// A kind's schema; those of built-in kinds are made when they are first asked for.
@@ -56,10 +56,14 @@ pub fn default(resource: &Resource, object: &mut Value) {
 
 /// What is wrong with the object.
 pub fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
+    // Metadata has rules of its own.
+    let by_schema =
+        |error: &FieldError| !resource.is_kubernetes_own() || !error.field.starts_with("metadata.");
     resource
         .schema()
         .validate(object)
         .into_iter()
+        .filter(by_schema)
         .map(|error| Cause {
             reason: error.reason.as_str(),
             message: error.message,

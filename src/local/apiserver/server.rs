@@ -51,6 +51,7 @@ pub struct Builder {
     pod_logs: Option<Arc<dyn PodLogs>>,
     history: usize,
     bookmark_every: Duration,
+    housekeeping: bool,
     clock: fn() -> Timestamp,
 }
 
@@ -87,6 +88,14 @@ impl Builder {
     #[must_use]
     pub fn bookmark_every(mut self, period: Duration) -> Self {
         self.bookmark_every = period;
+        self
+    }
+
+    /// Does nothing but what is asked for: nothing is collected, no namespace is emptied. As a
+    /// cluster whose controllers are away, for whoever compares the two.
+    #[must_use]
+    pub fn without_housekeeping(mut self) -> Self {
+        self.housekeeping = false;
         self
     }
 
@@ -128,11 +137,13 @@ impl Builder {
         crd::serve_defined(&core);
         bootstrap::run(&core).map_err(StartError::Bootstrap)?;
         let credentials = Credentials::load_or_make(self.data_dir.as_deref(), (self.clock)())?;
-        let house = tokio::spawn(housekeeping::run(Arc::clone(&core), changes, stopping));
+        let house = self
+            .housekeeping
+            .then(|| tokio::spawn(housekeeping::run(Arc::clone(&core), changes, stopping)));
         Ok(ApiServer {
             core,
             credentials: Arc::new(credentials),
-            house: Mutex::new(Some(house)),
+            house: Mutex::new(house),
         })
     }
 }
@@ -155,6 +166,7 @@ impl ApiServer {
             pod_logs: None,
             history: HISTORY,
             bookmark_every: BOOKMARK_EVERY,
+            housekeeping: true,
             clock: Timestamp::now,
         }
     }

@@ -127,6 +127,8 @@ pub struct Details {
     pub uid: String,
     /// What is wrong with which field.
     pub causes: Vec<Cause>,
+    /// Sentences for `Warning` headers, which are no part of the object.
+    pub warnings: Vec<String>,
     /// `retryAfterSeconds`, where waiting helps.
     pub retry_after: Option<u32>,
     /// Whether there are details even when nothing is in them, as in answers that
@@ -195,6 +197,18 @@ impl ApiError {
             resource.qualified()
         );
         Self::new(409, "Conflict", message).about(resource, name)
+    }
+
+    /// The object is not the one that is meant, in the words of a deletion: by its kind.
+    pub fn conflict_of_kind(resource: &Resource, name: &str, why: &str) -> Self {
+        let mut error = Self::conflict(resource, name, why);
+        let kind = match resource.group.as_str() {
+            "" => resource.kind.clone(),
+            group => format!("{}.{group}", resource.kind),
+        };
+        error.message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
+        error.details.kind = resource.kind.clone();
+        error
     }
 
     /// The write was made from an older state of the object, in the usual words.
@@ -426,6 +440,7 @@ impl ApiError {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
+        super::media::warn(&mut response, &self.details.warnings);
         if let Some(seconds) = self.details.retry_after {
             response
                 .headers_mut()

@@ -125,11 +125,12 @@ impl Call<'_> {
 
 /// Creates an object.
 pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
-    let mut object = incoming(call, sent.value, Source::Body)?;
-    unknown_fields(call, Source::Body, &mut object, &sent.duplicates)?;
+    let mut object = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
+    metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
     lifecycle::admit_into_namespace(call, object::name(&object))?;
     let version = object::meta_str(&object, "resourceVersion").to_owned();
     let generated = metadata::wants_generated_name(&object);
+    let by_prefix = !object::meta_str(&object, "generateName").is_empty();
     for _ in 0..TRIES {
         let mut object = object.clone();
         metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
@@ -144,7 +145,7 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
         let key = call.key(&name);
         if call.options.dry_run {
             return match call.core.store.get(&key) {
-                Some(there) => Err(taken(call, &there)),
+                Some(there) => Err(taken(call, &there, by_prefix)),
                 None => Ok(call.not_stored(object, true)),
             };
         }
@@ -156,7 +157,7 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
             Err(_) if generated => {}
             Err(_) => {
                 return Err(match call.live(&name) {
-                    Ok(there) => taken(call, &there),
+                    Ok(there) => taken(call, &there, by_prefix),
                     Err(_) => ApiError::already_exists(call.resource, &name),
                 });
             }
@@ -169,8 +170,14 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
 }
 
 /// The name is taken, maybe not for long.
-fn taken(call: &Call<'_>, there: &Stored) -> ApiError {
+fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
     let mut error = ApiError::already_exists(call.resource, &there.key.name);
+    if by_prefix {
+        error
+            .message
+            .push_str(", the server was not able to generate a unique name for the object");
+        error.details.retry_after = Some(1);
+    }
     if there.terminating {
         error.message = format!("object is being deleted: {}", error.message);
     }
@@ -183,10 +190,10 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
     let sent = if is_scale {
         scale::read(sent.value, name)?.into()
     } else {
-        let mut object = incoming(call, sent.value, Source::Body)?;
+        let mut object = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
         metadata::check_name(&object, name)?;
         metadata::check_version(object::meta_str(&object, "resourceVersion"))?;
-        unknown_fields(call, Source::Body, &mut object, &sent.duplicates)?;
+        metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
         Sent::from(object)
     };
     for _ in 0..TRIES {
@@ -205,7 +212,7 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
         } else {
             sent.value.clone()
         };
-        let given = object::meta_str(&object, "resourceVersion").to_owned();
+        let given = given_version(call.resource, &object).to_owned();
         if given.is_empty() && !allows_unconditional_update(call.resource) {
             let cause = Cause::invalid(
                 "metadata.resourceVersion",
@@ -294,9 +301,9 @@ pub fn patch(
             (scale::put(call.resource, &old, &patched)?, By::Update)
         } else {
             let patched = patching::apply_to(call, &seen, patch)?;
-            let mut object = incoming(call, patched.object, source)?;
+            let mut object = incoming(call, patched.object, source, duplicates)?;
             metadata::check_name(&object, name)?;
-            unknown_fields(call, source, &mut object, duplicates)?;
+            metadata::one_of_each_owner(call, &mut object, metadata::When::Patched);
             (object, patched.by)
         };
         if let Some(written) = update(call, &live, &old, object, by)? {
@@ -313,8 +320,8 @@ fn create_by_apply(
     duplicates: &[String],
 ) -> Result<Option<Written>, ApiError> {
     let patched = patching::apply_to_nothing(call, name, patch)?;
-    let mut object = incoming(call, patched.object, Source::Applied)?;
-    metadata::check_name(&object, name)?;
+    let mut object = incoming(call, patched.object, Source::Applied, duplicates)?;
+    let version = object::meta_str(&object, "resourceVersion").to_owned();
     let uid = object::uid(&object);
     if !uid.is_empty() {
         return Err(ApiError::conflict(
@@ -325,11 +332,15 @@ fn create_by_apply(
             ),
         ));
     }
+    metadata::check_name(&object, name)?;
     lifecycle::admit_into_namespace(call, name)?;
-    unknown_fields(call, Source::Applied, &mut object, duplicates)?;
     metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
-    let object = prepare(call, object, None, patched.by)?;
+    let mut object = prepare(call, object, None, patched.by)?;
     if call.options.dry_run {
+        // What is not stored keeps the version that it came with.
+        if !version.is_empty() {
+            object::set_meta(&mut object, "resourceVersion", version);
+        }
         return Ok(Some(call.not_stored(object, true)));
     }
     match call
@@ -342,6 +353,14 @@ fn create_by_apply(
             Ok(Some(call.stored(&stored, true)))
         }
         Err(_) => Ok(None),
+    }
+}
+
+/// The state that a write is made from, where it names one: 0 is none.
+fn given_version<'o>(resource: &Resource, object: &'o Value) -> &'o str {
+    match object::meta_str(object, "resourceVersion") {
+        "0" if allows_unconditional_update(resource) => "",
+        given => given,
     }
 }
 
@@ -363,7 +382,7 @@ fn update(
     by: By,
 ) -> Result<Option<Written>, ApiError> {
     let name = live.key.name.as_str();
-    let given = object::meta_str(&object, "resourceVersion");
+    let given = given_version(call.resource, &object);
     if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
         return Err(ApiError::stale(call.resource, name));
     }
@@ -399,11 +418,17 @@ fn update(
 }
 
 /// Reads the client's object: it must be of the path's kind and namespace; then the stored
-/// version.
-fn incoming(call: &Call<'_>, mut object: Value, source: Source<'_>) -> Result<Value, ApiError> {
+/// version, without what the kind does not know.
+fn incoming(
+    call: &Call<'_>,
+    mut object: Value,
+    source: Source<'_>,
+    duplicates: &[String],
+) -> Result<Value, ApiError> {
     decode::check(call, &mut object, source)?;
-    metadata::check_namespace(call, &mut object)?;
     view::to_storage(call.resource, &mut object);
+    unknown_fields(call, source, &mut object, duplicates)?;
+    metadata::check_namespace(call, &mut object)?;
     Ok(object)
 }
 

@@ -2,9 +2,12 @@
 //! what does not fit is an error in the words of Go's JSON decoder, before anything else is
 //! looked at, and amounts get their canonical form.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
 use super::super::schema::{Definitions, Schema};
+use super::pointers::is_pointer;
 use crate::local::admission::quantity;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
@@ -14,29 +17,36 @@ const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
 /// Reads an object whose kind has this definition. Answers Go's words for what cannot be
 /// read; amounts are rewritten in place.
 pub fn decode(schema: &Schema, definition: &str, object: &mut Value) -> Result<(), String> {
-    let mut walker = Walker {
-        definitions: schema.definitions(),
-        path: Vec::new(),
-    };
-    walker.definition(definition, object, "")
+    Walker::of(schema).read(definition, object)
 }
 
 /// Reads metadata alone, for custom resources: they are Go maps, but for this.
 pub fn decode_metadata(schema: &Schema, metadata: &mut Value) -> Result<(), String> {
-    let mut walker = Walker {
-        definitions: schema.definitions(),
-        path: Vec::new(),
-    };
-    walker.definition(&format!("{META}ObjectMeta"), metadata, "")
+    Walker::of(schema).read(&format!("{META}ObjectMeta"), metadata)
 }
 
 struct Walker<'d> {
     definitions: &'d Definitions,
     /// The JSON names of the fields down to here; lists and maps have none.
     path: Vec<String>,
+    /// The first value of another type: Go's decoder reads on, and says so at the end.
+    misfit: Option<String>,
 }
 
-impl Walker<'_> {
+impl<'d> Walker<'d> {
+    fn of(schema: &'d Schema) -> Self {
+        Self {
+            definitions: schema.definitions(),
+            path: Vec::new(),
+            misfit: None,
+        }
+    }
+
+    fn read(mut self, definition: &str, object: &mut Value) -> Result<(), String> {
+        self.definition(definition, object, "")?;
+        self.misfit.map_or(Ok(()), Err)
+    }
+
     /// A value of a named type, which stands in a field of the struct `within`.
     fn definition(&mut self, name: &str, value: &mut Value, within: &str) -> Result<(), String> {
         match name {
@@ -53,8 +63,29 @@ impl Walker<'_> {
         };
         match value {
             Value::Null => Ok(()),
-            Value::Object(fields) => self.fields(properties, fields, short(name)),
-            other => Err(self.misfit(other, &go_name(name), within)),
+            Value::Object(fields) => {
+                self.fields(properties, fields, short(name))?;
+                let required = schema.get("required").and_then(Value::as_array);
+                let is_required =
+                    |field: &str| required.is_some_and(|all| all.iter().any(|one| one == field));
+                // Of a status nobody has to give anything: what Go always writes is not known here.
+                let may_be_zero = required.is_none() && is_reported(short(name));
+                fields.retain(|field, value| {
+                    properties.get(field).is_none_or(|property| {
+                        is_required(field)
+                            || (may_be_zero && !value.is_null() && !value.is_array() && !value.is_object())
+                            // An empty list of these says something.
+                            || (field == "managedFields" && !value.is_null())
+                            || !is_left_out(property, value)
+                            || (!value.is_null() && is_pointer(name, field))
+                    })
+                });
+                Ok(())
+            }
+            other => {
+                self.note(other, &go_name(name), within);
+                Ok(())
+            }
         }
     }
 
@@ -84,15 +115,31 @@ impl Walker<'_> {
         let text = |key: &str| schema.get(key).and_then(Value::as_str);
         match (text("type"), &mut *value) {
             (Some("string"), Value::String(string)) => match text("format") {
-                Some("byte") => base64(string),
+                Some("byte") => {
+                    if let Err(why) = base64(string) {
+                        self.misfit.get_or_insert(why);
+                    }
+                    Ok(())
+                }
                 Some("date-time") => time(value),
                 _ => Ok(()),
             },
             (Some("boolean"), Value::Bool(_)) | (Some("number"), Value::Number(_)) => Ok(()),
             (Some("integer"), Value::Number(number)) if is_whole(number) => Ok(()),
+            // Bytes may be a list of numbers, too.
+            (Some("string"), Value::Array(items)) if text("format") == Some("byte") => {
+                if let Some(other) = items.iter().find(|item| !item.is_number()) {
+                    self.note(other, "uint8", within);
+                }
+                let byte = |item: &Value| item.as_u64().and_then(|byte| u8::try_from(byte).ok());
+                let bytes: Vec<u8> = items.iter().filter_map(byte).collect();
+                *value = STANDARD.encode(bytes).into();
+                Ok(())
+            }
             (Some("array"), Value::Array(items)) => {
                 if let Some(of) = schema.get("items") {
                     for item in items {
+                        zero(of, item);
                         self.schema(of, item, within)?;
                     }
                 }
@@ -101,22 +148,31 @@ impl Walker<'_> {
             (Some("object"), Value::Object(entries)) => {
                 if let Some(of) = schema.get("additionalProperties") {
                     for entry in entries.values_mut() {
+                        zero(of, entry);
                         self.schema(of, entry, within)?;
                     }
                 }
                 Ok(())
             }
             (Some("string" | "boolean" | "number" | "integer" | "array"), other) => {
-                Err(self.misfit(other, &go_type(schema), within))
+                self.note(other, &go_type(schema), within);
+                Ok(())
             }
             (Some("object"), other) if schema.get("additionalProperties").is_some() => {
-                Err(self.misfit(other, &go_type(schema), within))
+                self.note(other, &go_type(schema), within);
+                Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    fn misfit(&self, found: &Value, wanted: &str, within: &str) -> String {
+    fn note(&mut self, found: &Value, wanted: &str, within: &str) {
+        if self.misfit.is_none() {
+            self.misfit = Some(self.words(found, wanted, within));
+        }
+    }
+
+    fn words(&self, found: &Value, wanted: &str, within: &str) -> String {
         let found = match found {
             Value::Null => "null".to_owned(),
             Value::Bool(_) => "bool".to_owned(),
@@ -130,6 +186,50 @@ impl Walker<'_> {
         format!(
             "json: cannot unmarshal {found} into Go struct field {within}.{path} of type {wanted}"
         )
+    }
+}
+
+/// Whether a type is what controllers report.
+fn is_reported(short: &str) -> bool {
+    [
+        "Status",
+        "Condition",
+        "State",
+        "Info",
+        "Endpoint",
+        "Image",
+        "Attached",
+    ]
+    .iter()
+    .any(|part| short.contains(part))
+}
+
+/// Whether Go leaves a field with this value out (`omitempty`), if it is no pointer.
+fn is_left_out(schema: &Value, value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0) && reference(schema).is_none(),
+        Value::String(text) => text.is_empty() && reference(schema).is_none(),
+        Value::Array(items) => items.is_empty() && reference(schema).is_none(),
+        // A map; a struct stays.
+        Value::Object(members) => {
+            members.is_empty() && schema.get("additionalProperties").is_some()
+        }
+    }
+}
+
+/// A null in a list or a map is the zero value of what belongs there.
+fn zero(schema: &Value, value: &mut Value) {
+    if !value.is_null() {
+        return;
+    }
+    if schema.get("type").and_then(Value::as_str) == Some("string")
+        && schema.get("format").is_none()
+    {
+        *value = "".into();
+    } else if reference(schema).is_some_and(|name| !name.ends_with("JSON")) {
+        *value = Value::Object(Map::new());
     }
 }
 
@@ -312,6 +412,35 @@ mod tests {
         assert_eq!(
             read("io.k8s.api.core.v1.ConfigMap", json!({"data": []})).unwrap_err(),
             "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string"
+        );
+    }
+
+    #[test]
+    fn what_go_always_writes_of_a_status_stays() {
+        let pod = json!({"status": {"containerStatuses": [{"name": "c", "ready": false, "restartCount": 0, "started": false}]}});
+        assert_eq!(read("io.k8s.api.core.v1.Pod", pod.clone()).unwrap(), pod);
+    }
+
+    /// Seen on a Kubernetes 1.34: its objects are Go structs, and what is empty is left out.
+    #[test]
+    fn what_is_empty_is_left_out_unless_it_is_a_pointer() {
+        let map = json!({"data": {}, "immutable": false, "metadata": {
+            "labels": {}, "finalizers": [], "managedFields": [], "generateName": ""}});
+        assert_eq!(
+            read("io.k8s.api.core.v1.ConfigMap", map).unwrap(),
+            json!({"immutable": false, "metadata": {"managedFields": []}})
+        );
+        let pod = json!({"spec": {"hostNetwork": false, "terminationGracePeriodSeconds": 0, "nodeName": "",
+            "securityContext": {}, "containers": [{"name": "", "args": [], "env": [{"name": "A", "value": ""}]}]}});
+        assert_eq!(
+            read("io.k8s.api.core.v1.Pod", pod).unwrap(),
+            json!({"spec": {"terminationGracePeriodSeconds": 0, "securityContext": {},
+                "containers": [{"name": "", "env": [{"name": "A"}]}]}})
+        );
+        let nulls = json!({"data": {"a": null}});
+        assert_eq!(
+            read("io.k8s.api.core.v1.ConfigMap", nulls).unwrap(),
+            json!({"data": {"a": ""}})
         );
     }
 

@@ -154,6 +154,8 @@ rbac.v1.Subject .=atomic
 scheduling.v1.PriorityClass metadata=struct
 storage.v1.StorageClass metadata=struct
 meta.v1.LabelSelector .=atomic
+meta.v1.ObjectMeta finalizers=set,patch:merge ownerReferences=map:uid,patch:merge:uid
+meta.v1.OwnerReference .=atomic
 apiextensions.v1.CustomResourceDefinition metadata=struct spec=struct status=struct
 apiextensions.v1.CustomResourceDefinitionSpec names=struct
 apiextensions.v1.CustomResourceDefinitionStatus acceptedNames=struct conditions=map:type

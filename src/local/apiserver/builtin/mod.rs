@@ -10,6 +10,7 @@ mod defaults;
 mod kinds;
 mod knative;
 mod marks;
+mod pointers;
 
 pub use defaults::default;
 

@@ -110,6 +110,43 @@ pub fn changed_by_client(object: &Value, old: &Value) -> Vec<Cause> {
         .collect()
 }
 
+/// What an object was when it was looked through for owners that are there twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// As it was sent.
+    Sent,
+    /// As a patch left it.
+    Patched,
+}
+
+/// Keeps one of each owner that is there twice as it is, and says so.
+pub fn one_of_each_owner(call: &Call<'_>, object: &mut Value, when: When) {
+    let metadata = object::metadata_mut(object);
+    let Some(Value::Array(owners)) = metadata.get_mut("ownerReferences") else {
+        return;
+    };
+    let mut kept: Vec<Value> = Vec::with_capacity(owners.len());
+    let mut twice: Vec<String> = Vec::new();
+    for owner in std::mem::take(owners) {
+        if kept.contains(&owner) {
+            twice.push(object::text_at(&owner, "uid"));
+        } else {
+            kept.push(owner);
+        }
+    }
+    *owners = kept;
+    if !twice.is_empty() {
+        let after = match when {
+            When::Sent => "",
+            When::Patched => " after mutating admission happens",
+        };
+        call.warnings.borrow_mut().push(format!(
+            ".metadata.ownerReferences contains duplicate entries{after}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            twice.join(", ")
+        ));
+    }
+}
+
 /// Whether the server is to think of a name.
 pub fn wants_generated_name(object: &Value) -> bool {
     object::name(object).is_empty() && !object::meta_str(object, "generateName").is_empty()
@@ -120,7 +157,8 @@ pub fn begin(object: &mut Value, namespace: &str, resource: &Resource, now: Time
     let generated =
         wants_generated_name(object).then(|| generate(object::meta_str(object, "generateName")));
     let metadata = object::metadata_mut(object);
-    for key in SYSTEM {
+    // A generation that no kind keeps count of is anybody's.
+    for key in SYSTEM.iter().filter(|key| **key != "generation") {
         metadata.remove(*key);
     }
     if let Some(name) = generated {

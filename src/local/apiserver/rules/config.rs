@@ -13,7 +13,9 @@ use super::{immutable, named};
 const LIMIT: usize = 1024 * 1024;
 
 pub(super) fn config_map(map: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut causes = old.map_or(Vec::new(), |old| {
+        immutable_data(map, old, &["data", "binaryData"])
+    });
     let (data, binary) = (entries(map, "data"), entries(map, "binaryData"));
     let mut size = 0;
     for (key, value) in data.into_iter().flatten() {
@@ -32,9 +34,6 @@ pub(super) fn config_map(map: &Value, old: Option<&Value>) -> Vec<Cause> {
     }
     if size > LIMIT {
         causes.push(Cause::too_long("[]", LIMIT));
-    }
-    if let Some(old) = old {
-        causes.extend(immutable_data(map, old, &["data", "binaryData"]));
     }
     causes
 }

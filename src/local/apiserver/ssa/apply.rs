@@ -10,7 +10,7 @@ use super::managers::{Entry, Managed, ManagerId, Operation, stamp};
 use super::merge::merge;
 use super::path::same;
 use super::reconcile::reconcile;
-use super::remove::{Emptied, remove};
+use super::remove::remove;
 use super::reset::{ResetFields, identity};
 use super::set::Set;
 use super::typed::{check, field_set};
@@ -206,15 +206,15 @@ impl Request<'_> {
 
         // Take out all that was applied last time; put back what anyone owns ...
         let mut pruned = merged.clone();
-        remove(root, &mut pruned, &last, Emptied::StaysNull);
+        remove(root, &mut pruned, &last);
         let left = field_set(root, &pruned).with_named_parents(root);
         let unowned = all.difference(&left.union(&owned));
         let mut kept = merged.clone();
-        remove(root, &mut kept, &unowned, Emptied::StaysNull);
+        remove(root, &mut kept, &unowned);
         // ... and what was never this manager's to remove.
         let left = field_set(root, &kept).with_named_parents(root);
         let abandoned = all.difference(&left).intersection(&last);
-        remove(root, merged, &abandoned, Emptied::Goes);
+        remove(root, merged, &abandoned);
     }
 
     /// kubectl's way from client-side to server-side apply: conflicts over fields that

@@ -85,7 +85,7 @@ impl fmt::Display for PathElement {
                 f.write_str("[")?;
                 for (index, (name, value)) in pairs.iter().enumerate() {
                     let comma = if index > 0 { "," } else { "" };
-                    write!(f, "{comma}{name}={value}")?;
+                    write!(f, "{comma}{name}={}", text(value))?;
                 }
                 f.write_str("]")
             }
@@ -98,6 +98,21 @@ impl fmt::Display for PathElement {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|element| element.fmt(f))
+    }
+}
+
+/// A value as structured-merge-diff writes it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(text).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| format!("{name}={}", text(value)))
+            .collect(),
+        scalar => scalar.to_string(),
     }
 }
 

@@ -7,22 +7,14 @@ use super::managers::{Managed, Operation};
 use super::set::Set;
 use super::typed::{Shape, element, field_element, is_atomic, shape};
 
-/// What becomes of a field when everything in it was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Emptied {
-    /// It goes too.
-    Goes,
-    /// It stays, as null: its owner is not forgotten while others are still asked.
-    StaysNull,
-}
-
-/// Removes the paths of the set.
-pub(super) fn remove(typed: TypeRef<'_>, value: &mut Value, items: &Set, emptied: Emptied) {
-    remove_below(typed, value, items, emptied);
+/// Removes the paths of the set. A field of which nothing is left stays, as null: whoever owns it
+/// is not forgotten. A decoder drops it later.
+pub(super) fn remove(typed: TypeRef<'_>, value: &mut Value, items: &Set) {
+    remove_below(typed, value, items);
 }
 
 /// True where something was taken and nothing is left.
-fn remove_below(typed: TypeRef<'_>, value: &mut Value, items: &Set, emptied: Emptied) -> bool {
+fn remove_below(typed: TypeRef<'_>, value: &mut Value, items: &Set) -> bool {
     let shape = shape(typed, value);
     match value {
         Value::Object(fields) if shape == Shape::Map && !fields.is_empty() => {
@@ -34,14 +26,11 @@ fn remove_below(typed: TypeRef<'_>, value: &mut Value, items: &Set, emptied: Emp
                 if items.has_member(&element) {
                     return false;
                 }
-                let Some(below) = items.child(&element) else {
-                    return true;
-                };
-                let is_empty = remove_below(typed.member(name), member, below, emptied);
-                if is_empty && emptied == Emptied::StaysNull {
+                let below = items.child(&element);
+                if below.is_some_and(|below| remove_below(typed.member(name), member, below)) {
                     *member = Value::Null;
                 }
-                !is_empty || emptied == Emptied::StaysNull
+                true
             });
             fields.is_empty()
         }
@@ -57,7 +46,7 @@ fn remove_below(typed: TypeRef<'_>, value: &mut Value, items: &Set, emptied: Emp
                     return false;
                 }
                 match items.child(&element) {
-                    Some(below) => !remove_below(typed.item(), item, below, emptied),
+                    Some(below) => !remove_below(typed.item(), item, below),
                     None => true,
                 }
             });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::super::schema::{Kind, ListType, TypeRef};
+use super::super::strict_json;
 use super::path::PathElement;
 use super::set::Set;
 
@@ -183,7 +184,9 @@ fn check_at(typed: TypeRef<'_>, value: &Value, path: &mut String, errors: &mut V
     match (typed.node().kind, value) {
         (_, Value::Null) => {}
         (Kind::String, value) if !value.is_string() && !typed.node().is_time() => {
-            fault(path, format!("expected string, got {value}"));
+            let found = strict_json::go_syntax(value);
+            let found = format!("&value.valueUnstructured{{Value:{found}}}");
+            fault(path, format!("expected string, got {found}"));
         }
         (Kind::Integer | Kind::Number, value) if !value.is_number() => {
             let found = match value {
@@ -198,16 +201,31 @@ fn check_at(typed: TypeRef<'_>, value: &Value, path: &mut String, errors: &mut V
             );
         }
         (Kind::Boolean, value) if !value.is_boolean() => {
-            fault(path, format!("expected boolean, got {value}"));
+            fault(
+                path,
+                format!("expected boolean, got &{{{}}}", strict_json::go_map(value)),
+            );
         }
         (Kind::IntOrString | Kind::String, Value::Array(_) | Value::Object(_)) => {
-            fault(path, format!("expected any scalar, got {value}"));
+            fault(
+                path,
+                format!(
+                    "expected any scalar, got &{{{}}}",
+                    strict_json::go_map(value)
+                ),
+            );
         }
         (Kind::Object, value) if !value.is_object() => {
-            fault(path, format!("expected map, got {value}"));
+            fault(
+                path,
+                format!("expected map, got &{{{}}}", strict_json::go_map(value)),
+            );
         }
         (Kind::Array, value) if !value.is_array() => {
-            fault(path, format!("expected list, got {value}"));
+            fault(
+                path,
+                format!("expected list, got &{{{}}}", strict_json::go_map(value)),
+            );
         }
         (_, Value::Object(fields)) => {
             for (name, member) in fields {

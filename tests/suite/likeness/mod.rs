@@ -1,0 +1,307 @@
+//! How like Kubernetes the embedded API server is: the same random requests go to both, and what comes
+//! back is compared, word for word. Told where a real cluster is at hand (`make test-real`).
+//!
+//! One case is one request whose two answers were compared. A sequence of cases is a pure function of
+//! `SLUICE_LIKENESS_SEED` and its number; `SLUICE_LIKENESS_CASES` is how many cases each area compares.
+//! A difference is made as small as it goes and shown with its requests, unless it is in the list of
+//! `docs/likeness.md`, whose names are those of [`known`].
+
+mod chance;
+mod compare;
+mod generate;
+mod kinds;
+mod known;
+mod normalise;
+mod shape;
+mod shrink;
+mod side;
+mod stage;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use chance::Chance;
+use kinds::Kind;
+use side::Answer;
+use stage::Stage;
+use step::Step;
+
+use crate::world::real;
+
+/// How many sequences go on side by side, each in a namespace of its own.
+const LANES: u64 = 4;
+/// No more differences than this are told at once.
+const TOLD: usize = 25;
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect(name))
+}
+
+/// What an area sends.
+struct Area {
+    /// Whether all its differences were looked through; where not, it is played when asked for.
+    settled: bool,
+    kinds: &'static [&'static Kind],
+    sequence: fn(&[&Kind], &mut Chance) -> Vec<Step>,
+}
+
+/// What came of an area.
+#[derive(Default)]
+struct Tally {
+    told: BTreeSet<String>,
+    shrunk: BTreeSet<String>,
+    stories: Vec<String>,
+    known: BTreeMap<&'static str, usize>,
+    codes: BTreeMap<u16, usize>,
+}
+
+/// A difference that is not known.
+struct Found {
+    at: usize,
+    ours: Answer,
+    real: Answer,
+}
+
+impl Found {
+    fn is_like(&self, other: &Self) -> bool {
+        (self.ours.code, self.real.code) == (other.ours.code, other.real.code)
+            && self.ours.body["reason"] == other.ours.body["reason"]
+            && self.real.body["reason"] == other.real.body["reason"]
+    }
+}
+
+/// Asks for the areas that are not settled.
+const WIDER: &str = "SLUICE_LIKENESS_WIDER";
+/// The number of cases an area has where nobody says.
+const SHARE: u64 = 2500;
+
+fn started_at() -> u64 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+async fn compare_area(area: Area) {
+    if !real::is_here() || !(area.settled || std::env::var_os(WIDER).is_some()) {
+        return;
+    }
+    let seed = setting("SLUICE_LIKENESS_SEED", 1);
+    let wanted = setting("SLUICE_LIKENESS_CASES", SHARE);
+    let run = Chance::of(std::process::id().into(), started_at()).below(100_000);
+    let namespaces: Vec<String> = (0..LANES).map(|lane| format!("l{run}-{lane}")).collect();
+    let stage = Arc::new(Stage::set(&namespaces).await);
+    let area = Arc::new(area);
+    let (next, cases) = (
+        Arc::new(AtomicU64::new(setting("SLUICE_LIKENESS_FROM", 0))),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let started = Instant::now();
+    let lanes = namespaces.iter().cloned().map(|namespace| {
+        let (stage, area, next, cases, tally) = (
+            stage.clone(),
+            area.clone(),
+            next.clone(),
+            cases.clone(),
+            tally.clone(),
+        );
+        tokio::spawn(async move {
+            while cases.load(Ordering::Relaxed) < wanted && tally.lock().stories.len() < TOLD {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let steps = (area.sequence)(area.kinds, &mut Chance::of(seed, number));
+                let lane = Lane {
+                    stage: &stage,
+                    area: &area,
+                    namespace: &namespace,
+                };
+                let found = lane.play(&steps, Some((&cases, &tally))).await;
+                if let Some(found) = found {
+                    lane.tell(seed, number, steps, found, &tally).await;
+                }
+            }
+        })
+    });
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+    let stage = Arc::into_inner(stage).unwrap();
+    stage.end(&namespaces).await;
+    let tally = Arc::into_inner(tally).unwrap().into_inner();
+    let cases = cases.load(Ordering::Relaxed);
+    println!(
+        "{cases} cases in {} sequences, {:.0} s; codes {:?}; known {:?}",
+        next.load(Ordering::Relaxed),
+        started.elapsed().as_secs_f64(),
+        tally.codes,
+        tally.known,
+    );
+    assert!(
+        tally.stories.is_empty(),
+        "{} differences that are not in docs/likeness.md:\n\n{}",
+        tally.stories.len(),
+        tally.stories.join("\n\n")
+    );
+}
+
+/// Where sequences are played, one after the other.
+struct Lane<'a> {
+    stage: &'a Stage,
+    area: &'a Area,
+    namespace: &'a str,
+}
+
+impl Lane<'_> {
+    /// Plays a sequence up to its first difference that is not known.
+    async fn play(
+        &self,
+        steps: &[Step],
+        count: Option<(&AtomicU64, &Mutex<Tally>)>,
+    ) -> Option<Found> {
+        let [mut ours, mut real] = self.stage.sides(self.namespace);
+        let mut found = None;
+        for (at, step) in steps.iter().enumerate() {
+            let (mut here, mut there) = tokio::join!(ours.play(step), real.play(step));
+            let known = known::settle(step, &mut here, &mut there);
+            if let Some((cases, tally)) = count {
+                cases.fetch_add(1, Ordering::Relaxed);
+                let mut tally = tally.lock();
+                *tally.codes.entry(there.code).or_default() += 1;
+                for name in &known {
+                    *tally.known.entry(*name).or_default() += 1;
+                }
+            }
+            if here != there {
+                found = Some(Found {
+                    at,
+                    ours: here,
+                    real: there,
+                });
+                break;
+            }
+        }
+        for kind in self.area.kinds {
+            if steps.iter().any(|step| step.about.starts_with(kind.plural)) {
+                self.stage.sweep(&kind.collection(), self.namespace).await;
+            }
+        }
+        found
+    }
+
+    /// Makes a difference small and keeps it, if nothing like it was told.
+    async fn tell(
+        &self,
+        seed: u64,
+        number: u64,
+        mut steps: Vec<Step>,
+        mut found: Found,
+        tally: &Mutex<Tally>,
+    ) {
+        let likeness =
+            |found: &Found| compare::likeness(&compare::difference(&found.ours, &found.real));
+        if !tally.lock().told.insert(likeness(&found)) {
+            return;
+        }
+        steps.truncate(found.at + 1);
+        let mut tries = 0;
+        'smaller: loop {
+            let smaller = shrink::smaller(&steps);
+            for fewer in smaller
+                .into_iter()
+                .filter(|steps| steps.iter().all(Step::is_harmless))
+            {
+                tries += 1;
+                if tries > 1500 {
+                    break 'smaller;
+                }
+                let still = self.play(&fewer, None).await;
+                // Something else that is found on the way is no smaller form of this.
+                if let Some(still) = still.filter(|still| still.is_like(&found)) {
+                    steps = fewer;
+                    steps.truncate(still.at + 1);
+                    found = still;
+                    continue 'smaller;
+                }
+            }
+            break;
+        }
+        let mut tally = tally.lock();
+        if tries > 0 && !tally.shrunk.insert(likeness(&found)) {
+            return;
+        }
+        let mut story = format!("=== seed {seed}, sequence {number}\n");
+        for step in &steps {
+            writeln!(story, "> {step}").unwrap();
+        }
+        story.push_str(&compare::difference(&found.ours, &found.real));
+        if std::env::var_os("SLUICE_LIKENESS_WHOLE").is_some() {
+            write!(
+                story,
+                "--- here\n{}--- Kubernetes\n{}",
+                compare::lines(&found.ours),
+                compare::lines(&found.real)
+            )
+            .unwrap();
+        }
+        tally.stories.push(story);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_maps_are_written_alike() {
+    compare_area(Area {
+        settled: true,
+        kinds: &[&kinds::CONFIG_MAP],
+        sequence: generate::writes,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_written_alike() {
+    compare_area(Area {
+        settled: false,
+        kinds: &[&kinds::SERVICE],
+        sequence: generate::writes,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_are_written_alike() {
+    compare_area(Area {
+        settled: false,
+        kinds: &[&kinds::DEPLOYMENT],
+        sequence: generate::writes,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn knative_objects_are_written_alike() {
+    compare_area(Area {
+        settled: false,
+        kinds: &[
+            &kinds::KNATIVE_SERVICE,
+            &kinds::CONFIGURATION,
+            &kinds::ROUTE,
+        ],
+        sequence: generate::writes,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_written_alike() {
+    compare_area(Area {
+        settled: false,
+        kinds: &[&kinds::DELIVERY],
+        sequence: generate::writes,
+    })
+    .await;
+}

@@ -1,0 +1,185 @@
+//! Both servers, with nobody at work on the real one while requests are compared.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use sluice::local::admission::ServingWebhook;
+use sluice::local::apiserver::{ApiServer, User};
+
+use super::side::{Side, raw};
+use super::step::{JSON, MERGE_PATCH};
+use crate::world::PATIENCE;
+use crate::world::real::Real;
+
+/// Both servers.
+pub struct Stage {
+    server: ApiServer,
+    real: Real,
+    ours: Client,
+    _quiet: Quiet,
+}
+
+/// Controllers that would change what is compared: they stand still until this is dropped.
+struct Quiet(Vec<Pid>);
+
+impl Quiet {
+    fn now() -> Self {
+        let state = std::env::var_os("SLUICE_BED").expect("a bed");
+        let pids = ["kube-controller-manager", "controller"].map(|name| {
+            let file = Path::new(&state).join("pid").join(name);
+            let pid: i32 = std::fs::read_to_string(file)
+                .unwrap()
+                .trim()
+                .parse()
+                .unwrap();
+            Pid::from_raw(pid)
+        });
+        let quiet = Self(pids.to_vec());
+        quiet.tell(Signal::SIGSTOP);
+        quiet
+    }
+
+    fn tell(&self, signal: Signal) {
+        for pid in &self.0 {
+            let _ = kill(*pid, signal);
+        }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        self.tell(Signal::SIGCONT);
+    }
+}
+
+impl Stage {
+    /// Both, with these namespaces.
+    pub async fn set(namespaces: &[String]) -> Self {
+        let real = Real::start(true).await;
+        let server = ApiServer::builder()
+            .admission(Arc::new(ServingWebhook))
+            .without_housekeeping()
+            .build()
+            .unwrap();
+        let stage = Self {
+            ours: server.client_as(User::admin("admin")),
+            server,
+            real,
+            _quiet: Quiet::now(),
+        };
+        for definition in sluice::api::crds::all() {
+            stage
+                .define(&serde_json::to_value(definition).unwrap())
+                .await;
+        }
+        for namespace in namespaces {
+            let body = json!({"metadata": {"name": namespace}});
+            for client in stage.clients() {
+                raw(
+                    client,
+                    "POST",
+                    "/api/v1/namespaces",
+                    JSON,
+                    body.to_string().into_bytes(),
+                )
+                .await;
+            }
+        }
+        stage
+    }
+
+    /// Makes a kind known to both, and waits until they serve it.
+    async fn define(&self, definition: &Value) {
+        const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let text = |at: &str| definition.pointer(at).and_then(Value::as_str).unwrap();
+        let list = format!(
+            "/apis/{}/{}/{}",
+            text("/spec/group"),
+            text("/spec/versions/0/name"),
+            text("/spec/names/plural")
+        );
+        let body = definition.to_string().into_bytes();
+        for client in self.clients() {
+            raw(client, "POST", DEFINITIONS, JSON, body.clone()).await;
+            let served = async {
+                while raw(client, "GET", &list, JSON, Vec::new()).await.code != 200 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, served)
+                .await
+                .unwrap_or_else(|_| panic!("{list} is not served"));
+        }
+    }
+
+    fn clients(&self) -> [&Client; 2] {
+        [&self.ours, &self.real.client]
+    }
+
+    /// Both, at the beginning of a sequence.
+    pub fn sides(&self, namespace: &str) -> [Side; 2] {
+        self.clients()
+            .map(|client| Side::new(client.clone(), namespace))
+    }
+
+    /// Removes all objects of a collection from both.
+    pub async fn sweep(&self, collection: &str, namespace: &str) {
+        let collection = collection.replace("{ns}", namespace);
+        let [ours, real] = self.clients();
+        tokio::join!(sweep(ours, &collection), sweep(real, &collection));
+    }
+
+    /// Ends both; nobody waits for what the real one has to clean up.
+    pub async fn end(self, namespaces: &[String]) {
+        for namespace in namespaces {
+            let uri = format!("/api/v1/namespaces/{namespace}");
+            raw(&self.real.client, "DELETE", &uri, JSON, Vec::new()).await;
+        }
+        self.server.shutdown().await;
+        self.real.end().await;
+    }
+}
+
+async fn sweep(client: &Client, collection: &str) {
+    let mut last = String::new();
+    let gone = async {
+        loop {
+            let left = raw(client, "DELETE", collection, JSON, Vec::new()).await;
+            last = left.body.to_string();
+            let left = match &left.body["items"] {
+                Value::Array(items) if !items.is_empty() => items.clone(),
+                _ => return,
+            };
+            for object in left {
+                let name = object["metadata"]["name"].as_str().unwrap();
+                if object["metadata"]["finalizers"].is_array()
+                    || object["metadata"]["deletionTimestamp"].is_string()
+                {
+                    let free = json!({"metadata": {"finalizers": null}});
+                    let uri = format!("{collection}/{name}");
+                    let freed = raw(
+                        client,
+                        "PATCH",
+                        &uri,
+                        MERGE_PATCH,
+                        free.to_string().into_bytes(),
+                    )
+                    .await;
+                    assert!(
+                        matches!(freed.code, 200 | 404),
+                        "{object} stays: {}",
+                        freed.body
+                    );
+                }
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .unwrap_or_else(|_| panic!("{collection} does not become empty: {last}"));
+}
