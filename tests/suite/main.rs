@@ -16,6 +16,7 @@ mod deploy;
 mod gateway;
 mod gateway_moves;
 mod kubectl;
+mod likeness;
 mod node;
 mod node_containers;
 mod processes;

@@ -208,7 +208,7 @@ fn is_reported(short: &str) -> bool {
 fn is_left_out(schema: &Value, value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::Bool(value) => !value,
+        Value::Bool(value) => !value && reference(schema).is_none(),
         Value::Number(number) => number.as_f64() == Some(0.0) && reference(schema).is_none(),
         Value::String(text) => text.is_empty() && reference(schema).is_none(),
         Value::Array(items) => items.is_empty() && reference(schema).is_none(),
@@ -354,7 +354,11 @@ mod tests {
 
     fn read(definition: &str, mut object: Value) -> Result<Value, String> {
         let (package, kind) = definition.rsplit_once('.').unwrap();
-        let group = if package.contains("apps") { "apps" } else { "" };
+        let group = match package {
+            "io.k8s.api.apps.v1" => "apps",
+            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1" => "apiextensions.k8s.io",
+            _ => "",
+        };
         let schema = super::super::schema(group, "v1", kind).unwrap();
         decode(&schema, definition, &mut object).map(|()| object)
     }
@@ -419,6 +423,17 @@ mod tests {
     fn what_go_always_writes_of_a_status_stays() {
         let pod = json!({"status": {"containerStatuses": [{"name": "c", "ready": false, "restartCount": 0, "started": false}]}});
         assert_eq!(read("io.k8s.api.core.v1.Pod", pod.clone()).unwrap(), pod);
+    }
+
+    #[test]
+    fn what_a_schema_says_by_false_and_nothing_stays() {
+        let name =
+            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition";
+        let object = json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": {
+            "default": false, "additionalProperties": false, "minimum": 0, "items": {"default": ""}}}}]}});
+        let mut read = read(name, object.clone()).unwrap();
+        let schema = "/spec/versions/0/schema";
+        assert_eq!(read.pointer_mut(schema), object.clone().pointer_mut(schema));
     }
 
     /// Seen on a Kubernetes 1.34: its objects are Go structs, and what is empty is left out.

@@ -138,7 +138,6 @@ pub fn metadata() -> Shape {
             2,
             Any(vec![json!([]), json!([{}]), Value::Null]),
         ),
-        ("selfLink", 1, Words(&["x"])),
         ("generateName", 1, Words(&["g-"])),
     ])
 }
