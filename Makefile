@@ -41,10 +41,16 @@ bed-down:
 # The stories of every cluster, and those of real ones, told on a bed of their own.
 STORIES ?= $(addprefix scenarios::,adoption drift first newer people quiet refusals releases several traffic) \
 	an_api_server_that_is_lost_in time_without_the_api_server of_two_agents_the_other an_agent_process_that \
-	real:: likeness:: --skip a_refused_template_is_tried_again
+	real:: --skip a_refused_template_is_tried_again
 test-real: bed
 	cargo build --bins --tests
 	tests/bed/bed run -- cargo test --offline --quiet --test suite -- --test-threads $(or $(AT_ONCE),3) $(STORIES)
+
+# The same random requests to our API server and to a real one; see docs/likeness.md.
+.PHONY: likeness
+likeness: bed
+	cargo build --bins --tests
+	tests/bed/bed run -- cargo test --offline --quiet --test suite -- --ignored --test-threads 1 likeness::
 
 # Part of `make test` where SLUICE_REQUIRE_BED asks for it: it builds the bed, and "cannot" is a failure. Where
 # nobody asks, that is said.

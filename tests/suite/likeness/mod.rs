@@ -1,5 +1,6 @@
 //! How like Kubernetes the embedded API server is: the same random requests go to both, and what comes
-//! back is compared, word for word. Told where a real cluster is at hand (`make test-real`).
+//! back is compared, word for word. `make likeness` tells it on a bed of its own, since the controllers
+//! there have to stand still.
 //!
 //! One case is one request whose two answers were compared. A sequence of cases is a pure function of
 //! `SLUICE_LIKENESS_SEED` and its number; `SLUICE_LIKENESS_CASES` is how many cases each area compares.
@@ -45,8 +46,6 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 /// What an area sends.
 struct Area {
-    /// Whether all its differences were looked through; where not, it is played when asked for.
-    settled: bool,
     kinds: &'static [&'static Kind],
     sequence: fn(&[&Kind], &mut Chance) -> Vec<Step>,
 }
@@ -76,8 +75,6 @@ impl Found {
     }
 }
 
-/// Asks for the areas that are not settled.
-const WIDER: &str = "SLUICE_LIKENESS_WIDER";
 /// The number of cases an area has where nobody says.
 const SHARE: u64 = 2500;
 
@@ -88,9 +85,10 @@ fn started_at() -> u64 {
 }
 
 async fn compare_area(area: Area) {
-    if !real::is_here() || !(area.settled || std::env::var_os(WIDER).is_some()) {
-        return;
-    }
+    assert!(
+        real::is_here(),
+        "it wants a bed of its own: `make likeness`"
+    );
     let seed = setting("SLUICE_LIKENESS_SEED", 1);
     let wanted = setting("SLUICE_LIKENESS_CASES", SHARE);
     let run = Chance::of(std::process::id().into(), started_at()).below(100_000);
@@ -253,9 +251,9 @@ impl Lane<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
 async fn config_maps_are_written_alike() {
     compare_area(Area {
-        settled: true,
         kinds: &[&kinds::CONFIG_MAP],
         sequence: generate::writes,
     })
@@ -263,9 +261,9 @@ async fn config_maps_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
 async fn services_are_written_alike() {
     compare_area(Area {
-        settled: false,
         kinds: &[&kinds::SERVICE],
         sequence: generate::writes,
     })
@@ -273,9 +271,9 @@ async fn services_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
 async fn deployments_are_written_alike() {
     compare_area(Area {
-        settled: false,
         kinds: &[&kinds::DEPLOYMENT],
         sequence: generate::writes,
     })
@@ -283,9 +281,9 @@ async fn deployments_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
 async fn knative_objects_are_written_alike() {
     compare_area(Area {
-        settled: false,
         kinds: &[
             &kinds::KNATIVE_SERVICE,
             &kinds::CONFIGURATION,
@@ -297,9 +295,9 @@ async fn knative_objects_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
 async fn deliveries_are_written_alike() {
     compare_area(Area {
-        settled: false,
         kinds: &[&kinds::DELIVERY],
         sequence: generate::writes,
     })
