@@ -139,7 +139,8 @@ async fn a_bad_commit_while_promoting_leaves_the_good_one_stable(expand: Expand)
     );
     assert!(world.ask("hello").await.body.contains("two"));
     // Flagger's figure is 1,038, and it never came back.
-    let harmed = |answer: &&Answer| answer.harmed("Hello two!\n");
+    // Both good revisions may be late on a busy machine.
+    let harmed = |answer: &&Answer| answer.harmed("Hello two!\n") && answer.body != "Hello one!\n";
     let harmed = answers.iter().filter(harmed).count();
     assert!(harmed <= 39, "{harmed} of {}", answers.len());
     world.end().await;
