@@ -251,7 +251,7 @@ impl Lane<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
+#[ignore = "started by `make likeness`: the bed's controllers stand still; what is left is issue 4"]
 async fn config_maps_are_written_alike() {
     compare_area(Area {
         kinds: &[&kinds::CONFIG_MAP],
@@ -261,7 +261,7 @@ async fn config_maps_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
+#[ignore = "started by `make likeness`: the bed's controllers stand still; what is left is issue 4"]
 async fn services_are_written_alike() {
     compare_area(Area {
         kinds: &[&kinds::SERVICE],
@@ -271,7 +271,7 @@ async fn services_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
+#[ignore = "started by `make likeness`: the bed's controllers stand still; what is left is issue 4"]
 async fn deployments_are_written_alike() {
     compare_area(Area {
         kinds: &[&kinds::DEPLOYMENT],
@@ -281,7 +281,7 @@ async fn deployments_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
+#[ignore = "started by `make likeness`: the bed's controllers stand still; what is left is issue 4"]
 async fn knative_objects_are_written_alike() {
     compare_area(Area {
         kinds: &[
@@ -295,7 +295,7 @@ async fn knative_objects_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "issue 4, `make likeness`: the bed's controllers stand still, and not all that differs is looked through"]
+#[ignore = "started by `make likeness`: the bed's controllers stand still; what is left is issue 4"]
 async fn deliveries_are_written_alike() {
     compare_area(Area {
         kinds: &[&kinds::DELIVERY],
