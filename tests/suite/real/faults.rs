@@ -62,17 +62,6 @@ async fn open(policy: &str) -> World {
     world
 }
 
-/// Users are served for this long.
-async fn served(world: &World, time: Duration) {
-    let until = tokio::time::Instant::now() + time;
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
-    while tokio::time::Instant::now() < until {
-        tick.tick().await;
-        let answer = world.ask("hello").await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_waits_for_knatives_webhook_and_is_not_taken_for_refused() {
     if !at_hand() {
@@ -112,7 +101,7 @@ async fn an_api_server_that_is_away_in_mid_release_changes_nothing() {
         })
         .await;
     let server = Down::keep("kube-apiserver").await;
-    served(&world, Duration::from_secs(5)).await;
+    world.serves("hello", Duration::from_secs(5)).await;
     drop(server);
     let status = world.promoted("hello", &second).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
@@ -124,28 +113,17 @@ async fn an_api_server_that_is_away_in_mid_release_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_starts_anew_in_mid_release_is_nobodys_fault() {
-    if !at_hand() {
-        return;
-    }
-    let world = open("demo").await;
-    let users = world.users("hello", 20);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
-        .until("hello", "at 20 %", |s| {
-            s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
-        })
-        .await;
-    // It is back at once, with counters that begin anew.
-    kill(&bed().join("pid").join("gateway"));
-    let status = world.promoted("hello", &second).await;
-    assert_eq!(status.history[0].outcome, Outcome::Promoted);
-    users.stop().await;
-    assert!(world.ask("hello").await.body.contains("two"));
-    world.end().await;
+    // Its counters begin anew as well.
+    starts_anew_in_mid_release("gateway").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_activator_that_starts_anew_in_mid_release_is_nobodys_fault() {
+    starts_anew_in_mid_release("activator").await;
+}
+
+/// A process that dies while the release is at 20 %, and is back at once.
+async fn starts_anew_in_mid_release(process: &str) {
     if !at_hand() {
         return;
     }
@@ -157,7 +135,7 @@ async fn an_activator_that_starts_anew_in_mid_release_is_nobodys_fault() {
             s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
         })
         .await;
-    kill(&bed().join("pid").join("activator"));
+    kill(&bed().join("pid").join(process));
     let status = world.promoted("hello", &second).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
     users.stop().await;

@@ -41,6 +41,15 @@ async fn quick_policy(world: &World, bake: &str) {
         .unwrap();
 }
 
+/// `hello` delivered, and at rest on its first revision; the commit that it rests on.
+async fn open_shop(world: &World, bake: &str) -> String {
+    quick_policy(world, bake).await;
+    world.deliver().await;
+    let first = world.push("Open the shop", &[hello("one")]);
+    world.promoted("hello", &first).await;
+    first
+}
+
 fn hello(target: &str) -> Hello {
     Hello::new("hello", target)
 }

@@ -516,6 +516,17 @@ impl World {
         users::ask(self.gateway(), &self.host(service, namespace), path).await
     }
 
+    /// A service answers well for this long, asked five times a second.
+    pub async fn serves(&self, service: &str, time: Duration) {
+        let until = tokio::time::Instant::now() + time;
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        while tokio::time::Instant::now() < until {
+            tick.tick().await;
+            let answer = self.ask(service).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+    }
+
     /// Users who send `rate` requests a second to a service until they are told to stop.
     pub fn users(&self, service: &str, rate: u32) -> Users {
         Users::start(self.gateway(), self.host(service, self.namespace()), rate)

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use super::mortal::{MortalAgent, Scythe};
-use super::{hello, hurried, quick_policy};
+use super::{hello, hurried, open_shop};
 use crate::program;
 use crate::world::{Hello, NAMESPACE, PATIENCE, World};
 
@@ -53,10 +53,7 @@ async fn killed_behind_each_of_its_writes(kind: Kind) {
         let scythe = Scythe::new("nobody", 0);
         let agent = MortalAgent::start(world.agent_config(scythe.client(world.client.clone())));
         world.kinds_are_there().await;
-        quick_policy(&world, "200ms").await;
-        world.deliver().await;
-        let first = world.push("Open the shop", &[hello("one")]);
-        world.promoted("hello", &first).await;
+        open_shop(&world, "200ms").await;
         agent.kill();
     }
     let users = (kind == Kind::Bad).then(|| world.users("hello", 30));
@@ -219,10 +216,7 @@ async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies() {
     };
     let leader = start();
     world.kinds_are_there().await;
-    quick_policy(&world, "1s").await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+    open_shop(&world, "1s").await;
     let other = start();
     let second = world.push("Greet two", &[hello("two")]);
     world
@@ -260,10 +254,7 @@ async fn an_agent_process_that_is_killed_in_mid_release_is_gone_on_with_by_the_n
     let mut agent = agent_process(&world);
     let logs = lines(&mut agent);
     world.kinds_are_there().await;
-    quick_policy(&world, "1s").await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+    let first = open_shop(&world, "1s").await;
     let second = world.push("Greet two", &[hello("two")]);
     world
         .until("hello", "on its way", |s| s.phase == Phase::Stepping)

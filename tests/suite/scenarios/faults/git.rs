@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use kube::Api;
 use sluice::api::delivery::{Delivery, DeliveryStatus};
 
-use super::{hello, hurried, quick_policy};
+use super::{hello, hurried, open_shop};
 use crate::world::{Hello, PATIENCE, World};
 
 /// A service at rest, delivered from a repository that trouble is about to come over.
 async fn shop() -> (World, String) {
     let mut world = hurried().await;
     world.start_agent().await;
-    quick_policy(&world, "300ms").await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+    let first = open_shop(&world, "300ms").await;
     (world, first)
 }
 

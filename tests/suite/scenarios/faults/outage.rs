@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::relay::Relay;
-use super::{hello, hurried, quick_policy};
+use super::{hello, hurried, open_shop};
 use crate::world::{Users, World};
 
 /// An agent at the end of a wire that can be cut.
@@ -64,10 +64,7 @@ async fn nobody_was_harmed(users: Users) {
 async fn an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing() {
     let world = hurried().await;
     let mut agent = Wired::start(&world).await;
-    quick_policy(&world, "1s").await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+    open_shop(&world, "1s").await;
     let users = world.users("hello", 20);
 
     let second = world.push("Greet two", &[hello("two")]);
@@ -77,7 +74,7 @@ async fn an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing() {
     agent.cut().await;
     let away = world.until("hello", "still there", |_| true).await;
     // Longer than the confirmation may take, and many bakes.
-    served(&world, Duration::from_secs(12)).await;
+    world.serves("hello", Duration::from_secs(12)).await;
     let before = world.until("hello", "still there", |_| true).await;
     assert_eq!((before.phase, before.weight), (away.phase, away.weight));
     agent.relay.mend();
@@ -93,10 +90,7 @@ async fn an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing() {
 async fn time_without_the_api_server_makes_no_deadline_pass() {
     let world = hurried().await;
     let mut agent = Wired::start(&world).await;
-    quick_policy(&world, "300ms").await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+    open_shop(&world, "300ms").await;
     // Listens 15 s after its start; the deadline is 10 s, of which it is seen for less.
     let slow = hello("two").env("LISTEN_AFTER_MS", "15000");
     let second = world.push("Start slowly", &[slow]);
@@ -106,7 +100,7 @@ async fn time_without_the_api_server_makes_no_deadline_pass() {
         })
         .await;
     agent.cut().await;
-    served(&world, Duration::from_secs(12)).await;
+    world.serves("hello", Duration::from_secs(12)).await;
     agent.relay.mend();
     world.promoted("hello", &second).await;
     agent.end(world).await;
@@ -116,10 +110,7 @@ async fn time_without_the_api_server_makes_no_deadline_pass() {
 async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again() {
     let world = hurried().await;
     let mut agent = Wired::start(&world).await;
-    quick_policy(&world, "30s").await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+    open_shop(&world, "30s").await;
     // Well until it is asked to crash: while nobody can write.
     let bad = hello("two").env("CRASH_ON_PATH", "/crash");
     let second = world.push("Crash when asked to", &[bad]);
@@ -145,23 +136,20 @@ async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again
 async fn the_whole_cluster_loses_its_api_server_and_users_do_not_notice() {
     let mut world = hurried().await;
     world.start_agent().await;
-    quick_policy(&world, "1s").await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+    open_shop(&world, "1s").await;
     let users = world.users("hello", 20);
     let second = world.push("Greet two", &[hello("two")]);
     world
         .until("hello", "on its way", |s| s.phase == Phase::Stepping)
         .await;
     let outage = world.cluster().api().outage();
-    served(&world, Duration::from_secs(5)).await;
+    world.serves("hello", Duration::from_secs(5)).await;
     drop(outage);
     world.promoted("hello", &second).await;
     // And once more, now that all watches have lived through one.
     let outage = world.cluster().api().outage();
     let third = world.push("Greet three", &[hello("three")]);
-    served(&world, Duration::from_secs(3)).await;
+    world.serves("hello", Duration::from_secs(3)).await;
     drop(outage);
     world.promoted("hello", &third).await;
     nobody_was_harmed(users).await;
@@ -172,10 +160,7 @@ async fn the_whole_cluster_loses_its_api_server_and_users_do_not_notice() {
 async fn watches_that_expire_in_mid_release_miss_nothing() {
     let mut world = hurried().await;
     world.start_agent().await;
-    quick_policy(&world, "300ms").await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+    open_shop(&world, "300ms").await;
     let second = world.push("Greet two", &[hello("two")]);
     let forget = async {
         let mut rest = tokio::time::interval(Duration::from_millis(50));
@@ -200,15 +185,4 @@ async fn watches_that_expire_in_mid_release_miss_nothing() {
         () = forget => unreachable!("it forgets for ever"),
     }
     world.end().await;
-}
-
-/// Users are served for this long.
-async fn served(world: &World, time: Duration) {
-    let until = tokio::time::Instant::now() + time;
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
-    while tokio::time::Instant::now() < until {
-        tick.tick().await;
-        let answer = world.ask("hello").await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-    }
 }
