@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -24,6 +25,9 @@ use crate::plan::{Claims, DeliveryId, LiveObject};
 const JUMP: Duration = Duration::from_secs(5);
 /// How often the two clocks are compared.
 const COMPARE: Duration = Duration::from_secs(2);
+
+/// How many services that wait for a turn have one at a time: enough to keep the writers busy.
+const TURNS: usize = 32;
 
 /// What a deadline is about.
 const DECISIVE: [(&str, &str); 5] = [
@@ -46,6 +50,8 @@ pub struct Context {
     pub cache_dir: PathBuf,
     /// What is counted of all that.
     pub metrics: Metrics,
+    /// The turns of services whose users wait for nothing.
+    pub turns: Arc<Semaphore>,
     watching_since: Mutex<Timestamp>,
     deliveries: Mutex<HashMap<DeliveryId, Known>>,
 }
@@ -69,6 +75,7 @@ impl Context {
             hub,
             gateway,
             cache_dir,
+            turns: Arc::new(Semaphore::new(TURNS)),
             watching_since: Mutex::new(Timestamp::now()),
             deliveries: Mutex::default(),
         }

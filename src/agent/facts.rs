@@ -41,7 +41,7 @@ pub fn read(cluster: &Cluster, hub: &Hub, intent: &ServiceIntent) -> Live {
             (configuration, template) => Some(configuration_facts(
                 configuration.as_ref(),
                 template.as_ref(),
-                &intent.template,
+                &intent.template.value(),
             )),
         },
         route,

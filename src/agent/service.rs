@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -32,7 +32,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// The service.
-    pub intent: ServiceIntent,
+    pub intent: Arc<ServiceIntent>,
     /// The policy, or why there is none: then nothing new starts and nothing goes up.
     pub policy: Result<Policy, String>,
     /// The commit that brought the present template.
@@ -118,12 +118,20 @@ impl ServiceLoop {
 
     /// Runs until cancelled.
     pub async fn run(mut self, cancel: CancellationToken) {
-        let first = self.wanted.borrow().intent.clone();
-        let wake = self.context.hub.listen(&first.namespace, &first.name);
+        let (namespace, name) = {
+            let first = self.wanted.borrow();
+            (first.intent.namespace.clone(), first.intent.name.clone())
+        };
+        let wake = self.context.hub.listen(&namespace, &name);
         let mut reach = self.context.cluster.reach();
         loop {
+            let turn = self.turn().await;
+            if cancel.is_cancelled() {
+                break;
+            }
             // Boxed: a thousand services at rest shall not each keep room for a pass.
             let wait = Box::pin(self.pass()).await;
+            drop(turn);
             tokio::select! {
                 () = cancel.cancelled() => break,
                 // A rollback that could not be written must not wait for its turn.
@@ -141,7 +149,19 @@ impl ServiceLoop {
         self.gatherer.stop().await;
         let delivery = self.wanted.borrow().intent.delivery.clone();
         self.context.metrics.moved(&delivery, self.counted, None);
-        self.context.hub.forget(&first.namespace, &first.name, wake);
+        self.context.hub.forget(&namespace, &name, wake);
+    }
+
+    /// Waits its turn where nobody's requests depend on it: when a thousand services begin at once,
+    /// each pass holds what it is about to write, and a release under way goes before all of them.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let phase = self.status.phase;
+        if phase.rests() || phase == Phase::Initial {
+            // Nobody closes it.
+            self.context.turns.clone().acquire_owned().await.ok()
+        } else {
+            None
+        }
     }
 
     /// One look and one decision; gives how long nothing needs to happen.
@@ -226,7 +246,7 @@ impl ServiceLoop {
             self.follow_metadata(intent, live, wanted.drift).await?;
         }
         self.gatherer
-            .wants(decided.gather, policy, &intent.template)
+            .wants(decided.gather, policy, &intent.template.value())
             .await;
         Ok(decided.wake_after)
     }
@@ -236,11 +256,7 @@ impl ServiceLoop {
     /// start (`waits`) nothing is tried: what the cluster says then is old when it may start.
     async fn check_template(&mut self, wanted: &Wanted, live: &Live, waits: bool) {
         let intent = &wanted.intent;
-        let at_rest = matches!(
-            self.status.phase,
-            Phase::Pending | Phase::Stable | Phase::RolledBack | Phase::Failed
-        );
-        if waits && at_rest {
+        if waits && self.status.phase.rests() {
             self.refused = None;
             self.checked = None;
             return;
@@ -259,7 +275,7 @@ impl ServiceLoop {
         if !new || quarantined || self.checked.as_ref() == Some(&manifest) {
             return;
         }
-        let object = intent.template_object(&intent.template);
+        let object = intent.template_object(&intent.template.value());
         match self
             .context
             .cluster
@@ -559,6 +575,7 @@ fn intent_of(wanted: &Wanted) -> Intent {
         manifest: intent.manifest(),
         revision_name: intent
             .template
+            .value()
             .pointer("/metadata/name")
             .and_then(Value::as_str)
             .map(str::to_owned),
@@ -574,7 +591,7 @@ fn intent_of(wanted: &Wanted) -> Intent {
 
 /// Git's template, marked with the attempt where it is not the first.
 fn template(intent: &ServiceIntent, attempt: u32) -> Value {
-    let mut template = intent.template.clone();
+    let mut template = intent.template.value();
     if attempt > 0
         && let Some(fields) = template.as_object_mut()
     {

@@ -314,13 +314,15 @@ fn fate(intent: &ServiceIntent, plan: &Plan) -> Fate {
 mod tests {
     use super::*;
     use crate::api::delivery::Expand;
+    use crate::api::json_text::JsonText;
     use crate::plan::{Claims, DeliveryId, Destination, Input, LiveObject, Wanted as InGit, plan};
     use serde_json::json;
 
     type Cluster = BTreeMap<ObjectKey, Arc<LiveObject>>;
 
     fn planned(git: &[serde_json::Value], live: &Cluster, inventory: &[ObjectKey]) -> Plan {
-        let manifests: Vec<InGit<'_>> = git
+        let texts: Vec<JsonText> = git.iter().map(JsonText::of).collect();
+        let manifests: Vec<InGit<'_>> = texts
             .iter()
             .map(|value| InGit {
                 value,

@@ -9,6 +9,7 @@ pub mod condition;
 pub mod crds;
 pub mod delivery;
 pub mod duration;
+pub mod json_text;
 pub mod object;
 pub mod rollout;
 pub mod rollout_policy;

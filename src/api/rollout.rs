@@ -200,6 +200,16 @@ pub enum Phase {
     Failed,
 }
 
+impl Phase {
+    /// Nothing is on its way.
+    pub fn rests(self) -> bool {
+        matches!(
+            self,
+            Self::Pending | Self::Stable | Self::RolledBack | Self::Failed
+        )
+    }
+}
+
 impl std::fmt::Display for Action {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -10,6 +10,7 @@ mod diff;
 mod folder;
 mod hidden;
 mod local;
+mod memory;
 mod output;
 mod rollout;
 mod run;
@@ -121,6 +122,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = start_log(&cli.log, cli.command.default_log()) {
         return failed(&error);
+    }
+    if matches!(cli.command, Command::Run(_)) {
+        memory::share_one_arena();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -11,6 +11,7 @@ use super::node::{At, Node};
 use super::scope::{self, Scope};
 use super::yaml::Wrong;
 use super::{Options, known, names, schema};
+use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, split_api_version};
 
 /// An object as Git wants it.
@@ -23,7 +24,7 @@ pub struct Manifest {
     /// Whether its kind lives in a namespace.
     pub scope: Scope,
     /// The object, without what the server owns; its namespace is filled in where it has one.
-    pub value: Value,
+    pub value: JsonText,
     /// Where it begins.
     pub origin: Origin,
     /// SHA-256 of `value`, in hexadecimal: equal digests are equal objects.
@@ -39,25 +40,23 @@ impl Manifest {
         if self.scope != Scope::Unknown {
             return;
         }
+        let mut value = self.value.value();
         if namespaced {
             self.scope = Scope::Namespaced;
             let namespace = self
                 .key
                 .namespace
                 .get_or_insert_with(|| default_namespace.to_owned());
-            set_namespace(&mut self.value, namespace);
+            set_namespace(&mut value, namespace);
         } else {
             self.scope = Scope::Cluster;
             self.key.namespace = None;
-            if let Some(metadata) = self
-                .value
-                .get_mut("metadata")
-                .and_then(Value::as_object_mut)
-            {
+            if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
                 metadata.remove("namespace");
             }
         }
-        self.digest = digest(&self.value);
+        self.digest = digest(&value);
+        self.value = JsonText::of(&value);
     }
 
     /// The line of a field, such as `["spec", "template", "spec", "containers", "0"]`;
@@ -192,7 +191,7 @@ impl Candidate<'_> {
             key,
             api_version,
             scope,
-            value,
+            value: JsonText::of(&value),
             origin: self.origin(node.at),
             content: Arc::clone(self.content),
             index: self.index,

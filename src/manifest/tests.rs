@@ -56,7 +56,7 @@ fn check(input: &[(&str, &str)], expected: Expect) {
 fn one(content: &str) -> Value {
     let loaded = load(&files(&[("a.yaml", content)]), &Options::default());
     assert_eq!(loaded.errors, [], "{content}");
-    loaded.objects[0].value.clone()
+    loaded.objects[0].value.value()
 }
 
 const HELLO: &str = "\
@@ -88,7 +88,7 @@ fn a_service_becomes_an_object_in_the_default_namespace() {
     );
     assert_eq!(hello.scope, Scope::Namespaced);
     assert_eq!(
-        hello.value["metadata"],
+        hello.value.value()["metadata"],
         json!({"name": "hello", "namespace": "default"})
     );
     assert_eq!(
@@ -477,7 +477,7 @@ fn editors_of_other_systems_write_the_same_manifests() {
     assert_eq!(one(&format!("\u{feff}---\r\n{windows}")), plain);
     let json = format!("\u{feff}{plain}");
     let loaded = load(&files(&[("a.json", &json)]), &Options::default());
-    assert_eq!(loaded.objects[0].value, plain, "{}", story(&loaded));
+    assert_eq!(loaded.objects[0].value.value(), plain, "{}", story(&loaded));
 }
 
 #[test]
@@ -516,7 +516,7 @@ fn a_scope_comes_from_a_crd_beside_the_object_or_from_discovery() {
     let before = unknown.digest.clone();
     unknown.resolve_scope(true, "shop");
     assert_eq!(unknown.key.to_string(), "Tenant.example.com shop/blue");
-    assert_eq!(unknown.value["metadata"]["namespace"], "shop");
+    assert_eq!(unknown.value.value()["metadata"]["namespace"], "shop");
     assert_ne!(unknown.digest, before);
 }
 
@@ -683,7 +683,7 @@ mod properties {
                 .map(|(key, value)| format!("  {}: {value}\n", json!(key))).collect();
             let yaml = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{lines}");
             let as_yaml = load(&[file("a.yaml", yaml.as_bytes())], &Options::default());
-            prop_assert_eq!(&as_json.objects[0].value, &object);
+            prop_assert_eq!(&as_json.objects[0].value.value(), &object);
             prop_assert_eq!(&as_yaml.errors, &Vec::new());
             prop_assert_eq!(&as_yaml.objects[0].digest, &as_json.objects[0].digest);
         }

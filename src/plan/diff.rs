@@ -108,7 +108,7 @@ fn of_release(
     let origin = Some(service.origin.as_str());
     let (template_key, traffic_key) = (service.template_key(), service.traffic_key());
     let before = live.get(&template_key);
-    let template = service.template_object(&service.template);
+    let template = service.template_object(&service.template.value());
     let mut template = difference(
         &template_key,
         origin,

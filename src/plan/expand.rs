@@ -8,6 +8,7 @@ use base64::Engine;
 use serde_json::{Map, Value, json};
 
 use crate::api::delivery::Expand;
+use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::serving;
 
@@ -22,7 +23,7 @@ use super::{digest, live};
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     /// The object as the file has it.
-    pub value: &'a Value,
+    pub value: &'a JsonText,
     /// `apps/hello.yaml:3`.
     pub origin: &'a str,
 }
@@ -89,6 +90,9 @@ enum Unit {
     Service(ServiceIntent),
 }
 
+/// The kind of what brings kinds.
+const CRD: &str = "CustomResourceDefinition";
+
 /// A kind that a CustomResourceDefinition among the manifests brings along.
 struct Defined {
     group: String,
@@ -100,11 +104,13 @@ fn definitions(manifests: &[Wanted<'_>]) -> Vec<Defined> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
     manifests
         .iter()
-        .filter(|m| m.value.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition"))
-        .map(|m| Defined {
-            group: text(m.value.pointer("/spec/group")),
-            kind: text(m.value.pointer("/spec/names/kind")),
-            scope: match m.value.pointer("/spec/scope").and_then(Value::as_str) {
+        .filter(|m| m.value.as_str().contains(CRD))
+        .map(|m| m.value.value())
+        .filter(|object| object.get("kind").and_then(Value::as_str) == Some(CRD))
+        .map(|object| Defined {
+            group: text(object.pointer("/spec/group")),
+            kind: text(object.pointer("/spec/names/kind")),
+            scope: match object.pointer("/spec/scope").and_then(Value::as_str) {
                 Some("Cluster") => Scope::Cluster,
                 _ => Scope::Namespaced,
             },
@@ -125,11 +131,11 @@ fn one(
             why,
         })
     };
-    let Some(mut key) = ObjectKey::of(wanted.value) else {
+    let object = wanted.value.value();
+    let Some(mut key) = ObjectKey::of(&object) else {
         return Err(left(None, Why::NoIdentity));
     };
-    let api_version = wanted
-        .value
+    let api_version = object
         .get("apiVersion")
         .and_then(Value::as_str)
         .unwrap_or_default();
@@ -150,7 +156,7 @@ fn one(
             key.namespace.get_or_insert_with(|| to.namespace.clone());
         }
     }
-    let mut object = cleaned(wanted.value, &key);
+    let mut object = cleaned(object, &key);
     if key.group == serving::GROUP && key.kind == "Service" {
         return service(to, &key, &object, wanted.origin, live).map(Unit::Service);
     }
@@ -168,8 +174,7 @@ fn one(
 }
 
 /// The manifest without what only the server writes, in its namespace.
-fn cleaned(manifest: &Value, key: &ObjectKey) -> Value {
-    let mut object = manifest.clone();
+fn cleaned(mut object: Value, key: &ObjectKey) -> Value {
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
     }
@@ -261,7 +266,7 @@ fn service(
             why,
         })
     };
-    let template = object.pointer("/spec/template").cloned();
+    let template = object.pointer("/spec/template");
     let template = template.ok_or_else(|| left(Why::NoTemplate))?;
     let traffic = match object.pointer("/spec/traffic") {
         None | Some(Value::Null) => Vec::new(),
@@ -291,8 +296,8 @@ fn service(
         name: key.name.clone(),
         mode: asked,
         origin: origin.to_owned(),
-        template_hash: TemplateHash::of(&template),
-        template,
+        template_hash: TemplateHash::of(template),
+        template: JsonText::of(template),
         traffic,
         policy: marks::annotation(object, marks::POLICY).map(str::to_owned),
         force: marks::annotation(object, marks::FORCE) == Some("true"),

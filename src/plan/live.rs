@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, split_api_version};
 
 use super::marks::{self, DeliveryId};
@@ -44,7 +45,7 @@ pub struct LiveObject {
     pub content: u64,
     /// Who manages which fields (status writers left out).
     pub managers: Vec<FieldOwner>,
-    text: Box<str>,
+    text: JsonText,
 }
 
 /// One entry of `metadata.managedFields`.
@@ -111,7 +112,7 @@ impl LiveObject {
             content: content(&object),
             delivery: marks::annotation(&object, marks::DELIVERY).and_then(DeliveryId::parse),
             digest: marks::annotation(&object, marks::DIGEST).map(str::to_owned),
-            text: object.to_string().into_boxed_str(),
+            text: JsonText::of(&object),
             key,
             version,
             uid,
@@ -125,12 +126,12 @@ impl LiveObject {
 
     /// The object, parsed anew at each call; `Null` never happens for what [`Self::new`] made.
     pub fn value(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+        self.text.value()
     }
 
     /// The object's JSON text.
     pub fn text(&self) -> &str {
-        &self.text
+        self.text.as_str()
     }
 
     /// Whether a server-side apply of `manager` is on record.

@@ -1,6 +1,7 @@
 //! What changed about a service, so that its rollout has something to decide.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -87,7 +88,7 @@ pub(super) fn service(
             action: Action::Release { reasons },
         });
     }
-    plan.services.push(service);
+    plan.services.push(Arc::new(service));
 }
 
 /// Which part of a service an object holds.
@@ -108,7 +109,7 @@ impl Part {
     fn digest(&self, service: &ServiceIntent) -> String {
         let mut parts = Vec::new();
         if self.template {
-            parts.push(service.template_object(&service.template));
+            parts.push(service.template_object(&service.template.value()));
         }
         if self.traffic {
             parts.push(service.traffic_object(&service.traffic));
@@ -140,7 +141,7 @@ fn template_reasons(
     service: &ServiceIntent,
     live: &LiveObject,
 ) -> Vec<ReleaseReason> {
-    let object = service.template_object(&service.template);
+    let object = service.template_object(&service.template.value());
     let split = |changed: Vec<FieldChange>| -> Vec<ReleaseReason> {
         let metadata: Vec<FieldChange> = changed
             .into_iter()
@@ -149,7 +150,7 @@ fn template_reasons(
         let value = live.value();
         let empty = Value::Null;
         let has = value.pointer("/spec/template").unwrap_or(&empty);
-        let template = normalize::template_changes(&service.template, has);
+        let template = normalize::template_changes(&service.template.value(), has);
         let mut reasons = Vec::new();
         if !template.is_empty() {
             reasons.push(ReleaseReason::Template(template));

@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::delivery::Expand;
+use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
 
@@ -28,7 +29,7 @@ pub struct ServiceIntent {
     /// Its file, for messages.
     pub origin: String,
     /// `spec.template` as Git writes it.
-    pub template: Value,
+    pub template: JsonText,
     /// What a revision of it is recognised by.
     pub template_hash: TemplateHash,
     /// The user's own traffic block: the shape that a rollout ends in. Empty where Git has none.
@@ -65,7 +66,7 @@ impl ServiceIntent {
 
     /// The digest of the whole manifest but for its traffic.
     pub fn manifest(&self) -> String {
-        let object = self.template_object(&self.template);
+        let object = self.template_object(&self.template.value());
         marks::annotation(&object, marks::DIGEST)
             .unwrap_or_default()
             .to_owned()

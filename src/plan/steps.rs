@@ -2,6 +2,7 @@
 //! what is not done and why.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -19,7 +20,7 @@ pub struct Plan {
     /// What to do, in this order; steps of one [`Stage`] may run side by side.
     pub steps: Vec<Step>,
     /// Every service that Git wants and the cluster can have, changed or not.
-    pub services: Vec<ServiceIntent>,
+    pub services: Vec<Arc<ServiceIntent>>,
     /// What is not done, and why.
     pub left: Vec<LeftAlone>,
     /// What the Delivery's inventory must hold before the first step runs.
@@ -273,6 +274,7 @@ impl Plan {
         self.services
             .iter()
             .find(|s| s.namespace == namespace && s.name == name)
+            .map(Arc::as_ref)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::delivery::{Drift, Expand};
+use crate::api::json_text::JsonText;
 use crate::api::object::ObjectKey;
 
 /// A Git repository, a cluster and a Delivery between them.
@@ -56,7 +57,7 @@ impl Story {
             }
         }
         for service in &plan.services {
-            let template = service.template_object(&service.template);
+            let template = service.template_object(&service.template.value());
             self.serve(&template, "sluice");
             let pinned = [crate::api::serving::TrafficTarget {
                 revision_name: Some(format!("{}-00001", service.name)),
@@ -123,8 +124,8 @@ impl Story {
         let origins: Vec<String> = (0..self.git.len())
             .map(|n| format!("apps/{n}.yaml"))
             .collect();
-        let manifests: Vec<Wanted<'_>> = self
-            .git
+        let texts: Vec<JsonText> = self.git.iter().map(JsonText::of).collect();
+        let manifests: Vec<Wanted<'_>> = texts
             .iter()
             .zip(&origins)
             .map(|(value, origin)| Wanted { value, origin })
@@ -444,7 +445,7 @@ fn what_cannot_be_seen_is_not_forgotten() {
             expand: Expand::Routes,
         },
         manifests: &[Wanted {
-            value: &map,
+            value: &JsonText::of(&map),
             origin: "a.yaml",
         }],
         broken: &[],

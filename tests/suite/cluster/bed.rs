@@ -7,6 +7,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use sluice::api::delivery::{Drift, Expand};
+use sluice::api::json_text::JsonText;
 use sluice::api::object::ObjectKey;
 use sluice::api::serving::TrafficTarget;
 use sluice::cluster::{Cluster, Outcome};
@@ -76,7 +77,8 @@ impl Bed {
     }
 
     pub fn plan(&self, git: &[Value]) -> Plan {
-        let manifests: Vec<Wanted<'_>> = git
+        let texts: Vec<JsonText> = git.iter().map(JsonText::of).collect();
+        let manifests: Vec<Wanted<'_>> = texts
             .iter()
             .map(|value| Wanted {
                 value,
@@ -117,7 +119,7 @@ impl Bed {
                 .iter()
                 .any(|step| step.key == service.template_key())
             {
-                let template = service.template_object(&service.template);
+                let template = service.template_object(&service.template.value());
                 self.cluster
                     .apply(&template, Manager::Objects)
                     .await
