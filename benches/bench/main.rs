@@ -8,6 +8,7 @@
 //! repository that is pushed to, requests through the gateway. `docs/benchmarks.md` has what
 //! was seen.
 
+mod appliers;
 mod bad_releases;
 mod gateway;
 mod load;
@@ -42,6 +43,8 @@ struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Benchmark {
+    /// Services by Sluice, kapp and kubectl on a test bed: time, requests, memory
+    Appliers(appliers::Options),
     /// Bad releases under users, beside Flagger's figures: who is harmed, and for how long
     #[command(name = "bad_releases")]
     BadReleases(bad_releases::Options),
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
     };
     ended(runtime.block_on(async {
         match arguments.benchmark {
+            Benchmark::Appliers(options) => appliers::run(&options).await,
             Benchmark::BadReleases(options) => bad_releases::run(&options).await,
             Benchmark::Gateway(options) => gateway::run(&options).await,
             Benchmark::Push(options) => push::run(&options).await,

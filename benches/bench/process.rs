@@ -88,16 +88,7 @@ impl Process {
 
     /// The most memory it ever had resident, and what it has now, in MiB.
     pub fn memory(&self) -> anyhow::Result<(f64, f64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let of = |field: &str| -> anyhow::Result<f64> {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(field))
-                .with_context(|| format!("no {field} in /proc/PID/status"))?;
-            let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-            Ok(kib / 1024.0)
-        };
-        Ok((of("VmHWM:")?, of("VmRSS:")?))
+        memory_of(self.pid)
     }
 
     /// Its log so far.
@@ -132,4 +123,18 @@ impl Process {
             .with_context(|| format!("process {pid} does not end"))??;
         Ok(())
     }
+}
+
+/// The most memory a process ever had resident, and what it has now, in MiB.
+pub fn memory_of(pid: u32) -> anyhow::Result<(f64, f64)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let of = |field: &str| -> anyhow::Result<f64> {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .with_context(|| format!("no {field} in /proc/PID/status"))?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024.0)
+    };
+    Ok((of("VmHWM:")?, of("VmRSS:")?))
 }

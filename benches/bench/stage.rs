@@ -2,7 +2,7 @@
 //! would start it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,16 +21,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where every service is.
 pub const NAMESPACE: &str = "default";
 
+struct Local {
+    endpoints: Endpoints,
+    process: Process,
+}
+
 /// A cluster and a repository; agents come and go.
 pub struct Stage {
     /// What the agent follows.
     pub repository: TestRepository,
     /// The cluster's API.
     pub client: kube::Client,
-    /// Where its parts listen.
-    pub endpoints: Endpoints,
-    /// The cluster's process.
-    pub cluster: Process,
+    /// The way to it.
+    pub kubeconfig: PathBuf,
+    /// The local cluster; none where the cluster was there already.
+    local: Option<Local>,
     dir: tempfile::TempDir,
 }
 
@@ -49,25 +54,55 @@ impl Stage {
         let endpoints = Place::new(data)
             .read_endpoints()
             .context("the cluster does not say where it is")?;
-        let kubeconfig = Kubeconfig::read_from(&endpoints.kubeconfig)?;
-        let config =
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let kubeconfig = endpoints.kubeconfig.clone();
+        let local = Local {
+            endpoints,
+            process: cluster,
+        };
+        Self::at(kubeconfig, Some(local), dir).await
+    }
+
+    /// On the cluster of the test bed that this program runs in.
+    pub async fn on_bed() -> anyhow::Result<Self> {
+        let kubeconfig = std::env::var_os("SLUICE_BED")
+            .and_then(|_| std::env::var_os("KUBECONFIG"))
+            .context(
+                "it plays on a test bed: `tests/bed/bed run -- cargo bench --bench bench -- ...`",
+            )?;
+        let dir = tempfile::Builder::new().prefix("sluice-bench-").tempdir()?;
+        Self::at(kubeconfig.into(), None, dir).await
+    }
+
+    async fn at(
+        kubeconfig: PathBuf,
+        local: Option<Local>,
+        dir: tempfile::TempDir,
+    ) -> anyhow::Result<Self> {
+        let read = Kubeconfig::read_from(&kubeconfig)?;
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(read, &options).await?;
         Ok(Self {
             repository: TestRepository::create(&dir.path().join("shop.git")),
             client: kube::Client::try_from(config)?,
-            endpoints,
-            cluster,
+            kubeconfig,
+            local,
             dir,
         })
     }
 
-    /// Where the gateway listens.
+    fn local(&self) -> anyhow::Result<&Local> {
+        self.local.as_ref().context("it is no local cluster")
+    }
+
+    /// The local cluster's process.
+    pub fn cluster(&self) -> anyhow::Result<&Process> {
+        Ok(&self.local()?.process)
+    }
+
+    /// Where the local cluster's gateway listens.
     pub fn gateway(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self
-            .endpoints
-            .gateway
-            .trim_start_matches("http://")
-            .parse()?)
+        let url = &self.local()?.endpoints.gateway;
+        Ok(url.trim_start_matches("http://").parse()?)
     }
 
     /// Starts an agent that delivers `apps/` of the repository; `more` are further arguments
@@ -78,7 +113,7 @@ impl Stage {
         let mut arguments = vec![
             "run",
             "--kubeconfig",
-            text(&self.endpoints.kubeconfig)?,
+            text(&self.kubeconfig)?,
             "--cache-dir",
             text(&cache)?,
             "--repo",
@@ -109,7 +144,10 @@ impl Stage {
 
     /// Ends the cluster in good order.
     pub async fn end(self) -> anyhow::Result<()> {
-        self.cluster.end().await
+        match self.local {
+            Some(local) => local.process.end().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 # one rebuilds that one, and two clones of different age live side by side.
 #
 #   build.sh          build what is missing (about ten minutes of two cores from nothing)
+#   build.sh peers    and what the benchmarks compare with
 #   build.sh --path   print the folders, as a PATH; status 1 where something is not built yet
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -31,6 +32,8 @@ if [ "${1:-}" = --path ]; then
     path="$path$at:"
   done
   [ -e "$envoy_place/complete" ] || exit 1
+  # Peers are there or not: a bed stands without.
+  [ ! -e "$(place kapp)/complete" ] || path="$path$(place kapp):"
   echo "$path$envoy_place"
   exit
 fi
@@ -72,6 +75,7 @@ build_in kubernetes $(kube kube-apiserver kubectl kube-controller-manager kubele
 build_in knative $(serving webhook controller autoscaler activator queue) kourier=knative.dev/net-kourier/cmd/kourier
 build_in coredns coredns=.
 build_in bed bed=.
+if [ "${1:-}" = peers ]; then build_in kapp kapp=carvel.dev/kapp/cmd/kapp; fi
 
 # The node's own programs are the distribution's.
 missing=

@@ -93,7 +93,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
             }
         }
     }
-    let cpu = stage.cluster.cpu()?;
+    let cpu = stage.cluster()?.cpu()?;
     stage.end().await?;
 
     println!(

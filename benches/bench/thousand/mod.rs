@@ -7,9 +7,9 @@
 //! as it always is: fetch, parse, plan, Configuration, Revision, Route, Rollout, at rest.
 
 mod floor;
-mod progress;
+pub mod progress;
 mod requests;
-mod shop;
+pub mod shop;
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// So long without a request means that everything is settled.
 const CALM: Duration = Duration::from_secs(5);
 /// The agent's log: its usual one, and one line a request.
-const LOG: &str = "info,sluice::cluster::counter=trace";
+pub const LOG: &str = "info,sluice::cluster::counter=trace";
 
 /// How it is run.
 #[derive(Debug, clap::Args)]
@@ -51,11 +51,12 @@ pub struct Options {
 }
 
 /// One thing that was measured.
-struct Line {
+pub struct Line {
     what: String,
     took: Option<Duration>,
     cpu: Duration,
-    requests: Requests,
+    /// What was asked of the API server meanwhile.
+    pub requests: Requests,
 }
 
 /// Runs both forms and prints a table of each.
@@ -73,7 +74,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn word(expand: Expand) -> &'static str {
+/// As the command line says it.
+pub fn word(expand: Expand) -> &'static str {
     match expand {
         Expand::Routes => "routes",
         Expand::Service => "service",
@@ -244,20 +246,23 @@ fn report(lines: &[Line]) -> String {
 }
 
 /// Reads off what the agent has used.
-struct Meter<'a> {
-    stage: &'a Stage,
-    agent: &'a Process,
+pub struct Meter<'a> {
+    /// Where.
+    pub stage: &'a Stage,
+    /// Of whom.
+    pub agent: &'a Process,
 }
 
 /// What it had used at the beginning.
-struct Begun {
+pub struct Begun {
     at: Instant,
     cpu: Duration,
     requests: Requests,
 }
 
 impl Meter<'_> {
-    fn begin(&self) -> anyhow::Result<Begun> {
+    /// From now on.
+    pub fn begin(&self) -> anyhow::Result<Begun> {
         Ok(Begun {
             at: Instant::now(),
             cpu: self.agent.cpu()?,
@@ -265,7 +270,8 @@ impl Meter<'_> {
         })
     }
 
-    fn line(&self, what: &str, begun: &Begun) -> anyhow::Result<Line> {
+    /// What was used since.
+    pub fn line(&self, what: &str, begun: &Begun) -> anyhow::Result<Line> {
         self.line_of(begun.at.elapsed(), what, begun)
     }
 
@@ -280,13 +286,13 @@ impl Meter<'_> {
     }
 
     /// Asks the agent to look at the repository now.
-    async fn wish(&self, id: &str) -> anyhow::Result<()> {
+    pub async fn wish(&self, id: &str) -> anyhow::Result<()> {
         self.patch(json!({"metadata": {"annotations": {SYNC: id}}}))
             .await
     }
 
     /// Changes how often it looks.
-    async fn interval(&self, interval: &str) -> anyhow::Result<()> {
+    pub async fn interval(&self, interval: &str) -> anyhow::Result<()> {
         self.patch(json!({"spec": {"source": {"interval": interval}}}))
             .await
     }
@@ -299,7 +305,7 @@ impl Meter<'_> {
     }
 
     /// Waits until the agent says that it has planned with a commit.
-    async fn observed(&self, commit: &str) -> anyhow::Result<()> {
+    pub async fn observed(&self, commit: &str) -> anyhow::Result<()> {
         let api: Api<Delivery> = Api::namespaced(self.stage.client.clone(), NAMESPACE);
         let seen = |delivery: Option<&Delivery>| {
             let status = delivery.and_then(|delivery| delivery.status.as_ref());
@@ -324,7 +330,7 @@ impl Meter<'_> {
     }
 
     /// Waits until the agent has asked the API server for nothing for a while.
-    async fn calm(&self) {
+    pub async fn calm(&self) {
         let mut before = None;
         loop {
             let now = Some(Requests::read(&self.agent.log()));

@@ -10,13 +10,15 @@ mod relay;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
+use sluice::api::delivery::Expand;
 use sluice::api::rollout_policy::RolloutPolicy;
 
 use crate::world::{Hello, Setting, World};
 
 /// A stage for hurried releases: under the policy `quick`, without an agent, not delivered yet.
-async fn hurried() -> World {
+async fn hurried(expand: Expand) -> World {
     World::new(Setting {
+        expand,
         policy: "quick".to_owned(),
         ..Setting::default()
     })

@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
+use sluice::api::delivery::Expand;
 use sluice::api::rollout::{Phase, Rollout, RolloutStatus};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
@@ -16,7 +17,15 @@ use tokio::process::Child;
 use super::mortal::{MortalAgent, Scythe};
 use super::{hello, hurried, open_shop};
 use crate::program;
-use crate::world::{Hello, NAMESPACE, PATIENCE, World};
+use crate::world::{Hello, NAMESPACE, PATIENCE, World, in_both_forms};
+
+in_both_forms!(
+    a_good_release_ends_the_same_behind_whichever_write_the_agent_is_killed,
+    a_bad_release_ends_the_same_behind_whichever_write_the_agent_is_killed,
+    a_first_delivery_ends_the_same_behind_whichever_write_the_agent_is_killed,
+    of_two_agents_the_other_goes_on_when_the_one_that_leads_dies,
+    an_agent_process_that_is_killed_in_mid_release_is_gone_on_with_by_the_next,
+);
 
 /// One kind of release, done again and again.
 #[derive(Clone, Copy, PartialEq)]
@@ -46,8 +55,8 @@ impl Kind {
 
 /// Releases of one kind, undisturbed once, and then with the agent killed behind each of its
 /// writes in turn. Each must end as the undisturbed one did.
-async fn killed_behind_each_of_its_writes(kind: Kind) {
-    let world = hurried().await;
+async fn killed_behind_each_of_its_writes(kind: Kind, expand: Expand) {
+    let world = hurried(expand).await;
     {
         // Installs the kinds.
         let scythe = Scythe::new("nobody", 0);
@@ -191,24 +200,20 @@ async fn generation(world: &World, service: &str) -> i64 {
         .unwrap_or_default()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_good_release_ends_the_same_behind_whichever_write_the_agent_is_killed() {
-    killed_behind_each_of_its_writes(Kind::Good).await;
+async fn a_good_release_ends_the_same_behind_whichever_write_the_agent_is_killed(expand: Expand) {
+    killed_behind_each_of_its_writes(Kind::Good, expand).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bad_release_ends_the_same_behind_whichever_write_the_agent_is_killed() {
-    killed_behind_each_of_its_writes(Kind::Bad).await;
+async fn a_bad_release_ends_the_same_behind_whichever_write_the_agent_is_killed(expand: Expand) {
+    killed_behind_each_of_its_writes(Kind::Bad, expand).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_first_delivery_ends_the_same_behind_whichever_write_the_agent_is_killed() {
-    killed_behind_each_of_its_writes(Kind::First).await;
+async fn a_first_delivery_ends_the_same_behind_whichever_write_the_agent_is_killed(expand: Expand) {
+    killed_behind_each_of_its_writes(Kind::First, expand).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies() {
-    let world = hurried().await;
+async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies(expand: Expand) {
+    let world = hurried(expand).await;
     let start = || {
         let mut config = world.agent_config(world.client.clone());
         config.leader_elect = Some(world.namespace().to_owned());
@@ -248,9 +253,10 @@ fn agent_process(world: &World) -> Child {
         .unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_process_that_is_killed_in_mid_release_is_gone_on_with_by_the_next() {
-    let world = hurried().await;
+async fn an_agent_process_that_is_killed_in_mid_release_is_gone_on_with_by_the_next(
+    expand: Expand,
+) {
+    let world = hurried(expand).await;
     let mut agent = agent_process(&world);
     let logs = lines(&mut agent);
     world.kinds_are_there().await;

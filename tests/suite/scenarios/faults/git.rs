@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
+use http::header::CONTENT_TYPE;
 use kube::Api;
-use sluice::api::delivery::{Delivery, DeliveryStatus};
+use sluice::api::delivery::{Delivery, DeliveryStatus, Expand};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{hello, hurried, open_shop};
 use crate::world::{Hello, PATIENCE, World};
 
 /// A service at rest, delivered from a repository that trouble is about to come over.
 async fn shop() -> (World, String) {
-    let mut world = hurried().await;
+    let mut world = hurried(Expand::Routes).await;
     world.start_agent().await;
     let first = open_shop(&world, "300ms").await;
     (world, first)
@@ -161,5 +163,61 @@ async fn a_repository_that_answers_nonsense_costs_nobody_else_anything() {
     std::fs::write(home.join("HEAD"), head).unwrap();
     let second = world.push("Greet two", &[hello("two")]);
     world.promoted("hello", &second).await;
+    world.end().await;
+}
+
+/// A web server at the repository's address, which answers as Git's server would, or nearly.
+async fn stranger(
+    content_type: &'static str,
+    body: &'static [u8],
+) -> (String, AbortOnDropHandle<()>) {
+    let page = move || async move { ([(CONTENT_TYPE, content_type)], body) };
+    let pages = axum::Router::new().fallback(page);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/shop.git", listener.local_addr().unwrap());
+    let serve = async move { axum::serve(listener, pages).await.unwrap() };
+    (url, AbortOnDropHandle::new(tokio::spawn(serve)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_server_that_is_no_git_server_is_said_and_loses_nothing() {
+    let (world, first) = shop().await;
+    let advertisement = "application/x-git-upload-pack-advertisement";
+    let strangers: [(&str, &str, &[u8]); 4] = [
+        ("a login page", "text/html", b"<html>Please log in</html>"),
+        (
+            "no lengths",
+            advertisement,
+            b"all your base are belong to us",
+        ),
+        (
+            "an id that is none",
+            advertisement,
+            b"001e# service=git-upload-pack\n0000000egibberish0000",
+        ),
+        (
+            "cut off",
+            advertisement,
+            b"001e# service=git-upload-pack\n000001554ceb5e2f",
+        ),
+    ];
+    for (what, content_type, body) in strangers {
+        let (url, _server) = stranger(content_type, body).await;
+        world
+            .deliver_as("shop", |spec| spec.source.url = url.clone())
+            .await;
+        let status = delivery(&world, what, |status| {
+            let (ready, _, message) = says(status, "SourceReady");
+            ready == "False" && message.contains(&url)
+        })
+        .await;
+        assert!(status.inventory.len() >= 2, "{what}: {status:#?}");
+        assert_eq!(world.ask("hello").await.status, 200, "{what}");
+    }
+    world.deliver().await;
+    delivery(&world, "well again", |s| says(s, "Ready").0 == "True").await;
+    let second = world.push("Greet two", &[hello("two")]);
+    let status = world.promoted("hello", &second).await;
+    assert_eq!(status.history.len(), 2, "{first} was not delivered again");
     world.end().await;
 }

@@ -3,13 +3,22 @@
 use std::time::Duration;
 
 use sluice::agent::Agent;
+use sluice::api::delivery::Expand;
 use sluice::api::rollout::Phase;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::relay::Relay;
 use super::{hello, hurried, open_shop};
-use crate::world::{Users, World};
+use crate::world::{Users, World, in_both_forms};
+
+in_both_forms!(
+    an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing,
+    time_without_the_api_server_makes_no_deadline_pass,
+    a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again,
+    the_whole_cluster_loses_its_api_server_and_users_do_not_notice,
+    watches_that_expire_in_mid_release_miss_nothing,
+);
 
 /// An agent at the end of a wire that can be cut.
 struct Wired {
@@ -60,9 +69,8 @@ async fn nobody_was_harmed(users: Users) {
     assert!(!answers.is_empty() && harmed.is_empty(), "{harmed:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing() {
-    let world = hurried().await;
+async fn an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing(expand: Expand) {
+    let world = hurried(expand).await;
     let mut agent = Wired::start(&world).await;
     open_shop(&world, "1s").await;
     let users = world.users("hello", 20);
@@ -86,9 +94,8 @@ async fn an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing() {
     agent.end(world).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn time_without_the_api_server_makes_no_deadline_pass() {
-    let world = hurried().await;
+async fn time_without_the_api_server_makes_no_deadline_pass(expand: Expand) {
+    let world = hurried(expand).await;
     let mut agent = Wired::start(&world).await;
     open_shop(&world, "300ms").await;
     // Listens 15 s after its start; the deadline is 10 s, of which it is seen for less.
@@ -106,9 +113,8 @@ async fn time_without_the_api_server_makes_no_deadline_pass() {
     agent.end(world).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again() {
-    let world = hurried().await;
+async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again(expand: Expand) {
+    let world = hurried(expand).await;
     let mut agent = Wired::start(&world).await;
     open_shop(&world, "30s").await;
     // Well until it is asked to crash: while nobody can write.
@@ -132,9 +138,8 @@ async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again
     agent.end(world).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_whole_cluster_loses_its_api_server_and_users_do_not_notice() {
-    let mut world = hurried().await;
+async fn the_whole_cluster_loses_its_api_server_and_users_do_not_notice(expand: Expand) {
+    let mut world = hurried(expand).await;
     world.start_agent().await;
     open_shop(&world, "1s").await;
     let users = world.users("hello", 20);
@@ -156,9 +161,8 @@ async fn the_whole_cluster_loses_its_api_server_and_users_do_not_notice() {
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn watches_that_expire_in_mid_release_miss_nothing() {
-    let mut world = hurried().await;
+async fn watches_that_expire_in_mid_release_miss_nothing(expand: Expand) {
+    let mut world = hurried(expand).await;
     world.start_agent().await;
     open_shop(&world, "300ms").await;
     let second = world.push("Greet two", &[hello("two")]);
