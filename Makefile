@@ -52,8 +52,10 @@ likeness: bed
 	cargo build --bins --tests
 	tests/bed/bed run -- cargo test --offline --quiet --test suite -- --ignored --test-threads 1 likeness::
 
-# Part of `make test` where SLUICE_REQUIRE_BED asks for it: it builds the bed, and "cannot" is a failure. Where
-# nobody asks, that is said.
+# The share of them that every `make test` tells, where this machine can have a bed. Where it cannot, that is
+# said; SLUICE_REQUIRE_BED makes it a failure.
+SHARE ?= real::evidence::every_step real::kinds real::deploy::the_rights_of scenarios::first::a_first_delivery_is_probed \
+	scenarios::releases::what_is_never_ready scenarios::releases::a_crash_before_it_listens \
+	scenarios::drift::traffic_changed_by_hand_is_put_back scenarios::refusals::a_refused_first_delivery
 real:
-	@if [ -n "$$SLUICE_REQUIRE_BED" ]; then $(MAKE) --no-print-directory test-real; \
-	else echo "=== NOT TESTED on a real cluster: \`make test-real\` does, or SLUICE_REQUIRE_BED=1 (tests/bed/README.md)" >&2; fi
+	@tests/bed/share --test-threads $(or $(AT_ONCE),3) $(SHARE)

@@ -39,7 +39,8 @@ struct Row {
     first_requests: u64,
     /// `None` where it is nothing that is waited for.
     no_op: Option<Duration>,
-    no_op_requests: u64,
+    /// In words.
+    no_op_requests: String,
     change: Duration,
     /// MiB.
     peak: f64,
@@ -85,7 +86,7 @@ async fn by_peer(peer: Peer, stage: &Stage, bed: &Bed, count: usize) -> anyhow::
         first: first.took,
         first_requests: after_first - before,
         no_op: Some(no_op.took),
-        no_op_requests: after_no_op - after_first,
+        no_op_requests: (after_no_op - after_first).to_string(),
         change: change.took,
         peak: first.peak.max(no_op.peak).max(change.peak),
     })
@@ -139,7 +140,7 @@ async fn by_sluice(expand: Expand, stage: &Stage, bed: &Bed, count: usize) -> an
         first,
         first_requests,
         no_op: None,
-        no_op_requests: idle.requests.reads() + idle.requests.writes(),
+        no_op_requests: idle.requests.to_string(),
         change,
         peak,
     })
@@ -165,7 +166,7 @@ fn report(rows: &[Row]) -> String {
             format!("{:.2}", row.first.as_secs_f64() / kapp),
             row.first_requests.to_string(),
             row.no_op.map_or("-".to_owned(), seconds),
-            row.no_op_requests.to_string(),
+            row.no_op_requests.clone(),
             seconds(row.change),
             format!("{:.0} MiB", row.peak),
         ]

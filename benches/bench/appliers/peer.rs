@@ -10,6 +10,20 @@ use tokio::process::Command;
 use crate::process::memory_of;
 use crate::stage::{NAMESPACE, Stage};
 
+/// Without it, kapp takes Knative's own annotations away, which its webhook refuses.
+const REBASE: &str = r#"
+apiVersion: kapp.k14s.io/v1alpha1
+kind: Config
+rebaseRules:
+- paths:
+  - [metadata, annotations, serving.knative.dev/creator]
+  - [metadata, annotations, serving.knative.dev/lastModifier]
+  type: copy
+  sources: [new, existing]
+  resourceMatchers:
+  - apiVersionKindMatcher: {apiVersion: serving.knative.dev/v1, kind: Service}
+"#;
+
 /// How often its memory is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -48,7 +62,9 @@ impl Peer {
             .arg("-f")
             .arg(folder);
         if matches!(self, Self::Kapp) {
-            command.args(["-a", "shop", "--yes"]);
+            let rebase = folder.with_extension("kapp.yaml");
+            std::fs::write(&rebase, REBASE)?;
+            command.args(["-a", "shop", "--yes", "-f"]).arg(rebase);
         }
         let begun = Instant::now();
         let mut child = command
