@@ -313,7 +313,7 @@ impl ServiceLoop {
         let cluster = self.context.cluster.clone();
         match write {
             Write::Template { attempt } => {
-                let object = intent.template_object(&template(intent, *attempt));
+                let object = intent.template_object(&intent.template_of(*attempt));
                 if let Err(error) = cluster.apply(&object, Manager::Objects).await {
                     self.refuse(wanted, &error);
                     return Err(error);
@@ -354,7 +354,7 @@ impl ServiceLoop {
             return Ok(());
         };
         let cluster = &self.context.cluster;
-        let template = intent.template_object(&template(intent, configuration.attempt));
+        let template = intent.template_object(&intent.template_of(configuration.attempt));
         if let Some(known) = cluster.get(&intent.template_key())
             && self.follows(intent, drift, &known, &template)
         {
@@ -587,21 +587,4 @@ fn intent_of(wanted: &Wanted) -> Intent {
         policy_problem: wanted.policy.as_ref().err().cloned(),
         drift: wanted.drift,
     }
-}
-
-/// Git's template, marked with the attempt where it is not the first.
-fn template(intent: &ServiceIntent, attempt: u32) -> Value {
-    let mut template = intent.template.value();
-    if attempt > 0
-        && let Some(fields) = template.as_object_mut()
-    {
-        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
-        if let Some(metadata) = metadata.as_object_mut() {
-            let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-            if let Some(annotations) = annotations.as_object_mut() {
-                annotations.insert(annotation::ATTEMPT.to_owned(), attempt.to_string().into());
-            }
-        }
-    }
-    template
 }

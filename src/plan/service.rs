@@ -79,6 +79,23 @@ impl ServiceIntent {
         keys
     }
 
+    /// Git's template, marked with the attempt where it is not the first.
+    pub fn template_of(&self, attempt: u32) -> Value {
+        let mut template = self.template.value();
+        if attempt > 0
+            && let Some(fields) = template.as_object_mut()
+        {
+            let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+            if let Some(metadata) = metadata.as_object_mut() {
+                let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+                if let Some(annotations) = annotations.as_object_mut() {
+                    annotations.insert(annotation::ATTEMPT.to_owned(), attempt.to_string().into());
+                }
+            }
+        }
+        template
+    }
+
     /// The object to apply as [`Manager::Objects`], with this template: a Configuration,
     /// or a Service without traffic.
     pub fn template_object(&self, template: &Value) -> Value {
