@@ -52,7 +52,7 @@ likeness: bed
 	cargo build --bins --tests
 	tests/bed/bed run -- cargo test --offline --quiet --test suite -- --ignored --test-threads 1 likeness::
 
-# The share of them that every `make test` tells, where this machine can have a bed. Where it cannot, that is
+# The share of the real cluster's stories that every `make test` tells, where this machine can have a bed. Where it cannot, that is
 # said; SLUICE_REQUIRE_BED makes it a failure.
 SHARE ?= real::evidence::every_step real::kinds real::deploy::the_rights_of scenarios::first::a_first_delivery_is_probed \
 	scenarios::releases::what_is_never_ready scenarios::releases::a_crash_before_it_listens \

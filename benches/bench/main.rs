@@ -23,6 +23,13 @@ mod releases;
 )]
 mod repository;
 mod stage;
+#[path = "../../tests/suite/world/still.rs"]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the likeness stories' own; without a bed there is nothing to measure"
+)]
+mod still;
 mod table;
 mod thousand;
 

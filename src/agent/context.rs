@@ -50,7 +50,7 @@ pub struct Context {
     pub cache_dir: PathBuf,
     /// What is counted of all that.
     pub metrics: Metrics,
-    /// The turns of services whose users wait for nothing.
+    /// The turns of services that no release is under way of.
     pub turns: Arc<Semaphore>,
     watching_since: Mutex<Timestamp>,
     deliveries: Mutex<HashMap<DeliveryId, Known>>,

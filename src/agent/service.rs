@@ -152,8 +152,8 @@ impl ServiceLoop {
         self.context.hub.forget(&namespace, &name, wake);
     }
 
-    /// Waits its turn where nobody's requests depend on it: when a thousand services begin at once,
-    /// each pass holds what it is about to write, and a release under way goes before all of them.
+    /// Waits its turn where no release is between two revisions: when a thousand services begin at once, each
+    /// pass holds what it is about to write, and a release under way goes before all of them.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         let phase = self.status.phase;
         if phase.rests() || phase == Phase::Initial {

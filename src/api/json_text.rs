@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// A value that is kept for long and read seldom, as its text: a tenth of what the tree takes, whose
-/// every object has room for eleven fields. An agent keeps thousands.
+/// A value that is kept for long and read seldom, as its text: a tree takes several times as
+/// much, since each object in it has room for eleven fields. An agent keeps thousands.
 ///
 /// Texts are equal where the values are: fields stand sorted in both.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,21 +1,15 @@
 //! The test bed as a place to measure: nobody else at work, requests counted by the API server.
 
-use std::path::Path;
-
-use anyhow::Context;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
 };
 use kube::{Api, Client, ResourceExt};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use prometheus_parse::{Scrape, Value};
 use serde_json::json;
 
 use crate::stage::NAMESPACE;
+use crate::still::Still;
 
-/// Who would make something of the Services.
-const CONTROLLERS: [&str; 2] = ["kube-controller-manager", "controller"];
 /// What is asked for without anybody delivering.
 const BACKGROUND: [&str; 9] = [
     "",
@@ -40,28 +34,16 @@ const KINDS: [(&str, &str, &str); 5] = [
 /// The bed, with its controllers standing still until this is dropped.
 pub struct Bed {
     client: Client,
-    still: Vec<Pid>,
+    _still: Still,
 }
 
 impl Bed {
     /// Makes them stand still.
-    pub fn quiet(client: &Client) -> anyhow::Result<Self> {
-        let state = std::env::var_os("SLUICE_BED").context("no SLUICE_BED")?;
-        let pid = |name: &str| -> anyhow::Result<Pid> {
-            let text = std::fs::read_to_string(Path::new(&state).join("pid").join(name))?;
-            Ok(Pid::from_raw(text.trim().parse()?))
-        };
-        let still = CONTROLLERS
-            .map(pid)
-            .into_iter()
-            .collect::<anyhow::Result<Vec<Pid>>>()?;
-        for pid in &still {
-            kill(*pid, Signal::SIGSTOP)?;
-        }
-        Ok(Self {
+    pub fn quiet(client: &Client) -> Self {
+        Self {
             client: client.clone(),
-            still,
-        })
+            _still: Still::now(),
+        }
     }
 
     /// How many requests about objects the API server has answered; watches count when they end.
@@ -108,14 +90,5 @@ impl Bed {
                 .await?;
         }
         Ok(())
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        for pid in &self.still {
-            // One that ended meanwhile was started anew.
-            let _ = kill(*pid, Signal::SIGCONT);
-        }
     }
 }

@@ -52,14 +52,14 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for peer in [Peer::Kapp, Peer::Kubectl] {
         let stage = Stage::on_bed().await?;
-        let bed = Bed::quiet(&stage.client)?;
+        let bed = Bed::quiet(&stage.client);
         eprintln!("{}", peer.words());
         rows.push(by_peer(peer, &stage, &bed, count).await?);
         bed.sweep().await?;
     }
     for expand in [Expand::Routes, Expand::Service] {
         let stage = Stage::on_bed().await?;
-        let bed = Bed::quiet(&stage.client)?;
+        let bed = Bed::quiet(&stage.client);
         eprintln!("sluice, expand: {}", word(expand));
         rows.push(by_sluice(expand, &stage, &bed, count).await?);
         bed.sweep().await?;

@@ -1,12 +1,9 @@
 //! Both servers, with nobody at work on the real one while requests are compared.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{ApiServer, User};
@@ -15,46 +12,15 @@ use super::side::{Side, raw};
 use super::step::{JSON, MERGE_PATCH};
 use crate::world::PATIENCE;
 use crate::world::real::Real;
+use crate::world::still::Still;
 
 /// Both servers.
 pub struct Stage {
     server: ApiServer,
     real: Real,
     ours: Client,
-    _quiet: Quiet,
-}
-
-/// Controllers that would change what is compared: they stand still until this is dropped.
-struct Quiet(Vec<Pid>);
-
-impl Quiet {
-    fn now() -> Self {
-        let state = std::env::var_os("SLUICE_BED").expect("a bed");
-        let pids = ["kube-controller-manager", "controller"].map(|name| {
-            let file = Path::new(&state).join("pid").join(name);
-            let pid: i32 = std::fs::read_to_string(file)
-                .unwrap()
-                .trim()
-                .parse()
-                .unwrap();
-            Pid::from_raw(pid)
-        });
-        let quiet = Self(pids.to_vec());
-        quiet.tell(Signal::SIGSTOP);
-        quiet
-    }
-
-    fn tell(&self, signal: Signal) {
-        for pid in &self.0 {
-            let _ = kill(*pid, signal);
-        }
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        self.tell(Signal::SIGCONT);
-    }
+    /// What is compared must not be changed by controllers.
+    _still: Still,
 }
 
 impl Stage {
@@ -70,7 +36,7 @@ impl Stage {
             ours: server.client_as(User::admin("admin")),
             server,
             real,
-            _quiet: Quiet::now(),
+            _still: Still::now(),
         };
         for definition in sluice::api::crds::all() {
             stage

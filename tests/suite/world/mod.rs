@@ -8,6 +8,7 @@ mod forms;
 mod hello;
 pub mod real;
 mod repository;
+pub mod still;
 mod traffic;
 mod users;
 
