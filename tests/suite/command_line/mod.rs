@@ -127,6 +127,7 @@ async fn delivered(setting: Setting) -> (World, Home) {
     world.repository.write("apps/hello.yaml", GOOD);
     let commit = world.repository.push("Open the shop");
     world.promoted("hello", &commit).await;
+    world.settled("hello").await;
     // The Delivery says so a moment later.
     let deliveries: Api<Delivery> = Api::namespaced(world.client.clone(), NAMESPACE);
     let is_ready = |delivery: Option<&Delivery>| {

@@ -25,12 +25,7 @@ async fn open(expand: Expand) -> (World, DynamicObject) {
         &[Hello::new("hello", "one"), Hello::new("other", "one")],
     );
     world.promoted("other", &first).await;
-    // Its last write is made and confirmed: from here on nothing changes by itself.
-    world
-        .until("hello", "at rest", |status| {
-            status.message.ends_with("serves what Git says")
-        })
-        .await;
+    world.settled("hello").await;
     let before = world.template_object().get("hello").await.unwrap();
     (world, before)
 }

@@ -345,6 +345,15 @@ impl World {
         .await
     }
 
+    /// Waits until a promoted service's last write is made and confirmed: from here on nothing
+    /// changes by itself.
+    pub async fn settled(&self, service: &str) -> RolloutStatus {
+        self.until(service, "at rest", |status| {
+            status.message.ends_with("serves what Git says")
+        })
+        .await
+    }
+
     /// Waits until what `commit` brought was taken back and quarantined.
     pub async fn taken_back(&self, service: &str, commit: &str) -> RolloutStatus {
         self.until(service, &format!("taken back, {commit}"), |status| {
