@@ -11,7 +11,6 @@
 mod appliers;
 mod bad_releases;
 mod gateway;
-mod load;
 mod process;
 mod push;
 mod releases;
@@ -32,6 +31,13 @@ mod stage;
 mod still;
 mod table;
 mod thousand;
+#[path = "../../tests/suite/world/users.rs"]
+#[allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "the scenarios' own; their answers are what is measured"
+)]
+mod users;
 
 use std::process::ExitCode;
 

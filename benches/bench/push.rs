@@ -18,11 +18,11 @@ use sluice::api::rollout::Phase;
 use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::load::Users;
 use crate::process::Process;
 use crate::releases::Releases;
 use crate::stage::{NAMESPACE, Stage};
 use crate::table;
+use crate::users::Users;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const RATE: u32 = 20;
@@ -73,7 +73,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         let commit = stage.repository.push(&format!("{service}: two"));
         let pushed = (Instant::now(), Timestamp::now());
         let end = releases.promoted(&service, &commit, PATIENCE).await?;
-        let answers = users.stop().await?;
+        let answers = users.stop().await;
 
         let candidate = format!("{service}-00002");
         let when = Moments::collect(&releases, &seen, &agent, &service, &commit, pushed)?;

@@ -11,9 +11,9 @@ use sluice::api::rollout_policy::{RolloutPolicy, Step};
 
 use super::Watched;
 use super::faults::{Course, Fault};
-use crate::load::{Answer, Users};
 use crate::releases::{Moment, Releases};
 use crate::stage::{NAMESPACE, Stage};
+use crate::users::{Answer, Users};
 
 /// The preset `fast`, with a step at 40 % in the place of the one at 50 %.
 const FORTY: &str = "fast-40";
@@ -120,7 +120,7 @@ impl Trial {
             .await;
         tokio::time::sleep(AFTER).await;
         let answers = match users {
-            Some(users) => users.stop().await?,
+            Some(users) => users.stop().await,
             None => Vec::new(),
         };
         Ok(self.judge(releases, pushed, end.as_ref().ok(), &answers))

@@ -16,6 +16,10 @@ type Http = Client<HttpConnector, Empty<Bytes>>;
 /// What a user got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
+    /// When it was asked for.
+    pub at: Instant,
+    /// The revision that answered, as the sample apps say it.
+    pub revision: String,
     /// The status; 0 where there was no answer.
     pub status: u16,
     /// The body, or what went wrong.
@@ -42,7 +46,7 @@ pub async fn ask(gateway: SocketAddr, host: &str, path: &str) -> Answer {
 }
 
 async fn request(client: &Http, gateway: SocketAddr, host: &str, path: &str) -> Answer {
-    let started = Instant::now();
+    let at = Instant::now();
     let request = http::Request::get(format!("http://{gateway}{path}"))
         .header("host", host)
         .body(Empty::new())
@@ -53,21 +57,27 @@ async fn request(client: &Http, gateway: SocketAddr, host: &str, path: &str) -> 
             .await
             .map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
+        let revision = answer.headers().get("x-sample-revision");
+        let revision = revision.and_then(|value| value.to_str().ok());
+        let revision = revision.unwrap_or_default().to_owned();
         let body = answer
             .into_body()
             .collect()
             .await
             .map_err(|error| error.to_string())?
             .to_bytes();
-        Ok::<_, String>((status, String::from_utf8_lossy(&body).into_owned()))
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok::<_, String>((status, revision, body))
     })
     .await
     .unwrap_or_else(|_| Err("no answer within 30 s".to_owned()));
-    let (status, body) = answer.unwrap_or_else(|error| (0, error));
+    let (status, revision, body) = answer.unwrap_or_else(|error| (0, String::new(), error));
     Answer {
+        at,
+        revision,
         status,
         body,
-        took: started.elapsed(),
+        took: at.elapsed(),
     }
 }
 
