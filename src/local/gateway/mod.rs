@@ -44,4 +44,6 @@ mod data_plane_tests;
 #[cfg(test)]
 mod hard_cases_tests;
 #[cfg(test)]
+mod line_tests;
+#[cfg(test)]
 mod test_bench;
