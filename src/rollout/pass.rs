@@ -312,16 +312,22 @@ impl<'a> Pass<'a> {
             return Turn::Wait(Some(limit - waited));
         }
         let route = self.live.route.as_ref();
-        let cause = traffic::cause(route);
-        if !traffic::unheard(route, self.traffic.as_deref().unwrap_or_default()) {
-            return blame(self, Reason::NotConfirmed { waited, cause });
+        if traffic::unheard(route, self.traffic.as_deref().unwrap_or_default()) {
+            return self.hold_unconfirmed();
         }
+        let cause = traffic::cause(route);
+        blame(self, Reason::NotConfirmed { waited, cause })
+    }
+
+    /// The cluster does not confirm the traffic, and no release is to blame.
+    pub fn hold_unconfirmed(&mut self) -> Turn {
+        let cause = traffic::cause(self.live.route.as_ref());
         self.hold(
             HoldReason::Unconfirmed,
             format!("the cluster does not confirm its traffic: {cause}"),
         );
         // An event of the Route wakes it; this is for one that was missed.
-        Turn::Wait(Some(limit))
+        Turn::Wait(Some(self.policy.confirm_timeout))
     }
 
     /// The share that a release moves, given what it names now.

@@ -69,18 +69,9 @@ impl Pass<'_> {
             self.go_on();
             return self.enter(Phase::Staging);
         }
-        let waited = self.unconfirmed_for();
+        // Whatever the Route says, it says it of stable: no release is to blame.
         let limit = self.policy.confirm_timeout;
-        if waited >= limit {
-            let cause = traffic::cause(self.live.route.as_ref());
-            self.hold(
-                HoldReason::Unconfirmed,
-                format!("the cluster does not confirm that {stable} has all traffic: {cause}"),
-            );
-            // An event of the Route wakes it; this is for one that was missed.
-            return Turn::Wait(Some(limit));
-        }
-        Turn::Wait(Some(limit - waited))
+        self.await_confirmation(limit, |pass, _| pass.hold_unconfirmed())
     }
 
     /// The template is written; its revision is found by the generation that asks for it.
