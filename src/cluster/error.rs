@@ -42,6 +42,9 @@ pub enum Refusal {
     Gone,
     /// The object has no kind or no name.
     NoIdentity,
+    /// The agent's credentials: a token that expired, of which the next is read soon. No object is
+    /// to blame.
+    Unauthenticated(String),
     /// The server did not answer, or could not; it was tried several times.
     Unavailable(String),
     /// Everything else, in the server's words.
@@ -99,6 +102,10 @@ impl fmt::Display for Refusal {
             ),
             Self::Gone => f.write_str("it is gone, or another object has its name now"),
             Self::NoIdentity => f.write_str("it has no apiVersion, kind or metadata.name"),
+            Self::Unauthenticated(message) => write!(
+                f,
+                "the agent's credentials are refused: {message}; where they do not renew themselves, renew them"
+            ),
             Self::Unavailable(message) => write!(f, "the API server does not answer: {message}"),
             Self::Other(message) => f.write_str(message),
         }
@@ -108,7 +115,10 @@ impl fmt::Display for Refusal {
 impl WriteError {
     /// Whether the same write may well succeed later without anybody's doing.
     pub fn is_transient(&self) -> bool {
-        matches!(self.cause, Refusal::Unavailable(_))
+        matches!(
+            self.cause,
+            Refusal::Unavailable(_) | Refusal::Unauthenticated(_)
+        )
     }
 }
 
@@ -131,7 +141,8 @@ pub(super) fn sort(error: &kube::Error, object: &ObjectKey) -> Failure {
             "the answer cannot be read: {error}"
         ))),
         kube::Error::BuildRequest(error) => Failure::Final(Refusal::Other(error.to_string())),
-        kube::Error::Auth(error) => Failure::Final(Refusal::Forbidden(error.to_string())),
+        // A token file that is being replaced, a credential plugin that cannot be run.
+        kube::Error::Auth(error) => Failure::Final(Refusal::Unauthenticated(words(error))),
         other => Failure::Again {
             after: None,
             message: words(other),
@@ -189,7 +200,7 @@ fn sort_status(status: &Status, object: &ObjectKey) -> Failure {
         // A webhook that cannot be called is a server's trouble, not the object's.
         500 => return Failure::Again { after, message },
         400 | 422 => Refusal::Invalid(message),
-        401 => Refusal::Forbidden(message),
+        401 => Refusal::Unauthenticated(message),
         403 if message.contains("because it is being terminated") => {
             Refusal::NoNamespace(object.namespace.clone().unwrap_or_default())
         }
@@ -270,6 +281,20 @@ mod tests {
                 "Operation cannot be fulfilled on x: the object has been modified"
             ),
             Failure::Again { .. }
+        ));
+    }
+
+    #[test]
+    fn credentials_that_expired_are_no_objects_fault() {
+        let Failure::Final(cause) = sorted(401, "Unauthorized", "Unauthorized") else {
+            panic!("the same credentials are refused again");
+        };
+        let object = ObjectKey::namespaced("", "ConfigMap", "shop", "settings");
+        let error = WriteError { object, cause };
+        assert!(error.is_transient(), "{error}");
+        assert!(matches!(
+            sorted(403, "Forbidden", "configmaps is forbidden"),
+            Failure::Final(Refusal::Forbidden(_))
         ));
     }
 

@@ -290,7 +290,7 @@ impl Task {
         match code {
             // Gone: the events since are no longer kept; the next list has everything.
             Some(410) => {}
-            Some(403 | 401) => {
+            Some(403) => {
                 self.state
                     .send_replace(WatchState::Forbidden { error: message });
             }
