@@ -155,7 +155,12 @@ impl Default for Analysis {
                 max: Some(HumanDuration::from_millis(500)),
                 max_ratio: Some(1.25),
             },
-            p50: LatencyLimit::default(),
+            // Looser than that of the 99th percentile: where everybody's slowest answers are slow,
+            // half of the candidate's still must not be.
+            p50: LatencyLimit {
+                max: Some(HumanDuration::from_millis(500)),
+                max_ratio: Some(1.5),
+            },
             warm_up: WarmUp::default(),
             low_traffic: LowTraffic::default(),
         }

@@ -125,7 +125,8 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
         _ if users >= step.min_requests && limits_times(policy) && untimed(metrics, step) => {
             Verdict::Inconclusive(Finding::Untimed(seen.figures))
         }
-        _ if users >= step.min_requests => seen.acquit(policy),
+        // What users met is not overruled by what only we asked for.
+        _ if users >= step.min_requests || seen.leans_sick(policy) => seen.acquit(policy),
         Some(verdict) => verdict,
         None => Verdict::Inconclusive(Finding::TooFew {
             have: users,
@@ -266,6 +267,11 @@ impl<'a> Seen<'a> {
     fn sprt(&self, policy: &Policy) -> SprtVerdict {
         Sprt::around(policy.analysis.max_error_rate)
             .judge(self.figures.errors, self.figures.requests)
+    }
+
+    /// Not beyond doubt, and yet nothing that a step is passed on.
+    fn leans_sick(&self, policy: &Policy) -> bool {
+        self.sprt(policy) == SprtVerdict::LeansSick
     }
 
     /// What is wrong with the candidate, if anything is beyond doubt.

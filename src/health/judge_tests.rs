@@ -271,6 +271,40 @@ fn a_quiet_service_is_judged_on_our_own_requests_and_they_are_no_users() {
 }
 
 #[test]
+fn the_few_answers_that_users_got_are_not_overruled_by_our_own() {
+    // Three errors of three are one too few for the test; the readiness path knows nothing of them.
+    says(
+        Window {
+            synthetic: Some(round(200, 0)),
+            ..window(12, counts(3, 3, 30.0), counts(0, 230, 30.0))
+        },
+        expect![
+            "inconclusive: error rate 100.0 % of 3 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms); too few requests to tell"
+        ],
+    );
+    // Nor does their silence afterwards acquit it.
+    says(
+        window(300, counts(1, 3, 30.0), counts(0, 230, 30.0)),
+        expect![
+            "inconclusive: error rate 33.3 % of 3 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms); too few requests to tell"
+        ],
+    );
+}
+
+#[test]
+fn a_median_that_only_the_candidate_has_is_not_excused_by_stables_slowest_answers() {
+    // Stable's slowest answers are as slow, on a busy cluster.
+    let stable = Counts {
+        latencies: Latencies::exact([vec![30.0; 90], vec![900.0; 10]].concat()),
+        ..counts(0, 100, 30.0)
+    };
+    says(
+        window(12, counts(0, 12, 800.0), stable),
+        expect!["fail: p50 500-1000 ms is over the limit of 500 ms"],
+    );
+}
+
+#[test]
 fn our_own_requests_go_on_until_what_they_say_is_clear() {
     let policy = preset("fast").unwrap();
     let step = &policy.steps[0];

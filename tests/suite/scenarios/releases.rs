@@ -66,7 +66,13 @@ impl Taken {
 
     /// It was let in to this share and no further, at the cost of so many at most.
     fn at(&self, weight: u8, harmed_at_most: usize) {
-        assert_eq!(self.status.history[0].weight, weight, "{}", self.reason());
+        assert_eq!(
+            self.status.history[0].weight,
+            weight,
+            "{}: {:#?}",
+            self.reason(),
+            self.status.evidence
+        );
         assert!(
             self.harmed() <= harmed_at_most,
             "{} of {} were harmed: {}",
