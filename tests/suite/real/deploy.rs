@@ -14,8 +14,8 @@ use sluice::api::delivery::Expand;
 use super::{at_hand, kubectl};
 use crate::world::{BRISK, Hello, Setting, World};
 
-const SYSTEM: &str = "sluice-system";
-const ACCOUNT: &str = "sluice-agent";
+pub const SYSTEM: &str = "sluice-system";
+pub const ACCOUNT: &str = "sluice-agent";
 
 fn install() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
@@ -28,7 +28,13 @@ fn install() {
     ]);
 }
 
-fn remove() {
+/// Everything but the Pod: a story runs the agent itself.
+pub fn install_without_agent() {
+    install();
+    kubectl(&["scale", "deployment", ACCOUNT, "-n", SYSTEM, "--replicas=0"]);
+}
+
+pub fn remove() {
     kubectl(&["delete", "namespace", SYSTEM, "--wait=true"]);
 }
 
@@ -59,8 +65,7 @@ async fn releases(expand: Expand) {
         ..Setting::default()
     })
     .await;
-    install();
-    kubectl(&["scale", "deployment", ACCOUNT, "-n", SYSTEM, "--replicas=0"]);
+    install_without_agent();
     let mut config = AgentConfig::new(as_the_agent(&world.client).await);
     config.install_crds = false;
     config.leader_elect = Some(SYSTEM.to_owned());

@@ -4,16 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sluice::api::rollout::{Outcome, Phase};
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use sluice::api::rollout::{HoldReason, Outcome, Phase};
 
 use super::at_hand;
-use crate::world::{BRISK, Hello, PATIENCE, Setting, World};
+use crate::world::{BRISK, Hello, PATIENCE, Setting, Users, World};
 
 /// A process of the bed that is kept down until this is dropped.
-struct Down(PathBuf);
+pub struct Down(PathBuf);
 
 impl Down {
-    async fn keep(process: &str) -> Self {
+    pub async fn keep(process: &str) -> Self {
         let hold = bed().join("hold");
         std::fs::create_dir_all(&hold).unwrap();
         std::fs::write(hold.join(process), "").unwrap();
@@ -50,7 +52,7 @@ fn kill(pid: &Path) {
 }
 
 /// The cluster to itself, and `hello` at rest on its first revision.
-async fn open(policy: &str) -> World {
+pub async fn open(policy: &str) -> World {
     let world = World::set(Setting {
         policy: policy.to_owned(),
         alone: true,
@@ -89,6 +91,17 @@ async fn a_release_waits_for_knatives_webhook_and_is_not_taken_for_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_is_away_in_mid_release_changes_nothing() {
+    away_in_mid_release("kube-apiserver").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_is_away_in_mid_release_changes_nothing() {
+    // The API server answers meanwhile, and refuses every write and most reads.
+    away_in_mid_release("etcd").await;
+}
+
+/// A process that nothing can be written without is away while a release is on its way.
+async fn away_in_mid_release(process: &str) {
     if !at_hand() {
         return;
     }
@@ -100,15 +113,82 @@ async fn an_api_server_that_is_away_in_mid_release_changes_nothing() {
             s.phase == Phase::Stepping && s.confirmed_at.is_some()
         })
         .await;
-    let server = Down::keep("kube-apiserver").await;
+    let down = Down::keep(process).await;
     world.serves("hello", Duration::from_secs(5)).await;
-    drop(server);
-    let status = world.promoted("hello", &second).await;
+    drop(down);
+    goes_through(world, users, &second).await;
+}
+
+/// The release ends well, and no user lost a request.
+async fn goes_through(world: World, users: Users, commit: &str) {
+    let status = world.promoted("hello", commit).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
+    assert!(status.quarantine.is_empty(), "{:#?}", status.quarantine);
     let answers = users.stop().await;
     let lost = answers.iter().filter(|answer| answer.status != 200).count();
     assert_eq!(lost, 0, "of {}", answers.len());
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_holds_while_knatives_controller_is_away() {
+    if !at_hand() {
+        return;
+    }
+    let world = open(BRISK).await;
+    let users = world.users("hello", 20);
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world
+        .until("hello", "on its way", |s| {
+            s.phase == Phase::Stepping && s.confirmed_at.is_some()
+        })
+        .await;
+    let controller = Down::keep("controller").await;
+    // The next split is written, and nobody makes anything of it.
+    let status = world
+        .until("hello", "held", |s| {
+            let hold = s.hold.as_ref();
+            hold.is_some_and(|hold| hold.reason == HoldReason::Unconfirmed)
+        })
+        .await;
+    assert_eq!(status.phase, Phase::Stepping, "{}", status.message);
+    drop(controller);
+    goes_through(world, users, &second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_not_ready_in_mid_release_is_nobodys_fault() {
+    if !at_hand() {
+        return;
+    }
+    let world = open("demo").await;
+    let users = world.users("hello", 20);
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world
+        .until("hello", "at 20 %", |s| {
+            s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
+        })
+        .await;
+    let kubelet = Down::keep("kubelet").await;
+    let nodes: Api<Node> = Api::all(world.client.clone());
+    world
+        .when(nodes.clone(), "n1", "not ready", |node| !is_ready(node))
+        .await;
+    drop(kubelet);
+    world.when(nodes, "n1", "ready again", is_ready).await;
+    let status = world.promoted("hello", &second).await;
+    assert_eq!(status.history[0].outcome, Outcome::Promoted);
+    users.stop().await;
+    assert!(world.ask("hello").await.body.contains("two"));
+    world.end().await;
+}
+
+fn is_ready(node: &Node) -> bool {
+    let status = node.status.as_ref();
+    let mut conditions = status
+        .into_iter()
+        .flat_map(|s| s.conditions.iter().flatten());
+    conditions.any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 #[tokio::test(flavor = "multi_thread")]

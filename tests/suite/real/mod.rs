@@ -5,8 +5,10 @@
 mod collected;
 mod deploy;
 mod evidence;
+mod expired;
 mod faults;
 mod kinds;
+mod kn;
 
 use std::process::Command;
 

@@ -1,0 +1,170 @@
+//! What a cluster stops to honour after a while: versions that a watch goes on from, and tokens.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::TokioExecutor;
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::api::{DeleteParams, PostParams};
+use kube::config::KubeConfigOptions;
+use kube::{Api, Client, Config, ResourceExt};
+use serde_json::{Value, json};
+use sluice::agent::AgentConfig;
+use sluice::api::rollout::{Outcome, Phase};
+
+use super::faults::{Down, open};
+use super::{at_hand, deploy};
+use crate::world::{BRISK, Hello, PATIENCE, Setting, World};
+
+/// One call of etcd's own API.
+async fn etcd(call: &str, body: Value) -> Value {
+    let client = HttpClient::builder(TokioExecutor::new()).build_http();
+    let request = hyper::Request::post(format!("http://127.0.0.1:2379/v3/kv/{call}"))
+        .body(Full::new(Bytes::from(body.to_string())))
+        .unwrap();
+    let answer = client.request(request).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// Forgets every version of every object but the last, one that no watch has come to.
+async fn compact() {
+    // `sluice`, in base64.
+    let noise = json!({"key": "c2x1aWNl", "value": ""});
+    let written = etcd("put", noise).await;
+    let head = &written["header"]["revision"];
+    let compacted = etcd("compaction", json!({"revision": head, "physical": true})).await;
+    assert!(compacted["header"]["revision"].is_string(), "{compacted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_that_expired_begin_anew_and_miss_nothing() {
+    if !at_hand() {
+        return;
+    }
+    let world = open(BRISK).await;
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), world.namespace());
+    let seen = secrets.list_metadata(&Default::default()).await.unwrap();
+    let seen = seen.metadata.resource_version.unwrap();
+    let server = Down::keep("kube-apiserver").await;
+    compact().await;
+    drop(server);
+    // From here on a watch from before is refused.
+    let words = tokio::time::timeout(PATIENCE, expired(&secrets, &seen)).await;
+    assert!(words.expect("it expires").contains("too old"));
+
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world.promoted("hello", &second).await;
+    let by_hand = json!({"spec": {"template": {"spec": Hello::new("hello", "three").service()["spec"]["template"]["spec"]}}});
+    world
+        .by_hand(&world.template_object(), "hello", "kubectl-edit", &by_hand)
+        .await;
+    world.told("Rollout", "hello", "TemplateDrift").await;
+    world.end().await;
+}
+
+/// What the API server says to a watch from a version that it has not any more.
+async fn expired(secrets: &Api<Secret>, version: &str) -> String {
+    use futures::StreamExt;
+    loop {
+        // It may not answer yet.
+        let Ok(events) = secrets.watch_metadata(&Default::default(), version).await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let first = std::pin::pin!(events).next().await;
+        if let Some(Ok(kube::core::WatchEvent::Error(status))) = first {
+            return status.message.clone();
+        }
+    }
+}
+
+/// A token of the agent's account that is good for as long as a Secret exists, as that of a Pod is
+/// for as long as the Pod does.
+async fn token_bound_to(client: &Client, secret: &str) -> String {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), deploy::SYSTEM);
+    let made: Secret = serde_json::from_value(json!({"metadata": {"name": secret}})).unwrap();
+    let made = secrets.create(&PostParams::default(), &made).await.unwrap();
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), deploy::SYSTEM);
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            bound_object_ref: Some(BoundObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Secret".to_owned()),
+                name: Some(secret.to_owned()),
+                uid: made.uid(),
+            }),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let token = accounts
+        .create_token_request(deploy::ACCOUNT, &PostParams::default(), &request)
+        .await
+        .unwrap();
+    token.status.unwrap().token
+}
+
+async fn client_with(token_file: &Path) -> Client {
+    let mut config = Config::from_kubeconfig(&KubeConfigOptions::default())
+        .await
+        .unwrap();
+    config.auth_info.token = None;
+    config.auth_info.token_file = Some(token_file.to_str().unwrap().to_owned());
+    Client::try_from(config).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_expires_in_mid_release_is_read_anew() {
+    if !at_hand() {
+        return;
+    }
+    let mut world = World::new(Setting {
+        policy: BRISK.to_owned(),
+        alone: true,
+        ..Setting::default()
+    })
+    .await;
+    deploy::install_without_agent();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, token_bound_to(&world.client, "first").await).unwrap();
+    let mut config = AgentConfig::new(client_with(&file).await);
+    config.install_crds = false;
+    world.start_agent_with(config).await;
+    world.deliver().await;
+    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
+    world.promoted("hello", &first).await;
+
+    let users = world.users("hello", 20);
+    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
+    world
+        .until("hello", "on its way", |s| {
+            s.phase == Phase::Stepping && s.confirmed_at.is_some()
+        })
+        .await;
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), deploy::SYSTEM);
+    secrets
+        .delete("first", &DeleteParams::default())
+        .await
+        .unwrap();
+    let refused = async {
+        let with_it = client_with(&file).await;
+        while with_it.apiserver_version().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused)
+        .await
+        .expect("the first token expires");
+    std::fs::write(&file, token_bound_to(&world.client, "second").await).unwrap();
+    let status = world.promoted("hello", &second).await;
+    assert_eq!(status.history[0].outcome, Outcome::Promoted);
+    let answers = users.stop().await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    deploy::remove();
+    world.end().await;
+}
