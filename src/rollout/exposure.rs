@@ -308,11 +308,7 @@ impl<'a> Pass<'a> {
             let limit = self.policy.confirm_timeout;
             return Some(self.await_confirmation(limit, Self::roll_back));
         }
-        if self.status.hold.as_ref().map(|hold| hold.reason) == Some(HoldReason::Unconfirmed) {
-            self.go_on();
-            // Nobody worked towards the deadlines meanwhile.
-            self.status.phase_since = Some(self.now);
-        }
+        self.heard();
         None
     }
 

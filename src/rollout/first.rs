@@ -42,25 +42,15 @@ impl Pass<'_> {
             self.hold(reason, why);
             return Turn::Wait(None);
         }
-        let known = self.candidate_revision().is_some();
         self.stage();
         if let Some(reason) = self.fault(self.status.confirmed_at.is_some()) {
             return self.fail(reason);
         }
-        let waited = self.in_phase();
         let candidate = self
             .candidate_revision()
             .filter(|name| self.live.is_usable(name));
         let Some(candidate) = candidate else {
-            let limit = self.policy.progress_deadline;
-            if waited >= limit {
-                let cause = self.why_not_ready();
-                return self.fail(Reason::NeverReady { waited, cause });
-            }
-            if !known || self.status.hold.is_none() {
-                self.status.message = format!("waiting for {} to be Ready", self.candidate_name());
-            }
-            return Turn::Wait(Some(limit - waited));
+            return self.await_ready(Self::fail);
         };
         self.serve_first(candidate)
     }

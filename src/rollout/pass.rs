@@ -330,6 +330,15 @@ impl<'a> Pass<'a> {
         Turn::Wait(Some(self.policy.confirm_timeout))
     }
 
+    /// Whoever was waited for has come: it goes on, and has its time anew, since nobody worked
+    /// towards the deadlines meanwhile.
+    pub fn heard(&mut self) {
+        if self.status.hold.as_ref().map(|hold| hold.reason) == Some(HoldReason::Unconfirmed) {
+            self.go_on();
+            self.status.phase_since = Some(self.now);
+        }
+    }
+
     /// The share that a release moves, given what it names now.
     pub fn share(&self) -> i64 {
         let stable = self.stable_revision().unwrap_or_default();

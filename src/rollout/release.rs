@@ -92,7 +92,6 @@ impl Pass<'_> {
         if let Some(reason) = self.fault(false) {
             return self.roll_back(reason);
         }
-        let waited = self.in_phase();
         let ready = self
             .candidate_revision()
             .is_some_and(|name| self.live.is_usable(&name));
@@ -102,20 +101,50 @@ impl Pass<'_> {
                 self.hold(reason, why);
                 return Turn::Wait(None);
             }
+            self.heard();
             self.go_on();
             self.events.push(Event::Ready {
                 revision: self.candidate_name(),
-                waited,
+                waited: self.in_phase(),
             });
             return self.enter(Phase::Probing);
         }
-        let limit = self.policy.progress_deadline;
-        if waited >= limit {
-            let cause = self.why_not_ready();
-            return self.roll_back(Reason::NeverReady { waited, cause });
+        self.await_ready(Self::roll_back)
+    }
+
+    /// The candidate is not Ready. When its time is up it is to `blame`, but not while Knative has
+    /// not come to its template: then it is held, and has its time anew once somebody does.
+    pub fn await_ready(&mut self, blame: fn(&mut Self, Reason) -> Turn) -> Turn {
+        let heard = !self.template_is_unheard();
+        if heard {
+            self.heard();
         }
-        self.status.message = format!("waiting for {} to be Ready", self.candidate_name());
-        Turn::Wait(Some(limit - waited))
+        let waited = self.in_phase();
+        let limit = self.policy.progress_deadline;
+        if waited < limit {
+            if self.status.hold.is_none() {
+                self.status.message = format!("waiting for {} to be Ready", self.candidate_name());
+            }
+            return Turn::Wait(Some(limit - waited));
+        }
+        if heard {
+            let cause = self.why_not_ready();
+            return blame(self, Reason::NeverReady { waited, cause });
+        }
+        self.hold(
+            HoldReason::Unconfirmed,
+            "Knative's controller has not looked at its template yet".to_owned(),
+        );
+        // An event wakes it; this is for one that was missed.
+        Turn::Wait(Some(limit))
+    }
+
+    /// Whether the template is written and nobody has made anything of it: Knative's controller is
+    /// away. No release can cause that.
+    fn template_is_unheard(&self) -> bool {
+        self.live.configuration.as_ref().is_some_and(|c| {
+            c.template_written && (!c.template_taken_up || c.observed_generation < c.generation)
+        })
     }
 
     /// Asks for the template where it is not written, and finds the revision made from it.

@@ -108,7 +108,7 @@ pub struct World {
     pub harmed: u64,
     /// The gateway's counters cannot be read.
     pub blind: bool,
-    /// The Route's controller does nothing.
+    /// Knative's controller does nothing.
     pub stuck: bool,
     /// The Route's controller looks, and says that it cannot route so.
     pub denied: bool,

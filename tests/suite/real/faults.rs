@@ -151,7 +151,7 @@ async fn a_release_holds_while_knatives_controller_is_away() {
             hold.is_some_and(|hold| hold.reason == HoldReason::Unconfirmed)
         })
         .await;
-    assert_eq!(status.phase, Phase::Stepping, "{}", status.message);
+    assert_eq!(status.phase, Phase::Holding, "{}", status.message);
     drop(controller);
     goes_through(world, users, &second).await;
 }

@@ -56,6 +56,32 @@ fn a_route_that_nobody_looks_at_is_no_release_s_fault() {
 }
 
 #[test]
+fn a_template_that_nobody_looks_at_is_no_release_s_fault() {
+    let world = World::at_rest("fast")
+        .push("v2", good())
+        .at(1, |world| world.stuck = true)
+        .at(200, |world| world.stuck = false);
+    check(
+        world,
+        280,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        02:00  the new template held at 0 %: Knative's controller has not looked at its template yet
+        03:20  hello-00002 staged, 0 %
+        03:20  hello-00002 goes on
+        03:22  hello-00002 Ready after 2s
+        03:24  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        03:24  hello-00002 to 5 %
+        03:38  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        03:52  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        04:06  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        04:07  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        end    Stable; hello-00002 100 %; 0 of 5600 requests harmed
+    "#]],
+    );
+}
+
+#[test]
 fn a_stable_revision_that_breaks_in_the_middle_never_drives_the_release_forward() {
     let world = World::at_rest("fast")
         .push("v2", good())

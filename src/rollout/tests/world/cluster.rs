@@ -74,6 +74,9 @@ impl World {
 
     /// Knative's controllers, a second after each change.
     pub(super) fn cluster(&mut self) {
+        if self.stuck {
+            return;
+        }
         if let Some(c) = &mut self.configuration
             && c.observed < c.generation
             && self.second > c.changed_at
@@ -108,7 +111,7 @@ impl World {
             .max_by_key(|(_, r)| r.generation)
             .map(|(name, _)| name.clone());
         let Some(route) = &self.route else { return };
-        if self.stuck || self.second <= route.changed_at {
+        if self.second <= route.changed_at {
             return;
         }
         let resolved: Vec<TrafficTarget> = route
