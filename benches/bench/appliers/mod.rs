@@ -120,9 +120,14 @@ async fn by_sluice(expand: Expand, stage: &Stage, bed: &Bed, count: usize) -> an
 
     meter.interval("1s").await?;
     meter.calm().await;
-    let idle = meter.begin()?;
+    let (idle, said) = (meter.begin()?, agent.log().len());
     tokio::time::sleep(IDLE).await;
     let idle = meter.line("looks at the unchanged repository", &idle)?;
+    // There should be none; one that is there is looked into.
+    let asked = agent.log().split_off(said);
+    for line in asked.lines().filter(|line| line.contains("API request")) {
+        eprintln!("  {line}");
+    }
     meter.interval("1h").await?;
     meter.calm().await;
 
