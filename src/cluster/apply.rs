@@ -171,7 +171,7 @@ impl Cluster {
         loop {
             let request = build().map_err(|error| Refusal::Other(error.to_string()))?;
             let answer = {
-                let _turn = self.0.writers.acquire().await;
+                let _turn = self.0.writers.turn(key).await;
                 tokio::time::timeout(REQUEST_TIMEOUT, self.0.client.request::<Value>(request)).await
             };
             let (after, message) = match answer {

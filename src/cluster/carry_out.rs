@@ -11,7 +11,8 @@ use crate::plan::{Action, Manager, Plan, Stage, Step};
 use super::delete::Deleted;
 use super::error::WriteError;
 use super::retry::Backoff;
-use super::{Applied, Cluster, WRITERS};
+use super::writers::WRITERS;
+use super::{Applied, Cluster};
 
 /// How long a new definition may take until its kind is served.
 const ESTABLISH: Duration = Duration::from_secs(30);

@@ -19,6 +19,7 @@ mod lease;
 mod retry;
 mod store;
 mod watch;
+mod writers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +27,6 @@ use std::time::Duration;
 
 use kube::Client;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::object::{ObjectKey, split_api_version};
@@ -49,10 +49,8 @@ use counter::Counter;
 use kinds::Kinds;
 use store::Store;
 use watch::{Target, Watches};
+use writers::Writers;
 
-/// Writes that may be on their way at a time. Knative's webhooks take a few
-/// milliseconds each, and the API server's own limit for one user is not far above.
-const WRITERS: usize = 12;
 /// A first list that takes longer than this is reported instead of waited for.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -68,7 +66,7 @@ struct Inner {
     watches: Watches,
     /// What was found to hold: the digest of what Git wants, and the content it holds in.
     settled: Mutex<HashMap<ObjectKey, (String, u64)>>,
-    writers: Semaphore,
+    writers: Writers,
     locks: apply::Locks,
     events: events::Recorder,
     stop: CancellationToken,
@@ -120,7 +118,7 @@ impl Cluster {
             store: Arc::default(),
             watches: Watches::new(stop.clone()),
             settled: Mutex::default(),
-            writers: Semaphore::new(WRITERS),
+            writers: Writers::new(),
             locks: apply::Locks::default(),
             events: events::Recorder::new(),
             stop,
