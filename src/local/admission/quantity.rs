@@ -32,6 +32,13 @@ pub fn same_amount(a: &str, b: &str) -> bool {
     }
 }
 
+/// The amount in thousandths, rounded up; `None` where it is none.
+pub fn milli(text: &str) -> Option<i128> {
+    const NANOS: i128 = NANO / 1000;
+    parse(text)
+        .map(|quantity| quantity.nanos.div_euclid(NANOS) + i128::from(quantity.nanos % NANOS != 0))
+}
+
 /// Whether the amount is below zero.
 pub fn is_negative(text: &str) -> bool {
     parse(text).is_some_and(|quantity| quantity.nanos < 0)

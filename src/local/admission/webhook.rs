@@ -35,6 +35,10 @@ impl Admission for ServingWebhook {
     fn mutate(&self, review: &Review<'_>, object: &mut Value) -> Result<(), ApiError> {
         if let Some(review) = ours(review) {
             super::fill_defaults(&review, object);
+            // It is read into the type that the path says, and comes back as that.
+            if let Some(fields) = object.as_object_mut() {
+                fields.insert("kind".to_owned(), review.kind.into());
+            }
         }
         Ok(())
     }

@@ -5,22 +5,26 @@
 //! admission fills in belongs to nobody. Everything here is synchronous; the caller waits for
 //! the disk before it answers. Dry-run stops before the store.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::admission::{Operation, Review};
 use super::behaviour::{self, Behaviour};
 use super::core::{Core, key};
 use super::decode::{self, Sent, Source};
-use super::patching::Patch;
+use super::patching::{Patch, PatchType};
 use super::query::{FieldValidation, WriteOptions};
 use super::resource::Resource;
 use super::status::{ApiError, Cause};
 use super::store::{Key, Stored};
 use super::user::User;
-use super::{lifecycle, managed, metadata, object, patching, rules, scale, schemas, ssa, view};
+use super::{
+    addresses, apart, lifecycle, managed, metadata, object, patching, rules, scale, schemas, ssa,
+    view,
+};
 
 /// How often a write that races with others is tried again before the client is told.
 const TRIES: usize = 16;
@@ -88,7 +92,16 @@ impl Call<'_> {
         }
     }
 
+    /// What a dry-run would have made keeps the version that it came with.
+    fn not_created(&self, mut object: Value, version: String) -> Written {
+        if !version.is_empty() {
+            object::set_meta(&mut object, "resourceVersion", version);
+        }
+        self.not_stored(object, true)
+    }
+
     fn not_stored(&self, mut object: Value, created: bool) -> Written {
+        metadata::take_empties(&mut object);
         view::from_storage(self.resource, &mut object);
         if self.subresource == Some("scale") {
             object = scale::of(self.resource, &object);
@@ -129,25 +142,26 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
     metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
     lifecycle::admit_into_namespace(call, object::name(&object))?;
     let version = object::meta_str(&object, "resourceVersion").to_owned();
+    let is_versioned = !matches!(version.as_str(), "" | "0");
     let generated = metadata::wants_generated_name(&object);
     let by_prefix = !object::meta_str(&object, "generateName").is_empty();
     for _ in 0..TRIES {
         let mut object = object.clone();
         metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
         let name = object::name(&object).to_owned();
-        let object = prepare(call, object, None, By::Update)?;
-        if !matches!(version.as_str(), "" | "0") {
-            return Err(ApiError::plain(
-                500,
-                "resourceVersion should not be set on objects to be created",
-            ));
-        }
+        let object = prepare(call, object, None, By::Update, Vec::new())?;
         let key = call.key(&name);
         if call.options.dry_run {
             return match call.core.store.get(&key) {
                 Some(there) => Err(taken(call, &there, by_prefix)),
-                None => Ok(call.not_stored(object, true)),
+                None => Ok(call.not_created(object, version)),
             };
+        }
+        if is_versioned {
+            return Err(ApiError::plain(
+                500,
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
         match call.core.store.write(call.resource, key, None, object) {
             Ok(stored) => {
@@ -199,8 +213,12 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
     for _ in 0..TRIES {
         let live = match call.live(name) {
             Ok(live) => live,
-            Err(_) if call.subresource.is_none() && may_create_by_update(call.resource) => {
+            Err(_) if !is_scale && may_create_by_update(call.resource) => {
                 let mut object = sent.value;
+                let uid = object::uid(&object);
+                if !uid.is_empty() {
+                    return Err(other_uid(call, name, "", uid));
+                }
                 view::from_storage(call.resource, &mut object);
                 return create(call, object.into());
             }
@@ -212,25 +230,11 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
         } else {
             sent.value.clone()
         };
-        let given = given_version(call.resource, &object).to_owned();
-        if given.is_empty() && !allows_unconditional_update(call.resource) {
-            let cause = Cause::invalid(
-                "metadata.resourceVersion",
-                &Value::from(0),
-                "must be specified for an update",
-            );
-            let resource = call.resource;
-            return Err(ApiError::invalid_as(
-                &resource.group,
-                &resource.plural,
-                name,
-                vec![cause],
-            ));
-        }
         let uid = object::uid(&object);
         if !uid.is_empty() && uid != live.uid {
-            return Err(other_uid(call, &live, uid));
+            return Err(other_uid(call, name, &live.uid, uid));
         }
+        let given = given_version(&object).to_owned();
         if let Some(written) = update(call, &live, &old, object, By::Update)? {
             return Ok(written);
         }
@@ -243,7 +247,7 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
 
 /// The object that is meant is another one of that name; worded as the store of a cluster
 /// words it, its own key included.
-fn other_uid(call: &Call<'_>, live: &Stored, wanted: &str) -> ApiError {
+fn other_uid(call: &Call<'_>, name: &str, had: &str, wanted: &str) -> ApiError {
     let resource = call.resource;
     let shelf = match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "services") => "services/specs".to_owned(),
@@ -253,16 +257,15 @@ fn other_uid(call: &Call<'_>, live: &Stored, wanted: &str) -> ApiError {
         (group, plural) => format!("{group}/{plural}"),
     };
     let place = if resource.namespaced {
-        format!("{}/{}", call.namespace, live.key.name)
+        format!("{}/{name}", call.namespace)
     } else {
-        live.key.name.clone()
+        name.to_owned()
     };
     ApiError::conflict(
         resource,
-        &live.key.name,
+        name,
         &format!(
-            "StorageError: invalid object, Code: 4, Key: /registry/{shelf}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
-            live.uid
+            "StorageError: invalid object, Code: 4, Key: /registry/{shelf}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {had}"
         ),
     )
 }
@@ -271,9 +274,16 @@ fn other_uid(call: &Call<'_>, live: &Stored, wanted: &str) -> ApiError {
 pub fn patch(
     call: &Call<'_>,
     name: &str,
-    patch: &Patch,
-    duplicates: &[String],
+    form: PatchType,
+    sent: &[u8],
 ) -> Result<Written, ApiError> {
+    let may_create = form == PatchType::Apply
+        && (call.subresource.is_none() || may_create_by_update(call.resource));
+    if !may_create {
+        call.live(name)?;
+    }
+    let (patch, duplicates) = patching::read(form, sent)?;
+    let (patch, duplicates) = (&patch, duplicates.as_slice());
     let source = match patch {
         Patch::Apply(_) => Source::Applied,
         _ => Source::Patched(patch),
@@ -282,7 +292,7 @@ pub fn patch(
         let live = match call.live(name) {
             Ok(live) => live,
             Err(missing) => {
-                if !matches!(patch, Patch::Apply(_)) || call.subresource.is_some() {
+                if !may_create {
                     return Err(missing);
                 }
                 match create_by_apply(call, name, patch, duplicates)? {
@@ -335,13 +345,9 @@ fn create_by_apply(
     metadata::check_name(&object, name)?;
     lifecycle::admit_into_namespace(call, name)?;
     metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
-    let mut object = prepare(call, object, None, patched.by)?;
+    let object = prepare(call, object, None, patched.by, Vec::new())?;
     if call.options.dry_run {
-        // What is not stored keeps the version that it came with.
-        if !version.is_empty() {
-            object::set_meta(&mut object, "resourceVersion", version);
-        }
-        return Ok(Some(call.not_stored(object, true)));
+        return Ok(Some(call.not_created(object, version)));
     }
     match call
         .core
@@ -357,11 +363,21 @@ fn create_by_apply(
 }
 
 /// The state that a write is made from, where it names one: 0 is none.
-fn given_version<'o>(resource: &Resource, object: &'o Value) -> &'o str {
+fn given_version(object: &Value) -> &str {
     match object::meta_str(object, "resourceVersion") {
-        "0" if allows_unconditional_update(resource) => "",
+        "0" => "",
         given => given,
     }
+}
+
+/// Custom kinds are only changed from a known state.
+fn unversioned(resource: &Resource, name: &str) -> ApiError {
+    let cause = Cause::invalid(
+        "metadata.resourceVersion",
+        &Value::from(0),
+        "must be specified for an update",
+    );
+    ApiError::invalid_as(&resource.group, &resource.plural, name, vec![cause])
 }
 
 /// How the new object came about, which decides who owns its fields.
@@ -382,18 +398,27 @@ fn update(
     by: By,
 ) -> Result<Option<Written>, ApiError> {
     let name = live.key.name.as_str();
-    let given = given_version(call.resource, &object);
+    let given = given_version(&object);
+    if given.is_empty() && !allows_unconditional_update(call.resource) {
+        return Err(unversioned(call.resource, name));
+    }
     if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
         return Err(ApiError::stale(call.resource, name));
     }
-    let causes = metadata::changed_by_client(&object, old);
-    if !causes.is_empty() {
-        return Err(ApiError::invalid(call.resource, name, causes));
-    }
+    // The metadata of a custom object is not written with its status, whatever it says.
+    let is_written = call.subresource.is_none() || call.resource.is_kubernetes_own();
+    let causes = if is_written {
+        metadata::changed_by_client(&object, old)
+    } else {
+        Vec::new()
+    };
     metadata::carry_over(&mut object, old);
-    keep_apart(call, &mut object, old);
-    let mut object = prepare(call, object, Some(old), by)?;
-    if !ssa::settle(old, &mut object) {
+    let mut object = prepare(call, object, Some(old), by, causes)?;
+    let mut old = Cow::Borrowed(old);
+    if !live.empties.is_empty() {
+        metadata::put_empties(old.to_mut(), &live.empties);
+    }
+    if !ssa::settle(&old, &mut object) {
         return Ok(Some(call.stored(live, false)));
     }
     if call.options.dry_run {
@@ -401,12 +426,15 @@ fn update(
     }
     let store = &call.core.store;
     if lifecycle::may_go(call.resource, &object) {
-        // The last finalizer is gone: the write is the removal.
+        // The last finalizer is gone: the write is the removal, and what would have been
+        // written is answered, which had no revision of its own.
+        let mut answer = call.not_stored(object.clone(), false);
         let Ok(last) = store.remove(&live.key, live.revision, Some(object)) else {
             return Ok(None);
         };
         lifecycle::after_write(call.core, call.resource);
-        return Ok(Some(call.stored(&last, false)));
+        answer.revision = Some(last.revision);
+        return Ok(Some(answer));
     }
     match store.write(call.resource, live.key.clone(), Some(live.revision), object) {
         Ok(stored) => {
@@ -428,6 +456,9 @@ fn incoming(
     decode::check(call, &mut object, source)?;
     view::to_storage(call.resource, &mut object);
     unknown_fields(call, source, &mut object, duplicates)?;
+    if !matches!(source, Source::Applied) {
+        schemas::drop_nulls(call.resource, &mut object);
+    }
     metadata::check_namespace(call, &mut object)?;
     Ok(object)
 }
@@ -447,38 +478,13 @@ fn unknown_fields(
     decode::strictly(call, source, &shown, &unknown, duplicates)
 }
 
-/// Status is written through `/status` only, and nothing else through it.
-fn keep_apart(call: &Call<'_>, object: &mut Value, old: &Value) {
-    if !call.resource.status {
-        return;
-    }
-    if call.subresource == Some("status") {
-        let status = object.get("status").cloned();
-        let managed = object::meta(object, "managedFields").cloned();
-        *object = old.clone();
-        set_or_remove(object, "status", status);
-        if let Some(managed) = managed {
-            object::set_meta(object, "managedFields", managed);
-        }
-    } else {
-        set_or_remove(object, "status", old.get("status").cloned());
-    }
-}
-
-fn set_or_remove(object: &mut Value, field: &str, value: Option<Value>) {
-    let map = object::as_map(object);
-    match value {
-        Some(value) => map.insert(field.to_owned(), value),
-        None => map.remove(field),
-    };
-}
-
 /// The pipeline between the client's object and the stored one.
 fn prepare(
     call: &Call<'_>,
     mut object: Value,
     old: Option<&Value>,
     by: By,
+    mut causes: Vec<Cause>,
 ) -> Result<Value, ApiError> {
     let core = call.core;
     let resource = call.resource;
@@ -487,17 +493,32 @@ fn prepare(
         Some(_) => Operation::Update,
     };
     let name = object::name(&object).to_owned();
-    if old.is_none() && resource.status {
-        // Where it is a Go struct it is always there.
-        let status = resource
-            .is_kubernetes_own()
-            .then(|| Value::Object(Map::new()));
-        set_or_remove(&mut object, "status", status);
+    if old.is_none() {
+        apart::begin(resource, &mut object);
     }
     schemas::default(resource, &mut object);
-    behaviour::complete(core, resource, &mut object, old);
+    let fill_in = |object: &mut Value| {
+        if let Some(old) = old {
+            apart::keep(resource, call.subresource, object, old);
+        }
+        behaviour::complete(core, resource, object, old);
+    };
+    // What the server fills in belongs to nobody; what it fills into a definition are defaults.
+    let is_definition = resource.behaviour == Behaviour::CustomResourceDefinition;
+    if is_definition {
+        fill_in(&mut object);
+    }
     if by == By::Update {
         managed::update(call, old, &mut object);
+    }
+    if !is_definition {
+        fill_in(&mut object);
+    }
+    if resource.behaviour == Behaviour::Service && call.subresource.is_none() {
+        let causes = addresses::complete(core, &mut object, old);
+        if !causes.is_empty() {
+            return Err(ApiError::invalid(resource, &name, causes));
+        }
     }
     let review = call.review(&name, operation, old);
     for hook in &core.hooks {
@@ -507,12 +528,24 @@ fn prepare(
         schemas::prune(resource, &mut object);
         schemas::default(resource, &mut object);
     }
-    metadata::set_generation(resource, &mut object, old);
-    let mut causes = metadata::validate(resource, &object, old);
-    causes.extend(schemas::validate(resource, &object));
-    causes.extend(rules::validate(core, resource, &object, old));
+    metadata::check_kind(resource, &object)?;
+    metadata::set_generation(resource, call.subresource, &mut object, old);
+    causes.extend(metadata::validate(resource, &object, old));
+    causes.extend(schemas::validate(resource, call.subresource, &object));
+    causes.extend(rules::validate(
+        core,
+        resource,
+        call.subresource,
+        &object,
+        old,
+    ));
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, &name, causes));
+    }
+    if call.subresource.is_none() {
+        let mut warnings = call.warnings.borrow_mut();
+        warnings.extend(metadata::finalizer_warnings(resource, &object, old));
+        warnings.extend(rules::warnings(resource, &object, old));
     }
     for hook in &core.hooks {
         hook.validate(&review, &object)?;

@@ -44,16 +44,16 @@ impl Stage {
                 .await;
         }
         for namespace in namespaces {
-            let body = json!({"metadata": {"name": namespace}});
+            // Knative's webhook tries a Pod, which wants the account that a controller would make.
+            let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
             for client in stage.clients() {
-                raw(
-                    client,
-                    "POST",
-                    "/api/v1/namespaces",
-                    JSON,
-                    body.to_string().into_bytes(),
-                )
-                .await;
+                for (uri, name) in [
+                    ("/api/v1/namespaces", namespace.as_str()),
+                    (&accounts, "default"),
+                ] {
+                    let body = json!({"metadata": {"name": name}}).to_string();
+                    raw(client, "POST", uri, JSON, body.into_bytes()).await;
+                }
             }
         }
         stage

@@ -12,7 +12,7 @@ use super::names::{self, Wrong};
 /// All annotations together: keys and values.
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 /// Finalizers that need no domain.
-const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
+pub(super) const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
 /// What is wrong with the metadata.
 pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
