@@ -122,7 +122,7 @@ fn families(service: &mut Value, old: Option<&Value>) -> Vec<Cause> {
         None => SINGLE.to_owned(),
     };
     let before = old.map_or(0, family_count);
-    let mut is_same_families = same("spec.ipFamilies");
+    let is_same_families = same("spec.ipFamilies");
     let spec = object::child_mut(service, "spec");
     object::default_to(spec, "ipFamilyPolicy", inferred);
     let policy = spec.get("ipFamilyPolicy").cloned().unwrap_or_default();
@@ -135,7 +135,6 @@ fn families(service: &mut Value, old: Option<&Value>) -> Vec<Cause> {
     if policy == SINGLE {
         if is_same_families {
             families.truncate(1);
-            is_same_families = false;
         }
         if families.len() == 2 {
             return refuse(

@@ -12,7 +12,9 @@ pub fn keep(resource: &Resource, subresource: Option<&str>, object: &mut Value, 
         return;
     }
     if subresource == Some("status") {
-        let status = object.get("status").cloned();
+        // Where it is a Go struct it is always there.
+        let nothing = || resource.is_kubernetes_own().then(|| Map::new().into());
+        let status = object.get("status").cloned().or_else(nothing);
         let metadata = status_metadata(resource, object, old);
         *object = old.clone();
         object::set_or_remove(object, "status", status);

@@ -204,10 +204,15 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
                     resource.api_version(),
                     resource.kind
                 );
+                // What reads itself is not asked how it is written.
+                let from_json = match why.starts_with("parsing time") {
+                    true => "",
+                    false => "error decoding from json: ",
+                };
                 ApiError::plain(
                     500,
                     format!(
-                        "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: error decoding from json: {why}",
+                        "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: {from_json}{why}",
                         super::object::namespace(object),
                         super::object::name(object),
                     ),

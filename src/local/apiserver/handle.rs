@@ -236,6 +236,7 @@ fn change(
         .subresource
         .as_deref()
         .filter(|subresource| *subresource != "finalize");
+    check_verb(resource, path, &request.method, subresource)?;
     let media_type = media::content_type(&request.headers);
     let patch = match request.method {
         Method::PATCH if path.name.is_some() => Some(patching::form(resource, media_type)?),
@@ -288,13 +289,32 @@ fn carry_out(
         (&Method::DELETE, _, _) if subresource.is_none() => {
             return delete(call, path, media_type, request);
         }
-        _ if resource.is_kubernetes_own() => return Err(ApiError::method_not_allowed()),
-        (method, name, _) => {
-            let verb = verb(method, name.is_some());
-            return Err(ApiError::verb_not_supported(resource, verb));
-        }
+        _ => return Err(ApiError::method_not_allowed()),
     };
     Ok(Answered::of(written, call))
+}
+
+/// Refuses what cannot be done there, before anything else is looked at.
+fn check_verb(
+    resource: &Resource,
+    path: &ResourcePath,
+    method: &Method,
+    subresource: Option<&str>,
+) -> Result<(), ApiError> {
+    let has_name = path.name.is_some();
+    let is_served = match *method {
+        Method::POST => !has_name && (!resource.namespaced || path.namespace.is_some()),
+        Method::PUT | Method::PATCH => has_name,
+        _ => subresource.is_none(),
+    };
+    if is_served {
+        return Ok(());
+    }
+    Err(if resource.is_kubernetes_own() {
+        ApiError::method_not_allowed()
+    } else {
+        ApiError::verb_not_supported(resource, verb(method, has_name))
+    })
 }
 
 /// What a request does, in Kubernetes' words.

@@ -63,13 +63,14 @@ pub fn default(resource: &Resource, object: &mut Value) {
 /// What is wrong with the object.
 pub fn validate(resource: &Resource, subresource: Option<&str>, object: &Value) -> Vec<Cause> {
     // Metadata has rules of its own, and lists of Kubernetes' own kinds may hold an item twice.
-    let may_be_twice = resource.is_kubernetes_own();
+    let is_own = resource.is_kubernetes_own();
     let is_service = resource.behaviour == Behaviour::Service;
     let by_schema = |error: &FieldError| {
         !error.field.starts_with("metadata.")
-            && !(may_be_twice && error.reason == FieldErrorReason::Duplicate)
+            && !(is_own && error.reason == FieldErrorReason::Duplicate)
             // A port that is missing is port 0, and told as that.
             && !(is_service && error.reason == FieldErrorReason::Required)
+            && !(is_own && is_let_off(error))
     };
     let found = match (subresource, object.get("status")) {
         // Of a custom object whose status is written, nothing else is looked at.
@@ -88,4 +89,15 @@ pub fn validate(resource: &Resource, subresource: Option<&str>, object: &Value) 
             field: error.field,
         })
         .collect()
+}
+
+/// What the types of Kubernetes' own kinds say and nobody holds them to: types were read already,
+/// and a secret to pull images with need not have a name.
+fn is_let_off(error: &FieldError) -> bool {
+    let is_secret = || error.field.contains("imagePullSecrets[") && error.field.ends_with("].name");
+    match error.reason {
+        FieldErrorReason::TypeInvalid => true,
+        FieldErrorReason::Required => is_secret(),
+        _ => false,
+    }
 }

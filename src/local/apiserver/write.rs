@@ -138,7 +138,7 @@ impl Call<'_> {
 
 /// Creates an object.
 pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
-    let mut object = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
+    let (mut object, _) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
     metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
     lifecycle::admit_into_namespace(call, object::name(&object))?;
     let version = object::meta_str(&object, "resourceVersion").to_owned();
@@ -201,14 +201,14 @@ fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
 /// Replaces an object, or its status, or its scale.
 pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
     let is_scale = call.subresource == Some("scale");
-    let sent = if is_scale {
-        scale::read(sent.value, name)?.into()
+    let (sent, empties) = if is_scale {
+        (scale::read(sent.value, name)?.into(), Vec::new())
     } else {
-        let mut object = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
+        let (mut object, empties) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
         metadata::check_name(&object, name)?;
         metadata::check_version(object::meta_str(&object, "resourceVersion"))?;
         metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
-        Sent::from(object)
+        (Sent::from(object), empties)
     };
     for _ in 0..TRIES {
         let live = match call.live(name) {
@@ -235,7 +235,7 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
             return Err(other_uid(call, name, &live.uid, uid));
         }
         let given = given_version(&object).to_owned();
-        if let Some(written) = update(call, &live, &old, object, By::Update)? {
+        if let Some(written) = update(call, &live, &old, object, By::Update, &empties)? {
             return Ok(written);
         }
         if !given.is_empty() {
@@ -304,19 +304,20 @@ pub fn patch(
         let old = live.value();
         let mut seen = old.clone();
         view::from_storage(call.resource, &mut seen);
-        let (object, by) = if call.subresource == Some("scale") {
+        let (object, by, empties) = if call.subresource == Some("scale") {
             let shown = scale::of(call.resource, &seen);
             let patched = patching::apply_to(call, &shown, patch)?;
             let patched = scale::patched(patched.object, patch)?;
-            (scale::put(call.resource, &old, &patched)?, By::Update)
+            let object = scale::put(call.resource, &old, &patched)?;
+            (object, By::Update, Vec::new())
         } else {
             let patched = patching::apply_to(call, &seen, patch)?;
-            let mut object = incoming(call, patched.object, source, duplicates)?;
+            let (mut object, empties) = incoming(call, patched.object, source, duplicates)?;
             metadata::check_name(&object, name)?;
             metadata::one_of_each_owner(call, &mut object, metadata::When::Patched);
-            (object, patched.by)
+            (object, patched.by, empties)
         };
-        if let Some(written) = update(call, &live, &old, object, by)? {
+        if let Some(written) = update(call, &live, &old, object, by, &empties)? {
             return Ok(written);
         }
     }
@@ -330,7 +331,7 @@ fn create_by_apply(
     duplicates: &[String],
 ) -> Result<Option<Written>, ApiError> {
     let patched = patching::apply_to_nothing(call, name, patch)?;
-    let mut object = incoming(call, patched.object, Source::Applied, duplicates)?;
+    let (mut object, _) = incoming(call, patched.object, Source::Applied, duplicates)?;
     let version = object::meta_str(&object, "resourceVersion").to_owned();
     let uid = object::uid(&object);
     if !uid.is_empty() {
@@ -396,6 +397,7 @@ fn update(
     old: &Value,
     mut object: Value,
     by: By,
+    empties: &[&'static str],
 ) -> Result<Option<Written>, ApiError> {
     let name = live.key.name.as_str();
     let given = given_version(&object);
@@ -407,11 +409,12 @@ fn update(
     }
     // The metadata of a custom object is not written with its status, whatever it says.
     let is_written = call.subresource.is_none() || call.resource.is_kubernetes_own();
-    let causes = if is_written {
+    let mut causes = if is_written {
         metadata::changed_by_client(&object, old)
     } else {
         Vec::new()
     };
+    causes.extend(rules::emptied(call.resource, empties, old));
     metadata::carry_over(&mut object, old);
     let mut object = prepare(call, object, Some(old), by, causes)?;
     let mut old = Cow::Borrowed(old);
@@ -446,13 +449,14 @@ fn update(
 }
 
 /// Reads the client's object: it must be of the path's kind and namespace; then the stored
-/// version, without what the kind does not know.
+/// version, without what the kind does not know. Also which fields came empty.
 fn incoming(
     call: &Call<'_>,
     mut object: Value,
     source: Source<'_>,
     duplicates: &[String],
-) -> Result<Value, ApiError> {
+) -> Result<(Value, Vec<&'static str>), ApiError> {
+    let empties = rules::empties(call.resource, &object);
     decode::check(call, &mut object, source)?;
     view::to_storage(call.resource, &mut object);
     unknown_fields(call, source, &mut object, duplicates)?;
@@ -460,7 +464,7 @@ fn incoming(
         schemas::drop_nulls(call.resource, &mut object);
     }
     metadata::check_namespace(call, &mut object)?;
-    Ok(object)
+    Ok((object, empties))
 }
 
 /// Drops what the kind does not know, and says so as the client wishes.

@@ -61,15 +61,11 @@ fn write(
     subresource: Option<&str>,
     chance: &mut Chance,
 ) -> Step {
-    let verb = match chance.weighted(VERBS) {
-        // Scales are not applied here (docs/api-server.md).
-        Verb::Apply if subresource == Some("scale") => Verb::Replace,
-        verb => verb,
-    };
+    let verb = chance.weighted(VERBS);
     let below;
     let shape = match subresource {
-        Some(subresource) => {
-            below = kind.shape_of(subresource);
+        Some(_) => {
+            below = kind.shape_of_status();
             &below
         }
         None => shape,

@@ -15,7 +15,7 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("faults-in-order", faults_in_order),
     ("go-types", go_types),
     ("items-kind", items_kind),
-    ("immutable-and-empty", immutable_and_empty),
+    ("nil-and-empty", nil_and_empty),
     ("strategic-misfits", strategic_misfits),
 ];
 
@@ -119,18 +119,13 @@ fn items_kind(_: &Step, ours: &mut Answer, real: &mut Answer) {
     });
 }
 
-/// An empty map that is applied to what may not change is a change to Go.
-fn immutable_and_empty(step: &Step, ours: &mut Answer, real: &mut Answer) {
-    let refusal = real.body.to_string();
-    let empty = |name: &str| {
-        let said = step.says(name).and_then(Value::as_object);
-        said.is_some_and(|said| said.values().all(Value::is_null))
-    };
-    if refusal.contains("field is immutable when `immutable` is set")
-        && (empty("data") || empty("binaryData"))
-    {
-        *real = ours.clone();
-    }
+/// An empty map is quoted as one.
+fn nil_and_empty(_: &Step, ours: &mut Answer, real: &mut Answer) {
+    both(ours, real, |answer| {
+        texts(answer, |text| {
+            *text = text.replace("null: `selector`", "OBJECT: `selector`");
+        });
+    });
 }
 
 /// What a strategic patch makes of an object is not decoded from text: other words.

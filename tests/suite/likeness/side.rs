@@ -141,7 +141,7 @@ impl Side {
             self.goes_on = text("/metadata/continue");
         }
         let dry = step.query.iter().any(|(name, _)| *name == "dryRun");
-        if dry || text("/metadata/uid").is_empty() || text("/kind") == "Scale" {
+        if dry || text("/metadata/uid").is_empty() {
             return;
         }
         let version = text("/metadata/resourceVersion");
@@ -163,7 +163,8 @@ pub async fn raw(client: &Client, method: &str, uri: &str, media: &str, body: Ve
         request = request.header(header::CONTENT_TYPE, media);
     }
     let request = request.body(Sent::from(body)).unwrap();
-    let response = client.send(request).await.unwrap();
+    let response = client.send(request).await;
+    let response = response.unwrap_or_else(|error| panic!("{method} {uri}: {error:?}"));
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let warnings = parts.headers.get_all(header::WARNING);

@@ -220,19 +220,20 @@ impl<'d> Walker<'d> {
     }
 }
 
-/// Whether a type is what controllers report.
+/// Whether a type is what controllers report. Numbers in a Deployment's are left out as anywhere.
 fn is_reported(short: &str) -> bool {
-    [
-        "Status",
-        "Condition",
-        "State",
-        "Info",
-        "Endpoint",
-        "Image",
-        "Attached",
-    ]
-    .iter()
-    .any(|part| short.contains(part))
+    short != "DeploymentStatus"
+        && [
+            "Status",
+            "Condition",
+            "State",
+            "Info",
+            "Endpoint",
+            "Image",
+            "Attached",
+        ]
+        .iter()
+        .any(|part| short.contains(part))
 }
 
 /// Whether Go leaves a field with this value out (`omitempty`), if it is no pointer.

@@ -101,6 +101,26 @@ fn json_at(data: Option<&Map<String, Value>>, key: &str) -> Vec<Cause> {
     }
 }
 
+const IMMUTABLE: &str = "field is immutable when `immutable` is set";
+
+/// The maps that are there with nothing in them.
+pub(super) fn empties(map: &Value) -> Vec<&'static str> {
+    ["data", "binaryData"]
+        .into_iter()
+        .filter(|field| entries(map, field).is_some_and(Map::is_empty))
+        .collect()
+}
+
+/// An empty map where there was none is a change to what may not change.
+pub(super) fn emptied(empties: &[&'static str], old: &Value) -> Vec<Cause> {
+    if old.get("immutable") != Some(&Value::Bool(true)) {
+        return Vec::new();
+    }
+    let new = empties.iter().filter(|field| old.get(**field).is_none());
+    new.map(|field| Cause::forbidden(*field, IMMUTABLE))
+        .collect()
+}
+
 fn immutable_data(object: &Value, old: &Value, fields: &[&str]) -> Vec<Cause> {
     if old.get("immutable") != Some(&Value::Bool(true)) {
         return Vec::new();
@@ -113,6 +133,6 @@ fn immutable_data(object: &Value, old: &Value, fields: &[&str]) -> Vec<Cause> {
         .then_some("immutable")
         .into_iter()
         .chain(changed.copied())
-        .map(|field| Cause::forbidden(field, "field is immutable when `immutable` is set"))
+        .map(|field| Cause::forbidden(field, IMMUTABLE))
         .collect()
 }

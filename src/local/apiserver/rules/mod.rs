@@ -53,6 +53,22 @@ pub fn validate(
     }
 }
 
+/// The fields of an object that are there and empty, where that is a matter.
+pub fn empties(resource: &Resource, object: &Value) -> Vec<&'static str> {
+    match resource.kind.as_str() {
+        "ConfigMap" => config::empties(object),
+        _ => Vec::new(),
+    }
+}
+
+/// What is wrong with fields that came empty to an object that had none.
+pub fn emptied(resource: &Resource, empties: &[&'static str], old: &Value) -> Vec<Cause> {
+    match resource.kind.as_str() {
+        "ConfigMap" => config::emptied(empties, old),
+        _ => Vec::new(),
+    }
+}
+
 /// What is said to whoever writes something that is allowed and hardly meant.
 pub fn warnings(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
     let is_another = || {

@@ -23,8 +23,14 @@ pub(super) fn spec(spec: Option<&Value>, path: &str) -> Vec<Cause> {
     let mut volumes = BTreeSet::new();
     for (at, volume) in list(spec, "volumes").iter().enumerate() {
         let name = object::text_at(volume, "name");
-        let field = format!("{path}.volumes[{at}].name");
-        unique_name(&name, &field, &mut volumes, &mut causes);
+        let field = format!("{path}.volumes[{at}]");
+        let before = causes.len();
+        source(volume, &field, &mut causes);
+        let is_sound = causes.len() == before;
+        unique_name(&name, &format!("{field}.name"), &mut volumes, &mut causes);
+        if !is_sound {
+            volumes.remove(&name);
+        }
     }
     let mut seen = BTreeSet::new();
     if list(spec, "containers").is_empty() {
@@ -97,6 +103,43 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<String>, causes: 
             &policy.into(),
             &["Always", "IfNotPresent", "Never"],
         ));
+    }
+}
+
+/// Where a volume comes from: one place, and all that is needed to find it.
+fn source(volume: &Value, path: &str, causes: &mut Vec<Cause>) {
+    /// In the order in which Kubernetes looks for them.
+    const SOURCES: &[&str] = &[
+        "emptyDir",
+        "hostPath",
+        "secret",
+        "persistentVolumeClaim",
+        "downwardAPI",
+        "configMap",
+        "projected",
+        "csi",
+        "ephemeral",
+        "image",
+    ];
+    let given = SOURCES
+        .iter()
+        .filter(|source| volume.get(**source).is_some_and(|source| !source.is_null()));
+    for (at, source) in given.enumerate() {
+        let field = format!("{path}.{source}");
+        if at > 0 {
+            let why = "may not specify more than 1 volume type";
+            causes.push(Cause::forbidden(field, why));
+            continue;
+        }
+        let key = match *source {
+            "secret" => "secretName",
+            "configMap" => "name",
+            "persistentVolumeClaim" => "claimName",
+            _ => continue,
+        };
+        if object::text_at(volume, &format!("{source}.{key}")).is_empty() {
+            causes.push(Cause::required(format!("{field}.{key}"), ""));
+        }
     }
 }
 
