@@ -54,6 +54,15 @@ pub fn default(resource: &Resource, object: &mut Value) {
     }
 }
 
+/// Fills in the kind's defaults after hooks had the object.
+pub fn default_after_hooks(resource: &Resource, object: &mut Value) {
+    if resource.origin == Origin::BuiltIn {
+        default(resource, object);
+    } else {
+        resource.schema().default_after_hooks(object);
+    }
+}
+
 /// What is wrong with the object.
 pub fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
     // Metadata has rules of its own.

@@ -505,7 +505,7 @@ fn prepare(
     }
     if !core.hooks.is_empty() {
         schemas::prune(resource, &mut object);
-        schemas::default(resource, &mut object);
+        schemas::default_after_hooks(resource, &mut object);
     }
     metadata::set_generation(resource, &mut object, old);
     let mut causes = metadata::validate(resource, &object, old);

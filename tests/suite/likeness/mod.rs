@@ -7,12 +7,14 @@
 //! A difference is made as small as it goes and shown with its requests, unless it is in the list of
 //! `docs/likeness.md`, whose names are those of [`known`].
 
+mod admission;
 mod chance;
 mod compare;
 mod generate;
 mod kinds;
 mod known;
 mod normalise;
+mod reconcile;
 mod shape;
 mod shrink;
 mod side;

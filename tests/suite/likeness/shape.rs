@@ -22,6 +22,10 @@ pub enum Shape {
     Keys(&'static [&'static str], Box<Shape>),
     /// At most so many of these.
     List(usize, Box<Shape>),
+    /// This often of a hundred times the first, else the second.
+    Either(u32, Box<[Shape; 2]>),
+    /// The fields of both.
+    Both(Box<[Shape; 2]>),
 }
 
 pub use Shape::{Any, Fields, Flag, Numbers, Words};
@@ -34,6 +38,11 @@ pub fn keys(names: &'static [&'static str], of: Shape) -> Shape {
 /// At most so many of these.
 pub fn list(most: usize, of: Shape) -> Shape {
     Shape::List(most, Box::new(of))
+}
+
+/// The first this often of a hundred times, else the second.
+pub fn either(of_hundred: u32, first: Shape, second: Shape) -> Shape {
+    Shape::Either(of_hundred, Box::new([first, second]))
 }
 
 /// How whole a value is to be.
@@ -81,6 +90,24 @@ impl Shape {
                 }
                 self.spoil(&mut object, chance, form);
                 Value::Object(object)
+            }
+            Self::Either(of_hundred, shapes) => {
+                let [first, second] = &**shapes;
+                let shape = if chance.percent(*of_hundred) {
+                    first
+                } else {
+                    second
+                };
+                shape.value(chance, form)
+            }
+            Self::Both(shapes) => {
+                let mut whole = Value::Object(Map::new());
+                for shape in shapes.iter() {
+                    if let Value::Object(fields) = shape.value(chance, form) {
+                        whole.as_object_mut().unwrap().extend(fields);
+                    }
+                }
+                whole
             }
             Self::List(most, shape) => {
                 let form = if form == Form::Merge {

@@ -44,16 +44,16 @@ impl Stage {
                 .await;
         }
         for namespace in namespaces {
-            let body = json!({"metadata": {"name": namespace}});
-            for client in stage.clients() {
-                raw(
-                    client,
-                    "POST",
-                    "/api/v1/namespaces",
-                    JSON,
-                    body.to_string().into_bytes(),
-                )
-                .await;
+            // Nobody makes the account meanwhile that a Pod of the namespace runs as.
+            let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+            for (list, name) in [
+                ("/api/v1/namespaces", namespace.as_str()),
+                (&accounts, "default"),
+            ] {
+                let body = json!({"metadata": {"name": name}}).to_string();
+                for client in stage.clients() {
+                    raw(client, "POST", list, JSON, body.clone().into_bytes()).await;
+                }
             }
         }
         stage

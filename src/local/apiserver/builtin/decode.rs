@@ -325,10 +325,7 @@ fn amount(value: &mut Value) -> Result<(), String> {
             *value = canonical.into();
             Ok(())
         }
-        None => Err(
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-                .to_owned(),
-        ),
+        None => Err(quantity::MALFORMED.to_owned()),
     }
 }
 

@@ -4,11 +4,20 @@ use serde_json::Value;
 
 use super::node::TypeRef;
 
-pub(super) fn default(typed: TypeRef<'_>, value: &mut Value) {
+/// What becomes of a null where none may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// It goes, as when a client's object is read.
+    Dropped,
+    /// It stays, for the checks to find, as when a hook put it there.
+    Kept,
+}
+
+pub(super) fn default(typed: TypeRef<'_>, value: &mut Value, nulls: Nulls) {
     match value {
         Value::Object(object) => {
             object.retain(|name, member| {
-                !member.is_null() || {
+                nulls == Nulls::Kept || !member.is_null() || {
                     let member_type = typed.member(name);
                     member_type.node().nullable || member_type.node().default.is_some()
                 }
@@ -29,7 +38,7 @@ pub(super) fn default(typed: TypeRef<'_>, value: &mut Value) {
             }
             for (name, member) in object.iter_mut() {
                 if let Some(member_type) = typed.field(name).or_else(|| typed.additional()) {
-                    default(member_type, member);
+                    default(member_type, member, nulls);
                 }
             }
         }
@@ -42,7 +51,7 @@ pub(super) fn default(typed: TypeRef<'_>, value: &mut Value) {
                 {
                     *item = default.clone();
                 }
-                default(item_type, item);
+                default(item_type, item, nulls);
             }
         }
         _ => {}

@@ -30,6 +30,7 @@ pub(crate) use marks::{STRUCT, mark};
 pub(crate) use node::{Kind, ListType, TypeRef};
 pub(crate) use object_meta::from_schemars;
 
+use defaulting::Nulls;
 use node::Arena;
 
 /// An immutable structural schema of a whole object, cheap to clone and share.
@@ -93,7 +94,12 @@ impl Schema {
     /// Nulls that may not be and have no default are dropped, as the API server does
     /// when it decodes.
     pub fn default(&self, object: &mut Value) {
-        defaulting::default(self.root(), object);
+        defaulting::default(self.root(), object, Nulls::Dropped);
+    }
+
+    /// Fills in the defaults after a hook had the object: its nulls stay.
+    pub fn default_after_hooks(&self, object: &mut Value) {
+        defaulting::default(self.root(), object, Nulls::Kept);
     }
 
     /// Everything that is wrong with the object, worded as Kubernetes words it.
