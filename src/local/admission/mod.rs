@@ -8,9 +8,10 @@
 mod autoscaling;
 mod container;
 mod defaults;
-mod dns_names;
+pub(in crate::local) mod dns_names;
 mod field_error;
 mod go_duration;
+mod go_number;
 mod go_types;
 mod image_reference;
 mod metadata;

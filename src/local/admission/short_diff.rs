@@ -129,6 +129,8 @@ fn plain(of: &GoType, value: &Value) -> String {
     match (of, value) {
         (GoType::List(_), Value::Null) => "[]".to_owned(),
         (GoType::Map(..), Value::Null) => "map[]".to_owned(),
+        // Structs print themselves.
+        (GoType::Pointer(GoType::Struct(_)), Value::Null) => "nil".to_owned(),
         (_, Value::Null) => "<nil>".to_owned(),
         (GoType::Pointer(of), value) => match of {
             GoType::Struct(_) => format!("&{value}"),

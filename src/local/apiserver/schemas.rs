@@ -44,6 +44,11 @@ pub fn prune(resource: &Resource, object: &mut Value) -> Vec<String> {
     resource.schema().prune(object)
 }
 
+/// Drops what is null and may not be.
+pub fn drop_nulls(resource: &Resource, object: &mut Value) {
+    resource.schema().drop_nulls(object);
+}
+
 /// Fills in the kind's defaults.
 pub fn default(resource: &Resource, object: &mut Value) {
     resource.schema().default(object);
@@ -54,20 +59,10 @@ pub fn default(resource: &Resource, object: &mut Value) {
     }
 }
 
-/// Fills in the kind's defaults after hooks had the object.
-pub fn default_after_hooks(resource: &Resource, object: &mut Value) {
-    if resource.origin == Origin::BuiltIn {
-        default(resource, object);
-    } else {
-        resource.schema().default_after_hooks(object);
-    }
-}
-
 /// What is wrong with the object.
 pub fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
     // Metadata has rules of its own.
-    let by_schema =
-        |error: &FieldError| !resource.is_kubernetes_own() || !error.field.starts_with("metadata.");
+    let by_schema = |error: &FieldError| !error.field.starts_with("metadata.");
     resource
         .schema()
         .validate(object)

@@ -428,6 +428,9 @@ fn incoming(
     decode::check(call, &mut object, source)?;
     view::to_storage(call.resource, &mut object);
     unknown_fields(call, source, &mut object, duplicates)?;
+    if !matches!(source, Source::Applied) {
+        schemas::drop_nulls(call.resource, &mut object);
+    }
     metadata::check_namespace(call, &mut object)?;
     Ok(object)
 }
@@ -505,7 +508,7 @@ fn prepare(
     }
     if !core.hooks.is_empty() {
         schemas::prune(resource, &mut object);
-        schemas::default_after_hooks(resource, &mut object);
+        schemas::default(resource, &mut object);
     }
     metadata::set_generation(resource, &mut object, old);
     let mut causes = metadata::validate(resource, &object, old);

@@ -44,15 +44,15 @@ impl Stage {
                 .await;
         }
         for namespace in namespaces {
-            // Nobody makes the account meanwhile that a Pod of the namespace runs as.
+            // Knative's webhook tries a Pod, which wants the account that a controller would make.
             let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-            for (list, name) in [
-                ("/api/v1/namespaces", namespace.as_str()),
-                (&accounts, "default"),
-            ] {
-                let body = json!({"metadata": {"name": name}}).to_string();
-                for client in stage.clients() {
-                    raw(client, "POST", list, JSON, body.clone().into_bytes()).await;
+            for client in stage.clients() {
+                for (uri, name) in [
+                    ("/api/v1/namespaces", namespace.as_str()),
+                    (&accounts, "default"),
+                ] {
+                    let body = json!({"metadata": {"name": name}}).to_string();
+                    raw(client, "POST", uri, JSON, body.into_bytes()).await;
                 }
             }
         }

@@ -79,19 +79,18 @@ impl Decoder {
         of: &'static GoStruct,
         fields: &mut Map<String, Value>,
     ) -> Result<(), String> {
-        for (name, value) in fields.iter_mut() {
-            let Some((way, field)) = of.find(name) else {
+        for (name, mut value) in std::mem::take(fields) {
+            let Some((way, field)) = of.find(&name) else {
                 continue;
             };
             let depth = self.path.len();
             self.path.extend(way);
             self.path.push(field.name);
-            self.value(&field.go_type, value, of.name)?;
+            self.value(&field.go_type, &mut value, of.name)?;
             self.path.truncate(depth);
+            fields.insert(field.name.to_owned(), value);
         }
-        let known = of.all_fields();
-        fields.retain(|name, _| known.iter().any(|field| field.name == name));
-        for field in known {
+        for field in of.all_fields() {
             let value = fields
                 .entry(field.name)
                 .or_insert_with(|| zero(&field.go_type));

@@ -96,7 +96,7 @@ pub const fn inline(name: &'static str, of: &'static GoStruct) -> Field {
 }
 
 impl GoStruct {
-    /// The field behind a name in JSON, with the embedded structs on the way to it.
+    /// The field behind a name in JSON, whatever its case, with the embedded structs on the way to it.
     pub fn find(&self, name: &str) -> Option<(Vec<&'static str>, &'static Field)> {
         for field in self.fields {
             match (&field.go_type, field.form) {
@@ -106,7 +106,7 @@ impl GoStruct {
                         return Some((way, found));
                     }
                 }
-                _ if field.name == name => return Some((Vec::new(), field)),
+                _ if field.name.eq_ignore_ascii_case(name) => return Some((Vec::new(), field)),
                 _ => {}
             }
         }

@@ -4,24 +4,35 @@ use serde_json::Value;
 
 use super::node::TypeRef;
 
-/// What becomes of a null where none may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nulls {
-    /// It goes, as when a client's object is read.
-    Dropped,
-    /// It stays, for the checks to find, as when a hook put it there.
-    Kept,
-}
-
-pub(super) fn default(typed: TypeRef<'_>, value: &mut Value, nulls: Nulls) {
+/// Drops nulls that may not be and that no default stands for, as a decoder does.
+pub(super) fn drop_nulls(typed: TypeRef<'_>, value: &mut Value) {
     match value {
         Value::Object(object) => {
             object.retain(|name, member| {
-                nulls == Nulls::Kept || !member.is_null() || {
+                !member.is_null() || {
                     let member_type = typed.member(name);
                     member_type.node().nullable || member_type.node().default.is_some()
                 }
             });
+            for (name, member) in object.iter_mut() {
+                if let Some(member_type) = typed.field(name).or_else(|| typed.additional()) {
+                    drop_nulls(member_type, member);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                drop_nulls(typed.item(), item);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Fills in what is not there.
+pub(super) fn default(typed: TypeRef<'_>, value: &mut Value) {
+    match value {
+        Value::Object(object) => {
             for (name, field) in typed.fields() {
                 let Some(default) = &field.node().default else {
                     continue;
@@ -38,7 +49,7 @@ pub(super) fn default(typed: TypeRef<'_>, value: &mut Value, nulls: Nulls) {
             }
             for (name, member) in object.iter_mut() {
                 if let Some(member_type) = typed.field(name).or_else(|| typed.additional()) {
-                    default(member_type, member, nulls);
+                    default(member_type, member);
                 }
             }
         }
@@ -51,7 +62,7 @@ pub(super) fn default(typed: TypeRef<'_>, value: &mut Value, nulls: Nulls) {
                 {
                     *item = default.clone();
                 }
-                default(item_type, item, nulls);
+                default(item_type, item);
             }
         }
         _ => {}

@@ -30,7 +30,6 @@ pub(crate) use marks::{STRUCT, mark};
 pub(crate) use node::{Kind, ListType, TypeRef};
 pub(crate) use object_meta::from_schemars;
 
-use defaulting::Nulls;
 use node::Arena;
 
 /// An immutable structural schema of a whole object, cheap to clone and share.
@@ -90,16 +89,15 @@ impl Schema {
         prune::prune(self.root(), object)
     }
 
-    /// Fills in the schema's defaults where a field is absent (or null and may not be).
-    /// Nulls that may not be and have no default are dropped, as the API server does
-    /// when it decodes.
-    pub fn default(&self, object: &mut Value) {
-        defaulting::default(self.root(), object, Nulls::Dropped);
+    /// Drops the nulls that may not be and have no default, as the API server does when it
+    /// decodes. What an apply leaves is not decoded, and keeps them.
+    pub fn drop_nulls(&self, object: &mut Value) {
+        defaulting::drop_nulls(self.root(), object);
     }
 
-    /// Fills in the defaults after a hook had the object: its nulls stay.
-    pub fn default_after_hooks(&self, object: &mut Value) {
-        defaulting::default(self.root(), object, Nulls::Kept);
+    /// Fills in the schema's defaults where a field is absent (or null and may not be).
+    pub fn default(&self, object: &mut Value) {
+        defaulting::default(self.root(), object);
     }
 
     /// Everything that is wrong with the object, worded as Kubernetes words it.

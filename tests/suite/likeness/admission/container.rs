@@ -142,15 +142,18 @@ fn variable() -> Shape {
 }
 
 fn variables() -> Shape {
-    Any(vec![
+    let sound = Any(vec![
         json!({"configMapRef": {"name": "m"}}),
         json!({"prefix": "P_", "secretRef": {"name": "s", "optional": true}}),
         json!({"configMapRef": {"name": "m", "optional": false}}),
         json!({"prefix": "", "configMapRef": {}}),
+    ]);
+    let wrong = Any(vec![
         json!({"configMapRef": {"name": "m"}, "secretRef": {"name": "s"}}),
         json!({"prefix": "P_"}),
         json!({}),
-    ])
+    ]);
+    either(70, sound, wrong)
 }
 
 fn port() -> Shape {
@@ -311,7 +314,7 @@ fn security() -> Shape {
         ("runAsNonRoot", 60, Flag),
         ("allowPrivilegeEscalation", 60, Flag),
         ("readOnlyRootFilesystem", 30, Flag),
-        ("privileged", 8, Flag),
+        ("privileged", 2, Flag),
         ("runAsUser", 20, id()),
         ("runAsGroup", 15, id()),
         (
@@ -329,16 +332,21 @@ fn security() -> Shape {
         (
             "capabilities",
             50,
-            Any(vec![
-                json!({"drop": ["ALL"]}),
-                json!({"drop": ["ALL"]}),
-                json!({"drop": ["all"]}),
-                json!({"drop": ["NET_RAW", "all"]}),
-                json!({"drop": []}),
-                json!({}),
-                json!({"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}),
-                json!({"add": []}),
-            ]),
+            either(
+                75,
+                Any(vec![
+                    json!({"drop": ["ALL"]}),
+                    json!({"drop": ["ALL"]}),
+                    json!({"drop": ["all"]}),
+                    json!({"drop": ["NET_RAW", "all"]}),
+                    json!({"drop": []}),
+                    json!({}),
+                ]),
+                Any(vec![
+                    json!({"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}),
+                    json!({"add": []}),
+                ]),
+            ),
         ),
         ("procMount", 2, Words(&["Default", ""])),
         (

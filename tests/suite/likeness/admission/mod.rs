@@ -49,7 +49,7 @@ fn writes(_: &[&Kind], chance: &mut Chance) -> Vec<Step> {
     let others = corpus::manifests();
     let (kind, whole) = if chance.percent(25) && !others.is_empty() {
         let mut manifest = chance.pick(others).clone();
-        if chance.percent(70) {
+        if !chance.sound {
             spoil::spoil(&mut manifest, chance);
         }
         (kind_of(&manifest), Some(manifest))
@@ -59,7 +59,13 @@ fn writes(_: &[&Kind], chance: &mut Chance) -> Vec<Step> {
     let shape = objects::shape(kind);
     let object = |chance: &mut Chance| match &whole {
         Some(manifest) => manifest.clone(),
-        None => shape.value(chance, Form::Whole),
+        None => {
+            let mut object = shape.value(chance, Form::Whole);
+            if chance.sound {
+                objects::mount(&mut object, chance);
+            }
+            object
+        }
     };
     let mut steps = vec![write(kind, Verb::Create, object(chance), &shape, chance)];
     for _ in 0..2 + chance.below(5) {
@@ -91,8 +97,14 @@ fn kind_of(manifest: &Value) -> &'static Kind {
     kinds.into_iter().find(named).unwrap_or(&KINDS[0].1)
 }
 
-fn write(kind: &Kind, verb: Verb, object: Value, shape: &Shape, chance: &mut Chance) -> Step {
+fn write(kind: &Kind, verb: Verb, mut object: Value, shape: &Shape, chance: &mut Chance) -> Step {
     let collection = kind.collection();
+    // What kind it is of is no matter of the webhook's.
+    let of_kind = json!({"apiVersion": kind.api_version, "kind": kind.kind});
+    json_patch::merge(&mut object, &of_kind);
+    if !object["metadata"].is_object() {
+        object["metadata"] = json!({"name": "a"});
+    }
     let name = object
         .pointer("/metadata/name")
         .and_then(Value::as_str)
@@ -125,13 +137,18 @@ fn write(kind: &Kind, verb: Verb, object: Value, shape: &Shape, chance: &mut Cha
             let change = objects::change(kind, chance);
             ("PATCH", path, MERGE_PATCH, Body::Is(change))
         }
-        Verb::Replace => ("PUT", path, JSON, Body::Is(object)),
+        Verb::Replace => {
+            let mut object = same(kind, &name, object);
+            object["metadata"]["resourceVersion"] = "{rv 0}".into();
+            ("PUT", path, JSON, Body::Is(object))
+        }
         Verb::Delete => ("DELETE", path, JSON, Body::None),
     };
     let mut query = Vec::new();
     if method != "DELETE" {
         query.push(("fieldManager", (*chance.pick(&["ann", "bob"])).to_owned()));
-        if chance.percent(3) {
+        // A dry-run of a template tries a Pod of it on the real one.
+        if chance.percent(8) && matches!(kind.kind, "Route" | "Revision") {
             query.push(("dryRun", "All".to_owned()));
         }
         if media == APPLY && chance.percent(50) {

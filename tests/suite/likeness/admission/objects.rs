@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::{container, volumes};
 use crate::likeness::chance::Chance;
 use crate::likeness::kinds::Kind;
-use crate::likeness::shape::{Any, Fields, Flag, Numbers, Shape, Words, either, keys, list};
+use crate::likeness::shape::{
+    Any, Fields, Flag, Form, Numbers, Shape, Words, either, keys, list, one,
+};
 
 const LONG: &str = "a234567890123456789012345678901234567890123456789012345678901234";
 
@@ -42,8 +44,8 @@ fn metadata(kind: &Kind) -> Shape {
             15,
             Words(&["cluster-local", "", "elsewhere"]),
         ),
-        ("serving.knative.dev/service", 5, Words(&["a", "b"])),
-        ("serving.knative.dev/configuration", 5, Words(&["a", "b"])),
+        ("serving.knative.dev/service", 2, Words(&["a", "b"])),
+        ("serving.knative.dev/configuration", 2, Words(&["a", "b"])),
     ]);
     let mut annotations = vec![
         ("note", 30, Words(&["x", "y", ""])),
@@ -65,12 +67,12 @@ fn metadata(kind: &Kind) -> Shape {
         ),
         (
             "serving.knative.dev/creator",
-            3,
+            2,
             Words(&["me", "", "admin"]),
         ),
         (
             "serving.knative.dev/lastModifier",
-            3,
+            2,
             Words(&["me", "", "admin"]),
         ),
         (
@@ -88,7 +90,7 @@ fn metadata(kind: &Kind) -> Shape {
     if kind.kind == "Revision" {
         annotations.extend(scaling(3));
     } else {
-        annotations.push(("autoscaling.knative.dev/min-scale", 3, Words(&["1", "x"])));
+        annotations.push(("autoscaling.knative.dev/min-scale", 2, Words(&["1", "x"])));
     }
     let owner = Any(vec![
         json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "a", "uid": "u1"}),
@@ -239,12 +241,12 @@ fn template() -> Shape {
         ),
         (
             "queue.sidecar.serving.knative.dev/cpu-resource-request",
-            3,
+            2,
             Words(&["10m", "1", "x", ""]),
         ),
         (
             "queue.sidecar.serving.knative.dev/memory-resource-limit",
-            3,
+            2,
             Words(&["10Mi", "1e3", "-1", "1 Gi"]),
         ),
         (
@@ -312,7 +314,7 @@ fn revision_spec() -> Shape {
         (
             "containers",
             98,
-            either(82, list(1, container::shape()), list(3, container::shape())),
+            either(82, one(container::shape()), list(3, container::shape())),
         ),
         (
             "initContainers",
@@ -342,17 +344,19 @@ fn revision_spec() -> Shape {
             ),
         ),
         ("enableServiceLinks", 8, Flag),
-        ("automountServiceAccountToken", 5, Flag),
+        ("automountServiceAccountToken", 2, Flag),
         (
             "imagePullSecrets",
             8,
-            Any(vec![
-                json!([{"name": "s"}]),
-                json!([{"name": "s"}, {"name": "t"}]),
-                json!([{"name": "s"}, {"name": "s"}]),
-                json!([{}]),
-                json!([]),
-            ]),
+            either(
+                60,
+                Any(vec![
+                    json!([{"name": "s"}]),
+                    json!([{"name": "s"}, {"name": "t"}]),
+                    json!([]),
+                ]),
+                Any(vec![json!([{"name": "s"}, {"name": "s"}]), json!([{}])]),
+            ),
         ),
         ("spoiled", 1, Words(&["x"])),
         (
@@ -461,6 +465,33 @@ fn traffic(of_a_route: bool) -> Shape {
             Box::new([list(3, target), Any(vec![json!([]), Value::Null])]),
         ),
     )
+}
+
+/// Gives a sound template the volumes that its containers mount, and no others.
+pub fn mount(object: &mut Value, chance: &mut Chance) {
+    let template = match object["kind"].as_str() {
+        Some("Route") => return,
+        Some("Revision") => "/spec",
+        _ => "/spec/template/spec",
+    };
+    let Some(spec) = object.pointer_mut(template) else {
+        return;
+    };
+    let mut names: Vec<String> = Vec::new();
+    for container in spec["containers"].as_array().into_iter().flatten() {
+        for mount in container["volumeMounts"].as_array().into_iter().flatten() {
+            let name = mount["name"].as_str().unwrap_or_default().to_owned();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let volumes = names.into_iter().map(|name| {
+        let mut volume = volumes::shape().value(chance, Form::Whole);
+        volume["name"] = name.into();
+        volume
+    });
+    spec["volumes"] = volumes.collect();
 }
 
 /// A small change, such as people make.

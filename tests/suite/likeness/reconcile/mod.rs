@@ -60,8 +60,8 @@ async fn services_are_reconciled_alike() {
     .await
     .unwrap();
     let bed = Real::start(true).await;
-    let ours = Place::new(local.client(), NAMESPACE, DOMAIN);
-    let theirs = Place::new(bed.client.clone(), &bed.namespace, &bed.domain);
+    let ours = Place::new(local.client(), NAMESPACE, DOMAIN, "system:local");
+    let theirs = Place::new(bed.client.clone(), &bed.namespace, &bed.domain, "admin");
     let wanted = std::env::var("SLUICE_LIKENESS_STORY").unwrap_or_default();
     let (mut told, mut count) = (String::new(), 0);
     for story in stories() {

@@ -52,6 +52,18 @@ fn ready(object: &Value) -> &str {
     ready.map_or("", |condition| text(condition, "/status"))
 }
 
+/// What the owner said in the metadata, which goes on to what is made of the object.
+fn said(object: &Value) -> Vec<(String, Value)> {
+    let maps = ["labels", "annotations"].iter();
+    let all = maps.filter_map(|map| object["metadata"][map].as_object());
+    all.flatten()
+        .filter(|(key, _)| {
+            !key.starts_with("serving.knative.dev/") || key.ends_with("rollout-duration")
+        })
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
 /// Whether nothing more comes of an event by itself.
 pub fn is_settled(objects: &[Value], event: &Event) -> bool {
     let named = |kind: &str, name: &str| {
@@ -85,14 +97,30 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
             && matches!(ready(object), "True" | "False")
             && match object["kind"].as_str() {
                 Some("Service") => {
+                    let route = named("Route", name);
                     like("Configuration", "latestReadyRevisionName")
                         && like("Configuration", "latestCreatedRevisionName")
                         && like("Route", "traffic")
-                        && named("Route", name)
-                            .is_some_and(|route| ready(route) == ready(object) || !is_ready)
+                        && like("Route", "url")
+                        && route.is_some_and(|route| ready(route) == ready(object) || !is_ready)
+                        && ["Configuration", "Route"].iter().all(|child| {
+                            named(child, name).is_some_and(|child| said(child) == said(object))
+                        })
+                }
+                Some("Route") => {
+                    let label = "/metadata/labels/networking.knative.dev~1visibility";
+                    let is_local = text(object, "/status/url").ends_with(".svc.cluster.local");
+                    is_local == (text(object, label) == "cluster-local")
                 }
                 Some("Configuration") => {
-                    !is_ready
+                    let routes = "/metadata/annotations/serving.knative.dev~1routes";
+                    let routed = objects.iter().any(|object| {
+                        let targets = object["spec"]["traffic"].as_array();
+                        let mut targets = targets.into_iter().flatten();
+                        object["kind"] == "Route"
+                            && targets.any(|target| target["configurationName"] == name)
+                    });
+                    (routed || text(object, routes).is_empty()) && !is_ready
                         || object["status"]["latestReadyRevisionName"]
                             == object["status"]["latestCreatedRevisionName"]
                 }
@@ -123,7 +151,7 @@ static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
 
 /// The objects as text, without what is another one's everywhere.
-pub fn picture(objects: &[Value], namespace: &str, domain: &str) -> String {
+pub fn picture(objects: &[Value], namespace: &str, domain: &str, user: &str) -> String {
     let mut told = String::new();
     let port = Regex::new(&format!(r"{}(:\d+)?", regex::escape(domain))).unwrap();
     for object in objects {
@@ -154,6 +182,7 @@ pub fn picture(objects: &[Value], namespace: &str, domain: &str) -> String {
         let text = TIME.replace_all(&text, "TIME");
         let text = port.replace_all(&text, "DOMAIN");
         let text = text
+            .replace(&format!("\"{user}\""), "\"USER\"")
             .replace(&format!(".{namespace}."), ".NS.")
             .replace(&format!("\"{namespace}\""), "\"NS\"")
             .replace(&format!("{namespace}/"), "NS/");

@@ -19,15 +19,17 @@ pub struct Place {
     client: Client,
     namespace: String,
     domain: String,
+    user: &'static str,
 }
 
 impl Place {
-    /// The namespace, and the domain that its services answer under.
-    pub fn new(client: Client, namespace: &str, domain: &str) -> Self {
+    /// The namespace, the domain that its services answer under, and who the events come from.
+    pub fn new(client: Client, namespace: &str, domain: &str, user: &'static str) -> Self {
         Self {
             client,
             namespace: namespace.to_owned(),
             domain: domain.to_owned(),
+            user,
         }
     }
 
@@ -88,7 +90,7 @@ impl Place {
             }
         };
         let in_time = tokio::time::timeout(PATIENCE, settle).await.is_ok();
-        let text = picture(&last, &self.namespace, &self.domain);
+        let text = picture(&last, &self.namespace, &self.domain, self.user);
         if in_time {
             text
         } else {
