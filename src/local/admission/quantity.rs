@@ -17,6 +17,10 @@ struct Quantity {
     notation: Notation,
 }
 
+/// What Kubernetes says of a text that is no quantity.
+pub const MALFORMED: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
 const NANO: i128 = 1_000_000_000;
 
 /// The canonical text of a quantity; `None` where it is not one.

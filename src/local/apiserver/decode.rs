@@ -205,9 +205,13 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
                     resource.kind
                 );
                 // What reads itself is not asked how it is written.
-                let from_json = match why.starts_with("parsing time") {
-                    true => "",
-                    false => "error decoding from json: ",
+                let reads_itself = ["parsing time", "quantities must match"]
+                    .iter()
+                    .any(|words| why.starts_with(words));
+                let from_json = if reads_itself {
+                    ""
+                } else {
+                    "error decoding from json: "
                 };
                 ApiError::plain(
                     500,

@@ -34,6 +34,7 @@ mod openapi;
 pub mod patch;
 mod patching;
 mod path;
+mod prepare;
 mod protobuf;
 mod query;
 mod read;

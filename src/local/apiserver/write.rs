@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::admission::{Operation, Review};
-use super::behaviour::{self, Behaviour};
+use super::behaviour::Behaviour;
 use super::core::{Core, key};
 use super::decode::{self, Sent, Source};
 use super::patching::{Patch, PatchType};
@@ -21,10 +21,7 @@ use super::resource::Resource;
 use super::status::{ApiError, Cause};
 use super::store::{Key, Stored};
 use super::user::User;
-use super::{
-    addresses, apart, lifecycle, managed, metadata, object, patching, rules, scale, schemas, ssa,
-    view,
-};
+use super::{lifecycle, metadata, object, patching, prepare, rules, scale, schemas, ssa, view};
 
 /// How often a write that races with others is tried again before the client is told.
 const TRIES: usize = 16;
@@ -149,7 +146,7 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
         let mut object = object.clone();
         metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
         let name = object::name(&object).to_owned();
-        let object = prepare(call, object, None, By::Update, Vec::new())?;
+        let object = prepare::prepare(call, object, None, By::Update, Vec::new())?;
         let key = call.key(&name);
         if call.options.dry_run {
             return match call.core.store.get(&key) {
@@ -346,7 +343,7 @@ fn create_by_apply(
     metadata::check_name(&object, name)?;
     lifecycle::admit_into_namespace(call, name)?;
     metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
-    let object = prepare(call, object, None, patched.by, Vec::new())?;
+    let object = prepare::prepare(call, object, None, patched.by, Vec::new())?;
     if call.options.dry_run {
         return Ok(Some(call.not_created(object, version)));
     }
@@ -416,7 +413,7 @@ fn update(
     };
     causes.extend(rules::emptied(call.resource, empties, old));
     metadata::carry_over(&mut object, old);
-    let mut object = prepare(call, object, Some(old), by, causes)?;
+    let mut object = prepare::prepare(call, object, Some(old), by, causes)?;
     let mut old = Cow::Borrowed(old);
     if !live.empties.is_empty() {
         metadata::put_empties(old.to_mut(), &live.empties);
@@ -480,81 +477,6 @@ fn unknown_fields(
     };
     let unknown = schemas::prune(call.resource, object);
     decode::strictly(call, source, &shown, &unknown, duplicates)
-}
-
-/// The pipeline between the client's object and the stored one.
-fn prepare(
-    call: &Call<'_>,
-    mut object: Value,
-    old: Option<&Value>,
-    by: By,
-    mut causes: Vec<Cause>,
-) -> Result<Value, ApiError> {
-    let core = call.core;
-    let resource = call.resource;
-    let operation = match old {
-        None => Operation::Create,
-        Some(_) => Operation::Update,
-    };
-    let name = object::name(&object).to_owned();
-    if old.is_none() {
-        apart::begin(resource, &mut object);
-    }
-    schemas::default(resource, &mut object);
-    let fill_in = |object: &mut Value| {
-        if let Some(old) = old {
-            apart::keep(resource, call.subresource, object, old);
-        }
-        behaviour::complete(core, resource, object, old);
-    };
-    // What the server fills in belongs to nobody; what it fills into a definition are defaults.
-    let is_definition = resource.behaviour == Behaviour::CustomResourceDefinition;
-    if is_definition {
-        fill_in(&mut object);
-    }
-    if by == By::Update {
-        managed::update(call, old, &mut object);
-    }
-    if !is_definition {
-        fill_in(&mut object);
-    }
-    if resource.behaviour == Behaviour::Service && call.subresource.is_none() {
-        let causes = addresses::complete(core, &mut object, old);
-        if !causes.is_empty() {
-            return Err(ApiError::invalid(resource, &name, causes));
-        }
-    }
-    let review = call.review(&name, operation, old);
-    for hook in &core.hooks {
-        hook.mutate(&review, &mut object)?;
-    }
-    if !core.hooks.is_empty() {
-        schemas::prune(resource, &mut object);
-        schemas::default(resource, &mut object);
-    }
-    metadata::check_kind(resource, &object)?;
-    metadata::set_generation(resource, call.subresource, &mut object, old);
-    causes.extend(metadata::validate(resource, &object, old));
-    causes.extend(schemas::validate(resource, call.subresource, &object));
-    causes.extend(rules::validate(
-        core,
-        resource,
-        call.subresource,
-        &object,
-        old,
-    ));
-    if !causes.is_empty() {
-        return Err(ApiError::invalid(resource, &name, causes));
-    }
-    if call.subresource.is_none() {
-        let mut warnings = call.warnings.borrow_mut();
-        warnings.extend(metadata::finalizer_warnings(resource, &object, old));
-        warnings.extend(rules::warnings(resource, &object, old));
-    }
-    for hook in &core.hooks {
-        hook.validate(&review, &object)?;
-    }
-    Ok(object)
 }
 
 /// Kinds that a replace may make, where they are not there.

@@ -17,6 +17,7 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("items-kind", items_kind),
     ("nil-and-empty", nil_and_empty),
     ("strategic-misfits", strategic_misfits),
+    ("printed-structs", printed_structs),
 ];
 
 /// Both answers, changed in the same way.
@@ -138,6 +139,34 @@ fn strategic_misfits(step: &Step, ours: &mut Answer, real: &mut Answer) {
             if let Some(at) = text.find("OBJECT: ") {
                 text.truncate(at);
             }
+        });
+    });
+}
+
+/// Where a template changes under its name, Go prints what is in its structs, and addresses of them.
+fn printed_structs(_: &Step, ours: &mut Answer, real: &mut Answer) {
+    both(ours, real, |answer| {
+        texts(answer, |text| {
+            if !text.contains("(-old +new)") {
+                return;
+            }
+            let lines = text.lines().map(|line| {
+                let Some((sign, value)) = line.split_once('"') else {
+                    return line.to_owned();
+                };
+                let is_struct = ["{", "[{", "&", "0x"]
+                    .iter()
+                    .any(|begin| value.starts_with(begin))
+                    || (value.starts_with("map[") && value.contains('{'));
+                match sign {
+                    _ if !is_struct => line.to_owned(),
+                    sign if sign.starts_with("\t-") || sign.starts_with("\t+") => {
+                        format!("{sign}STRUCT")
+                    }
+                    _ => line.to_owned(),
+                }
+            });
+            *text = lines.collect::<Vec<_>>().join("\n");
         });
     });
 }

@@ -68,8 +68,11 @@ impl<'d> Walker<'d> {
             Value::Object(fields) => {
                 self.fields(properties, fields, short(name))?;
                 let required = schema.get("required").and_then(Value::as_array);
-                let is_required =
-                    |field: &str| required.is_some_and(|all| all.iter().any(|one| one == field));
+                // A reference need not say a name, and one that is empty is none.
+                let is_reference = short(name) == "LocalObjectReference";
+                let is_required = |field: &str| {
+                    !is_reference && required.is_some_and(|all| all.iter().any(|one| one == field))
+                };
                 // Of a status nobody has to give anything: what Go always writes is not known here.
                 let may_be_zero = required.is_none() && is_reported(short(name));
                 fields.retain(|field, value| {
@@ -336,10 +339,7 @@ fn amount(value: &mut Value) -> Result<(), String> {
             *value = canonical.into();
             Ok(())
         }
-        None => Err(
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-                .to_owned(),
-        ),
+        None => Err(quantity::MALFORMED.to_owned()),
     }
 }
 

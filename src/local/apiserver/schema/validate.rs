@@ -439,7 +439,9 @@ impl Walker {
                 .collect(),
         };
         for (index, key) in keys.iter().enumerate() {
-            if keys.iter().take(index).any(|earlier| earlier == key) {
+            let earlier = keys.iter().take(index).filter(|one| *one == key);
+            // A third one is not told of again.
+            if earlier.count() == 1 {
                 let length = self.enter_index(index);
                 self.push(
                     FieldErrorReason::Duplicate,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::shape::{Any, Fields, Shape, Words, keys, list};
 
 pub use core::{CONFIG_MAP, DEPLOYMENT, SERVICE};
-pub use custom::{CONFIGURATION, DELIVERY, KNATIVE_SERVICE, ROUTE};
+pub use custom::{CONFIGURATION, DELIVERY, KNATIVE_SERVICE, REVISION, ROUTE};
 
 /// A kind, as both servers have it.
 pub struct Kind {

@@ -1,0 +1,85 @@
+//! Between the client's object and the stored one: defaults, owners, what the server fills in,
+//! admission, generation, and everything that may be wrong.
+
+use serde_json::Value;
+
+use super::admission::Operation;
+use super::behaviour::{self, Behaviour};
+use super::status::{ApiError, Cause};
+use super::write::{By, Call};
+use super::{addresses, apart, managed, metadata, object, rules, schemas};
+
+/// The pipeline between the client's object and the stored one.
+pub fn prepare(
+    call: &Call<'_>,
+    mut object: Value,
+    old: Option<&Value>,
+    by: By,
+    mut causes: Vec<Cause>,
+) -> Result<Value, ApiError> {
+    let core = call.core;
+    let resource = call.resource;
+    let operation = match old {
+        None => Operation::Create,
+        Some(_) => Operation::Update,
+    };
+    let name = object::name(&object).to_owned();
+    if old.is_none() {
+        apart::begin(resource, &mut object);
+    }
+    schemas::default(resource, &mut object);
+    let fill_in = |object: &mut Value| {
+        if let Some(old) = old {
+            apart::keep(resource, call.subresource, object, old);
+        }
+        behaviour::complete(core, resource, object, old);
+    };
+    // What the server fills in belongs to nobody; what it fills into a definition are defaults.
+    let is_definition = resource.behaviour == Behaviour::CustomResourceDefinition;
+    if is_definition {
+        fill_in(&mut object);
+    }
+    if by == By::Update {
+        managed::update(call, old, &mut object);
+    }
+    if !is_definition {
+        fill_in(&mut object);
+    }
+    if resource.behaviour == Behaviour::Service && call.subresource.is_none() {
+        let causes = addresses::complete(core, &mut object, old);
+        if !causes.is_empty() {
+            return Err(ApiError::invalid(resource, &name, causes));
+        }
+    }
+    let review = call.review(&name, operation, old);
+    for hook in &core.hooks {
+        hook.mutate(&review, &mut object)?;
+    }
+    if !core.hooks.is_empty() {
+        schemas::prune(resource, &mut object);
+        schemas::default(resource, &mut object);
+    }
+    metadata::check_kind(resource, &object)?;
+    metadata::set_generation(resource, call.subresource, &mut object, old);
+    causes.extend(metadata::validate(resource, &object, old));
+    causes.extend(schemas::validate(resource, call.subresource, &object));
+    causes.extend(rules::validate(
+        core,
+        resource,
+        call.subresource,
+        &object,
+        old,
+    ));
+    if !causes.is_empty() {
+        return Err(ApiError::invalid(resource, &name, causes));
+    }
+    if call.subresource.is_none() {
+        let mut warnings = call.warnings.borrow_mut();
+        warnings.extend(metadata::finalizer_warnings(resource, &object, old));
+        warnings.extend(rules::warnings(resource, &object, old));
+    }
+    for hook in &core.hooks {
+        hook.validate(&review, &object)?;
+    }
+    Ok(object)
+}
