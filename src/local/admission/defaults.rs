@@ -14,6 +14,10 @@ const CONTAINER_CONCURRENCY: i64 = 0;
 
 /// Fills the defaults of a Service, Configuration, Revision or Route; or says what cannot be read.
 pub fn fill(review: &Review<'_>, object: &mut Value) -> Result<(), String> {
+    // An empty list of owners is one to Go.
+    let owned = object
+        .pointer("/metadata/ownerReferences")
+        .is_some_and(Value::is_array);
     go_types::round_trip(review.kind, object)?;
     let mut old = review.old.cloned();
     if let Some(old) = &mut old {
@@ -21,10 +25,6 @@ pub fn fill(review: &Review<'_>, object: &mut Value) -> Result<(), String> {
         fill_kind(review.kind, Operation::Update, None, old);
     }
     fill_kind(review.kind, review.operation, old.as_ref(), object);
-    let owned = object
-        .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array)
-        .is_some_and(|owners| !owners.is_empty());
     let records_user = match review.kind {
         "Service" => true,
         "Configuration" | "Route" => !owned,

@@ -40,6 +40,15 @@ impl Admission for ServingWebhook {
             if let Some(fields) = object.as_object_mut() {
                 fields.insert("kind".to_owned(), review.kind.into());
             }
+            // What is empty does not come back.
+            let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+            if let Some(metadata) = metadata {
+                metadata.retain(|_, value| match value {
+                    Value::Object(map) => !map.is_empty(),
+                    Value::Array(list) => !list.is_empty(),
+                    _ => true,
+                });
+            }
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ pub fn complete(core: &Core, service: &mut Value, old: Option<&Value>) -> Vec<Ca
     let text = |of: &Value, path: &str| object::text_at(of, path);
     if text(service, "spec.type") == "ExternalName" {
         in_step(service, old);
+        object::child_mut(service, "spec").remove("internalTrafficPolicy");
         if let Some(old) = old {
             let_go(service, old);
         }
@@ -38,7 +39,9 @@ pub fn complete(core: &Core, service: &mut Value, old: Option<&Value>) -> Vec<Ca
     if !causes.is_empty() {
         return causes;
     }
-    if text(service, "spec.clusterIP").is_empty() {
+    // One that was made through its status has none, and gets none.
+    let gets_address = old.is_none_or(|old| !needs_address(old));
+    if gets_address && text(service, "spec.clusterIP").is_empty() {
         let ip = free_cluster_ip(core, object::uid(service));
         let spec = object::child_mut(service, "spec");
         spec.insert("clusterIPs".to_owned(), json!([ip]));

@@ -12,6 +12,7 @@ use super::status::{ApiError, Cause};
 use super::strict_json;
 use super::write::Call;
 use super::{builtin, openapi, protobuf};
+use crate::local::admission::GROUP as SERVING;
 
 /// Bytes of a body that are quoted in an error.
 const QUOTED: usize = 30;
@@ -77,13 +78,7 @@ pub fn body(
     bytes: &[u8],
     validation: FieldValidation,
 ) -> Result<Sent, ApiError> {
-    let unrecognized = |why: &str| {
-        ApiError::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): {why} ({})",
-            resource.kind,
-            summary(bytes)
-        ))
-    };
+    let unrecognized = |why: &str| unrecognized(resource, why, bytes);
     let mut sent = read(media, bytes).map_err(|unread| match unread {
         Unread::MediaType => ApiError::unsupported_media_type(readable(resource)),
         Unread::Syntax(why) => unrecognized(&why),
@@ -95,19 +90,13 @@ pub fn body(
             }
             let kind = object.get("kind").and_then(Value::as_str);
             if !resource.is_kubernetes_own() && kind.is_none_or(str::is_empty) {
-                let text = String::from_utf8_lossy(bytes);
-                let why = format!("Object 'Kind' is missing in '{text}'");
-                // Who does not look for unknown fields knows what it was to be.
-                return Err(match validation {
-                    FieldValidation::Ignore => ApiError::bad_request(format!(
-                        "{} in version \"{}\" cannot be handled as a {}: {why}",
-                        resource.kind, resource.version, resource.kind
-                    )),
-                    _ => unrecognized(&why),
-                });
+                return Err(no_kind(resource, validation, bytes));
             }
         }
-        Value::Null => sent.value = Value::Object(serde_json::Map::new()),
+        Value::Null if resource.is_kubernetes_own() => {
+            sent.value = Value::Object(serde_json::Map::new());
+        }
+        Value::Null => return Err(no_kind(resource, validation, bytes)),
         other => {
             let found = strict_json::go_kind(other);
             return Err(unrecognized(&format!(
@@ -116,6 +105,28 @@ pub fn body(
         }
     }
     Ok(sent)
+}
+
+fn unrecognized(resource: &Resource, why: &str, bytes: &[u8]) -> ApiError {
+    ApiError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({})",
+        resource.kind,
+        summary(bytes)
+    ))
+}
+
+/// A custom object that does not say what it is.
+fn no_kind(resource: &Resource, validation: FieldValidation, bytes: &[u8]) -> ApiError {
+    let text = String::from_utf8_lossy(bytes);
+    let why = format!("Object 'Kind' is missing in '{text}'");
+    // Who does not look for unknown fields knows what it was to be.
+    match validation {
+        FieldValidation::Ignore => ApiError::bad_request(format!(
+            "{} in version \"{}\" cannot be handled as a {}: {why}",
+            resource.kind, resource.version, resource.kind
+        )),
+        _ => unrecognized(resource, &why, bytes),
+    }
 }
 
 /// The content types that a body of the kind may have.
@@ -208,10 +219,14 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
                 let reads_itself = ["parsing time", "quantities must match"]
                     .iter()
                     .any(|words| why.starts_with(words));
-                let from_json = if reads_itself {
-                    ""
-                } else {
-                    "error decoding from json: "
+                // Numbers are numbers there, and no text.
+                let size = why
+                    .strip_prefix("json: cannot unmarshal number ")
+                    .and_then(|rest| rest.rsplit_once(" of type int"));
+                let (from_json, why) = match size {
+                    Some((_, size)) => ("", format!("cannot convert float64 to int{size}")),
+                    None if reads_itself => ("", why),
+                    None => ("error decoding from json: ", why),
                 };
                 ApiError::plain(
                     500,
@@ -248,11 +263,20 @@ fn has_identity(resource: &Resource, patch: &Patch, object: &Value) -> Result<()
         return Err(unfit_patch(patch, object, &why));
     }
     if is_missing("apiVersion") {
-        let why = "Object 'apiVersion' is missing in 'object has no apiVersion field'";
-        let mut error = ApiError::internal(why);
+        // Where a webhook is asked, the way to it is where this is found.
+        let why = if resource.group == SERVING {
+            format!(
+                "Internal error occurred: /, Kind={} is unstructured and is not suitable for converting to \"{}\"",
+                super::object::text_at(object, "kind"),
+                resource.api_version()
+            )
+        } else {
+            "Object 'apiVersion' is missing in 'object has no apiVersion field'".to_owned()
+        };
+        let mut error = ApiError::internal(&why);
         error.details.causes.push(Cause {
             reason: "",
-            message: why.to_owned(),
+            message: why,
             field: String::new(),
         });
         return Err(error);

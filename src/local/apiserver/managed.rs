@@ -15,6 +15,12 @@ pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
         reset: reset(call),
         now: call.core.now(),
     };
+    // Who owns what of an object that does not fit its kind cannot be said.
+    let may_not_fit = call.subresource.is_some() && !call.resource.is_kubernetes_own();
+    if may_not_fit && !ssa::fits(call.resource.schema(), object) {
+        super::object::remove_meta(object, "managedFields");
+        return;
+    }
     *object = ssa::update(old, object.take(), call.resource.schema(), &options);
 }
 

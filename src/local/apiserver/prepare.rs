@@ -19,18 +19,18 @@ pub fn prepare(
 ) -> Result<Value, ApiError> {
     let core = call.core;
     let resource = call.resource;
-    let operation = match old {
-        None => Operation::Create,
-        Some(_) => Operation::Update,
-    };
     let name = object::name(&object).to_owned();
-    if old.is_none() {
-        apart::begin(resource, &mut object);
-    }
     schemas::default(resource, &mut object);
     let fill_in = |object: &mut Value| {
-        if let Some(old) = old {
-            apart::keep(resource, call.subresource, object, old);
+        match old {
+            Some(old) => {
+                metadata::carry_over(object, old, true);
+                apart::keep(resource, call.subresource, object, old);
+            }
+            None => {
+                apart::begin(resource, object);
+                schemas::default(resource, object);
+            }
         }
         behaviour::complete(core, resource, object, old);
     };
@@ -51,14 +51,8 @@ pub fn prepare(
             return Err(ApiError::invalid(resource, &name, causes));
         }
     }
-    let review = call.review(&name, operation, old);
-    for hook in &core.hooks {
-        hook.mutate(&review, &mut object)?;
-    }
-    if !core.hooks.is_empty() {
-        schemas::prune(resource, &mut object);
-        schemas::default(resource, &mut object);
-    }
+    let review = call.review(&name, operation(old), old);
+    mutate(call, &mut object, old)?;
     metadata::check_kind(resource, &object)?;
     metadata::set_generation(resource, call.subresource, &mut object, old);
     causes.extend(metadata::validate(resource, &object, old));
@@ -73,7 +67,7 @@ pub fn prepare(
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, &name, causes));
     }
-    if call.subresource.is_none() {
+    if call.subresource.is_none() || old.is_none() {
         let mut warnings = call.warnings.borrow_mut();
         warnings.extend(metadata::finalizer_warnings(resource, &object, old));
         warnings.extend(rules::warnings(resource, &object, old));
@@ -82,4 +76,28 @@ pub fn prepare(
         hook.validate(&review, &object)?;
     }
     Ok(object)
+}
+
+fn operation(old: Option<&Value>) -> Operation {
+    match old {
+        None => Operation::Create,
+        Some(_) => Operation::Update,
+    }
+}
+
+/// Lets the hooks fill in what they will.
+pub fn mutate(call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+    let hooks = &call.core.hooks;
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    schemas::default(call.resource, object);
+    let name = object::name(object).to_owned();
+    let review = call.review(&name, operation(old), old);
+    for hook in hooks {
+        hook.mutate(&review, object)?;
+    }
+    schemas::prune(call.resource, object);
+    schemas::default(call.resource, object);
+    Ok(())
 }

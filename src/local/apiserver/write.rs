@@ -246,6 +246,12 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
 /// words it, its own key included.
 fn other_uid(call: &Call<'_>, name: &str, had: &str, wanted: &str) -> ApiError {
     let resource = call.resource;
+    // A dry-run asks before the store puts its own name before the key.
+    let registry = if call.options.dry_run {
+        ""
+    } else {
+        "/registry"
+    };
     let shelf = match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "services") => "services/specs".to_owned(),
         ("", "endpoints") => "services/endpoints".to_owned(),
@@ -262,7 +268,7 @@ fn other_uid(call: &Call<'_>, name: &str, had: &str, wanted: &str) -> ApiError {
         resource,
         name,
         &format!(
-            "StorageError: invalid object, Code: 4, Key: /registry/{shelf}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {had}"
+            "StorageError: invalid object, Code: 4, Key: {registry}/{shelf}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {had}"
         ),
     )
 }
@@ -398,11 +404,17 @@ fn update(
 ) -> Result<Option<Written>, ApiError> {
     let name = live.key.name.as_str();
     let given = given_version(&object);
-    if given.is_empty() && !allows_unconditional_update(call.resource) {
-        return Err(unversioned(call.resource, name));
-    }
-    if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
-        return Err(ApiError::stale(call.resource, name));
+    let refusal = if given.is_empty() && !allows_unconditional_update(call.resource) {
+        Some(unversioned(call.resource, name))
+    } else if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
+        Some(ApiError::stale(call.resource, name))
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
+        // Who fills in was asked before, and may have refused it.
+        prepare::mutate(call, &mut object, Some(old))?;
+        return Err(refusal);
     }
     // The metadata of a custom object is not written with its status, whatever it says.
     let is_written = call.subresource.is_none() || call.resource.is_kubernetes_own();
@@ -412,7 +424,7 @@ fn update(
         Vec::new()
     };
     causes.extend(rules::emptied(call.resource, empties, old));
-    metadata::carry_over(&mut object, old);
+    metadata::carry_over(&mut object, old, false);
     let mut object = prepare::prepare(call, object, Some(old), by, causes)?;
     let mut old = Cow::Borrowed(old);
     if !live.empties.is_empty() {

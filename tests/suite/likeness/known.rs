@@ -16,6 +16,7 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("go-types", go_types),
     ("items-kind", items_kind),
     ("nil-and-empty", nil_and_empty),
+    ("int-or-string", int_or_string),
     ("strategic-misfits", strategic_misfits),
     ("printed-structs", printed_structs),
 ];
@@ -40,7 +41,7 @@ fn texts(answer: &mut Answer, change: impl Fn(&mut String)) {
     }
 }
 
-/// An object that an error quotes has its members in another order.
+/// An object that an error quotes has its members in another order, and another first fault.
 fn quoted_json(_: &Step, ours: &mut Answer, real: &mut Answer) {
     both(ours, real, |answer| {
         texts(answer, |text| {
@@ -56,6 +57,9 @@ fn quoted_json(_: &Step, ours: &mut Answer, real: &mut Answer) {
                 {
                     text.replace_range(from + 15..to + close.len() - 2, "OBJECT");
                 }
+            }
+            if let Some(at) = text.find("OBJECT: illegal base64 data at input byte") {
+                text.truncate(at);
             }
         });
     });
@@ -101,6 +105,7 @@ fn go_types(_: &Step, ours: &mut Answer, real: &mut Answer) {
                 && let Some(at) = text
                     .rfind(" of type v1.")
                     .or_else(|| text.rfind(" of type string"))
+                    .or_else(|| text.rfind(" of type map[string]resource."))
             {
                 text.truncate(at);
             }
@@ -126,6 +131,36 @@ fn nil_and_empty(_: &Step, ours: &mut Answer, real: &mut Answer) {
         texts(answer, |text| {
             *text = text.replace("null: `selector`", "OBJECT: `selector`");
         });
+    });
+}
+
+/// A list or a map that is applied where a number or a text belongs is found sooner here.
+fn int_or_string(_: &Step, ours: &mut Answer, real: &mut Answer) {
+    const FAULT: &str = "expected any scalar, got";
+    let says = |answer: &Answer, words: &str| {
+        let message = answer.body["message"].as_str();
+        answer.code == 500 && message.is_some_and(|message| message.contains(words))
+    };
+    if !says(ours, FAULT) {
+        return;
+    }
+    if says(real, "into Go value of type int32") {
+        both(ours, real, |answer| {
+            answer.body["message"] = "NEITHER".into();
+        });
+    }
+    texts(ours, |text| {
+        let Some((head, faults)) = text.split_once(": errors:\n") else {
+            return;
+        };
+        let others: Vec<&str> = faults
+            .lines()
+            .filter(|fault| !fault.contains(FAULT))
+            .collect();
+        *text = match others.as_slice() {
+            [only] => format!("{head}: {}", only.trim_start()),
+            several => format!("{head}: errors:\n{}", several.join("\n")),
+        };
     });
 }
 

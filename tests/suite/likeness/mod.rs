@@ -46,6 +46,9 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect(name))
 }
 
+/// So many requests may make the real one panic; the sequence ends with each.
+const UNANSWERED: usize = 50;
+
 /// What an area sends.
 struct Area {
     kinds: &'static [&'static Kind],
@@ -60,6 +63,7 @@ struct Tally {
     stories: Vec<String>,
     known: BTreeMap<&'static str, usize>,
     codes: BTreeMap<u16, usize>,
+    unanswered: usize,
 }
 
 /// A difference that is not known.
@@ -167,6 +171,15 @@ impl Lane<'_> {
         let mut found = None;
         for (at, step) in steps.iter().enumerate() {
             let (mut here, mut there) = tokio::join!(ours.play(step), real.play(step));
+            assert!(here.is_there(), "{step}: {}", here.body);
+            if !there.is_there() {
+                if let Some((_, tally)) = count {
+                    let mut tally = tally.lock();
+                    tally.unanswered += 1;
+                    assert!(tally.unanswered < UNANSWERED, "{step}: {}", there.body);
+                }
+                break;
+            }
             let known = known::settle(step, &mut here, &mut there);
             if let Some((cases, tally)) = count {
                 cases.fetch_add(1, Ordering::Relaxed);

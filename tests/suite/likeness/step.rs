@@ -35,8 +35,7 @@ pub struct Step {
 
 impl Step {
     /// Whether a cluster survives it: the address allocator of Kubernetes 1.34 tries its whole range, one
-    /// address after the other, for a Service without a name, and a strategic patch whose merge keys are
-    /// lists or maps makes it panic.
+    /// address after the other, for a Service without a name.
     pub fn is_harmless(&self) -> bool {
         let is_named = |body: &Value| {
             body.pointer("/metadata/name")
@@ -44,7 +43,6 @@ impl Step {
                 .is_some_and(|name| !name.is_empty())
         };
         match &self.body {
-            Body::Is(body) if self.media == STRATEGIC_PATCH => merges(body, true),
             Body::Is(body)
                 if self.path.starts_with("/api/v1/") && self.about.starts_with("services/") =>
             {
@@ -53,39 +51,6 @@ impl Step {
             }
             _ => true,
         }
-    }
-}
-
-/// Whether the lists of a patch can be merged at all; `by_key`: its items may be objects.
-fn merges(patch: &Value, by_key: bool) -> bool {
-    const KEYS: &[&str] = &[
-        "name",
-        "uid",
-        "port",
-        "containerPort",
-        "mountPath",
-        "ip",
-        "key",
-        "type",
-        "topologyKey",
-    ];
-    let is_flat = |value: &Value| !value.is_array() && !value.is_object();
-    match patch {
-        Value::Object(fields) => fields.iter().all(|(name, value)| {
-            let by_key = !name.ends_with("/finalizers") && !name.ends_with("/hostnames");
-            merges(value, by_key)
-        }),
-        Value::Array(items) => items.iter().all(|item| match item {
-            Value::Null | Value::Array(_) => false,
-            Value::Object(fields) => {
-                let keys = fields
-                    .iter()
-                    .filter(|(name, _)| KEYS.contains(&name.as_str()));
-                by_key && keys.into_iter().all(|(_, value)| is_flat(value)) && merges(item, true)
-            }
-            _ => true,
-        }),
-        _ => true,
     }
 }
 

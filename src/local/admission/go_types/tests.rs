@@ -1,3 +1,5 @@
+//! What a round trip through Go's types makes of objects.
+
 use serde_json::{Value, json};
 
 use super::round_trip;

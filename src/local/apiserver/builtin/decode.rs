@@ -262,6 +262,8 @@ fn zero(schema: &Value, value: &mut Value) {
     let text = |key: &str| schema.get(key).and_then(Value::as_str);
     if text("type") == Some("string") && matches!(text("format"), None | Some("byte")) {
         *value = "".into();
+    } else if reference(schema) == Some(QUANTITY) {
+        *value = "0".into();
     } else if reference(schema).is_some_and(|name| !name.ends_with("JSON")) {
         *value = Value::Object(Map::new());
     }

@@ -259,9 +259,13 @@ fn generate(prefix: &str) -> String {
     prefix.chars().chain(suffix).collect()
 }
 
-/// What a write cannot change is taken from the live object.
-pub fn carry_over(object: &mut Value, old: &Value) {
+/// What a write cannot change is taken from the live object; that it is on its way out only after
+/// it was seen who says what.
+pub fn carry_over(object: &mut Value, old: &Value, with_end: bool) {
     for key in SYSTEM {
+        if key.starts_with("deletion") && !with_end {
+            continue;
+        }
         match object::meta(old, key) {
             Some(value) => object::set_meta(object, key, value.clone()),
             None => object::remove_meta(object, key),
@@ -314,4 +318,36 @@ fn same_spec(resource: &Resource, object: &Value, old: &Value) -> bool {
             .keys()
             .filter(|key| counts(key))
             .all(|key| new.contains_key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Seen on a Kubernetes 1.34: a custom object that was applied with empty labels changes with
+    /// the next write, whatever that says.
+    #[test]
+    fn what_is_empty_in_metadata_is_taken_out_and_put_back() {
+        let mut object = json!({"metadata": {"name": "a", "labels": {}, "finalizers": [], "annotations": {"a": "b"}}});
+        let whole = object.clone();
+        let empties = take_empties(&mut object);
+        assert_eq!(empties, ["labels", "finalizers"]);
+        assert_eq!(
+            object,
+            json!({"metadata": {"name": "a", "annotations": {"a": "b"}}})
+        );
+        put_empties(&mut object, &empties);
+        assert_eq!(object, whole);
+    }
+
+    #[test]
+    fn nulls_go_unless_nobody_knows_the_field() {
+        let resource = super::super::kinds::built_in();
+        let maps = resource.iter().find(|one| one.kind == "ConfigMap").unwrap();
+        let mut object = json!({"metadata": {"name": "a", "labels": null, "unheard": null}});
+        tidy(maps, &mut object);
+        assert_eq!(object, json!({"metadata": {"name": "a", "unheard": null}}));
+    }
 }

@@ -103,12 +103,10 @@ fn json_at(data: Option<&Map<String, Value>>, key: &str) -> Vec<Cause> {
 
 const IMMUTABLE: &str = "field is immutable when `immutable` is set";
 
-/// The maps that are there with nothing in them.
+/// The map that is there with nothing in it: texts always are, if there are none.
 pub(super) fn empties(map: &Value) -> Vec<&'static str> {
-    ["data", "binaryData"]
-        .into_iter()
-        .filter(|field| entries(map, field).is_some_and(Map::is_empty))
-        .collect()
+    let is_empty = entries(map, "binaryData").is_some_and(Map::is_empty);
+    is_empty.then_some("binaryData").into_iter().collect()
 }
 
 /// An empty map where there was none is a change to what may not change.

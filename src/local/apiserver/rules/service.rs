@@ -28,9 +28,14 @@ pub(super) fn service(service: &Value, old: Option<&Value>) -> Vec<Cause> {
         ));
     }
     let ports = list(service, "spec.ports");
-    if ports.is_empty() && !external && ip != "None" {
+    let all = object::strings(object::at(service, "spec.clusterIPs"));
+    if !external && !ip.is_empty() && all.is_empty() {
+        causes.push(Cause::required("spec.clusterIPs", ""));
+    }
+    if ports.is_empty() && !external && all != ["None"] {
         causes.push(Cause::required("spec.ports", ""));
     }
+    causes.extend(twice(ports));
     if external {
         causes.extend(external_name(service));
     }
@@ -126,6 +131,29 @@ pub(super) fn warnings(service: &Value) -> Vec<String> {
             .push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
     }
     warnings
+}
+
+/// A port number is there once for each protocol; the rest of a port is not looked at, nor quoted.
+fn twice(ports: &[Value]) -> Vec<Cause> {
+    let key = |port: &Value| {
+        let number = port.get("port").and_then(Value::as_i64).unwrap_or(0);
+        (object::text_at(port, "protocol"), number)
+    };
+    let mut seen = BTreeSet::new();
+    let again = ports
+        .iter()
+        .map(key)
+        .enumerate()
+        .filter(|(_, key)| !seen.insert(key.clone()));
+    again
+        .map(|(at, (protocol, number))| Cause {
+            reason: "FieldValueDuplicate",
+            message: format!(
+                "Duplicate value: {{\"Name\":\"\",\"Protocol\":\"{protocol}\",\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\"NodePort\":0}}"
+            ),
+            field: format!("spec.ports[{at}]"),
+        })
+        .collect()
 }
 
 fn port(

@@ -135,7 +135,7 @@ fn template() -> Shape {
                 json!({}),
             ]),
         ),
-        ("imagePullPolicy", 5, Words(&["Always", "Sometimes"])),
+        ("imagePullPolicy", 5, Words(&["Always", "IfNotPresent"])),
     ]);
     let spec = Fields(vec![
         ("containers", 98, list(1, container)),
