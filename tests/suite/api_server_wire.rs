@@ -150,4 +150,6 @@ macro_rules! conversations {
     };
 }
 
-conversations! { bodies, metadata, lists, patches, deletions, kinds, definitions, paths }
+conversations! {
+    bodies, metadata, lists, patches, deletions, kinds, definitions, paths, writes,
+}

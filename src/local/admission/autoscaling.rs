@@ -2,6 +2,7 @@
 
 use super::field_error::FieldErrors;
 use super::go_duration::GoDuration;
+use super::go_number;
 use super::metadata::{Annotations, find};
 
 /// The group that the keys start with.
@@ -134,31 +135,29 @@ fn count(all: &Annotations<'_>, keys: &[&'static str]) -> (i32, FieldErrors) {
 fn numbers(all: &Annotations<'_>) -> FieldErrors {
     let bounded = |keys: &[&'static str], low: f64, high: f64| match find(all, keys) {
         None => FieldErrors::none(),
-        Some((key, value)) => match value.parse::<f64>() {
-            Err(_) => FieldErrors::invalid(value, key),
-            Ok(number) if number < low || number > high => {
+        Some((key, value)) => match go_number::float(value) {
+            None => FieldErrors::invalid(value, key),
+            Some(number) if number < low || number > high => {
                 FieldErrors::out_of_bounds(value, low, high, key)
             }
-            Ok(_) => FieldErrors::none(),
+            Some(_) => FieldErrors::none(),
         },
     };
     let mut errors = bounded(PANIC_WINDOW, 1.0, 100.0)
         .also(bounded(PANIC_THRESHOLD, 110.0, 1000.0))
         .also(bounded(UTILIZATION, 1.0, 100.0));
     if let Some((key, value)) = find(all, TARGET) {
-        errors.add(match value.parse::<f64>() {
-            Err(_) => FieldErrors::invalid(value, key),
-            Ok(number) if number < 0.01 => {
+        errors.add(match go_number::float(value) {
+            None => FieldErrors::invalid(value, key),
+            Some(number) if number < 0.01 => {
                 FieldErrors::at(format!("target {value} should be at least 0.01"), key)
             }
-            Ok(_) => FieldErrors::none(),
+            Some(_) => FieldErrors::none(),
         });
     }
     if let Some((key, value)) = find(all, BURST) {
-        let good = value
-            .parse::<f64>()
-            .is_ok_and(|number| number >= 0.0 || number == -1.0);
-        if !good {
+        let bad = |number: f64| number < 0.0 && number != -1.0;
+        if go_number::float(value).is_none_or(bad) {
             errors.add(FieldErrors::invalid(value, key));
         }
     }

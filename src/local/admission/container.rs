@@ -44,10 +44,13 @@ const RESERVED_ENV: &[&str] = &["PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVIS
 /// Everything wrong with a container (paths from the container).
 pub fn check(container: &Value, role: Role, port_name: &str, volumes: &Volumes<'_>) -> FieldErrors {
     let mut errors = probes(container, role, port_name);
+    // Nothing but what Go writes for an empty one.
     let blank = container.as_object().is_none_or(|fields| {
-        fields
-            .values()
-            .all(|v| v.as_object().is_some_and(|o| o.is_empty()))
+        fields.iter().all(|(name, value)| match name.as_str() {
+            "name" => value == "",
+            "resources" => value.as_object().is_some_and(|given| given.is_empty()),
+            _ => false,
+        })
     });
     if blank {
         return errors.also(FieldErrors::missing(CURRENT));
@@ -77,16 +80,16 @@ pub fn check(container: &Value, role: Role, port_name: &str, volumes: &Volumes<'
     errors
 }
 
+/// A startup probe is Kubernetes' own business.
 fn probes(container: &Value, role: Role, port_name: &str) -> FieldErrors {
     let mut errors = FieldErrors::none();
-    for kind in ["livenessProbe", "readinessProbe", "startupProbe"] {
+    for kind in ["livenessProbe", "readinessProbe"] {
         let Some(body) = container.get(kind) else {
             continue;
         };
         errors.add(
             match (role, kind) {
-                // Probing of sidecars is a feature that is off by default.
-                (Role::Sidecar, _) => only(body, &[]),
+                (Role::Sidecar, _) => probe::of_sidecar(body),
                 (Role::Serving, "readinessProbe") => probe::readiness(body, port_name),
                 (Role::Serving, _) => probe::check(body, port_name),
             }
@@ -120,24 +123,21 @@ fn env(container: &Value, role: Role) -> FieldErrors {
 }
 
 fn env_from(container: &Value) -> FieldErrors {
+    const KINDS: [&str; 2] = ["secretRef", "configMapRef"];
     let mut errors = FieldErrors::none();
     for (index, source) in list(container, "envFrom").iter().enumerate() {
-        let mut wrong = only(source, &["configMapRef", "prefix", "secretRef"]);
-        let given: Vec<_> = ["configMapRef", "secretRef"]
-            .into_iter()
-            .filter(|kind| source.get(kind).is_some())
-            .collect();
-        for kind in &given {
-            if let Some(reference) = source.get(kind) {
-                wrong.add(only(reference, &["name", "optional"]).via(kind));
+        let given = KINDS.map(|kind| source.get(kind).is_some());
+        for (kind, is_given) in KINDS.iter().zip(given) {
+            if is_given {
+                // Knative puts the source in front of what was found of those before it.
+                errors = errors.via_field_index(kind, index);
             }
         }
-        match given.len() {
-            0 => wrong.add(FieldErrors::missing_one_of(["configMapRef", "secretRef"])),
-            1 => {}
-            _ => wrong.add(FieldErrors::multiple_one_of(["configMapRef", "secretRef"])),
+        match given {
+            [true, true] => errors.add(FieldErrors::multiple_one_of(KINDS)),
+            [false, false] => errors.add(FieldErrors::missing_one_of(KINDS)),
+            _ => {}
         }
-        errors.add(wrong.via_index(index));
     }
     errors
 }
@@ -225,7 +225,8 @@ fn mounts(container: &Value, volumes: &Volumes<'_>) -> FieldErrors {
     for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
         let (name, path) = (text(mount, "name"), text(mount, "mountPath"));
         let mut wrong = only(mount, &["mountPath", "name", "readOnly", "subPath"]);
-        if !volumes.has(name) {
+        let volume = volumes.find(name);
+        if volume.is_none() {
             wrong.add(FieldErrors::at(
                 "volumeMount has no matching volume",
                 "name",
@@ -247,14 +248,45 @@ fn mounts(container: &Value, volumes: &Volumes<'_>) -> FieldErrors {
             FieldErrors::none()
         });
         seen.push(cleaned);
-        let read_only = mount.get("readOnly").and_then(Value::as_bool) == Some(true);
-        if !read_only && !volumes.is_writable(name) {
-            wrong.add(FieldErrors::at(
-                "volume mount should be readOnly for this type of volume",
-                "readOnly",
-            ));
-        }
+        wrong.add(writing(mount, volume));
+        wrong.add(propagation(mount));
         errors.add(wrong.via_index(index));
+    }
+    errors
+}
+
+/// Most kinds of volume are there to be read.
+fn writing(mount: &Value, volume: Option<&Value>) -> FieldErrors {
+    if mount.get("readOnly").is_some() {
+        return FieldErrors::none();
+    }
+    let of_kind = |kind: &str| volume.and_then(|volume| volume.get(kind));
+    let claim = of_kind("persistentVolumeClaim");
+    if claim.is_some_and(|claim| claim.get("readOnly").is_some()) {
+        FieldErrors::at("volume is readOnly but volume mount is not", "readOnly")
+    } else if claim.is_none() && of_kind("emptyDir").is_none() {
+        FieldErrors::at(
+            "volume mount should be readOnly for this type of volume",
+            "readOnly",
+        )
+    } else {
+        FieldErrors::none()
+    }
+}
+
+fn propagation(mount: &Value) -> FieldErrors {
+    let Some(way) = mount.get("mountPropagation").and_then(Value::as_str) else {
+        return FieldErrors::none();
+    };
+    let mut errors = FieldErrors::pathless(format!(
+        "Volume Mount Propagation support is disabled, but found volume mount {} with mount propagation",
+        text(mount, "name")
+    ));
+    if !matches!(way, "None" | "HostToContainer") {
+        errors.add(FieldErrors::at(
+            "mount propagation should be set to None or HostToContainer",
+            "mountPropagation",
+        ));
     }
     errors
 }

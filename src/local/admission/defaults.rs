@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Operation, Review, annotation, quantity, round_trip, spec_of};
+use super::{Operation, Review, annotation, go_types, quantity, spec_of};
 use crate::local::controllers::child_name;
 
 /// Seconds a request may take unless the template says otherwise.
@@ -12,18 +12,19 @@ const RESPONSE_START_TIMEOUT_SECONDS: i64 = 300;
 /// Requests at once per instance unless the template says otherwise; 0 is no limit.
 const CONTAINER_CONCURRENCY: i64 = 0;
 
-/// Fills the defaults of a Service, Configuration, Revision or Route.
-pub fn fill(review: &Review<'_>, object: &mut Value) {
-    let old = review.old.map(|old| {
-        let mut old = old.clone();
-        fill_kind(review.kind, Operation::Update, None, &mut old);
-        old
-    });
-    fill_kind(review.kind, review.operation, old.as_ref(), object);
+/// Fills the defaults of a Service, Configuration, Revision or Route; or says what cannot be read.
+pub fn fill(review: &Review<'_>, object: &mut Value) -> Result<(), String> {
+    // An empty list of owners is one to Go.
     let owned = object
         .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array)
-        .is_some_and(|owners| !owners.is_empty());
+        .is_some_and(Value::is_array);
+    go_types::round_trip(review.kind, object)?;
+    let mut old = review.old.cloned();
+    if let Some(old) = &mut old {
+        go_types::round_trip(review.kind, old)?;
+        fill_kind(review.kind, Operation::Update, None, old);
+    }
+    fill_kind(review.kind, review.operation, old.as_ref(), object);
     let records_user = match review.kind {
         "Service" => true,
         "Configuration" | "Route" => !owned,
@@ -32,6 +33,7 @@ pub fn fill(review: &Review<'_>, object: &mut Value) {
     if records_user {
         record_user(review, old.as_ref(), object);
     }
+    Ok(())
 }
 
 fn fill_kind(kind: &str, operation: Operation, old: Option<&Value>, object: &mut Value) {
@@ -39,7 +41,6 @@ fn fill_kind(kind: &str, operation: Operation, old: Option<&Value>, object: &mut
         "Service" => {
             fill_template(operation, old, object);
             if let Some(spec) = object.get_mut("spec") {
-                round_trip::traffic(spec);
                 if spec.get("traffic").is_none()
                     && let Some(spec) = spec.as_object_mut()
                 {
@@ -53,7 +54,6 @@ fn fill_kind(kind: &str, operation: Operation, old: Option<&Value>, object: &mut
         }
         "Configuration" => fill_template(operation, old, object),
         "Revision" => {
-            round_trip::template(object);
             // A Revision never changes, and new defaults would be a change.
             if operation != Operation::Update
                 && let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut)
@@ -63,7 +63,6 @@ fn fill_kind(kind: &str, operation: Operation, old: Option<&Value>, object: &mut
         }
         "Route" => {
             if let Some(spec) = object.get_mut("spec") {
-                round_trip::traffic(spec);
                 fill_traffic(spec);
             }
         }
@@ -75,7 +74,6 @@ fn fill_template(operation: Operation, old: Option<&Value>, object: &mut Value) 
     let Some(template) = object.pointer_mut("/spec/template") else {
         return;
     };
-    round_trip::template(template);
     // New defaults under an unchanged name of the user's own would read as a change
     // without a name change, and be refused.
     let name = |template: &Value| {
@@ -127,7 +125,8 @@ fn fill_revision_spec(operation: Operation, spec: &mut Map<String, Value>) {
     spec.entry("containerConcurrency")
         .or_insert_with(|| json!(CONTAINER_CONCURRENCY));
     name_containers(spec);
-    if operation == Operation::Create && spec.contains_key("containers") {
+    let some = |list: &Value| list.as_array().is_some_and(|items| !items.is_empty());
+    if operation == Operation::Create && spec.get("containers").is_some_and(some) {
         spec.entry("enableServiceLinks")
             .or_insert_with(|| json!(false));
     }
@@ -149,7 +148,10 @@ fn fill_revision_spec(operation: Operation, spec: &mut Map<String, Value>) {
                 .and_then(|probe| probe.get_mut("grpc"))
                 .and_then(Value::as_object_mut)
             {
-                grpc.entry("service").or_insert_with(|| json!(""));
+                let service = grpc.entry("service").or_insert(Value::Null);
+                if service.is_null() {
+                    *service = json!("");
+                }
             }
         }
         let Some(Value::Array(mounts)) = container.get_mut("volumeMounts") else {
@@ -171,7 +173,7 @@ fn writable_volumes(spec: &Map<String, Value>) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter(|volume| {
-            ["emptyDir", "persistentVolumeClaim", "ephemeral"]
+            ["emptyDir", "persistentVolumeClaim"]
                 .iter()
                 .any(|kind| volume.get(kind).is_some())
         })

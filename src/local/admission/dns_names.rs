@@ -19,11 +19,18 @@ pub fn dns_1035_label(name: &str) -> Vec<String> {
     wrong
 }
 
-/// Why `prefix` cannot begin a DNS-1035 label (a generateName may end with a dash).
+/// Why `prefix` cannot begin a DNS-1035 label.
 pub fn dns_1035_prefix(prefix: &str) -> Vec<String> {
-    match prefix.strip_suffix('-') {
-        Some(stem) if !stem.is_empty() => dns_1035_label(stem),
-        _ => dns_1035_label(prefix),
+    dns_1035_label(&as_name(prefix))
+}
+
+/// A prefix as the name that it is checked as: it may end with a dash, and Kubernetes does not
+/// look at what is in front of that either.
+pub fn as_name(prefix: &str) -> String {
+    let mut stem = prefix.chars();
+    match (stem.next_back(), stem.next_back()) {
+        (Some('-'), Some(_)) => format!("{}a", stem.as_str()),
+        _ => prefix.to_owned(),
     }
 }
 
@@ -113,6 +120,7 @@ mod tests {
         assert_eq!(dns_1035_label(&"a".repeat(64)).len(), 1);
         assert_eq!(dns_1035_label("").len(), 1);
         assert!(dns_1035_prefix("hello-").is_empty());
+        assert!(dns_1035_prefix("hello--").is_empty());
         assert_eq!(dns_1035_prefix("-").len(), 1);
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::defaults::same;
 use super::field_error::{CURRENT, FieldErrors};
-use super::{annotation, autoscaling, dns_names, go_duration::GoDuration, quantity};
+use super::{annotation, autoscaling, dns_names, go_duration::GoDuration, go_number, quantity};
 use super::{list, spec_of, text, text_map};
 
 /// Annotations as pairs.
@@ -197,21 +197,19 @@ pub fn queue_sidecar(annotations: &Annotations<'_>) -> FieldErrors {
         }
         if matches!(name, "resource-percentage" | "resourcePercentage") {
             errors.add(
-                FieldErrors::at(
+                FieldErrors::pathless(
                     "Queue proxy resource percentage annotation is deprecated. Please use the \
                      available annotations to explicitly set resource values per service",
-                    CURRENT,
                 )
-                .as_warning()
-                .via(&path),
+                .as_warning(),
             );
             errors.add(
-                match value.parse::<f64>() {
-                    Err(_) => FieldErrors::invalid(value, CURRENT),
-                    Ok(percent) if !(0.1..=100.0).contains(&percent) => {
+                match go_number::float(value) {
+                    None => FieldErrors::invalid(value, CURRENT),
+                    Some(percent) if percent < 0.1 || percent > 100.0 => {
                         FieldErrors::out_of_bounds(percent, 0.1, 100, CURRENT)
                     }
-                    Ok(_) => FieldErrors::none(),
+                    Some(_) => FieldErrors::none(),
                 }
                 .via(&path),
             );

@@ -8,15 +8,16 @@
 mod autoscaling;
 mod container;
 mod defaults;
-mod dns_names;
+pub(in crate::local) mod dns_names;
 mod field_error;
 mod go_duration;
+mod go_number;
+mod go_types;
 mod image_reference;
 mod metadata;
 mod pod_spec;
 mod probe;
 pub(in crate::local) mod quantity;
-mod round_trip;
 mod short_diff;
 mod traffic;
 mod validation;
@@ -32,6 +33,8 @@ pub use webhook::ServingWebhook;
 
 use serde_json::Value;
 
+/// The name under which it is reported that an object cannot be read.
+pub const MUTATION_WEBHOOK: &str = "webhook.serving.knative.dev";
 /// The name under which a refusal by the checks is reported.
 pub const VALIDATION_WEBHOOK: &str = "validation.webhook.serving.knative.dev";
 
@@ -68,20 +71,29 @@ pub struct Review<'a> {
     pub username: &'a str,
 }
 
-/// Fills in the defaults (`mutation`).
-pub fn fill_defaults(review: &Review<'_>, object: &mut Value) {
-    defaults::fill(review, object);
+/// What the checks say.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// Why the object is refused; nothing where it is not.
+    pub errors: FieldErrors,
+    /// What the client is told in any case.
+    pub warnings: Vec<String>,
 }
 
-/// Checks an object with its defaults filled in: warnings for the client, or why it is
-/// refused.
-pub fn validate(review: &Review<'_>, object: &Value) -> Result<Vec<String>, FieldErrors> {
+/// Fills in the defaults (`mutation`); or says what cannot be read as the kind's Go type.
+pub fn fill_defaults(review: &Review<'_>, object: &mut Value) -> Result<(), String> {
+    defaults::fill(review, object)
+}
+
+/// Checks an object with its defaults filled in.
+pub fn validate(review: &Review<'_>, object: &Value) -> Verdict {
     let (errors, warnings) = validation::check(review, object).partition();
-    if errors.is_empty() {
-        Ok(warnings)
-    } else {
-        Err(errors)
-    }
+    Verdict { errors, warnings }
+}
+
+/// The text that goes to the client with an object that cannot be read.
+pub fn unreadable(why: &str) -> String {
+    format!("mutation failed: cannot decode incoming new object: {why}")
 }
 
 /// The text that a refusal carries to the client, behind the API server's own prefix

@@ -42,13 +42,17 @@ pub fn check(spec: &Value) -> FieldErrors {
             init.len()
         )));
     }
+    let context = spec.get("securityContext").unwrap_or(&Value::Null);
+    errors.add(pod_security(context).via("securityContext"));
     let containers = list(spec, "containers");
-    for (index, container) in containers.iter().enumerate() {
-        errors.add(
-            insecure_defaults(container)
-                .via("securityContext")
-                .via_field_index("containers", index),
-        );
+    for (field, all) in [("containers", containers), ("initContainers", init)] {
+        for (index, container) in all.iter().enumerate() {
+            errors.add(
+                insecure_defaults(context, container)
+                    .via("securityContext")
+                    .via_field_index(field, index),
+            );
+        }
     }
     let volumes = Volumes::of(spec);
     let mounted: Vec<_> = containers
@@ -101,12 +105,13 @@ fn each_container(containers: &[Value], volumes: &Volumes<'_>) -> FieldErrors {
     let mut names = Vec::new();
     for (index, one) in containers.iter().enumerate() {
         let name = text(one, "name");
-        let mut wrong = FieldErrors::none();
-        if names.contains(&name) {
-            wrong.add(FieldErrors::at(
+        if names.contains(&name) && containers.len() > 1 {
+            // Knative puts this container in front of what was found of those before it.
+            errors.add(FieldErrors::at(
                 format!("duplicate container name {name:?}"),
                 "name",
             ));
+            errors = errors.via_field_index("containers", index);
         }
         names.push(name);
         let role = if containers.len() == 1 || !list(one, "ports").is_empty() {
@@ -114,14 +119,33 @@ fn each_container(containers: &[Value], volumes: &Volumes<'_>) -> FieldErrors {
         } else {
             Role::Sidecar
         };
-        wrong.add(container::check(one, role, port_name, volumes));
+        let wrong = container::check(one, role, port_name, volumes);
         errors.add(wrong.via_field_index("containers", index));
     }
     errors
 }
 
-/// What Kubernetes leaves open unless told otherwise; only a warning.
-fn insecure_defaults(container: &Value) -> FieldErrors {
+/// That of the whole Pod is a feature that is off by default: nothing of it may be set.
+fn pod_security(context: &Value) -> FieldErrors {
+    let mut errors = only(context, &[]);
+    let mut bounded = |id: &Value, path: &str| {
+        if let Some(id) = id.as_i64()
+            && !(0..=i64::from(i32::MAX)).contains(&id)
+        {
+            errors.add(FieldErrors::out_of_bounds(id, 0, i32::MAX, path));
+        }
+    };
+    for key in ["runAsUser", "runAsGroup", "fsGroup"] {
+        bounded(context.get(key).unwrap_or(&Value::Null), key);
+    }
+    for (index, id) in list(context, "supplementalGroups").iter().enumerate() {
+        bounded(id, &format!("supplementalGroups[{index}]"));
+    }
+    errors
+}
+
+/// What Kubernetes leaves open unless told otherwise, for the Pod or for the container; only a warning.
+fn insecure_defaults(pod: &Value, container: &Value) -> FieldErrors {
     let context = container.get("securityContext").unwrap_or(&Value::Null);
     let insecure = |field: &str| {
         FieldErrors::at(
@@ -132,17 +156,23 @@ fn insecure_defaults(container: &Value) -> FieldErrors {
         .as_warning()
     };
     let mut warnings = FieldErrors::none();
-    for field in ["runAsNonRoot", "allowPrivilegeEscalation"] {
-        if context.get(field).is_none() {
-            warnings.add(insecure(field));
-        }
+    if context.get("runAsNonRoot").is_none() && pod.get("runAsNonRoot").is_none() {
+        warnings.add(insecure("runAsNonRoot"));
     }
-    match context.get("seccompProfile") {
-        None => warnings.add(insecure("seccompProfile")),
-        Some(profile) if text(profile, "type").is_empty() => {
-            warnings.add(insecure("seccompProfile.type"));
-        }
-        Some(_) => {}
+    if context.get("allowPrivilegeEscalation").is_none() {
+        warnings.add(insecure("allowPrivilegeEscalation"));
+    }
+    let profiles: Vec<_> = [context, pod]
+        .iter()
+        .filter_map(|of| of.get("seccompProfile"))
+        .collect();
+    if profiles.is_empty() {
+        warnings.add(insecure("seccompProfile"));
+    } else if profiles
+        .iter()
+        .all(|profile| text(profile, "type").is_empty())
+    {
+        warnings.add(insecure("seccompProfile.type"));
     }
     match context.get("capabilities") {
         None => warnings.add(insecure("capabilities")),

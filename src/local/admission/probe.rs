@@ -2,53 +2,48 @@
 
 use serde_json::Value;
 
-use super::field_error::FieldErrors;
-use super::only;
+use super::field_error::{CURRENT, FieldErrors};
 
-const FIELDS: &[&str] = &[
-    "exec",
+/// The fields of a probe that are not its action.
+const TIMES: &[&str] = &[
     "failureThreshold",
-    "grpc",
-    "httpGet",
     "initialDelaySeconds",
     "periodSeconds",
     "successThreshold",
-    "tcpSocket",
     "terminationGracePeriodSeconds",
     "timeoutSeconds",
 ];
 
-/// A liveness or startup probe. `port_name` is the serving port's name.
+/// Kinds of action, in the order of the checks, each with the word for it.
+const ACTIONS: &[(&str, &str)] = &[
+    ("httpGet", "httpGet"),
+    ("tcpSocket", "tcpSocket"),
+    ("exec", "exec"),
+    ("grpc", "gRPC"),
+];
+
+/// A liveness probe. `port_name` is the serving port's name.
 pub fn check(probe: &Value, port_name: &str) -> FieldErrors {
-    let mut errors = only(probe, FIELDS);
-    let mut actions = Vec::new();
-    for (action, word, fields) in [
-        (
-            "httpGet",
-            "httpGet",
-            &["host", "httpHeaders", "path", "port", "scheme"][..],
-        ),
-        ("tcpSocket", "tcpSocket", &["host", "port"]),
-        ("exec", "exec", &["command"]),
-        ("grpc", "gRPC", &["port", "service"]),
-    ] {
+    let mut errors = FieldErrors::none();
+    let mut given = Vec::new();
+    for (action, word) in ACTIONS {
         let Some(body) = probe.get(action) else {
             continue;
         };
-        actions.push(word);
-        errors.add(only(body, fields).via(action));
+        given.push(*word);
+        // Knative puts the action in front of all that was found before, too.
+        errors = errors.via(action);
         if let Some(name) = body.get("port").and_then(Value::as_str)
             && !name.is_empty()
             && name != port_name
         {
             errors.add(
-                FieldErrors::invalid(name, "port")
-                    .details("Probe port must match container port")
-                    .via(action),
+                FieldErrors::invalid(name, &format!("{action}.port"))
+                    .details("Probe port must match container port"),
             );
         }
     }
-    match actions.len() {
+    match given.len() {
         0 => errors.add(FieldErrors::missing_one_of([
             "httpGet",
             "tcpSocket",
@@ -56,9 +51,31 @@ pub fn check(probe: &Value, port_name: &str) -> FieldErrors {
             "grpc",
         ])),
         1 => {}
-        _ => errors.add(FieldErrors::multiple_one_of(actions)),
+        _ => errors.add(FieldErrors::multiple_one_of(given)),
     }
     errors
+}
+
+/// A probe of a container beside the serving one, which is a feature that is off by default: none
+/// of its fields may be set.
+pub fn of_sidecar(probe: &Value) -> FieldErrors {
+    let mut set: Vec<&str> = TIMES
+        .iter()
+        .copied()
+        .filter(|field| probe.get(field).is_some())
+        .collect();
+    // The action is an embedded struct, which has no name in JSON.
+    if ACTIONS
+        .iter()
+        .any(|(action, _)| probe.get(action).is_some())
+    {
+        set.push(CURRENT);
+    }
+    if set.is_empty() {
+        FieldErrors::none()
+    } else {
+        FieldErrors::disallowed(set)
+    }
 }
 
 /// A readiness probe: a period of 0 is Knative's own, quick probing, with its own limits.

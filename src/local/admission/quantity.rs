@@ -17,6 +17,10 @@ struct Quantity {
     notation: Notation,
 }
 
+/// What Kubernetes says of a text that is no quantity.
+pub const MALFORMED: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
 const NANO: i128 = 1_000_000_000;
 
 /// The canonical text of a quantity; `None` where it is not one.
@@ -30,6 +34,13 @@ pub fn same_amount(a: &str, b: &str) -> bool {
         (Some(a), Some(b)) => a.nanos == b.nanos,
         _ => a == b,
     }
+}
+
+/// The amount in thousandths, rounded up; `None` where it is none.
+pub fn milli(text: &str) -> Option<i128> {
+    const NANOS: i128 = NANO / 1000;
+    parse(text)
+        .map(|quantity| quantity.nanos.div_euclid(NANOS) + i128::from(quantity.nanos % NANOS != 0))
 }
 
 /// Whether the amount is below zero.

@@ -1,136 +1,186 @@
-//! The difference of two templates in the form that Knative's refusals carry:
-//! a path through its Go types, and the old and new value under it.
+//! The difference of two templates in the form that Knative's refusals carry: a path through its Go
+//! types, and the old and new value under it (`kmp.ShortDiff`, which is `go-cmp` with few words).
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::go_types::{Field, Form, GoStruct, GoType, REVISION_SPEC, REVISION_TEMPLATE_SPEC, zero};
 use super::quantity;
-
-/// Fields of a RevisionSpec that are its own; the others belong to the embedded PodSpec.
-const REVISION_FIELDS: &[&str] = &[
-    "containerConcurrency",
-    "idleTimeoutSeconds",
-    "responseStartTimeoutSeconds",
-    "timeoutSeconds",
-];
 
 /// The difference of two revision specs; empty where they mean the same.
 pub fn revision_spec(old: &Value, new: &Value) -> String {
-    let mut diff = String::new();
-    spec(&mut diff, "{v1.RevisionSpec}", old, new);
-    diff
+    difference("{v1.RevisionSpec}", &REVISION_SPEC, old, new)
 }
 
 /// The difference of two templates; empty where they mean the same.
 pub fn template(old: &Value, new: &Value) -> String {
-    let mut diff = String::new();
-    let part = |template: &'_ Value, key: &str| template.get(key).cloned().unwrap_or(Value::Null);
-    walk(
-        &mut diff,
-        "{*v1.RevisionTemplateSpec}.ObjectMeta",
-        &part(old, "metadata"),
-        &part(new, "metadata"),
-    );
-    spec(
-        &mut diff,
-        "{*v1.RevisionTemplateSpec}.Spec",
-        &part(old, "spec"),
-        &part(new, "spec"),
-    );
-    diff
+    difference(
+        "{*v1.RevisionTemplateSpec}",
+        &REVISION_TEMPLATE_SPEC,
+        old,
+        new,
+    )
 }
 
-fn spec(diff: &mut String, path: &str, old: &Value, new: &Value) {
-    each_field(old, new, |key, old, new| {
-        let path = if REVISION_FIELDS.contains(&key) {
-            format!("{path}.{}", go_name(key))
-        } else {
-            format!("{path}.PodSpec.{}", go_name(key))
-        };
-        walk(diff, &path, old, new);
-    });
+fn difference(root: &str, of: &'static GoStruct, old: &Value, new: &Value) -> String {
+    let mut text = String::new();
+    fields(&mut text, root, of, old, new);
+    text
 }
 
-fn walk(diff: &mut String, path: &str, old: &Value, new: &Value) {
-    match (old, new) {
-        (Value::Object(_), Value::Object(_)) => {
-            let keyed = ["Labels", "Annotations", "Limits", "Requests"]
-                .iter()
-                .any(|map| path.ends_with(map));
-            each_field(old, new, |key, old, new| {
-                let path = if keyed {
-                    format!("{path}[{key:?}]")
-                } else {
-                    format!("{path}.{}", go_name(key))
+/// Absent fields have the zero value of their type.
+fn fields(text: &mut String, path: &str, of: &'static GoStruct, old: &Value, new: &Value) {
+    for field in of.fields {
+        let path = format!("{path}.{}", go_name(field));
+        match (&field.go_type, field.form) {
+            (GoType::Struct(embedded), Form::Inline) => fields(text, &path, embedded, old, new),
+            (of, _) => {
+                let value = |object: &Value| {
+                    let given = object.get(field.name).filter(|value| !value.is_null());
+                    given.cloned().unwrap_or_else(|| zero(of))
                 };
-                walk(diff, &path, old, new);
-            });
-        }
-        (Value::Array(a), Value::Array(b)) => {
-            for index in 0..a.len().max(b.len()) {
-                let at = |list: &[Value]| list.get(index).cloned().unwrap_or(Value::Null);
-                walk(diff, &format!("{path}[{index}]"), &at(a), &at(b));
+                walk(text, &path, of, &value(old), &value(new));
             }
         }
-        _ if equal(path, old, new) => {}
-        _ => {
-            // Writing to a String cannot fail.
-            let _ = writeln!(diff, "{path}:");
-            for (sign, value) in [('-', old), ('+', new)] {
-                if !value.is_null() {
-                    let _ = writeln!(diff, "\t{sign}: \"{}\"", plain(value));
+    }
+}
+
+fn walk(text: &mut String, path: &str, of: &GoType, old: &Value, new: &Value) {
+    match (of, old, new) {
+        _ if old == new => {}
+        (GoType::Struct(of), _, _) => fields(text, path, of, old, new),
+        (GoType::Pointer(of), _, _) if !old.is_null() && !new.is_null() => match of {
+            // A field of what is pointed to needs no star.
+            GoType::Struct(_) => walk(text, path, of, old, new),
+            of => walk(text, &format!("*{path}"), of, old, new),
+        },
+        (GoType::List(item), Value::Array(a), Value::Array(b)) => items(text, path, item, a, b),
+        (GoType::Map(_, member), Value::Object(a), Value::Object(b)) => {
+            let mut keys: Vec<_> = a.keys().chain(b.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let path = format!("{path}[{key:?}]");
+                match (a.get(key), b.get(key)) {
+                    (Some(a), Some(b)) => walk(text, &path, member, a, b),
+                    (a, b) => report(text, &path, member, a, b),
                 }
             }
         }
+        (GoType::Quantity, Value::String(a), Value::String(b)) if quantity::same_amount(a, b) => {}
+        (GoType::IntOrString, Value::String(a), Value::String(b)) => {
+            let (a, b) = (a.as_str().into(), b.as_str().into());
+            report(text, &format!("{path}.StrVal"), of, Some(&a), Some(&b));
+        }
+        (GoType::IntOrString, Value::Number(_), Value::Number(_)) => {
+            report(text, &format!("{path}.IntVal"), of, Some(old), Some(new));
+        }
+        _ => report(text, path, of, Some(old), Some(new)),
     }
 }
 
-fn equal(path: &str, old: &Value, new: &Value) -> bool {
-    let amounts = path.contains(".Limits[") || path.contains(".Requests[");
-    match (old.as_str(), new.as_str()) {
-        (Some(old), Some(new)) if amounts => quantity::same_amount(old, new),
-        _ => old == new,
+/// What both begin and end with is left; what is between is compared one by one.
+fn items(text: &mut String, path: &str, item: &GoType, old: &[Value], new: &[Value]) {
+    let same = |pair: &(&Value, &Value)| pair.0 == pair.1;
+    let most = old.len().min(new.len());
+    let begin = old.iter().zip(new).take_while(same).count();
+    let end = old.iter().rev().zip(new.iter().rev());
+    let end = end.take_while(same).count().min(most - begin);
+    let (a, b) = (old.len() - end, new.len() - end);
+    for index in begin..a.max(b) {
+        let (from, to) = (old.get(..a), new.get(..b));
+        let at = |list: Option<&[Value]>| list.and_then(|list| list.get(index)).cloned();
+        match (at(from), at(to)) {
+            (Some(from), Some(to)) => walk(text, &format!("{path}[{index}]"), item, &from, &to),
+            (Some(from), None) => {
+                report(
+                    text,
+                    &format!("{path}[{index}->?]"),
+                    item,
+                    Some(&from),
+                    None,
+                );
+            }
+            (None, Some(to)) => {
+                report(text, &format!("{path}[?->{index}]"), item, None, Some(&to));
+            }
+            (None, None) => {}
+        }
     }
 }
 
-fn each_field(old: &Value, new: &Value, mut visit: impl FnMut(&str, &Value, &Value)) {
-    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
-    let (old, new) = (fields(old), fields(new));
-    let mut keys: Vec<_> = old.keys().chain(new.keys()).collect();
-    keys.sort();
-    keys.dedup();
-    for key in keys {
-        visit(
-            key,
-            old.get(key).unwrap_or(&Value::Null),
-            new.get(key).unwrap_or(&Value::Null),
-        );
+fn report(text: &mut String, path: &str, of: &GoType, old: Option<&Value>, new: Option<&Value>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{path}:");
+    let kind = match of {
+        GoType::Struct(_) | GoType::Quantity => format!("{}: ", of.name()),
+        _ => String::new(),
+    };
+    for (sign, value) in [('-', old), ('+', new)] {
+        if let Some(value) = value {
+            let _ = writeln!(text, "\t{sign}: {kind}\"{}\"", plain(of, value));
+        }
+    }
+}
+
+/// A value as Go prints it; what is in a struct is shown as JSON.
+fn plain(of: &GoType, value: &Value) -> String {
+    match (of, value) {
+        (GoType::List(_), Value::Null) => "[]".to_owned(),
+        (GoType::Map(..), Value::Null) => "map[]".to_owned(),
+        // Structs print themselves.
+        (GoType::Pointer(GoType::Struct(_)), Value::Null) => "nil".to_owned(),
+        (_, Value::Null) => "<nil>".to_owned(),
+        (GoType::Pointer(of), value) => match of {
+            GoType::Struct(_) => format!("&{value}"),
+            // The address of what Go allocated.
+            _ => "0xc000000000".to_owned(),
+        },
+        (GoType::List(item), Value::Array(items)) => {
+            let items: Vec<_> = items.iter().map(|one| plain(item, one)).collect();
+            format!("[{}]", items.join(" "))
+        }
+        (GoType::Map(_, member), Value::Object(members)) => {
+            let members: Vec<_> = members
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", plain(member, value)))
+                .collect();
+            format!("map[{}]", members.join(" "))
+        }
+        (GoType::Quantity, value) => format!("{{{value}}}"),
+        (_, Value::String(text)) => text.clone(),
+        (_, other) => other.to_string(),
     }
 }
 
 /// The Go field behind a JSON key.
-fn go_name(key: &str) -> String {
-    match key {
-        "httpGet" => "HTTPGet".to_owned(),
-        "tcpSocket" => "TCPSocket".to_owned(),
-        "grpc" => "GRPC".to_owned(),
-        "hostIP" => "HostIP".to_owned(),
-        _ => {
-            let mut letters = key.chars();
-            letters
-                .next()
-                .map(|first| first.to_uppercase().chain(letters).collect())
-                .unwrap_or_default()
-        }
+fn go_name(field: &Field) -> String {
+    const SHORT: &[(&str, &str)] = &[
+        ("apiVersion", "APIVersion"),
+        ("dnsConfig", "DNSConfig"),
+        ("dnsPolicy", "DNSPolicy"),
+        ("fsGroup", "FSGroup"),
+        ("fsType", "FSType"),
+        ("grpc", "GRPC"),
+        ("httpGet", "HTTPGet"),
+        ("httpHeaders", "HTTPHeaders"),
+        ("ip", "IP"),
+        ("metadata", "ObjectMeta"),
+        ("seLinuxOptions", "SELinuxOptions"),
+        ("tcpSocket", "TCPSocket"),
+        ("tty", "TTY"),
+        ("uid", "UID"),
+        ("url", "URL"),
+    ];
+    if let Some((_, name)) = SHORT.iter().find(|(key, _)| *key == field.name) {
+        return (*name).to_owned();
     }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    let mut letters = field.name.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -141,13 +191,29 @@ mod tests {
 
     #[test]
     fn a_difference_reads_as_knative_writes_it() {
-        let old = json!({"containers": [{"image": "a:1", "resources": {"limits": {"cpu": "1"}}}], "timeoutSeconds": 300});
-        let new = json!({"containers": [{"image": "a:2", "resources": {"limits": {"cpu": "1000m"}}}], "timeoutSeconds": 60});
+        let old = json!({
+            "containers": [{"image": "a:1", "resources": {"limits": {"cpu": "1"}}, "args": ["x", "y"]}],
+            "timeoutSeconds": 300,
+            "serviceAccountName": "robot",
+        });
+        let new = json!({
+            "containers": [{"image": "a:2", "resources": {"limits": {"cpu": "1000m"}}, "args": ["x"]}],
+            "timeoutSeconds": 60,
+            "enableServiceLinks": false,
+        });
         expect![[r#"
             {v1.RevisionSpec}.PodSpec.Containers[0].Image:
             	-: "a:1"
             	+: "a:2"
-            {v1.RevisionSpec}.TimeoutSeconds:
+            {v1.RevisionSpec}.PodSpec.Containers[0].Args[1->?]:
+            	-: "y"
+            {v1.RevisionSpec}.PodSpec.ServiceAccountName:
+            	-: "robot"
+            	+: ""
+            {v1.RevisionSpec}.PodSpec.EnableServiceLinks:
+            	-: "<nil>"
+            	+: "0xc000000000"
+            *{v1.RevisionSpec}.TimeoutSeconds:
             	-: "300"
             	+: "60"
         "#]]

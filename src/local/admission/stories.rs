@@ -17,9 +17,18 @@ fn create(kind: &str, text: &str) -> (Value, Result<Vec<String>, String>) {
         old: None,
         username: "ada",
     };
-    fill_defaults(&review, &mut object);
-    let answer = validate(&review, &object).map_err(|errors| refusal(&errors));
+    let answer = review_of(&review, &mut object);
     (object, answer)
+}
+
+fn review_of(review: &Review<'_>, object: &mut Value) -> Result<Vec<String>, String> {
+    fill_defaults(review, object)?;
+    let verdict = validate(review, object);
+    if verdict.errors.is_empty() {
+        Ok(verdict.warnings)
+    } else {
+        Err(refusal(&verdict.errors))
+    }
 }
 
 fn update(
@@ -35,8 +44,7 @@ fn update(
         old: Some(old),
         username: "bob",
     };
-    fill_defaults(&review, &mut object);
-    let answer = validate(&review, &object).map_err(|errors| refusal(&errors));
+    let answer = review_of(&review, &mut object);
     (object, answer)
 }
 

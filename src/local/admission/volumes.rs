@@ -10,14 +10,8 @@ pub struct Volumes<'a>(&'a [Value]);
 
 /// Kinds of volume that work; others are features that are off by default.
 const SOURCES: &[&str] = &["secret", "configMap", "projected", "emptyDir"];
-
-/// What Kubernetes allows and Knative has switched off, with its word for it.
-const SWITCHED_OFF: &[(&str, &str, &str)] = &[
-    ("image", "Image", "Image volume"),
-    ("hostPath", "HostPath", "HostPath volume"),
-    ("csi", "CSI", "CSI volume"),
-    ("ephemeral", "Ephemeral", "Ephemeral volume"),
-];
+/// Kinds that are not, but that are counted.
+const COUNTED: &[&str] = &["persistentVolumeClaim", "hostPath", "csi", "image"];
 
 impl<'a> Volumes<'a> {
     /// The volumes of a template.
@@ -25,22 +19,10 @@ impl<'a> Volumes<'a> {
         Self(list(spec, "volumes"))
     }
 
-    fn find(&self, name: &str) -> Option<&'a Value> {
-        self.0.iter().find(|volume| text(volume, "name") == name)
-    }
-
-    /// Whether there is a volume of that name.
-    pub fn has(&self, name: &str) -> bool {
-        self.find(name).is_some()
-    }
-
-    /// Whether a container may write to it.
-    pub fn is_writable(&self, name: &str) -> bool {
-        self.find(name).is_some_and(|volume| {
-            ["emptyDir", "persistentVolumeClaim", "ephemeral"]
-                .iter()
-                .any(|kind| volume.get(kind).is_some())
-        })
+    /// The volume of that name; of several the last one counts.
+    pub fn find(&self, name: &str) -> Option<&'a Value> {
+        let mut all = self.0.iter().rev();
+        all.find(|volume| text(volume, "name") == name)
     }
 
     /// Everything wrong with them (paths from the spec). `mounted` are the names that
@@ -72,43 +54,17 @@ impl<'a> Volumes<'a> {
 
 fn check(volume: &Value) -> FieldErrors {
     let name = text(volume, "name");
+    // What is wrong with the name hides that the kind of volume is switched off.
     let mut errors = if name.is_empty() {
         FieldErrors::missing("name")
     } else if dns_names::is_dns_1123_label(name) {
-        FieldErrors::none()
+        switched_off(volume)
     } else {
         FieldErrors::invalid(name, "name")
     };
-    let mut off = Vec::new();
-    for (field, word, kind) in SWITCHED_OFF {
-        if volume.get(field).is_some() {
-            off.push(*field);
-            errors.add(FieldErrors::pathless(format!(
-                "{word} volume support is disabled, but found {kind} {name}"
-            )));
-        }
-    }
-    if let Some(claim) = volume.get("persistentVolumeClaim") {
-        off.push("persistentVolumeClaim");
-        let claim = text(claim, "claimName");
-        errors.add(FieldErrors::pathless(format!(
-            "Persistent volume claim support is disabled, but found persistent volume claim {claim}"
-        )));
-    }
     let mut allowed = vec!["name"];
     allowed.extend(SOURCES);
     errors.add(only(volume, &allowed));
-    let given: Vec<_> = SOURCES
-        .iter()
-        .copied()
-        .filter(|source| volume.get(source).is_some())
-        .chain(off)
-        .collect();
-    match given.len() {
-        0 => errors.add(FieldErrors::missing_one_of(SOURCES.iter().copied())),
-        1 => {}
-        _ => errors.add(FieldErrors::multiple_one_of(given)),
-    }
     for source in ["secret", "configMap"] {
         if let Some(body) = volume.get(source) {
             errors.add(items(body));
@@ -122,13 +78,52 @@ fn check(volume: &Value) -> FieldErrors {
     if let Some(dir) = volume.get("emptyDir") {
         errors.add(empty_dir(dir).via("emptyDir"));
     }
+    if let Some(image) = volume.get("image") {
+        errors.add(of_image(image).via("image"));
+    }
+    let given: Vec<_> = SOURCES
+        .iter()
+        .chain(COUNTED)
+        .copied()
+        .filter(|source| volume.get(source).is_some())
+        .collect();
+    match given.len() {
+        0 => errors.add(FieldErrors::missing_one_of(SOURCES.iter().copied())),
+        1 => {}
+        _ => errors.add(FieldErrors::multiple_one_of(given)),
+    }
+    errors
+}
+
+/// What Kubernetes allows and Knative has switched off.
+fn switched_off(volume: &Value) -> FieldErrors {
+    let mut errors = FieldErrors::none();
+    if let Some(claim) = volume.get("persistentVolumeClaim") {
+        let claimed = text(claim, "claimName");
+        errors.add(FieldErrors::pathless(format!(
+            "Persistent volume claim support is disabled, but found persistent volume claim {claimed}"
+        )));
+        if claim.get("readOnly").is_none() {
+            errors.add(FieldErrors::pathless(format!(
+                "Persistent volume write support is disabled, but found persistent volume claim {claimed} that is not read-only"
+            )));
+        }
+    }
+    for (field, word) in [("image", "Image"), ("hostPath", "HostPath"), ("csi", "CSI")] {
+        if volume.get(field).is_some() {
+            errors.add(FieldErrors::pathless(format!(
+                "{word} volume support is disabled, but found {word} volume {}",
+                text(volume, "name")
+            )));
+        }
+    }
     errors
 }
 
 fn items(body: &Value) -> FieldErrors {
     let mut errors = FieldErrors::none();
     for (index, item) in list(body, "items").iter().enumerate() {
-        let mut wrong = only(item, &["key", "mode", "path"]);
+        let mut wrong = FieldErrors::none();
         for field in ["key", "path"] {
             if text(item, field).is_empty() {
                 wrong.add(FieldErrors::missing(field));
@@ -153,12 +148,13 @@ fn projection(source: &Value) -> FieldErrors {
         };
         let wrong = match *kind {
             "secret" | "configMap" => {
-                let mut wrong = only(body, &["items", "name", "optional"]).also(items(body));
+                let mut wrong = items(body);
                 if text(body, "name").is_empty() {
                     wrong.add(FieldErrors::missing("name"));
                 }
                 wrong
             }
+            "downwardAPI" => downward(body),
             "serviceAccountToken" if text(body, "path").is_empty() => FieldErrors::missing("path"),
             _ => FieldErrors::none(),
         };
@@ -172,6 +168,24 @@ fn projection(source: &Value) -> FieldErrors {
     errors
 }
 
+fn downward(body: &Value) -> FieldErrors {
+    const REFERENCES: [&str; 2] = ["fieldRef", "resourceFieldRef"];
+    let mut errors = FieldErrors::none();
+    for (index, item) in list(body, "items").iter().enumerate() {
+        let given = REFERENCES.map(|reference| item.get(reference).is_some());
+        let mut wrong = match given {
+            [false, false] => FieldErrors::missing_one_of(REFERENCES),
+            [true, true] => FieldErrors::new("Within a single item, cannot set both", REFERENCES),
+            _ => FieldErrors::none(),
+        };
+        if text(item, "path").is_empty() {
+            wrong.add(FieldErrors::missing("path"));
+        }
+        errors.add(wrong.via_field_index("items", index));
+    }
+    errors
+}
+
 fn empty_dir(dir: &Value) -> FieldErrors {
     let mut errors = FieldErrors::none();
     match text(dir, "medium") {
@@ -181,6 +195,18 @@ fn empty_dir(dir: &Value) -> FieldErrors {
     let limit = text(dir, "sizeLimit");
     if quantity::is_negative(limit) {
         errors.add(FieldErrors::invalid(limit, "sizeLimit"));
+    }
+    errors
+}
+
+fn of_image(image: &Value) -> FieldErrors {
+    let mut errors = FieldErrors::none();
+    if text(image, "reference").is_empty() {
+        errors.add(FieldErrors::missing("reference"));
+    }
+    match text(image, "pullPolicy") {
+        "" | "IfNotPresent" | "Always" | "Never" => {}
+        other => errors.add(FieldErrors::invalid(other, "pullPolicy")),
     }
     errors
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{GROUP, KINDS, VALIDATION_WEBHOOK};
+use super::{GROUP, KINDS, MUTATION_WEBHOOK, VALIDATION_WEBHOOK};
 use crate::local::apiserver::admission::{Admission, Operation, Review};
 use crate::local::apiserver::status::ApiError;
 
@@ -34,7 +34,21 @@ fn ours<'a>(review: &'a Review<'_>) -> Option<super::Review<'a>> {
 impl Admission for ServingWebhook {
     fn mutate(&self, review: &Review<'_>, object: &mut Value) -> Result<(), ApiError> {
         if let Some(review) = ours(review) {
-            super::fill_defaults(&review, object);
+            super::fill_defaults(&review, object)
+                .map_err(|why| ApiError::denied(MUTATION_WEBHOOK, &super::unreadable(&why)))?;
+            // It is read into the type that the path says, and comes back as that.
+            if let Some(fields) = object.as_object_mut() {
+                fields.insert("kind".to_owned(), review.kind.into());
+            }
+            // What is empty does not come back.
+            let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+            if let Some(metadata) = metadata {
+                metadata.retain(|_, value| match value {
+                    Value::Object(map) => !map.is_empty(),
+                    Value::Array(list) => !list.is_empty(),
+                    _ => true,
+                });
+            }
         }
         Ok(())
     }
@@ -43,17 +57,15 @@ impl Admission for ServingWebhook {
         let Some(request) = ours(review) else {
             return Ok(());
         };
-        match super::validate(&request, object) {
-            Ok(warnings) => {
-                for warning in warnings {
-                    review.warn(warning);
-                }
-                Ok(())
-            }
-            Err(errors) => Err(ApiError::denied(
-                VALIDATION_WEBHOOK,
-                &super::refusal(&errors),
-            )),
+        let verdict = super::validate(&request, object);
+        // A warning is a header, and a header is one line.
+        for line in verdict.warnings.iter().flat_map(|text| text.lines()) {
+            review.warn(line);
         }
+        if verdict.errors.is_empty() {
+            return Ok(());
+        }
+        let why = super::refusal(&verdict.errors);
+        Err(ApiError::denied(VALIDATION_WEBHOOK, &why))
     }
 }

@@ -12,6 +12,7 @@ use super::status::{ApiError, Cause};
 use super::strict_json;
 use super::write::Call;
 use super::{builtin, openapi, protobuf};
+use crate::local::admission::GROUP as SERVING;
 
 /// Bytes of a body that are quoted in an error.
 const QUOTED: usize = 30;
@@ -71,39 +72,31 @@ pub fn yaml(bytes: &[u8]) -> Result<Sent, String> {
 }
 
 /// Reads a body that is to hold an object of the kind.
-pub fn body(resource: &Resource, media: &str, bytes: &[u8]) -> Result<Sent, ApiError> {
-    let unrecognized = |why: &str| {
-        ApiError::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): {why} ({})",
-            resource.kind,
-            summary(bytes)
-        ))
-    };
+pub fn body(
+    resource: &Resource,
+    media: &str,
+    bytes: &[u8],
+    validation: FieldValidation,
+) -> Result<Sent, ApiError> {
+    let unrecognized = |why: &str| unrecognized(resource, why, bytes);
     let mut sent = read(media, bytes).map_err(|unread| match unread {
         Unread::MediaType => ApiError::unsupported_media_type(readable(resource)),
         Unread::Syntax(why) => unrecognized(&why),
     })?;
     match &sent.value {
         Value::Object(object) => {
-            let misfit = ["apiVersion", "kind"].into_iter().find_map(|key| {
-                let found = object.get(key).filter(|found| !found.is_string() && !found.is_null())?;
-                Some(format!(
-                    "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field .{key} of type string",
-                    strict_json::go_kind(found)
-                ))
-            });
-            if let Some(misfit) = misfit {
+            if let Some(misfit) = misfit(&sent.value) {
                 return Err(unrecognized(&misfit));
             }
             let kind = object.get("kind").and_then(Value::as_str);
             if !resource.is_kubernetes_own() && kind.is_none_or(str::is_empty) {
-                let text = String::from_utf8_lossy(bytes);
-                return Err(unrecognized(&format!(
-                    "Object 'Kind' is missing in '{text}'"
-                )));
+                return Err(no_kind(resource, validation, bytes));
             }
         }
-        Value::Null => sent.value = Value::Object(serde_json::Map::new()),
+        Value::Null if resource.is_kubernetes_own() => {
+            sent.value = Value::Object(serde_json::Map::new());
+        }
+        Value::Null => return Err(no_kind(resource, validation, bytes)),
         other => {
             let found = strict_json::go_kind(other);
             return Err(unrecognized(&format!(
@@ -112,6 +105,28 @@ pub fn body(resource: &Resource, media: &str, bytes: &[u8]) -> Result<Sent, ApiE
         }
     }
     Ok(sent)
+}
+
+fn unrecognized(resource: &Resource, why: &str, bytes: &[u8]) -> ApiError {
+    ApiError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({})",
+        resource.kind,
+        summary(bytes)
+    ))
+}
+
+/// A custom object that does not say what it is.
+fn no_kind(resource: &Resource, validation: FieldValidation, bytes: &[u8]) -> ApiError {
+    let text = String::from_utf8_lossy(bytes);
+    let why = format!("Object 'Kind' is missing in '{text}'");
+    // Who does not look for unknown fields knows what it was to be.
+    match validation {
+        FieldValidation::Ignore => ApiError::bad_request(format!(
+            "{} in version \"{}\" cannot be handled as a {}: {why}",
+            resource.kind, resource.version, resource.kind
+        )),
+        _ => unrecognized(resource, &why, bytes),
+    }
 }
 
 /// The content types that a body of the kind may have.
@@ -160,13 +175,35 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
             .unwrap_or(default)
             .to_owned()
     };
-    let api_version = text(object, "apiVersion", &resource.api_version());
+    let is_own = resource.is_kubernetes_own();
+    let version_default = match source {
+        // What a custom object is, it has to say.
+        Source::Body if !is_own => String::new(),
+        _ => resource.api_version(),
+    };
+    if let Source::Patched(patch @ (Patch::Json(_) | Patch::Merge(_))) = source {
+        has_identity(resource, patch, object)?;
+    }
+    let api_version = text(object, "apiVersion", &version_default);
     let kind = text(object, "kind", &resource.kind);
-    let fault = fault(call.core, resource, &api_version, &kind, object);
+    if let Source::Patched(Patch::Json(_) | Patch::Merge(_)) = source
+        && is_own
+        && text(object, "apiVersion", "").is_empty()
+    {
+        return without_version(call, source, object);
+    }
+    let fault = fault(call.core, resource, &api_version, &kind, source, object);
     match fault {
         Ok(()) => {
-            metadata::stamp_identity(resource, object);
-            metadata::tidy(object);
+            metadata::stamp_identity(resource, object, &kind);
+            match source {
+                Source::Applied if !is_own => {
+                    let empties = metadata::take_empties(object);
+                    metadata::tidy(resource, object);
+                    metadata::put_empties(object, &empties);
+                }
+                _ => metadata::tidy(resource, object),
+            }
             Ok(())
         }
         Err(Fault::Status(error)) => Err(error),
@@ -178,10 +215,23 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
                     resource.api_version(),
                     resource.kind
                 );
+                // What reads itself is not asked how it is written.
+                let reads_itself = ["parsing time", "quantities must match"]
+                    .iter()
+                    .any(|words| why.starts_with(words));
+                // Numbers are numbers there, and no text.
+                let size = why
+                    .strip_prefix("json: cannot unmarshal number ")
+                    .and_then(|rest| rest.rsplit_once(" of type int"));
+                let (from_json, why) = match size {
+                    Some((_, size)) => ("", format!("cannot convert float64 to int{size}")),
+                    None if reads_itself => ("", why),
+                    None => ("error decoding from json: ", why),
+                };
                 ApiError::plain(
                     500,
                     format!(
-                        "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: error decoding from json: {why}",
+                        "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: {from_json}{why}",
                         super::object::namespace(object),
                         super::object::name(object),
                     ),
@@ -199,6 +249,73 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
     }
 }
 
+/// What a patch leaves has to say what it is; a custom object all of it.
+fn has_identity(resource: &Resource, patch: &Patch, object: &Value) -> Result<(), ApiError> {
+    if let Some(misfit) = misfit(object) {
+        return Err(unfit_patch(patch, object, &misfit));
+    }
+    let is_missing = |key: &str| super::object::text_at(object, key).is_empty();
+    if resource.is_kubernetes_own() {
+        return Ok(());
+    }
+    if is_missing("kind") {
+        let why = format!("Object 'Kind' is missing in '{object}'");
+        return Err(unfit_patch(patch, object, &why));
+    }
+    if is_missing("apiVersion") {
+        // Where a webhook is asked, the way to it is where this is found.
+        let why = if resource.group == SERVING {
+            format!(
+                "Internal error occurred: /, Kind={} is unstructured and is not suitable for converting to \"{}\"",
+                super::object::text_at(object, "kind"),
+                resource.api_version()
+            )
+        } else {
+            "Object 'apiVersion' is missing in 'object has no apiVersion field'".to_owned()
+        };
+        let mut error = ApiError::internal(&why);
+        error.details.causes.push(Cause {
+            reason: "",
+            message: why,
+            field: String::new(),
+        });
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Go's words where what an object is is no text.
+fn misfit(object: &Value) -> Option<String> {
+    ["apiVersion", "kind"].into_iter().find_map(|key| {
+        let found = object
+            .get(key)
+            .filter(|found| !found.is_string() && !found.is_null())?;
+        Some(format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field .{key} of type string",
+            strict_json::go_kind(found)
+        ))
+    })
+}
+
+/// An object that a patch took the version from is read in the form that the server has inside,
+/// whose fields have other names: nothing of it is left.
+fn without_version(
+    call: &Call<'_>,
+    source: Source<'_>,
+    object: &mut Value,
+) -> Result<(), ApiError> {
+    let shown = std::mem::take(object);
+    let unknown: Vec<String> = shown
+        .as_object()
+        .into_iter()
+        .flat_map(serde_json::Map::keys)
+        .filter(|field| !matches!(field.as_str(), "apiVersion" | "kind"))
+        .cloned()
+        .collect();
+    metadata::stamp_identity(call.resource, object, &call.resource.kind);
+    strictly(call, source, &shown, &unknown, &[])
+}
+
 enum Fault {
     Decoding(String),
     Status(ApiError),
@@ -209,32 +326,30 @@ fn fault(
     resource: &Resource,
     api_version: &str,
     kind: &str,
+    source: Source<'_>,
     object: &mut Value,
 ) -> Result<(), Fault> {
     let decoding = |why: String| Err(Fault::Decoding(why));
     let expected = resource.api_version();
     if !resource.is_kubernetes_own() {
+        if matches!(source, Source::Body) && object.get("apiVersion") == Some(&Value::Null) {
+            return decoding(
+                ".apiVersion accessor error: <nil> is of the type <nil>, expected string"
+                    .to_owned(),
+            );
+        }
+        // What is applied was held against the types of its fields before.
+        if !matches!(source, Source::Applied)
+            && let Some(metadata) = object.get_mut("metadata")
+        {
+            builtin::decode::decode_metadata(resource.schema(), metadata).or_else(decoding)?;
+        }
         if api_version != expected {
             return Err(Fault::Status(ApiError::bad_request(format!(
                 "the API version in the data ({api_version}) does not match the expected API version ({expected})"
             ))));
         }
-        if kind != resource.kind {
-            let why = format!("must be {}", resource.kind);
-            let cause = Cause::invalid("kind", &kind.into(), &why);
-            let name = super::object::name(object).to_owned();
-            return Err(Fault::Status(ApiError::invalid_as(
-                &resource.group,
-                kind,
-                &name,
-                vec![cause],
-            )));
-        }
-        let schema = resource.schema();
-        return match object.get_mut("metadata") {
-            None => Ok(()),
-            Some(metadata) => builtin::decode::decode_metadata(schema, metadata).or_else(decoding),
-        };
+        return Ok(());
     }
     if api_version != expected || kind != resource.kind {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));

@@ -278,6 +278,14 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
             Propagation::Foreground => finalizers.push(FOREGROUND),
             Propagation::Orphan => finalizers.push(ORPHAN),
         }
+        let before = object::finalizers(old);
+        let is_same = before.len() == finalizers.len()
+            && before
+                .iter()
+                .all(|finalizer| finalizers.contains(finalizer));
+        if is_same {
+            finalizers = before;
+        }
         if finalizers.is_empty() {
             object::remove_meta(&mut object, "finalizers");
         } else {

@@ -14,8 +14,9 @@ use super::decode;
 use super::deletion::{self, DeleteOptions};
 use super::media::{self, Form};
 use super::metadata::names;
+use super::patching::PatchType;
 use super::path::{self, ResourcePath, Route};
-use super::query::{Params, Write, WriteOptions};
+use super::query::{FieldValidation, Params, Write, WriteOptions};
 use super::resource::Resource;
 use super::status::ApiError;
 use super::store::Stored;
@@ -77,7 +78,8 @@ async fn resource(
             return Err(ApiError::method_not_allowed());
         }
         let sent = media::read(body).await?;
-        let sent = decode::body(&resource, media::content_type(&parts.headers), &sent)?;
+        let media_type = media::content_type(&parts.headers);
+        let sent = decode::body(&resource, media_type, &sent, FieldValidation::default())?;
         return review::answer(&resource, &user(&parts.extensions), sent.value);
     }
     match path.subresource.as_deref() {
@@ -234,16 +236,15 @@ fn change(
         .subresource
         .as_deref()
         .filter(|subresource| *subresource != "finalize");
+    check_verb(resource, path, &request.method, subresource)?;
     let media_type = media::content_type(&request.headers);
     let patch = match request.method {
-        Method::PATCH if path.name.is_some() => {
-            Some(patching::read(resource, media_type, &request.sent)?)
-        }
+        Method::PATCH if path.name.is_some() => Some(patching::form(resource, media_type)?),
         _ => None,
     };
     let kind = match (&request.method, &patch) {
         (&Method::POST, _) => Write::Create,
-        (_, Some((patching::Patch::Apply(_), _))) => Write::Apply,
+        (_, Some(PatchType::Apply)) => Write::Apply,
         (_, Some(_)) => Write::Patch,
         _ => Write::Update,
     };
@@ -262,7 +263,7 @@ fn change(
         agent: agent(&request.headers),
         warnings: RefCell::default(),
     };
-    let written = carry_out(&call, path, media_type, request, patch.as_ref());
+    let written = carry_out(&call, path, media_type, request, patch);
     written.map_err(|mut error| {
         error.details.warnings = call.warnings.take();
         error
@@ -274,24 +275,57 @@ fn carry_out(
     path: &ResourcePath,
     media_type: &str,
     request: &Change,
-    patch: Option<&(patching::Patch, Vec<String>)>,
+    patch: Option<PatchType>,
 ) -> Result<Answered, ApiError> {
     let (resource, subresource) = (call.resource, call.subresource);
-    let body = || decode::body(resource, media_type, &request.sent);
+    let validation = call.options.field_validation;
+    let body = || decode::body(resource, media_type, &request.sent, validation);
     let written = match (&request.method, path.name.as_deref(), patch) {
         (&Method::POST, None, _) if !resource.namespaced || path.namespace.is_some() => {
             write::create(call, body()?)?
         }
         (&Method::PUT, Some(name), _) => write::replace(call, name, body()?)?,
-        (&Method::PATCH, Some(name), Some((patch, duplicates))) => {
-            write::patch(call, name, patch, duplicates)?
-        }
+        (&Method::PATCH, Some(name), Some(form)) => write::patch(call, name, form, &request.sent)?,
         (&Method::DELETE, _, _) if subresource.is_none() => {
             return delete(call, path, media_type, request);
         }
         _ => return Err(ApiError::method_not_allowed()),
     };
     Ok(Answered::of(written, call))
+}
+
+/// Refuses what cannot be done there, before anything else is looked at.
+fn check_verb(
+    resource: &Resource,
+    path: &ResourcePath,
+    method: &Method,
+    subresource: Option<&str>,
+) -> Result<(), ApiError> {
+    let has_name = path.name.is_some();
+    let is_served = match *method {
+        Method::POST => !has_name && (!resource.namespaced || path.namespace.is_some()),
+        Method::PUT | Method::PATCH => has_name,
+        _ => subresource.is_none(),
+    };
+    if is_served {
+        return Ok(());
+    }
+    Err(if resource.is_kubernetes_own() {
+        ApiError::method_not_allowed()
+    } else {
+        ApiError::verb_not_supported(resource, verb(method, has_name))
+    })
+}
+
+/// What a request does, in Kubernetes' words.
+fn verb(method: &Method, has_name: bool) -> &'static str {
+    match *method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        _ if has_name => "delete",
+        _ => "deletecollection",
+    }
 }
 
 impl Answered {
@@ -344,10 +378,15 @@ fn delete(
                 .collect();
             let deleted = deletion::delete_all(call, &objects, &options)?;
             let latest = deleted.iter().filter_map(|one| one.revision).max();
+            let mut metadata = json!({"resourceVersion": revision.to_string()});
+            if !call.resource.is_kubernetes_own() {
+                // Lists of custom objects leave nothing out.
+                super::object::set(&mut metadata, "continue", "");
+            }
             let list = json!({
                 "kind": call.resource.list_kind,
                 "apiVersion": call.resource.api_version(),
-                "metadata": {"resourceVersion": revision.to_string()},
+                "metadata": metadata,
                 "items": items,
             });
             (list, latest)

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::behaviour::Behaviour;
 use super::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions};
 use super::status::{ApiError, Cause};
 use super::write::Call;
@@ -11,10 +12,27 @@ pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
     let options = UpdateOptions {
         manager: call.manager(),
         subresource: call.subresource,
-        reset: ResetFields::of(call.resource.status, call.subresource),
+        reset: reset(call),
         now: call.core.now(),
     };
+    // Who owns what of an object that does not fit its kind cannot be said.
+    let may_not_fit = call.subresource.is_some() && !call.resource.is_kubernetes_own();
+    if may_not_fit && !ssa::fits(call.resource.schema(), object) {
+        super::object::remove_meta(object, "managedFields");
+        return;
+    }
     *object = ssa::update(old, object.take(), call.resource.schema(), &options);
+}
+
+/// What the request cannot write, by the kind's own rule.
+fn reset(call: &Call<'_>) -> ResetFields {
+    match (call.subresource, call.resource.behaviour) {
+        (Some("status"), Behaviour::CustomResourceDefinition) => ResetFields::AllButStatus,
+        (Some("status"), Behaviour::Deployment) => ResetFields::SpecAndLabels,
+        (Some("status"), Behaviour::Pod) => ResetFields::SpecAndOwners,
+        (Some("status"), _) => ResetFields::Spec,
+        (subresource, _) => ResetFields::of(call.resource.status, subresource),
+    }
 }
 
 /// Server-side apply: merges what the caller applies into the live object.
@@ -31,7 +49,7 @@ pub fn apply(call: &Call<'_>, live: Option<&Value>, applied: &Value) -> Result<V
         manager: call.manager(),
         force: call.options.force,
         subresource: call.subresource,
-        reset: ResetFields::of(call.resource.status, call.subresource),
+        reset: reset(call),
         now: call.core.now(),
     };
     ssa::apply(live, applied, call.resource.schema(), &options).map_err(|error| match error {

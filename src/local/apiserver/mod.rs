@@ -7,7 +7,9 @@
 //! store's ring of events. Nothing in here knows what the objects are for: controllers
 //! and the node are clients like any other.
 
+mod addresses;
 pub mod admission;
+mod apart;
 mod behaviour;
 mod bootstrap;
 pub mod builtin;
@@ -32,6 +34,7 @@ mod openapi;
 pub mod patch;
 mod patching;
 mod path;
+mod prepare;
 mod protobuf;
 mod query;
 mod read;

@@ -92,6 +92,15 @@ pub fn remove_meta(object: &mut Value, key: &str) {
     }
 }
 
+/// Sets a field, or removes it where there is nothing to set.
+pub fn set_or_remove(object: &mut Value, field: &str, value: Option<Value>) {
+    let map = as_map(object);
+    match value {
+        Some(value) => map.insert(field.to_owned(), value),
+        None => map.remove(field),
+    };
+}
+
 /// Sets a field unless something is there.
 pub fn default_to(map: &mut Map<String, Value>, key: &str, value: impl Into<Value>) {
     match map.get(key) {

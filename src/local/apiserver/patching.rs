@@ -21,6 +21,19 @@ pub enum Patch {
     Apply(Value),
 }
 
+/// The forms that patches come in, by content type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchType {
+    /// RFC 6902.
+    Json,
+    /// RFC 7386.
+    Merge,
+    /// Kubernetes' own, with merge keys.
+    Strategic,
+    /// Server-side apply.
+    Apply,
+}
+
 /// The types that patches of a resource come in: strategic ones need Go types, so only
 /// Kubernetes' own kinds take them.
 pub fn accepted(resource: &Resource) -> Vec<&'static str> {
@@ -53,12 +66,8 @@ const PATCHES: &[&str] = &[
     "application/apply-patch+yaml",
 ];
 
-/// Reads a patch by its content type; also the paths of what is in it twice.
-pub fn read(
-    resource: &Resource,
-    media_type: &str,
-    bytes: &[u8],
-) -> Result<(Patch, Vec<String>), ApiError> {
+/// What form a patch has.
+pub fn form(resource: &Resource, media_type: &str) -> Result<PatchType, ApiError> {
     if !PATCHES.contains(&media_type) {
         return Err(ApiError::no_such_media_type());
     }
@@ -66,7 +75,17 @@ pub fn read(
     if !accepted.contains(&media_type) {
         return Err(ApiError::unsupported_media_type(&accepted.join(", ")));
     }
-    if media_type == "application/apply-patch+yaml" {
+    Ok(match media_type {
+        "application/json-patch+json" => PatchType::Json,
+        "application/merge-patch+json" => PatchType::Merge,
+        STRATEGIC => PatchType::Strategic,
+        _ => PatchType::Apply,
+    })
+}
+
+/// Reads a patch; also the paths of what is in it twice.
+pub fn read(form: PatchType, bytes: &[u8]) -> Result<(Patch, Vec<String>), ApiError> {
+    if form == PatchType::Apply {
         let applied = decode::yaml(bytes).map_err(|error| {
             ApiError::bad_request(format!(
                 "error decoding YAML: error converting YAML to JSON: {error}"
@@ -85,15 +104,15 @@ pub fn read(
     }
     let sent = strict_json::parse(bytes).map_err(|error| {
         let words = strict_json::go_words(&error, bytes);
-        ApiError::bad_request(if media_type == STRATEGIC {
+        ApiError::bad_request(if form == PatchType::Strategic {
             words
         } else {
             format!("error decoding patch: {words}")
         })
     })?;
-    let patch = match media_type {
-        "application/json-patch+json" => Patch::Json(sent.value),
-        "application/merge-patch+json" => Patch::Merge(sent.value),
+    let patch = match form {
+        PatchType::Json => Patch::Json(sent.value),
+        PatchType::Merge => Patch::Merge(sent.value),
         _ => match sent.value {
             Value::Null => Patch::Strategic(Value::Object(Map::new())),
             other => Patch::Strategic(other),

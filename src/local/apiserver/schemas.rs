@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::behaviour::Behaviour;
 use super::builtin;
 use super::resource::{Origin, Resource};
-use super::schema::{FieldError, Schema};
+use super::schema::{FieldError, FieldErrorReason, Schema};
 use super::status::Cause;
 
 /// A kind's schema; those of built-in kinds are made when they are first asked for.
@@ -44,6 +45,11 @@ pub fn prune(resource: &Resource, object: &mut Value) -> Vec<String> {
     resource.schema().prune(object)
 }
 
+/// Drops what is null and may not be.
+pub fn drop_nulls(resource: &Resource, object: &mut Value) {
+    resource.schema().drop_nulls(object);
+}
+
 /// Fills in the kind's defaults.
 pub fn default(resource: &Resource, object: &mut Value) {
     resource.schema().default(object);
@@ -55,13 +61,26 @@ pub fn default(resource: &Resource, object: &mut Value) {
 }
 
 /// What is wrong with the object.
-pub fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
-    // Metadata has rules of its own.
-    let by_schema =
-        |error: &FieldError| !resource.is_kubernetes_own() || !error.field.starts_with("metadata.");
-    resource
-        .schema()
-        .validate(object)
+pub fn validate(resource: &Resource, subresource: Option<&str>, object: &Value) -> Vec<Cause> {
+    // Metadata has rules of its own, and lists of Kubernetes' own kinds may hold an item twice.
+    let is_own = resource.is_kubernetes_own();
+    let is_service = resource.behaviour == Behaviour::Service;
+    let by_schema = |error: &FieldError| {
+        !error.field.starts_with("metadata.")
+            && !(is_own && error.reason == FieldErrorReason::Duplicate)
+            // A port that is missing is port 0, and told as that.
+            && !(is_service && error.reason == FieldErrorReason::Required)
+            && !(is_own && is_let_off(error))
+    };
+    let found = match (subresource, object.get("status")) {
+        // Of a custom object whose status is written, nothing else is looked at.
+        (Some("status"), status) if !resource.is_kubernetes_own() => status
+            .map_or(Vec::new(), |status| {
+                resource.schema().validate_field("status", status)
+            }),
+        _ => resource.schema().validate(object),
+    };
+    found
         .into_iter()
         .filter(by_schema)
         .map(|error| Cause {
@@ -70,4 +89,15 @@ pub fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
             field: error.field,
         })
         .collect()
+}
+
+/// What the types of Kubernetes' own kinds say and nobody holds them to: types were read already,
+/// and a secret to pull images with need not have a name.
+fn is_let_off(error: &FieldError) -> bool {
+    let is_secret = || error.field.contains("imagePullSecrets[") && error.field.ends_with("].name");
+    match error.reason {
+        FieldErrorReason::TypeInvalid => true,
+        FieldErrorReason::Required => is_secret(),
+        _ => false,
+    }
 }

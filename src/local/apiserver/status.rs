@@ -315,6 +315,15 @@ impl ApiError {
         )
     }
 
+    /// The verb does not exist on this custom resource.
+    pub fn verb_not_supported(resource: &Resource, verb: &str) -> Self {
+        let message = format!(
+            "{verb} is not supported on resources of kind {:?}",
+            resource.qualified()
+        );
+        Self::new(405, "MethodNotAllowed", message).about(resource, "")
+    }
+
     /// None of the representations the client takes can be given.
     pub fn not_acceptable(accepted: &str) -> Self {
         Self::new(
@@ -392,7 +401,10 @@ impl ApiError {
         }
         if !self.details.causes.is_empty() {
             let causes = self.details.causes.iter().map(|cause| {
-                let mut entry = json!({"reason": cause.reason, "message": cause.message});
+                let mut entry = json!({"message": cause.message});
+                if !cause.reason.is_empty() {
+                    super::object::set(&mut entry, "reason", cause.reason);
+                }
                 if !cause.field.is_empty() {
                     super::object::set(&mut entry, "field", cause.field.as_str());
                 }

@@ -5,22 +5,23 @@
 //! admission fills in belongs to nobody. Everything here is synchronous; the caller waits for
 //! the disk before it answers. Dry-run stops before the store.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::admission::{Operation, Review};
-use super::behaviour::{self, Behaviour};
+use super::behaviour::Behaviour;
 use super::core::{Core, key};
 use super::decode::{self, Sent, Source};
-use super::patching::Patch;
+use super::patching::{Patch, PatchType};
 use super::query::{FieldValidation, WriteOptions};
 use super::resource::Resource;
 use super::status::{ApiError, Cause};
 use super::store::{Key, Stored};
 use super::user::User;
-use super::{lifecycle, managed, metadata, object, patching, rules, scale, schemas, ssa, view};
+use super::{lifecycle, metadata, object, patching, prepare, rules, scale, schemas, ssa, view};
 
 /// How often a write that races with others is tried again before the client is told.
 const TRIES: usize = 16;
@@ -88,7 +89,16 @@ impl Call<'_> {
         }
     }
 
+    /// What a dry-run would have made keeps the version that it came with.
+    fn not_created(&self, mut object: Value, version: String) -> Written {
+        if !version.is_empty() {
+            object::set_meta(&mut object, "resourceVersion", version);
+        }
+        self.not_stored(object, true)
+    }
+
     fn not_stored(&self, mut object: Value, created: bool) -> Written {
+        metadata::take_empties(&mut object);
         view::from_storage(self.resource, &mut object);
         if self.subresource == Some("scale") {
             object = scale::of(self.resource, &object);
@@ -125,29 +135,30 @@ impl Call<'_> {
 
 /// Creates an object.
 pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
-    let mut object = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
+    let (mut object, _) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
     metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
     lifecycle::admit_into_namespace(call, object::name(&object))?;
     let version = object::meta_str(&object, "resourceVersion").to_owned();
+    let is_versioned = !matches!(version.as_str(), "" | "0");
     let generated = metadata::wants_generated_name(&object);
     let by_prefix = !object::meta_str(&object, "generateName").is_empty();
     for _ in 0..TRIES {
         let mut object = object.clone();
         metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
         let name = object::name(&object).to_owned();
-        let object = prepare(call, object, None, By::Update)?;
-        if !matches!(version.as_str(), "" | "0") {
-            return Err(ApiError::plain(
-                500,
-                "resourceVersion should not be set on objects to be created",
-            ));
-        }
+        let object = prepare::prepare(call, object, None, By::Update, Vec::new())?;
         let key = call.key(&name);
         if call.options.dry_run {
             return match call.core.store.get(&key) {
                 Some(there) => Err(taken(call, &there, by_prefix)),
-                None => Ok(call.not_stored(object, true)),
+                None => Ok(call.not_created(object, version)),
             };
+        }
+        if is_versioned {
+            return Err(ApiError::plain(
+                500,
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
         match call.core.store.write(call.resource, key, None, object) {
             Ok(stored) => {
@@ -187,20 +198,24 @@ fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
 /// Replaces an object, or its status, or its scale.
 pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
     let is_scale = call.subresource == Some("scale");
-    let sent = if is_scale {
-        scale::read(sent.value, name)?.into()
+    let (sent, empties) = if is_scale {
+        (scale::read(sent.value, name)?.into(), Vec::new())
     } else {
-        let mut object = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
+        let (mut object, empties) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
         metadata::check_name(&object, name)?;
         metadata::check_version(object::meta_str(&object, "resourceVersion"))?;
         metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
-        Sent::from(object)
+        (Sent::from(object), empties)
     };
     for _ in 0..TRIES {
         let live = match call.live(name) {
             Ok(live) => live,
-            Err(_) if call.subresource.is_none() && may_create_by_update(call.resource) => {
+            Err(_) if !is_scale && may_create_by_update(call.resource) => {
                 let mut object = sent.value;
+                let uid = object::uid(&object);
+                if !uid.is_empty() {
+                    return Err(other_uid(call, name, "", uid));
+                }
                 view::from_storage(call.resource, &mut object);
                 return create(call, object.into());
             }
@@ -212,26 +227,12 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
         } else {
             sent.value.clone()
         };
-        let given = given_version(call.resource, &object).to_owned();
-        if given.is_empty() && !allows_unconditional_update(call.resource) {
-            let cause = Cause::invalid(
-                "metadata.resourceVersion",
-                &Value::from(0),
-                "must be specified for an update",
-            );
-            let resource = call.resource;
-            return Err(ApiError::invalid_as(
-                &resource.group,
-                &resource.plural,
-                name,
-                vec![cause],
-            ));
-        }
         let uid = object::uid(&object);
         if !uid.is_empty() && uid != live.uid {
-            return Err(other_uid(call, &live, uid));
+            return Err(other_uid(call, name, &live.uid, uid));
         }
-        if let Some(written) = update(call, &live, &old, object, By::Update)? {
+        let given = given_version(&object).to_owned();
+        if let Some(written) = update(call, &live, &old, object, By::Update, &empties)? {
             return Ok(written);
         }
         if !given.is_empty() {
@@ -243,8 +244,14 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
 
 /// The object that is meant is another one of that name; worded as the store of a cluster
 /// words it, its own key included.
-fn other_uid(call: &Call<'_>, live: &Stored, wanted: &str) -> ApiError {
+fn other_uid(call: &Call<'_>, name: &str, had: &str, wanted: &str) -> ApiError {
     let resource = call.resource;
+    // A dry-run asks before the store puts its own name before the key.
+    let registry = if call.options.dry_run {
+        ""
+    } else {
+        "/registry"
+    };
     let shelf = match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "services") => "services/specs".to_owned(),
         ("", "endpoints") => "services/endpoints".to_owned(),
@@ -253,16 +260,15 @@ fn other_uid(call: &Call<'_>, live: &Stored, wanted: &str) -> ApiError {
         (group, plural) => format!("{group}/{plural}"),
     };
     let place = if resource.namespaced {
-        format!("{}/{}", call.namespace, live.key.name)
+        format!("{}/{name}", call.namespace)
     } else {
-        live.key.name.clone()
+        name.to_owned()
     };
     ApiError::conflict(
         resource,
-        &live.key.name,
+        name,
         &format!(
-            "StorageError: invalid object, Code: 4, Key: /registry/{shelf}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
-            live.uid
+            "StorageError: invalid object, Code: 4, Key: {registry}/{shelf}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {had}"
         ),
     )
 }
@@ -271,9 +277,16 @@ fn other_uid(call: &Call<'_>, live: &Stored, wanted: &str) -> ApiError {
 pub fn patch(
     call: &Call<'_>,
     name: &str,
-    patch: &Patch,
-    duplicates: &[String],
+    form: PatchType,
+    sent: &[u8],
 ) -> Result<Written, ApiError> {
+    let may_create = form == PatchType::Apply
+        && (call.subresource.is_none() || may_create_by_update(call.resource));
+    if !may_create {
+        call.live(name)?;
+    }
+    let (patch, duplicates) = patching::read(form, sent)?;
+    let (patch, duplicates) = (&patch, duplicates.as_slice());
     let source = match patch {
         Patch::Apply(_) => Source::Applied,
         _ => Source::Patched(patch),
@@ -282,7 +295,7 @@ pub fn patch(
         let live = match call.live(name) {
             Ok(live) => live,
             Err(missing) => {
-                if !matches!(patch, Patch::Apply(_)) || call.subresource.is_some() {
+                if !may_create {
                     return Err(missing);
                 }
                 match create_by_apply(call, name, patch, duplicates)? {
@@ -294,19 +307,20 @@ pub fn patch(
         let old = live.value();
         let mut seen = old.clone();
         view::from_storage(call.resource, &mut seen);
-        let (object, by) = if call.subresource == Some("scale") {
+        let (object, by, empties) = if call.subresource == Some("scale") {
             let shown = scale::of(call.resource, &seen);
             let patched = patching::apply_to(call, &shown, patch)?;
             let patched = scale::patched(patched.object, patch)?;
-            (scale::put(call.resource, &old, &patched)?, By::Update)
+            let object = scale::put(call.resource, &old, &patched)?;
+            (object, By::Update, Vec::new())
         } else {
             let patched = patching::apply_to(call, &seen, patch)?;
-            let mut object = incoming(call, patched.object, source, duplicates)?;
+            let (mut object, empties) = incoming(call, patched.object, source, duplicates)?;
             metadata::check_name(&object, name)?;
             metadata::one_of_each_owner(call, &mut object, metadata::When::Patched);
-            (object, patched.by)
+            (object, patched.by, empties)
         };
-        if let Some(written) = update(call, &live, &old, object, by)? {
+        if let Some(written) = update(call, &live, &old, object, by, &empties)? {
             return Ok(written);
         }
     }
@@ -320,7 +334,7 @@ fn create_by_apply(
     duplicates: &[String],
 ) -> Result<Option<Written>, ApiError> {
     let patched = patching::apply_to_nothing(call, name, patch)?;
-    let mut object = incoming(call, patched.object, Source::Applied, duplicates)?;
+    let (mut object, _) = incoming(call, patched.object, Source::Applied, duplicates)?;
     let version = object::meta_str(&object, "resourceVersion").to_owned();
     let uid = object::uid(&object);
     if !uid.is_empty() {
@@ -335,13 +349,9 @@ fn create_by_apply(
     metadata::check_name(&object, name)?;
     lifecycle::admit_into_namespace(call, name)?;
     metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
-    let mut object = prepare(call, object, None, patched.by)?;
+    let object = prepare::prepare(call, object, None, patched.by, Vec::new())?;
     if call.options.dry_run {
-        // What is not stored keeps the version that it came with.
-        if !version.is_empty() {
-            object::set_meta(&mut object, "resourceVersion", version);
-        }
-        return Ok(Some(call.not_stored(object, true)));
+        return Ok(Some(call.not_created(object, version)));
     }
     match call
         .core
@@ -357,11 +367,21 @@ fn create_by_apply(
 }
 
 /// The state that a write is made from, where it names one: 0 is none.
-fn given_version<'o>(resource: &Resource, object: &'o Value) -> &'o str {
+fn given_version(object: &Value) -> &str {
     match object::meta_str(object, "resourceVersion") {
-        "0" if allows_unconditional_update(resource) => "",
+        "0" => "",
         given => given,
     }
+}
+
+/// Custom kinds are only changed from a known state.
+fn unversioned(resource: &Resource, name: &str) -> ApiError {
+    let cause = Cause::invalid(
+        "metadata.resourceVersion",
+        &Value::from(0),
+        "must be specified for an update",
+    );
+    ApiError::invalid_as(&resource.group, &resource.plural, name, vec![cause])
 }
 
 /// How the new object came about, which decides who owns its fields.
@@ -380,20 +400,37 @@ fn update(
     old: &Value,
     mut object: Value,
     by: By,
+    empties: &[&'static str],
 ) -> Result<Option<Written>, ApiError> {
     let name = live.key.name.as_str();
-    let given = given_version(call.resource, &object);
-    if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
-        return Err(ApiError::stale(call.resource, name));
+    let given = given_version(&object);
+    let refusal = if given.is_empty() && !allows_unconditional_update(call.resource) {
+        Some(unversioned(call.resource, name))
+    } else if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
+        Some(ApiError::stale(call.resource, name))
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
+        // Who fills in was asked before, and may have refused it.
+        prepare::mutate(call, &mut object, Some(old))?;
+        return Err(refusal);
     }
-    let causes = metadata::changed_by_client(&object, old);
-    if !causes.is_empty() {
-        return Err(ApiError::invalid(call.resource, name, causes));
+    // The metadata of a custom object is not written with its status, whatever it says.
+    let is_written = call.subresource.is_none() || call.resource.is_kubernetes_own();
+    let mut causes = if is_written {
+        metadata::changed_by_client(&object, old)
+    } else {
+        Vec::new()
+    };
+    causes.extend(rules::emptied(call.resource, empties, old));
+    metadata::carry_over(&mut object, old, false);
+    let mut object = prepare::prepare(call, object, Some(old), by, causes)?;
+    let mut old = Cow::Borrowed(old);
+    if !live.empties.is_empty() {
+        metadata::put_empties(old.to_mut(), &live.empties);
     }
-    metadata::carry_over(&mut object, old);
-    keep_apart(call, &mut object, old);
-    let mut object = prepare(call, object, Some(old), by)?;
-    if !ssa::settle(old, &mut object) {
+    if !ssa::settle(&old, &mut object) {
         return Ok(Some(call.stored(live, false)));
     }
     if call.options.dry_run {
@@ -401,12 +438,15 @@ fn update(
     }
     let store = &call.core.store;
     if lifecycle::may_go(call.resource, &object) {
-        // The last finalizer is gone: the write is the removal.
+        // The last finalizer is gone: the write is the removal, and what would have been
+        // written is answered, which had no revision of its own.
+        let mut answer = call.not_stored(object.clone(), false);
         let Ok(last) = store.remove(&live.key, live.revision, Some(object)) else {
             return Ok(None);
         };
         lifecycle::after_write(call.core, call.resource);
-        return Ok(Some(call.stored(&last, false)));
+        answer.revision = Some(last.revision);
+        return Ok(Some(answer));
     }
     match store.write(call.resource, live.key.clone(), Some(live.revision), object) {
         Ok(stored) => {
@@ -418,18 +458,22 @@ fn update(
 }
 
 /// Reads the client's object: it must be of the path's kind and namespace; then the stored
-/// version, without what the kind does not know.
+/// version, without what the kind does not know. Also which fields came empty.
 fn incoming(
     call: &Call<'_>,
     mut object: Value,
     source: Source<'_>,
     duplicates: &[String],
-) -> Result<Value, ApiError> {
+) -> Result<(Value, Vec<&'static str>), ApiError> {
+    let empties = rules::empties(call.resource, &object);
     decode::check(call, &mut object, source)?;
     view::to_storage(call.resource, &mut object);
     unknown_fields(call, source, &mut object, duplicates)?;
+    if !matches!(source, Source::Applied) {
+        schemas::drop_nulls(call.resource, &mut object);
+    }
     metadata::check_namespace(call, &mut object)?;
-    Ok(object)
+    Ok((object, empties))
 }
 
 /// Drops what the kind does not know, and says so as the client wishes.
@@ -445,79 +489,6 @@ fn unknown_fields(
     };
     let unknown = schemas::prune(call.resource, object);
     decode::strictly(call, source, &shown, &unknown, duplicates)
-}
-
-/// Status is written through `/status` only, and nothing else through it.
-fn keep_apart(call: &Call<'_>, object: &mut Value, old: &Value) {
-    if !call.resource.status {
-        return;
-    }
-    if call.subresource == Some("status") {
-        let status = object.get("status").cloned();
-        let managed = object::meta(object, "managedFields").cloned();
-        *object = old.clone();
-        set_or_remove(object, "status", status);
-        if let Some(managed) = managed {
-            object::set_meta(object, "managedFields", managed);
-        }
-    } else {
-        set_or_remove(object, "status", old.get("status").cloned());
-    }
-}
-
-fn set_or_remove(object: &mut Value, field: &str, value: Option<Value>) {
-    let map = object::as_map(object);
-    match value {
-        Some(value) => map.insert(field.to_owned(), value),
-        None => map.remove(field),
-    };
-}
-
-/// The pipeline between the client's object and the stored one.
-fn prepare(
-    call: &Call<'_>,
-    mut object: Value,
-    old: Option<&Value>,
-    by: By,
-) -> Result<Value, ApiError> {
-    let core = call.core;
-    let resource = call.resource;
-    let operation = match old {
-        None => Operation::Create,
-        Some(_) => Operation::Update,
-    };
-    let name = object::name(&object).to_owned();
-    if old.is_none() && resource.status {
-        // Where it is a Go struct it is always there.
-        let status = resource
-            .is_kubernetes_own()
-            .then(|| Value::Object(Map::new()));
-        set_or_remove(&mut object, "status", status);
-    }
-    schemas::default(resource, &mut object);
-    behaviour::complete(core, resource, &mut object, old);
-    if by == By::Update {
-        managed::update(call, old, &mut object);
-    }
-    let review = call.review(&name, operation, old);
-    for hook in &core.hooks {
-        hook.mutate(&review, &mut object)?;
-    }
-    if !core.hooks.is_empty() {
-        schemas::prune(resource, &mut object);
-        schemas::default(resource, &mut object);
-    }
-    metadata::set_generation(resource, &mut object, old);
-    let mut causes = metadata::validate(resource, &object, old);
-    causes.extend(schemas::validate(resource, &object));
-    causes.extend(rules::validate(core, resource, &object, old));
-    if !causes.is_empty() {
-        return Err(ApiError::invalid(resource, &name, causes));
-    }
-    for hook in &core.hooks {
-        hook.validate(&review, &object)?;
-    }
-    Ok(object)
 }
 
 /// Kinds that a replace may make, where they are not there.

@@ -15,7 +15,7 @@ fn served(template: &Value) -> Value {
         old: None,
         username: "me",
     };
-    admission::fill_defaults(&review, &mut object);
+    admission::fill_defaults(&review, &mut object).unwrap();
     object["spec"]["template"].take()
 }
 

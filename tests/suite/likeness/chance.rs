@@ -8,6 +8,8 @@ pub struct Chance {
     random: SmallRng,
     /// How many of a thousand values are not what belongs there.
     pub odd: u32,
+    /// Whether even values that rules are against are left out.
+    pub sound: bool,
 }
 
 impl Chance {
@@ -17,7 +19,8 @@ impl Chance {
         let mut random = SmallRng::seed_from_u64(mixed);
         // Half of the sequences are sound; the rest have more or fewer faults.
         let odd = *[0, 0, 0, 8, 30].get(random.random_range(0..5)).unwrap();
-        Self { random, odd }
+        let sound = odd == 0 && sequence % 5 < 3;
+        Self { random, odd, sound }
     }
 
     /// Whether it happens, of a hundred times this often.

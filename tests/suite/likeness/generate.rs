@@ -64,8 +64,8 @@ fn write(
     let verb = chance.weighted(VERBS);
     let below;
     let shape = match subresource {
-        Some(subresource) => {
-            below = kind.shape_of(subresource);
+        Some(_) => {
+            below = kind.shape_of_status();
             &below
         }
         None => shape,
@@ -93,7 +93,11 @@ fn write(
         }
         Verb::Apply => {
             step.media = APPLY;
-            step.body = Body::Is(named(shape.value(chance, Form::Whole), name, chance));
+            let mut applied = named(shape.value(chance, Form::Whole), name, chance);
+            if !kind.strategic {
+                without_empties(&mut applied);
+            }
+            step.body = Body::Is(applied);
             if chance.percent(30) {
                 step.query.push(("force", "true".into()));
             }
@@ -175,6 +179,17 @@ fn named(mut object: Value, name: &str, chance: &mut Chance) -> Value {
         }
     }
     object
+}
+
+/// Of custom kinds, what is applied and empty is a change to the same again, once the second is over.
+fn without_empties(object: &mut Value) {
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.retain(|_, value| match value {
+            Value::Object(map) => !map.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        });
+    }
 }
 
 /// Some of an object: what a patch says, without kind and version for the most part.

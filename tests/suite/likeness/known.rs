@@ -15,8 +15,10 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("faults-in-order", faults_in_order),
     ("go-types", go_types),
     ("items-kind", items_kind),
-    ("immutable-and-empty", immutable_and_empty),
+    ("nil-and-empty", nil_and_empty),
+    ("int-or-string", int_or_string),
     ("strategic-misfits", strategic_misfits),
+    ("printed-structs", printed_structs),
 ];
 
 /// Both answers, changed in the same way.
@@ -39,7 +41,7 @@ fn texts(answer: &mut Answer, change: impl Fn(&mut String)) {
     }
 }
 
-/// An object that an error quotes has its members in another order.
+/// An object that an error quotes has its members in another order, and another first fault.
 fn quoted_json(_: &Step, ours: &mut Answer, real: &mut Answer) {
     both(ours, real, |answer| {
         texts(answer, |text| {
@@ -55,6 +57,9 @@ fn quoted_json(_: &Step, ours: &mut Answer, real: &mut Answer) {
                 {
                     text.replace_range(from + 15..to + close.len() - 2, "OBJECT");
                 }
+            }
+            if let Some(at) = text.find("OBJECT: illegal base64 data at input byte") {
+                text.truncate(at);
             }
         });
     });
@@ -100,6 +105,7 @@ fn go_types(_: &Step, ours: &mut Answer, real: &mut Answer) {
                 && let Some(at) = text
                     .rfind(" of type v1.")
                     .or_else(|| text.rfind(" of type string"))
+                    .or_else(|| text.rfind(" of type map[string]resource."))
             {
                 text.truncate(at);
             }
@@ -119,18 +125,43 @@ fn items_kind(_: &Step, ours: &mut Answer, real: &mut Answer) {
     });
 }
 
-/// An empty map that is applied to what may not change is a change to Go.
-fn immutable_and_empty(step: &Step, ours: &mut Answer, real: &mut Answer) {
-    let refusal = real.body.to_string();
-    let empty = |name: &str| {
-        let said = step.says(name).and_then(Value::as_object);
-        said.is_some_and(|said| said.values().all(Value::is_null))
+/// An empty map is quoted as one.
+fn nil_and_empty(_: &Step, ours: &mut Answer, real: &mut Answer) {
+    both(ours, real, |answer| {
+        texts(answer, |text| {
+            *text = text.replace("null: `selector`", "OBJECT: `selector`");
+        });
+    });
+}
+
+/// A list or a map that is applied where a number or a text belongs is found sooner here.
+fn int_or_string(_: &Step, ours: &mut Answer, real: &mut Answer) {
+    const FAULT: &str = "expected any scalar, got";
+    let says = |answer: &Answer, words: &str| {
+        let message = answer.body["message"].as_str();
+        answer.code == 500 && message.is_some_and(|message| message.contains(words))
     };
-    if refusal.contains("field is immutable when `immutable` is set")
-        && (empty("data") || empty("binaryData"))
-    {
-        *real = ours.clone();
+    if !says(ours, FAULT) {
+        return;
     }
+    if says(real, "into Go value of type int32") {
+        both(ours, real, |answer| {
+            answer.body["message"] = "NEITHER".into();
+        });
+    }
+    texts(ours, |text| {
+        let Some((head, faults)) = text.split_once(": errors:\n") else {
+            return;
+        };
+        let others: Vec<&str> = faults
+            .lines()
+            .filter(|fault| !fault.contains(FAULT))
+            .collect();
+        *text = match others.as_slice() {
+            [only] => format!("{head}: {}", only.trim_start()),
+            several => format!("{head}: errors:\n{}", several.join("\n")),
+        };
+    });
 }
 
 /// What a strategic patch makes of an object is not decoded from text: other words.
@@ -143,6 +174,34 @@ fn strategic_misfits(step: &Step, ours: &mut Answer, real: &mut Answer) {
             if let Some(at) = text.find("OBJECT: ") {
                 text.truncate(at);
             }
+        });
+    });
+}
+
+/// Where a template changes under its name, Go prints what is in its structs, and addresses of them.
+fn printed_structs(_: &Step, ours: &mut Answer, real: &mut Answer) {
+    both(ours, real, |answer| {
+        texts(answer, |text| {
+            if !text.contains("(-old +new)") {
+                return;
+            }
+            let lines = text.lines().map(|line| {
+                let Some((sign, value)) = line.split_once('"') else {
+                    return line.to_owned();
+                };
+                let is_struct = ["{", "[{", "&", "0x"]
+                    .iter()
+                    .any(|begin| value.starts_with(begin))
+                    || (value.starts_with("map[") && value.contains('{'));
+                match sign {
+                    _ if !is_struct => line.to_owned(),
+                    sign if sign.starts_with("\t-") || sign.starts_with("\t+") => {
+                        format!("{sign}STRUCT")
+                    }
+                    _ => line.to_owned(),
+                }
+            });
+            *text = lines.collect::<Vec<_>>().join("\n");
         });
     });
 }

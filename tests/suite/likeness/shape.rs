@@ -22,6 +22,12 @@ pub enum Shape {
     Keys(&'static [&'static str], Box<Shape>),
     /// At most so many of these.
     List(usize, Box<Shape>),
+    /// A list of one of these.
+    One(Box<Shape>),
+    /// This often of a hundred times the first, else the second, which rules are against.
+    Either(u32, Box<[Shape; 2]>),
+    /// The fields of both.
+    Both(Box<[Shape; 2]>),
 }
 
 pub use Shape::{Any, Fields, Flag, Numbers, Words};
@@ -36,6 +42,16 @@ pub fn list(most: usize, of: Shape) -> Shape {
     Shape::List(most, Box::new(of))
 }
 
+/// A list of one of these.
+pub fn one(of: Shape) -> Shape {
+    Shape::One(Box::new(of))
+}
+
+/// The first this often of a hundred times, else the second.
+pub fn either(of_hundred: u32, first: Shape, second: Shape) -> Shape {
+    Shape::Either(of_hundred, Box::new([first, second]))
+}
+
 /// How whole a value is to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -46,6 +62,9 @@ pub enum Form {
     /// Some of it, with the directives of strategic merge patches.
     Strategic,
 }
+
+/// Fields that are there this often or less are what rules are against, for the most part.
+const RARE: u32 = 2;
 
 impl Shape {
     /// A value of this shape.
@@ -65,7 +84,8 @@ impl Shape {
                         Form::Whole => *often,
                         _ => (*often).min(45),
                     };
-                    if chance.percent(often) {
+                    let is_rare = often <= RARE && chance.sound;
+                    if !is_rare && chance.percent(often) {
                         object.insert((*name).to_owned(), shape.member(chance, form));
                     }
                 }
@@ -81,6 +101,25 @@ impl Shape {
                 }
                 self.spoil(&mut object, chance, form);
                 Value::Object(object)
+            }
+            Self::One(shape) => Value::Array(vec![shape.item(chance, Form::Whole)]),
+            Self::Either(of_hundred, shapes) => {
+                let [first, second] = &**shapes;
+                let shape = if chance.sound || chance.percent(*of_hundred) {
+                    first
+                } else {
+                    second
+                };
+                shape.value(chance, form)
+            }
+            Self::Both(shapes) => {
+                let mut whole = Value::Object(Map::new());
+                for shape in shapes.iter() {
+                    if let Value::Object(fields) = shape.value(chance, form) {
+                        whole.as_object_mut().unwrap().extend(fields);
+                    }
+                }
+                whole
             }
             Self::List(most, shape) => {
                 let form = if form == Form::Merge {

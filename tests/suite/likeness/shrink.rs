@@ -31,8 +31,8 @@ pub fn smaller(steps: &[Step]) -> Vec<Vec<Step>> {
         }
         let bodies: Vec<Body> = match &step.body {
             Body::None => Vec::new(),
-            Body::Is(value) => less(value).into_iter().map(Body::Is).collect(),
-            Body::Seen(value) => less(value).into_iter().map(Body::Seen).collect(),
+            Body::Is(value) => less_of_object(value).map(Body::Is).collect(),
+            Body::Seen(value) => less_of_object(value).map(Body::Seen).collect(),
         };
         for body in bodies {
             with(Step {
@@ -42,6 +42,16 @@ pub fn smaller(steps: &[Step]) -> Vec<Vec<Step>> {
         }
     }
     all
+}
+
+/// Smaller objects that are still the same one: what is said of no kind is another fault.
+fn less_of_object(object: &Value) -> impl Iterator<Item = Value> {
+    let identity = ["/apiVersion", "/kind", "/metadata/name"];
+    less(object).into_iter().filter(move |smaller| {
+        identity
+            .iter()
+            .all(|at| object.pointer(at) == smaller.pointer(at))
+    })
 }
 
 /// Every value with one part fewer, the outer parts first.

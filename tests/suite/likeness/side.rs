@@ -22,6 +22,22 @@ pub struct Answer {
     pub body: Value,
 }
 
+impl Answer {
+    /// The connection was closed: some requests make Kubernetes panic.
+    fn none(error: &kube::Error) -> Self {
+        Self {
+            code: 0,
+            warnings: Vec::new(),
+            body: error.to_string().into(),
+        }
+    }
+
+    /// Whether anything was answered.
+    pub fn is_there(&self) -> bool {
+        self.code != 0
+    }
+}
+
 /// A server, a namespace of it, and what it said since the sequence began.
 pub struct Side {
     client: Client,
@@ -141,7 +157,7 @@ impl Side {
             self.goes_on = text("/metadata/continue");
         }
         let dry = step.query.iter().any(|(name, _)| *name == "dryRun");
-        if dry || text("/metadata/uid").is_empty() || text("/kind") == "Scale" {
+        if dry || text("/metadata/uid").is_empty() {
             return;
         }
         let version = text("/metadata/resourceVersion");
@@ -163,7 +179,10 @@ pub async fn raw(client: &Client, method: &str, uri: &str, media: &str, body: Ve
         request = request.header(header::CONTENT_TYPE, media);
     }
     let request = request.body(Sent::from(body)).unwrap();
-    let response = client.send(request).await.unwrap();
+    let response = match client.send(request).await {
+        Ok(response) => response,
+        Err(error) => return Answer::none(&error),
+    };
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let warnings = parts.headers.get_all(header::WARNING);

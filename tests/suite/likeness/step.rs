@@ -52,14 +52,6 @@ impl Step {
             _ => true,
         }
     }
-
-    /// A field of what is sent.
-    pub fn says(&self, name: &str) -> Option<&Value> {
-        match &self.body {
-            Body::None => None,
-            Body::Is(value) | Body::Seen(value) => value.get(name),
-        }
-    }
 }
 
 impl fmt::Display for Step {

@@ -51,8 +51,10 @@ impl<'d> Walker<'d> {
     fn definition(&mut self, name: &str, value: &mut Value, within: &str) -> Result<(), String> {
         match name {
             QUANTITY => return amount(value),
-            INT_OR_STRING => return int_or_string(value),
-            _ if name.starts_with(META) && name.ends_with("Time") => return time(value),
+            INT_OR_STRING => return self.int_or_string(value, within),
+            _ if name.starts_with(META) && name.ends_with("Time") => {
+                return self.time(value, within);
+            }
             _ => {}
         }
         let Some(schema) = self.definitions.get(name) else {
@@ -66,8 +68,11 @@ impl<'d> Walker<'d> {
             Value::Object(fields) => {
                 self.fields(properties, fields, short(name))?;
                 let required = schema.get("required").and_then(Value::as_array);
-                let is_required =
-                    |field: &str| required.is_some_and(|all| all.iter().any(|one| one == field));
+                // A reference need not say a name, and one that is empty is none.
+                let is_reference = short(name) == "LocalObjectReference";
+                let is_required = |field: &str| {
+                    !is_reference && required.is_some_and(|all| all.iter().any(|one| one == field))
+                };
                 // Of a status nobody has to give anything: what Go always writes is not known here.
                 let may_be_zero = required.is_none() && is_reported(short(name));
                 fields.retain(|field, value| {
@@ -121,17 +126,21 @@ impl<'d> Walker<'d> {
                     }
                     Ok(())
                 }
-                Some("date-time") => time(value),
+                Some("date-time") => self.time(value, within),
                 _ => Ok(()),
             },
             (Some("boolean"), Value::Bool(_)) | (Some("number"), Value::Number(_)) => Ok(()),
             (Some("integer"), Value::Number(number)) if is_whole(number) => Ok(()),
             // Bytes may be a list of numbers, too.
             (Some("string"), Value::Array(items)) if text("format") == Some("byte") => {
-                if let Some(other) = items.iter().find(|item| !item.is_number()) {
+                let is_byte = |item: &&Value| item.is_number() || item.is_null();
+                if let Some(other) = items.iter().find(|item| !is_byte(item)) {
                     self.note(other, "uint8", within);
                 }
-                let byte = |item: &Value| item.as_u64().and_then(|byte| u8::try_from(byte).ok());
+                let byte = |item: &Value| match item {
+                    Value::Null => Some(0),
+                    item => item.as_u64().and_then(|byte| u8::try_from(byte).ok()),
+                };
                 let bytes: Vec<u8> = items.iter().filter_map(byte).collect();
                 *value = STANDARD.encode(bytes).into();
                 Ok(())
@@ -166,7 +175,29 @@ impl<'d> Walker<'d> {
         }
     }
 
+    fn time(&self, value: &Value, within: &str) -> Result<(), String> {
+        const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
+        match value {
+            Value::Null => Ok(()),
+            Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => Ok(()),
+            Value::String(text) => Err(format!(
+                "parsing time {text:?} as {LAYOUT:?}: cannot parse {text:?} as \"2006\""
+            )),
+            other => Err(self.words(other, "string", within)),
+        }
+    }
+
+    fn int_or_string(&self, value: &Value, within: &str) -> Result<(), String> {
+        match value {
+            Value::Null | Value::String(_) => Ok(()),
+            Value::Number(number) if is_whole(number) => Ok(()),
+            other => Err(self.words(other, "int32", within)),
+        }
+    }
+
     fn note(&mut self, found: &Value, wanted: &str, within: &str) {
+        let is_uid = wanted == "string" && self.path.last().is_some_and(|name| name == "uid");
+        let wanted = if is_uid { "types.UID" } else { wanted };
         if self.misfit.is_none() {
             self.misfit = Some(self.words(found, wanted, within));
         }
@@ -182,6 +213,9 @@ impl<'d> Walker<'d> {
             Value::Array(_) => "array".to_owned(),
             Value::Object(_) => "object".to_owned(),
         };
+        if self.path.is_empty() {
+            return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
+        }
         let path = self.path.join(".");
         format!(
             "json: cannot unmarshal {found} into Go struct field {within}.{path} of type {wanted}"
@@ -189,19 +223,20 @@ impl<'d> Walker<'d> {
     }
 }
 
-/// Whether a type is what controllers report.
+/// Whether a type is what controllers report. Numbers in a Deployment's are left out as anywhere.
 fn is_reported(short: &str) -> bool {
-    [
-        "Status",
-        "Condition",
-        "State",
-        "Info",
-        "Endpoint",
-        "Image",
-        "Attached",
-    ]
-    .iter()
-    .any(|part| short.contains(part))
+    short != "DeploymentStatus"
+        && [
+            "Status",
+            "Condition",
+            "State",
+            "Info",
+            "Endpoint",
+            "Image",
+            "Attached",
+        ]
+        .iter()
+        .any(|part| short.contains(part))
 }
 
 /// Whether Go leaves a field with this value out (`omitempty`), if it is no pointer.
@@ -224,10 +259,11 @@ fn zero(schema: &Value, value: &mut Value) {
     if !value.is_null() {
         return;
     }
-    if schema.get("type").and_then(Value::as_str) == Some("string")
-        && schema.get("format").is_none()
-    {
+    let text = |key: &str| schema.get(key).and_then(Value::as_str);
+    if text("type") == Some("string") && matches!(text("format"), None | Some("byte")) {
         *value = "".into();
+    } else if reference(schema) == Some(QUANTITY) {
+        *value = "0".into();
     } else if reference(schema).is_some_and(|name| !name.ends_with("JSON")) {
         *value = Value::Object(Map::new());
     }
@@ -294,26 +330,6 @@ fn base64(text: &str) -> Result<(), String> {
     }
 }
 
-fn time(value: &Value) -> Result<(), String> {
-    const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
-    match value {
-        Value::Null => Ok(()),
-        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => Ok(()),
-        Value::String(text) => Err(format!(
-            "parsing time {text:?} as {LAYOUT:?}: cannot parse {text:?} as \"2006\""
-        )),
-        other => Err(format!(
-            "json: cannot unmarshal {} into Go value of type string",
-            match other {
-                Value::Bool(_) => "bool",
-                Value::Number(_) => "number",
-                Value::Array(_) => "array",
-                _ => "object",
-            }
-        )),
-    }
-}
-
 fn amount(value: &mut Value) -> Result<(), String> {
     let text = match &*value {
         Value::Null => return Ok(()),
@@ -325,25 +341,8 @@ fn amount(value: &mut Value) -> Result<(), String> {
             *value = canonical.into();
             Ok(())
         }
-        None => Err(
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-                .to_owned(),
-        ),
+        None => Err(quantity::MALFORMED.to_owned()),
     }
-}
-
-fn int_or_string(value: &Value) -> Result<(), String> {
-    let found = match value {
-        Value::Null | Value::String(_) => return Ok(()),
-        Value::Number(number) if is_whole(number) => return Ok(()),
-        Value::Number(number) => format!("number {number}"),
-        Value::Bool(_) => "bool".to_owned(),
-        Value::Array(_) => "array".to_owned(),
-        Value::Object(_) => "object".to_owned(),
-    };
-    Err(format!(
-        "json: cannot unmarshal {found} into Go value of type int32"
-    ))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use serde_json::Value;
 
+use super::behaviour::Behaviour;
 use super::object;
 use super::resource::Resource;
 use super::status::{ApiError, Cause};
@@ -12,8 +13,10 @@ use super::write::Call;
 
 pub mod names;
 mod rules;
+mod warnings;
 
 pub use rules::validate;
+pub use warnings::finalizer_warnings;
 
 /// Kubernetes' alphabet for generated names: no vowels, nothing that looks alike.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -32,26 +35,100 @@ const SYSTEM: &[&str] = &[
     "selfLink",
 ];
 
+/// All the fields that there are.
+const KNOWN: &[&str] = &[
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
 /// Writes down what the object is; clients may leave it out.
-pub fn stamp_identity(resource: &Resource, object: &mut Value) {
+pub fn stamp_identity(resource: &Resource, object: &mut Value, kind: &str) {
     let map = object::as_map(object);
     map.insert("apiVersion".to_owned(), resource.api_version().into());
-    map.insert("kind".to_owned(), resource.kind.as_str().into());
+    map.insert("kind".to_owned(), kind.into());
+}
+
+/// Holds the kind that an object says it is of against the path's.
+pub fn check_kind(resource: &Resource, object: &Value) -> Result<(), ApiError> {
+    let kind = object::text_at(object, "kind");
+    if kind == resource.kind {
+        return Ok(());
+    }
+    let why = format!("must be {}", resource.kind);
+    let cause = Cause::invalid("kind", &kind.as_str().into(), &why);
+    let name = object::name(object);
+    Err(ApiError::invalid_as(
+        &resource.group,
+        &kind,
+        name,
+        vec![cause],
+    ))
+}
+
+/// What may be there and empty in the metadata of an object that was applied: it is stored so, and
+/// read without it, so that the next write finds a change.
+const EMPTIES: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
+
+/// Takes out what is empty; tells what it was.
+pub fn take_empties(object: &mut Value) -> Vec<&'static str> {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return Vec::new();
+    };
+    let is_empty = |value: &Value| {
+        value.as_object().is_some_and(serde_json::Map::is_empty)
+            || value.as_array().is_some_and(Vec::is_empty)
+    };
+    let mut taken = Vec::new();
+    for key in EMPTIES {
+        if metadata.get(*key).is_some_and(is_empty) {
+            metadata.remove(*key);
+            taken.push(*key);
+        }
+    }
+    taken
+}
+
+/// Puts back what was taken out.
+pub fn put_empties(object: &mut Value, keys: &[&'static str]) {
+    for key in keys {
+        let nothing = match *key {
+            "labels" | "annotations" => Value::Object(serde_json::Map::new()),
+            _ => Value::Array(Vec::new()),
+        };
+        object::set_meta(object, key, nothing);
+    }
 }
 
 /// Leaves out of the metadata what is empty, as Go does: it is a struct for all kinds.
-pub fn tidy(object: &mut Value) {
+pub fn tidy(resource: &Resource, object: &mut Value) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
         return;
     };
     metadata.retain(|key, value| match (key.as_str(), value) {
         ("labels" | "annotations", Value::Object(map)) => !map.is_empty(),
+        // What Kubernetes' own kinds take for a wish to forget all is nothing to custom ones.
+        ("managedFields", Value::Array(list)) => resource.is_kubernetes_own() || !list.is_empty(),
         ("finalizers" | "ownerReferences", Value::Array(list)) => !list.is_empty(),
         (
             "name" | "generateName" | "namespace" | "uid" | "resourceVersion",
             Value::String(text),
         ) => !text.is_empty(),
-        (_, value) => !value.is_null(),
+        // What is not known here is not dropped without a word.
+        (key, Value::Null) => !KNOWN.contains(&key),
+        _ => true,
     });
 }
 
@@ -182,9 +259,13 @@ fn generate(prefix: &str) -> String {
     prefix.chars().chain(suffix).collect()
 }
 
-/// What a write cannot change is taken from the live object.
-pub fn carry_over(object: &mut Value, old: &Value) {
+/// What a write cannot change is taken from the live object; that it is on its way out only after
+/// it was seen who says what.
+pub fn carry_over(object: &mut Value, old: &Value, with_end: bool) {
     for key in SYSTEM {
+        if key.starts_with("deletion") && !with_end {
+            continue;
+        }
         match object::meta(old, key) {
             Some(value) => object::set_meta(object, key, value.clone()),
             None => object::remove_meta(object, key),
@@ -194,7 +275,12 @@ pub fn carry_over(object: &mut Value, old: &Value) {
 
 /// The generation counts changes to what the object is to be: everything outside
 /// metadata and status.
-pub fn set_generation(resource: &Resource, object: &mut Value, old: Option<&Value>) {
+pub fn set_generation(
+    resource: &Resource,
+    subresource: Option<&str>,
+    object: &mut Value,
+    old: Option<&Value>,
+) {
     if !resource.generation {
         return;
     }
@@ -205,7 +291,12 @@ pub fn set_generation(resource: &Resource, object: &mut Value, old: Option<&Valu
     let before = object::meta(old, "generation")
         .and_then(Value::as_i64)
         .unwrap_or(1);
-    let after = if same_spec(resource, object, old) {
+    // Annotations of a Deployment are those of its ReplicaSets, and count.
+    let annotations = |of| object::meta(of, "annotations").cloned();
+    let is_same = resource.behaviour != Behaviour::Deployment
+        || subresource.is_some()
+        || annotations(object) == annotations(old);
+    let after = if is_same && same_spec(resource, object, old) {
         before
     } else {
         before + 1
@@ -227,4 +318,36 @@ fn same_spec(resource: &Resource, object: &Value, old: &Value) -> bool {
             .keys()
             .filter(|key| counts(key))
             .all(|key| new.contains_key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Seen on a Kubernetes 1.34: a custom object that was applied with empty labels changes with
+    /// the next write, whatever that says.
+    #[test]
+    fn what_is_empty_in_metadata_is_taken_out_and_put_back() {
+        let mut object = json!({"metadata": {"name": "a", "labels": {}, "finalizers": [], "annotations": {"a": "b"}}});
+        let whole = object.clone();
+        let empties = take_empties(&mut object);
+        assert_eq!(empties, ["labels", "finalizers"]);
+        assert_eq!(
+            object,
+            json!({"metadata": {"name": "a", "annotations": {"a": "b"}}})
+        );
+        put_empties(&mut object, &empties);
+        assert_eq!(object, whole);
+    }
+
+    #[test]
+    fn nulls_go_unless_nobody_knows_the_field() {
+        let resource = super::super::kinds::built_in();
+        let maps = resource.iter().find(|one| one.kind == "ConfigMap").unwrap();
+        let mut object = json!({"metadata": {"name": "a", "labels": null, "unheard": null}});
+        tidy(maps, &mut object);
+        assert_eq!(object, json!({"metadata": {"name": "a", "unheard": null}}));
+    }
 }

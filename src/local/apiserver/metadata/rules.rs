@@ -8,11 +8,12 @@ use super::super::object;
 use super::super::resource::Resource;
 use super::super::status::Cause;
 use super::names::{self, Wrong};
+use crate::local::admission::dns_names;
 
 /// All annotations together: keys and values.
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
 /// Finalizers that need no domain.
-const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
+pub(super) const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
 /// What is wrong with the metadata.
 pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
@@ -37,9 +38,8 @@ fn invalid(field: &str, text: &str, wrong: Wrong) -> impl Iterator<Item = Cause>
 fn names_of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let prefix = object::meta_str(object, "generateName");
-    if !prefix.is_empty() {
-        // What a name ends with comes later, so the prefix may end as no name may.
-        let whole = format!("{}a", prefix.trim_end_matches(['-', '.']));
+    if !prefix.is_empty() && old.is_none() {
+        let whole = dns_names::as_name(prefix);
         causes.extend(invalid(
             "metadata.generateName",
             prefix,

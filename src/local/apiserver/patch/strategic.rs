@@ -46,29 +46,11 @@ fn failed(why: String) -> PatchError {
     PatchError::Internal(why)
 }
 
-/// What a patch says of a field of the object, beside a plain value.
-enum Field<'p> {
-    Value(&'p str),
-    DeleteFrom(&'p str),
-    SetOrder(&'p str),
-    RetainKeys,
-}
-
-fn field(name: &str) -> Result<Field<'_>, PatchError> {
-    let after = |prefix: &str, why: &str| {
-        name.strip_prefix(prefix)
-            .and_then(|rest| rest.strip_prefix('/'))
-            .ok_or_else(|| bad(format!("invalid patch format of {why}")))
-    };
-    Ok(if name == RETAIN_KEYS {
-        Field::RetainKeys
-    } else if name.starts_with(DELETE_FROM) {
-        Field::DeleteFrom(after(DELETE_FROM, "primitive list")?)
-    } else if name.starts_with(SET_ORDER) {
-        Field::SetOrder(after(SET_ORDER, "setElementOrder list")?)
-    } else {
-        Field::Value(name)
-    })
+/// Whether a field of a patch is about the list of that name.
+fn list_named<'p>(name: &'p str, prefix: &str, what: &str) -> Result<&'p str, PatchError> {
+    name.strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .ok_or_else(|| bad(format!("invalid patch format of {what}")))
 }
 
 fn merge_map(
@@ -94,23 +76,28 @@ fn merge_map(
         return Ok(());
     }
     retain_keys(original, patch)?;
-    for (name, value) in patch {
-        match field(name)? {
-            Field::RetainKeys | Field::SetOrder(_) => {}
-            Field::DeleteFrom(name) => delete_from(original, name, value)?,
-            Field::Value(name) => {
-                let member = typed.map(|typed| typed.member(name));
-                merge_field(original, name, value, member)?;
-            }
-        }
+    let member = |name: &str| typed.map(|typed| typed.member(name));
+    // A list whose order is said is merged together with its order, before all else.
+    let mut ordered: Vec<&str> = Vec::new();
+    for (name, order) in patch.iter().filter(|(name, _)| name.starts_with(SET_ORDER)) {
+        let order = list(order)?;
+        let name = list_named(name, SET_ORDER, "setElementOrder list")?;
+        merge_in_order(original, name, patch.get(name), order, member(name))?;
+        ordered.push(name);
     }
     for (name, value) in patch {
-        if let Field::SetOrder(name) = field(name)? {
-            let member = typed.map(|typed| typed.member(name));
-            set_order(original, patch, name, value, member)?;
+        if name.starts_with(DELETE_FROM) {
+            let name = list_named(name, DELETE_FROM, "primitive list")?;
+            delete_from(original, name, value)?;
+        } else if !is_merged_before(name) && !ordered.contains(&name.as_str()) {
+            merge_field(original, name, value, member(name))?;
         }
     }
     Ok(())
+}
+
+fn is_merged_before(name: &str) -> bool {
+    name == RETAIN_KEYS || name.starts_with(SET_ORDER)
 }
 
 fn retain_keys(original: &mut Object, patch: &Object) -> Result<(), PatchError> {
@@ -125,10 +112,8 @@ fn retain_keys(original: &mut Object, patch: &Object) -> Result<(), PatchError> 
         .filter_map(Value::as_str)
         .collect();
     for (name, value) in patch {
-        if let Field::Value(name) = field(name)?
-            && !value.is_null()
-            && !keys.contains(&name)
-        {
+        let is_about_keys = is_merged_before(name) || name.starts_with(DELETE_FROM);
+        if !is_about_keys && !value.is_null() && !keys.contains(&name.as_str()) {
             return Err(wrong());
         }
     }
@@ -158,14 +143,7 @@ fn merge_field(
             }
             merge_map(present, patch, typed)
         }
-        (Some(Value::Array(present)), Value::Array(patch)) => {
-            if !rule.is_some_and(|rule| rule.merge) {
-                present.clone_from(patch);
-                return Ok(());
-            }
-            let key = rule.and_then(|rule| rule.merge_key.as_deref());
-            merge_list(present, patch, key, typed)
-        }
+        (Some(Value::Array(present)), Value::Array(patch)) => merge_slice(present, patch, typed),
         _ => {
             match plain(patch) {
                 Some(value) => original.insert(name.to_owned(), value),
@@ -176,15 +154,15 @@ fn merge_field(
     }
 }
 
-/// A patch value where there is nothing to merge it with: without its nulls and
-/// directives; `None` where it is a directive and nothing else.
+/// A patch value where there is nothing to merge it with: without its nulls, and without what
+/// is there to be deleted; `None` where it is a directive and nothing else.
 fn plain(patch: &Value) -> Option<Value> {
     match patch {
         Value::Object(fields) if fields.contains_key(PATCH) => None,
         Value::Object(fields) => Some(Value::Object(
             fields
                 .iter()
-                .filter(|(name, value)| !value.is_null() && !is_directive(name))
+                .filter(|(_, value)| !value.is_null())
                 .filter_map(|(name, value)| Some((name.clone(), plain(value)?)))
                 .collect(),
         )),
@@ -193,8 +171,18 @@ fn plain(patch: &Value) -> Option<Value> {
     }
 }
 
-fn is_directive(name: &str) -> bool {
-    name == RETAIN_KEYS || name.starts_with(DELETE_FROM) || name.starts_with(SET_ORDER)
+fn merge_slice(
+    original: &mut Vec<Value>,
+    patch: &[Value],
+    typed: Option<TypeRef<'_>>,
+) -> Result<(), PatchError> {
+    let rule = typed.and_then(|typed| typed.node().patch.as_deref());
+    if !rule.is_some_and(|rule| rule.merge) {
+        *original = patch.to_vec();
+        return Ok(());
+    }
+    let key = rule.and_then(|rule| rule.merge_key.as_deref());
+    merge_list(original, patch, key, typed)
 }
 
 fn merge_list(
@@ -206,13 +194,7 @@ fn merge_list(
     if original.is_empty() && patch.is_empty() {
         return Ok(());
     }
-    let mut all = original.iter().chain(patch);
-    if all.clone().any(Value::is_array) {
-        return Err(PatchError::Unprocessable(
-            "lists of lists are not supported".to_owned(),
-        ));
-    }
-    if !all.any(Value::is_object) {
+    if !is_of_objects(original, patch)? {
         let server = original.clone();
         for value in patch {
             if !original.contains(value) {
@@ -223,35 +205,39 @@ fn merge_list(
         return Ok(());
     }
     let Some(key) = key else {
-        return Err(bad("cannot merge lists without merge key"));
+        return Err(failed("cannot merge lists without merge key".to_owned()));
     };
     let mut additions: Vec<Value> = Vec::new();
     let mut replace = false;
     for item in patch {
-        let value = merge_key(item, key)?;
         match item.get(PATCH).map(|directive| directive.as_str()) {
             None => additions.push(item.clone()),
             Some(Some("replace")) => replace = true,
             Some(Some("delete")) => {
-                let value = value.ok_or_else(|| no_merge_key(item, key))?;
+                let value = item.get(key).ok_or_else(|| no_merge_key(item, key))?;
                 original.retain(|item| item.get(key) != Some(value));
             }
             Some(Some("merge")) => {
-                return Err(bad("merging lists cannot yet be specified in the patch"));
+                return Err(failed(
+                    "merging lists cannot yet be specified in the patch".to_owned(),
+                ));
             }
             Some(_) => {
+                let directive = item.get(PATCH).map(go_map).unwrap_or_default();
                 let item = go_map(item);
-                return Err(failed(format!("unknown patch type in map: {item}")));
+                return Err(failed(format!(
+                    "unknown patch type: {directive} in map: {item}"
+                )));
             }
         }
     }
     if replace {
         *original = additions;
-        return Ok(());
+        additions = Vec::new();
     }
     let server = original.clone();
     for item in &additions {
-        let value = merge_key(item, key)?.ok_or_else(|| no_merge_key(item, key))?;
+        let value = item.get(key).ok_or_else(|| no_merge_key(item, key))?;
         let found = original
             .iter_mut()
             .find(|known| known.get(key) == Some(value));
@@ -259,19 +245,46 @@ fn merge_list(
             (Some(Value::Object(known)), Value::Object(item)) => {
                 merge_map(known, item, typed.map(TypeRef::item))?;
             }
-            // What is new is taken as it comes, without what only a merge understands.
-            _ => original.extend(plain(item)),
+            _ => original.push(item.clone()),
         }
     }
+    have_key(original, key)?;
     *original = Order::of(Some(key)).arrange(std::mem::take(original), &additions, &server);
     Ok(())
 }
 
-fn merge_key<'i>(item: &'i Value, key: &str) -> Result<Option<&'i Value>, PatchError> {
-    match item {
-        Value::Object(fields) => Ok(fields.get(key)),
-        _ => Err(bad(format!("value for key {key} is not a map"))),
+/// Whether lists are of objects: all their elements have to be of one type.
+fn is_of_objects(original: &[Value], patch: &[Value]) -> Result<bool, PatchError> {
+    let mut all = original.iter().chain(patch);
+    let Some(first) = all.next() else {
+        return Err(failed("no elements in any of the given slices".to_owned()));
+    };
+    if first.is_array() {
+        return Err(PatchError::Unprocessable(
+            "lists of lists are not supported".to_owned(),
+        ));
     }
+    if all.any(|other| go_type(other) != go_type(first)) {
+        let slices = [original, patch].map(|slice| go_map(&Value::Array(slice.to_vec())));
+        return Err(failed(format!(
+            "list element types are not identical: [{}]",
+            slices.join(" ")
+        )));
+    }
+    Ok(first.is_object())
+}
+
+/// Every item of a list that is merged by a key has to have it.
+fn have_key(items: &[Value], key: &str) -> Result<(), PatchError> {
+    for item in items {
+        if !item.is_object() {
+            return Err(wrong_type("map[string]interface {}", item));
+        }
+        if item.get(key).is_none() {
+            return Err(no_merge_key(item, key));
+        }
+    }
+    Ok(())
 }
 
 fn no_merge_key(item: &Value, key: &str) -> PatchError {
@@ -281,47 +294,141 @@ fn no_merge_key(item: &Value, key: &str) -> PatchError {
     ))
 }
 
+/// A value where something of another type has to be.
+fn wrong_type(wanted: &str, found: &Value) -> PatchError {
+    let found = go_type(found);
+    failed(format!("expected a {wanted}, but received a {found}"))
+}
+
+fn list(value: &Value) -> Result<&[Value], PatchError> {
+    match value {
+        Value::Array(items) => Ok(items),
+        other => Err(wrong_type("[]interface {}", other)),
+    }
+}
+
+/// The type of a value as Go prints it.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "%!s(<nil>)",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 fn delete_from(original: &mut Object, name: &str, gone: &Value) -> Result<(), PatchError> {
-    let Value::Array(gone) = gone else {
-        return Err(bad("invalid patch format of primitive list"));
-    };
-    if let Some(Value::Array(items)) = original.get_mut(name) {
+    if gone.is_null() {
+        original.remove(name);
+    }
+    if let (Some(Value::Array(items)), Value::Array(gone)) = (original.get_mut(name), gone)
+        && !(items.is_empty() && gone.is_empty())
+    {
+        if is_of_objects(items, gone)? {
+            return Err(failed("cannot merge lists without merge key".to_owned()));
+        }
         items.retain(|item| !gone.contains(item));
     }
     Ok(())
 }
 
-/// Puts the items of a merged list in the order that the patch asks for; what only the
+/// Merges a list and puts its items in the order that the patch asks for; what only the
 /// server knows keeps its place among them as well as may be.
-fn set_order(
+fn merge_in_order(
     original: &mut Object,
-    patch: &Object,
     name: &str,
-    order: &Value,
+    patch: Option<&Value>,
+    order: &[Value],
     typed: Option<TypeRef<'_>>,
 ) -> Result<(), PatchError> {
-    let Value::Array(order) = order else {
-        return Err(bad("invalid patch format of setElementOrder list"));
+    let key = typed
+        .and_then(|typed| typed.node().patch.as_deref())
+        .and_then(|rule| rule.merge_key.as_deref());
+    let server = original
+        .get(name)
+        .map(list)
+        .transpose()?
+        .map(<[Value]>::to_vec);
+    let patch = patch.map(list).transpose()?;
+    is_in_order(patch.unwrap_or_default(), order, key)?;
+    let mut merged = match (&server, patch) {
+        (Some(server), None) => server.clone(),
+        (None, Some(patch)) => patch.iter().filter_map(directed).collect(),
+        (Some(server), Some(patch)) => {
+            let mut merged = server.clone();
+            merge_slice(&mut merged, patch, typed)?;
+            merged
+        }
+        (None, None) => return Ok(()),
     };
-    let rule = typed.and_then(|typed| typed.node().patch.as_deref());
-    let key = rule.and_then(|rule| rule.merge_key.as_deref());
-    if let Some(Value::Array(items)) = patch.get(name) {
-        let mut wanted = order.iter();
-        for item in items.iter().filter(|item| item.get(PATCH).is_none()) {
-            if !order.is_empty() && !wanted.any(|wanted| same_element(wanted, item, key)) {
-                return Err(bad(format!(
-                    "The order in patch list:\n{}\n doesn't match {SET_ORDER} list:\n{}\n",
-                    Value::Array(items.clone()),
-                    Value::Array(order.clone())
-                )));
-            }
+    let server = server.unwrap_or_default();
+    if let Some(key) = key {
+        have_key(&merged, key)?;
+        if let Some(at) = order.iter().position(|item| !item.is_object())
+            && !merged.is_empty()
+        {
+            return Err(failed(format!("value for key {at} is not a map")));
         }
     }
-    if let Some(Value::Array(items)) = original.get_mut(name) {
-        let server = items.clone();
-        *items = Order::of(key).arrange(std::mem::take(items), order, &server);
+    if is_of_objects(&server, patch.unwrap_or_default())?
+        && let Some(key) = key
+    {
+        have_key(order, key)?;
+        have_key(&server, key)?;
     }
+    merged = Order::of(key).arrange(merged, order, &server);
+    original.insert(name.to_owned(), Value::Array(merged));
     Ok(())
+}
+
+/// An item that is new, nulls and all; nothing where it is there to be deleted.
+fn directed(item: &Value) -> Option<Value> {
+    match item {
+        Value::Object(fields) if fields.contains_key(PATCH) => None,
+        Value::Object(fields) => Some(Value::Object(
+            fields
+                .iter()
+                .filter_map(|(name, value)| Some((name.clone(), directed(value)?)))
+                .collect(),
+        )),
+        Value::Array(items) => Some(Value::Array(items.iter().filter_map(directed).collect())),
+        scalar => Some(scalar.clone()),
+    }
+}
+
+/// What a patch says of a list has to come in the order that it asks for.
+fn is_in_order(patch: &[Value], order: &[Value], key: Option<&str>) -> Result<(), PatchError> {
+    if patch.is_empty() || order.is_empty() {
+        return Ok(());
+    }
+    if key.is_some()
+        && let Some(other) = patch.iter().find(|item| !item.is_object())
+    {
+        return Err(wrong_type("map[string]interface {}", other));
+    }
+    let mut items = patch.iter().filter(|item| item.get(PATCH).is_none());
+    let mut next = items.next();
+    for wanted in order {
+        let Some(item) = next else { return Ok(()) };
+        if let Some(key) = key {
+            have_key(std::slice::from_ref(item), key)?;
+            have_key(std::slice::from_ref(wanted), key)?;
+        }
+        if same_element(wanted, item, key) {
+            next = items.next();
+        }
+    }
+    if next.is_none() {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "The order in patch list:\n{}\n doesn't match {SET_ORDER} list:\n{}\n",
+        go_map(&Value::Array(patch.to_vec())),
+        go_map(&Value::Array(order.to_vec()))
+    )))
 }
 
 #[cfg(test)]
@@ -452,7 +559,6 @@ mod tests {
         check(
             json!({}),
             json!({"spec": {"nodeSelector": {"a": null, "b": "c"}, "hostname": "h",
-                "$setElementOrder/containers": [{"name": "a"}],
                 "containers": [{"name": "a"}, {"name": "b", "$patch": "delete"}]}}),
             json!({"spec": {"nodeSelector": {"b": "c"}, "hostname": "h", "containers": [{"name": "a"}]}}),
         );

@@ -101,6 +101,24 @@ fn json_at(data: Option<&Map<String, Value>>, key: &str) -> Vec<Cause> {
     }
 }
 
+const IMMUTABLE: &str = "field is immutable when `immutable` is set";
+
+/// The map that is there with nothing in it: texts always are, if there are none.
+pub(super) fn empties(map: &Value) -> Vec<&'static str> {
+    let is_empty = entries(map, "binaryData").is_some_and(Map::is_empty);
+    is_empty.then_some("binaryData").into_iter().collect()
+}
+
+/// An empty map where there was none is a change to what may not change.
+pub(super) fn emptied(empties: &[&'static str], old: &Value) -> Vec<Cause> {
+    if old.get("immutable") != Some(&Value::Bool(true)) {
+        return Vec::new();
+    }
+    let new = empties.iter().filter(|field| old.get(**field).is_none());
+    new.map(|field| Cause::forbidden(*field, IMMUTABLE))
+        .collect()
+}
+
 fn immutable_data(object: &Value, old: &Value, fields: &[&str]) -> Vec<Cause> {
     if old.get("immutable") != Some(&Value::Bool(true)) {
         return Vec::new();
@@ -113,6 +131,6 @@ fn immutable_data(object: &Value, old: &Value, fields: &[&str]) -> Vec<Cause> {
         .then_some("immutable")
         .into_iter()
         .chain(changed.copied())
-        .map(|field| Cause::forbidden(field, "field is immutable when `immutable` is set"))
+        .map(|field| Cause::forbidden(field, IMMUTABLE))
         .collect()
 }

@@ -5,6 +5,7 @@
 mod config;
 pub mod definition;
 mod pod;
+mod pod_warnings;
 mod service;
 mod workload;
 
@@ -21,9 +22,17 @@ use super::status::Cause;
 pub fn validate(
     core: &Core,
     resource: &Resource,
+    subresource: Option<&str>,
     object: &Value,
     old: Option<&Value>,
 ) -> Vec<Cause> {
+    if let (Some("status"), Some(_)) = (subresource, old) {
+        return match resource.behaviour {
+            Behaviour::Deployment => workload::deployment_status(object),
+            Behaviour::Service => service::status(object),
+            _ => Vec::new(),
+        };
+    }
     match (resource.behaviour, resource.kind.as_str()) {
         (Behaviour::Pod, _) => match old {
             None => pod::spec(object::at(object, "spec"), "spec"),
@@ -40,6 +49,41 @@ pub fn validate(
             causes.extend(crd::validate(core, object));
             causes
         }
+        _ => Vec::new(),
+    }
+}
+
+/// The fields of an object that are there and empty, where that is a matter.
+pub fn empties(resource: &Resource, object: &Value) -> Vec<&'static str> {
+    match resource.kind.as_str() {
+        "ConfigMap" => config::empties(object),
+        _ => Vec::new(),
+    }
+}
+
+/// What is wrong with fields that came empty to an object that had none.
+pub fn emptied(resource: &Resource, empties: &[&'static str], old: &Value) -> Vec<Cause> {
+    match resource.kind.as_str() {
+        "ConfigMap" => config::emptied(empties, old),
+        _ => Vec::new(),
+    }
+}
+
+/// What is said to whoever writes something that is allowed and hardly meant.
+pub fn warnings(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+    let is_another = || {
+        let generation = |of| object::meta(of, "generation");
+        old.is_none_or(|old| generation(old) != generation(object))
+    };
+    match resource.behaviour {
+        Behaviour::Pod if old.is_none() => pod_warnings::of(object, ""),
+        Behaviour::Deployment if is_another() => {
+            let template = object::at(object, "spec.template");
+            template.map_or(Vec::new(), |template| {
+                pod_warnings::of(template, "spec.template.")
+            })
+        }
+        Behaviour::Service => service::warnings(object),
         _ => Vec::new(),
     }
 }

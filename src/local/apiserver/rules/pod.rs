@@ -8,6 +8,7 @@ use super::super::metadata::names;
 use super::super::object;
 use super::super::status::Cause;
 use super::{list, named};
+use crate::local::admission::quantity;
 
 const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
 const ENV_SOURCE: &str =
@@ -22,8 +23,14 @@ pub(super) fn spec(spec: Option<&Value>, path: &str) -> Vec<Cause> {
     let mut volumes = BTreeSet::new();
     for (at, volume) in list(spec, "volumes").iter().enumerate() {
         let name = object::text_at(volume, "name");
-        let field = format!("{path}.volumes[{at}].name");
-        unique_name(&name, &field, &mut volumes, &mut causes);
+        let field = format!("{path}.volumes[{at}]");
+        let before = causes.len();
+        source(volume, &field, &mut causes);
+        let is_sound = causes.len() == before;
+        unique_name(&name, &format!("{field}.name"), &mut volumes, &mut causes);
+        if !is_sound {
+            volumes.remove(&name);
+        }
     }
     let mut seen = BTreeSet::new();
     if list(spec, "containers").is_empty() {
@@ -35,8 +42,10 @@ pub(super) fn spec(spec: Option<&Value>, path: &str) -> Vec<Cause> {
             let name = object::text_at(one, "name");
             unique_name(&name, &format!("{field}.name"), &mut seen, &mut causes);
             container(one, &field, &volumes, &mut causes);
+            probes(one, &field, kind == "initContainers", &mut causes);
         }
     }
+    tolerations(spec, path, &mut causes);
     let policy = object::text_at(spec, "restartPolicy");
     if !matches!(policy.as_str(), "" | "Always" | "OnFailure" | "Never") {
         causes.push(Cause::not_supported(
@@ -64,25 +73,28 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<String>, causes: 
     let text = |key: &str| object::text_at(container, key);
     ports(container, path, causes);
     environment(container, path, causes);
+    resources(container, path, causes);
+    let mut places = BTreeSet::new();
     for (at, mount) in list(container, "volumeMounts").iter().enumerate() {
         let name = object::text_at(mount, "name");
         let field = format!("{path}.volumeMounts[{at}]");
         if name.is_empty() {
             causes.push(Cause::required(format!("{field}.name"), ""));
-        } else if !volumes.contains(&name) {
+        }
+        if !volumes.contains(&name) {
             causes.push(Cause::not_found(format!("{field}.name"), &name.into()));
         }
-        if object::text_at(mount, "mountPath").is_empty() {
+        let place = object::text_at(mount, "mountPath");
+        if place.is_empty() {
             causes.push(Cause::required(format!("{field}.mountPath"), ""));
+        }
+        if !places.insert(place.clone()) {
+            let field = format!("{field}.mountPath");
+            causes.push(Cause::invalid(field, &place.into(), "must be unique"));
         }
     }
     if text("image").trim().is_empty() {
         causes.push(Cause::required(format!("{path}.image"), ""));
-    }
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        if let Some(given) = container.get(probe) {
-            handler(given, &format!("{path}.{probe}"), causes);
-        }
     }
     let policy = text("imagePullPolicy");
     if !matches!(policy.as_str(), "" | "Always" | "IfNotPresent" | "Never") {
@@ -94,9 +106,150 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<String>, causes: 
     }
 }
 
+/// Where a volume comes from: one place, and all that is needed to find it.
+fn source(volume: &Value, path: &str, causes: &mut Vec<Cause>) {
+    /// In the order in which Kubernetes looks for them.
+    const SOURCES: &[&str] = &[
+        "emptyDir",
+        "hostPath",
+        "secret",
+        "persistentVolumeClaim",
+        "downwardAPI",
+        "configMap",
+        "projected",
+        "csi",
+        "ephemeral",
+        "image",
+    ];
+    let given = SOURCES
+        .iter()
+        .filter(|source| volume.get(**source).is_some_and(|source| !source.is_null()));
+    for (at, source) in given.enumerate() {
+        let field = format!("{path}.{source}");
+        if at > 0 {
+            let why = "may not specify more than 1 volume type";
+            causes.push(Cause::forbidden(field, why));
+            continue;
+        }
+        let key = match *source {
+            "secret" => "secretName",
+            "configMap" => "name",
+            "persistentVolumeClaim" => "claimName",
+            _ => continue,
+        };
+        if object::text_at(volume, &format!("{source}.{key}")).is_empty() {
+            causes.push(Cause::required(format!("{field}.{key}"), ""));
+        }
+    }
+}
+
+/// What asks a container how it is: one that only begins a Pod is not asked.
+fn probes(container: &Value, path: &str, is_init: bool, causes: &mut Vec<Cause>) {
+    let is_sidecar = object::text_at(container, "restartPolicy") == "Always";
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let Some(given) = container.get(probe) else {
+            continue;
+        };
+        let field = format!("{path}.{probe}");
+        if is_init && !is_sidecar {
+            causes.push(Cause::forbidden(
+                field,
+                "may not be set for init containers without restartPolicy=Always",
+            ));
+        } else {
+            handler(given, &field, causes);
+        }
+    }
+}
+
+/// Nobody may ask for more than he may have.
+fn resources(container: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let amounts = |kind: &str| {
+        container
+            .pointer(&format!("/resources/{kind}"))?
+            .as_object()
+    };
+    let amount = |value: &Value| value.as_str().and_then(quantity::milli);
+    let Some(limits) = amounts("limits") else {
+        return;
+    };
+    for (name, request) in amounts("requests").into_iter().flatten() {
+        let Some(limit) = limits.get(name) else {
+            continue;
+        };
+        if amount(request) > amount(limit) {
+            let limit = limit.as_str().unwrap_or_default();
+            causes.push(Cause::invalid(
+                format!("{path}.resources.requests"),
+                request,
+                &format!("must be less than or equal to {name} limit of {limit}"),
+            ));
+        }
+    }
+}
+
+fn tolerations(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (at, toleration) in list(spec, "tolerations").iter().enumerate() {
+        let field = format!("{path}.tolerations[{at}]");
+        let text = |key: &str| object::text_at(toleration, key);
+        let (key, operator, value) = (text("key"), text("operator"), text("value"));
+        if !key.is_empty() {
+            causes.extend(named(&format!("{field}.key"), &key, names::qualified(&key)));
+        } else if operator != "Exists" {
+            causes.push(Cause::invalid(
+                format!("{field}.operator"),
+                &operator.as_str().into(),
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
+            ));
+        }
+        let operator_field = format!("{field}.operator");
+        match operator.as_str() {
+            "" | "Equal" => {
+                let wrong = names::label_value(&value);
+                if !wrong.is_empty() {
+                    let why = wrong.join(";");
+                    causes.push(Cause::invalid(operator_field, &value.into(), &why));
+                }
+            }
+            "Exists" if !value.is_empty() => causes.push(Cause::invalid(
+                operator_field,
+                &value.into(),
+                "value must be empty when `operator` is 'Exists'",
+            )),
+            "Exists" => {}
+            _ => causes.push(Cause::not_supported(
+                operator_field,
+                &operator.into(),
+                &["Equal", "Exists"],
+            )),
+        }
+        let effect = text("effect");
+        if !matches!(
+            effect.as_str(),
+            "" | "NoSchedule" | "PreferNoSchedule" | "NoExecute"
+        ) {
+            causes.push(Cause::not_supported(
+                format!("{field}.effect"),
+                &effect.into(),
+                &["NoSchedule", "PreferNoSchedule", "NoExecute"],
+            ));
+        }
+    }
+}
+
 fn ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut taken = BTreeSet::new();
     for (at, port) in list(container, "ports").iter().enumerate() {
         let field = format!("{path}.ports[{at}]");
+        let name = object::text_at(port, "name");
+        if !name.is_empty() {
+            let wrong = names::port_name(&name);
+            if wrong.is_empty() && !taken.insert(name.clone()) {
+                let name = name.as_str().into();
+                causes.push(Cause::duplicate(format!("{field}.name"), &name));
+            }
+            causes.extend(named(&format!("{field}.name"), &name, wrong));
+        }
         let number = |key: &str| port.get(key).and_then(Value::as_i64).unwrap_or(0);
         match number("containerPort") {
             // That it is missing is the schema's to say.

@@ -16,6 +16,32 @@ pub(super) fn deployment(deployment: &Value, old: Option<&Value>) -> Vec<Cause> 
             "may not be specified when strategy `type` is 'Recreate'",
         ));
     }
+    let strategy = object::text_at(deployment, "spec.strategy.type");
+    if !matches!(strategy.as_str(), "" | "Recreate" | "RollingUpdate") {
+        causes.push(Cause::not_supported(
+            "spec.strategy.type",
+            &strategy.into(),
+            &["Recreate", "RollingUpdate"],
+        ));
+    }
+    let number = |field: &str| object::at(deployment, field).and_then(Value::as_i64);
+    for field in [
+        "spec.minReadySeconds",
+        "spec.revisionHistoryLimit",
+        "spec.progressDeadlineSeconds",
+    ] {
+        causes.extend(negative(field, number(field)));
+    }
+    let ready_after = number("spec.minReadySeconds").unwrap_or(0);
+    if let Some(deadline) =
+        number("spec.progressDeadlineSeconds").filter(|deadline| *deadline <= ready_after)
+    {
+        causes.push(Cause::invalid(
+            "spec.progressDeadlineSeconds",
+            &deadline.into(),
+            "must be greater than minReadySeconds",
+        ));
+    }
     if let Some(old) = old {
         let selector = |of| object::at(of, "spec.selector");
         causes.extend(immutable(
@@ -24,6 +50,43 @@ pub(super) fn deployment(deployment: &Value, old: Option<&Value>) -> Vec<Cause> 
             selector(old),
         ));
     }
+    causes
+}
+
+fn negative(field: &str, number: Option<i64>) -> Option<Cause> {
+    let number = number.filter(|number| *number < 0)?;
+    let why = "must be greater than or equal to 0";
+    Some(Cause::invalid(field, &number.into(), why))
+}
+
+/// What a status may say of numbers of Pods.
+pub(super) fn deployment_status(deployment: &Value) -> Vec<Cause> {
+    let number =
+        |name: &str| object::at(deployment, &format!("status.{name}")).and_then(Value::as_i64);
+    let mut causes: Vec<Cause> = [
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "collisionCount",
+    ]
+    .into_iter()
+    .filter_map(|name| negative(&format!("status.{name}"), number(name)))
+    .collect();
+    let mut at_most = |name: &str, most: &str, why: &str| {
+        let found = number(name).unwrap_or(0);
+        if found > number(most).unwrap_or(0) {
+            let field = format!("status.{name}");
+            causes.push(Cause::invalid(field, &found.into(), why));
+        }
+    };
+    for name in ["updatedReplicas", "readyReplicas", "availableReplicas"] {
+        at_most(name, "replicas", "cannot be greater than status.replicas");
+    }
+    let why = "cannot be greater than readyReplicas";
+    at_most("availableReplicas", "readyReplicas", why);
     causes
 }
 
@@ -38,15 +101,8 @@ pub(super) fn replica_set(set: &Value, old: Option<&Value>) -> Vec<Cause> {
 
 fn common(object: &Value, old: Option<&Value>, kind: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if let Some(replicas) = object::at(object, "spec.replicas").and_then(Value::as_i64)
-        && replicas < 0
-    {
-        causes.push(Cause::invalid(
-            "spec.replicas",
-            &replicas.into(),
-            "must be greater than or equal to 0",
-        ));
-    }
+    let replicas = object::at(object, "spec.replicas").and_then(Value::as_i64);
+    causes.extend(negative("spec.replicas", replicas));
     let selector = object::at(object, "spec.selector");
     let labels = object::at(object, "spec.template.metadata.labels");
     if selector.is_some_and(is_empty_selector) {

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::node::TypeRef;
 
-pub(super) fn default(typed: TypeRef<'_>, value: &mut Value) {
+/// Drops nulls that may not be and that no default stands for, as a decoder does.
+pub(super) fn drop_nulls(typed: TypeRef<'_>, value: &mut Value) {
     match value {
         Value::Object(object) => {
             object.retain(|name, member| {
@@ -13,6 +14,25 @@ pub(super) fn default(typed: TypeRef<'_>, value: &mut Value) {
                     member_type.node().nullable || member_type.node().default.is_some()
                 }
             });
+            for (name, member) in object.iter_mut() {
+                if let Some(member_type) = typed.field(name).or_else(|| typed.additional()) {
+                    drop_nulls(member_type, member);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                drop_nulls(typed.item(), item);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Fills in what is not there.
+pub(super) fn default(typed: TypeRef<'_>, value: &mut Value) {
+    match value {
+        Value::Object(object) => {
             for (name, field) in typed.fields() {
                 let Some(default) = &field.node().default else {
                     continue;

@@ -89,9 +89,13 @@ impl Schema {
         prune::prune(self.root(), object)
     }
 
+    /// Drops the nulls that may not be and have no default, as the API server does when it
+    /// decodes. What an apply leaves is not decoded, and keeps them.
+    pub fn drop_nulls(&self, object: &mut Value) {
+        defaulting::drop_nulls(self.root(), object);
+    }
+
     /// Fills in the schema's defaults where a field is absent (or null and may not be).
-    /// Nulls that may not be and have no default are dropped, as the API server does
-    /// when it decodes.
     pub fn default(&self, object: &mut Value) {
         defaulting::default(self.root(), object);
     }
@@ -100,6 +104,12 @@ impl Schema {
     #[must_use]
     pub fn validate(&self, object: &Value) -> Vec<FieldError> {
         validate::validate(self.root(), object)
+    }
+
+    /// Everything that is wrong with one field of an object: in the words its path begins there.
+    #[must_use]
+    pub fn validate_field(&self, name: &str, value: &Value) -> Vec<FieldError> {
+        validate::validate_field(self.root(), name, value)
     }
 
     /// The schema as an OpenAPI v3 document publishes it. References are to

@@ -90,6 +90,7 @@ fn defaults_come_where_a_field_is_absent_or_may_not_be_null() {
         "replicas": 3, "nullable": null, "strict": null, "none": null,
         "list": [{}, {"protocol": "UDP"}], "map": {"k": {}},
     }});
+    schema.drop_nulls(&mut object);
     schema.default(&mut object);
     assert_eq!(
         object,

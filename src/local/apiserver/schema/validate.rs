@@ -47,6 +47,9 @@ impl FieldErrorReason {
     }
 }
 
+/// Go prints a nil path so; kubectl shows it as it comes.
+const NOWHERE: &str = "<nil>";
+
 /// One fault of an object. Displays as `spec.replicas: Invalid value: ...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
@@ -115,8 +118,7 @@ impl FieldError {
     fn new(reason: FieldErrorReason, field: impl Into<String>, message: String) -> Self {
         let mut field = field.into();
         if field.is_empty() {
-            // Go prints a nil path so; kubectl shows it as it comes.
-            "<nil>".clone_into(&mut field);
+            NOWHERE.clone_into(&mut field);
         }
         Self {
             reason,
@@ -137,6 +139,17 @@ pub(super) fn validate(root: TypeRef<'_>, object: &Value) -> Vec<FieldError> {
     walker.errors
 }
 
+pub(super) fn validate_field(root: TypeRef<'_>, name: &str, value: &Value) -> Vec<FieldError> {
+    let mut errors = validate(root.member(name), value);
+    for error in &mut errors {
+        error.field = match error.field.as_str() {
+            NOWHERE => name.to_owned(),
+            field => format!("{name}.{field}"),
+        };
+    }
+    errors
+}
+
 #[derive(Default)]
 struct Walker {
     path: String,
@@ -154,6 +167,9 @@ impl Walker {
         }
         if !accepts(node.kind, value) {
             self.wrong_type(node.kind, value);
+            if let Some(rules) = &node.rules {
+                self.allowed(rules, value);
+            }
             return;
         }
         if let Some(rules) = &node.rules {
@@ -193,6 +209,11 @@ impl Walker {
             Value::Object(object) => self.object(rules, object),
             _ => {}
         }
+        self.allowed(rules, value);
+    }
+
+    /// A value of another type is none of those that may be, either.
+    fn allowed(&mut self, rules: &Rules, value: &Value) {
         if !rules.allowed.is_empty() && !rules.allowed.iter().any(|one| one == value) {
             let error = FieldError::not_supported(self.path.clone(), value, &rules.allowed);
             self.errors.push(error);
@@ -418,7 +439,9 @@ impl Walker {
                 .collect(),
         };
         for (index, key) in keys.iter().enumerate() {
-            if keys.iter().take(index).any(|earlier| earlier == key) {
+            let earlier = keys.iter().take(index).filter(|one| *one == key);
+            // A third one is not told of again.
+            if earlier.count() == 1 {
                 let length = self.enter_index(index);
                 self.push(
                     FieldErrorReason::Duplicate,
@@ -473,7 +496,7 @@ impl Walker {
 
     fn within(&self) -> String {
         if self.path.is_empty() {
-            "in body".to_owned()
+            " in body".to_owned()
         } else {
             format!("{} in body", self.path)
         }

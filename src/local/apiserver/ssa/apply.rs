@@ -66,7 +66,12 @@ pub fn apply(
     options: &ApplyOptions<'_>,
 ) -> Result<Value, ApplyError> {
     let managed_fields = applied.pointer("/metadata/managedFields");
-    if managed_fields.is_some_and(|entries| !entries.is_null()) {
+    // What is no list of objects is none of managed fields: its type is told.
+    let is_given = |entries: &Value| {
+        let entries = entries.as_array();
+        entries.is_some_and(|entries| entries.iter().all(Value::is_object))
+    };
+    if managed_fields.is_some_and(is_given) {
         return Err(ApplyError::BadRequest(
             "metadata.managedFields must be nil".to_owned(),
         ));

@@ -41,6 +41,7 @@ pub use path::{Path, PathElement};
 pub use remove::extract;
 pub use set::Set;
 pub use settle::settle;
+pub use typed::fits;
 pub use update::{UpdateOptions, update};
 
 pub use reset::ResetFields;

@@ -13,8 +13,14 @@ pub enum ResetFields {
     None,
     /// The main endpoint of a kind with a status subresource: `status` is not written.
     Status,
-    /// The status endpoint: all but `status` is not written.
+    /// The status endpoint of definitions: all but `status` is not written.
     AllButStatus,
+    /// The status endpoint of most kinds: what is said of the metadata is nobody else's either.
+    Spec,
+    /// The status endpoint of Deployments.
+    SpecAndLabels,
+    /// The status endpoint of Pods.
+    SpecAndOwners,
 }
 
 impl ResetFields {
@@ -34,10 +40,23 @@ impl ResetFields {
         static NONE: LazyLock<Set> = LazyLock::new(Set::default);
         static STATUS: LazyLock<Set> = LazyLock::new(|| fields(&[&["status"]]));
         static OTHERS: LazyLock<Set> = LazyLock::new(|| fields(&[&["metadata"], &["spec"]]));
+        static SPEC: LazyLock<Set> = LazyLock::new(|| fields(&[&["spec"]]));
+        static SPEC_AND_LABELS: LazyLock<Set> =
+            LazyLock::new(|| fields(&[&["spec"], &["metadata", "labels"]]));
+        static SPEC_AND_OWNERS: LazyLock<Set> = LazyLock::new(|| {
+            fields(&[
+                &["spec"],
+                &["metadata", "deletionTimestamp"],
+                &["metadata", "ownerReferences"],
+            ])
+        });
         match self {
             Self::None => &NONE,
             Self::Status => &STATUS,
             Self::AllButStatus => &OTHERS,
+            Self::Spec => &SPEC,
+            Self::SpecAndLabels => &SPEC_AND_LABELS,
+            Self::SpecAndOwners => &SPEC_AND_OWNERS,
         }
     }
 }

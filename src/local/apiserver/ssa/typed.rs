@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::super::schema::{Kind, ListType, TypeRef};
+use super::super::schema::{Kind, ListType, Schema, TypeRef};
 use super::super::strict_json;
 use super::path::PathElement;
 use super::set::Set;
@@ -163,6 +163,14 @@ fn collect(typed: TypeRef<'_>, value: &Value, set: &mut Set) -> bool {
         _ => {}
     }
     false
+}
+
+/// Whether an object that is no apply can be typed: its lists may hold an item twice.
+pub fn fits(schema: &Schema, object: &Value) -> bool {
+    let faults = check(schema.root(), object);
+    faults
+        .iter()
+        .all(|fault| fault.contains("duplicate entries"))
 }
 
 /// What keeps an applied object from being typed: unknown fields, wrong types, items

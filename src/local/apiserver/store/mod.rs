@@ -17,8 +17,8 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use super::object;
 use super::resource::Resource;
+use super::{metadata, object};
 pub use journal::JournalError;
 use journal::{Journal, Record};
 use shelf::Shelf;
@@ -54,13 +54,19 @@ pub struct Stored {
     pub owners: Vec<String>,
     /// Whether deletion was asked for.
     pub terminating: bool,
+    /// What it has in its metadata that is empty, and that nobody is shown.
+    pub empties: Vec<&'static str>,
 }
 
 impl Stored {
     fn new(key: Key, revision: u64, mut value: Value, selectable: &[String]) -> Self {
         object::set_meta(&mut value, "resourceVersion", revision.to_string());
+        let empties = metadata::take_empties(&mut value);
         let body = Bytes::from(value.to_string());
-        Self::from_parts(key, revision, &value, body, selectable)
+        Self {
+            empties,
+            ..Self::from_parts(key, revision, &value, body, selectable)
+        }
     }
 
     fn from_parts(
@@ -93,6 +99,7 @@ impl Stored {
                 .collect(),
             owners,
             terminating: object::is_terminating(value),
+            empties: Vec::new(),
             key,
         }
     }
@@ -306,6 +313,7 @@ impl Store {
             fields: previous.fields.clone(),
             owners: previous.owners.clone(),
             terminating: previous.terminating,
+            empties: Vec::new(),
         });
         inner.index(Some(&previous), None);
         self.publish(

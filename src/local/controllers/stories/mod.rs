@@ -205,8 +205,11 @@ impl World {
             self.put(kind, object);
             return Ok(());
         }
-        admission::fill_defaults(&review, &mut value);
-        admission::validate(&review, &value).map_err(|errors| admission::refusal(&errors))?;
+        admission::fill_defaults(&review, &mut value)?;
+        let verdict = admission::validate(&review, &value);
+        if !verdict.errors.is_empty() {
+            return Err(admission::refusal(&verdict.errors));
+        }
         self.put(kind, serde_json::from_value(value).unwrap());
         Ok(())
     }

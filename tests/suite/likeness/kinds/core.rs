@@ -101,7 +101,7 @@ pub const DEPLOYMENT: Kind = Kind {
     kind: "Deployment",
     plural: "deployments",
     strategic: true,
-    subresources: &["status", "scale"],
+    subresources: &["status"],
     body: || vec![("spec", 98, deployment_spec())],
     status: || {
         Fields(vec![

@@ -49,6 +49,17 @@ pub const ROUTE: Kind = Kind {
     status: nothing,
 };
 
+/// What a Configuration stamps out.
+pub const REVISION: Kind = Kind {
+    api_version: SERVING,
+    kind: "Revision",
+    plural: "revisions",
+    strategic: false,
+    subresources: &[],
+    body: || vec![("spec", 98, template())],
+    status: nothing,
+};
+
 fn traffic() -> Shape {
     let target = Any(vec![
         json!({"latestRevision": true, "percent": 100}),
@@ -124,7 +135,7 @@ fn template() -> Shape {
                 json!({}),
             ]),
         ),
-        ("imagePullPolicy", 5, Words(&["Always", "Sometimes"])),
+        ("imagePullPolicy", 5, Words(&["Always", "IfNotPresent"])),
     ]);
     let spec = Fields(vec![
         ("containers", 98, list(1, container)),

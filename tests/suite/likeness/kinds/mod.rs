@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::shape::{Any, Fields, Shape, Words, keys, list};
 
 pub use core::{CONFIG_MAP, DEPLOYMENT, SERVICE};
-pub use custom::{CONFIGURATION, DELIVERY, KNATIVE_SERVICE, ROUTE};
+pub use custom::{CONFIGURATION, DELIVERY, KNATIVE_SERVICE, REVISION, ROUTE};
 
 /// A kind, as both servers have it.
 pub struct Kind {
@@ -20,11 +20,11 @@ pub struct Kind {
     pub plural: &'static str,
     /// Whether strategic merge patches are taken.
     pub strategic: bool,
-    /// `status` and `scale`, where they are.
+    /// `status`, where it is; `/scale` is not compared (docs/api-server.md).
     pub subresources: &'static [&'static str],
     /// What its objects have beside apiVersion, kind and metadata.
     pub body: fn() -> Vec<(&'static str, u32, Shape)>,
-    /// Whether objects have to go one by one, because they have finalizers.
+    /// What their status may look like.
     pub status: fn() -> Shape,
 }
 
@@ -53,24 +53,8 @@ impl Kind {
         Fields(fields)
     }
 
-    /// What is sent to a subresource.
-    pub fn shape_of(&self, subresource: &str) -> Shape {
-        if subresource == "scale" {
-            return Fields(vec![
-                ("apiVersion", 100, Any(vec![json!("autoscaling/v1")])),
-                ("kind", 100, Any(vec![json!("Scale")])),
-                (
-                    "metadata",
-                    100,
-                    Fields(vec![("resourceVersion", 10, versions())]),
-                ),
-                (
-                    "spec",
-                    95,
-                    Fields(vec![("replicas", 80, Shape::Numbers(&[0, 1, 2, 3, -1]))]),
-                ),
-            ]);
-        }
+    /// What is sent to `/status`.
+    pub fn shape_of_status(&self) -> Shape {
         let Fields(mut fields) = self.shape() else {
             unreachable!()
         };

@@ -33,6 +33,7 @@ fn pod_spec(spec: &mut Object) {
     put_if_zero(spec, "schedulerName", "default-scheduler");
     put(spec, "securityContext", Map::new());
     put(spec, "terminationGracePeriodSeconds", 30);
+    account(spec);
     let on_host = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         for one in each(spec, list) {
@@ -41,6 +42,18 @@ fn pod_spec(spec: &mut Object) {
     }
     for one in each(spec, "volumes") {
         volume(one);
+    }
+}
+
+/// The account has an older name too, and each stands for the other.
+fn account(spec: &mut Object) {
+    let name = ["serviceAccountName", "serviceAccount"]
+        .into_iter()
+        .map(|key| text(spec, key).to_owned())
+        .find(|name| !name.is_empty());
+    if let Some(name) = name {
+        spec.insert("serviceAccount".to_owned(), name.as_str().into());
+        spec.insert("serviceAccountName".to_owned(), name.into());
     }
 }
 

@@ -1,11 +1,26 @@
 //! What makes and scales Pods.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::pod::template;
 use super::{Object, child, each, made, put, put_if_zero, text};
 
+/// Times are written in a condition, known or not.
+fn conditions(object: &mut Object, times: &[&str]) {
+    let Some(status) = child(object, "status") else {
+        return;
+    };
+    for condition in each(status, "conditions") {
+        for time in times {
+            condition.entry(*time).or_insert(Value::Null);
+        }
+        put(condition, "status", "");
+        put(condition, "type", "");
+    }
+}
+
 pub(super) fn deployment(object: &mut Object) {
+    conditions(object, &["lastTransitionTime", "lastUpdateTime"]);
     let Some(spec) = made(object, "spec") else {
         return;
     };
@@ -25,6 +40,7 @@ pub(super) fn deployment(object: &mut Object) {
 }
 
 pub(super) fn replica_set(object: &mut Object) {
+    conditions(object, &["lastTransitionTime"]);
     if let Some(spec) = made(object, "spec") {
         put(spec, "replicas", 1);
         template(spec);
