@@ -20,8 +20,12 @@ static TIME: LazyLock<Regex> =
 /// Cluster IPs come from 10.96.0.0/16 on the test bed, and from a wider range here.
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| pattern(r"10\.(9[6-9]|1\d\d)\.\d+\.\d+"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"(resourceVersion\\*":\\*"|ResourceVersion in (?:record|the precondition) \()\d+"#)
+    pattern(
+        r#"(resourceVersion\\*":\\*"|ResourceVersion in (?:record|the precondition) \(|current: )\d+"#,
+    )
 });
+static ASKED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(resource version: )\d+(?: \(\d+\))?"));
+static AGE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\d+[smh](\d+[sm])?$"));
 static GENERATED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bg-[a-z0-9]{5}\b"));
 
 /// What was seen of one server since the sequence began.
@@ -49,6 +53,9 @@ impl Memory {
                 if let Some(metadata) = fields.get_mut("metadata") {
                     self.version(metadata);
                     owners(metadata);
+                }
+                if let Some(Value::Array(cells)) = fields.get_mut("cells") {
+                    cells.iter_mut().for_each(ageless);
                 }
                 fields.values_mut().for_each(|field| self.walk(field));
             }
@@ -86,7 +93,17 @@ impl Memory {
         let timeless = TIME.replace_all(&numbered, "TIME");
         let homeless = ADDRESS.replace_all(&timeless, "ADDRESS");
         let unversioned = VERSION.replace_all(&homeless, "${1}VERSION");
+        let unversioned = ASKED.replace_all(&unversioned, "${1}VERSION");
         *text = GENERATED.replace_all(&unversioned, "g-NAME").into_owned();
+    }
+}
+
+/// A cell of a table that says an age.
+fn ageless(cell: &mut Value) {
+    if let Value::String(text) = cell
+        && AGE.is_match(text)
+    {
+        *cell = "AGE".into();
     }
 }
 
