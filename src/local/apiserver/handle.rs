@@ -12,10 +12,10 @@ use super::behaviour::Behaviour;
 use super::core::Core;
 use super::decode;
 use super::deletion::{self, DeleteOptions};
-use super::media::{self, Form};
+use super::media::{self, Form, Spoken};
 use super::metadata::names;
 use super::path::{self, ResourcePath, Route};
-use super::query::{Params, Write, WriteOptions};
+use super::query::{self, Params, Write, WriteOptions};
 use super::resource::Resource;
 use super::status::ApiError;
 use super::store::Stored;
@@ -113,10 +113,15 @@ async fn resource(
     if !is_read && !is_write {
         return Err(ApiError::method_not_allowed());
     }
+    media::check(&parts.headers, spoken(&resource, path))?;
+    let watches = params.flag("watch") && path.name.is_none();
+    if is_read && path.name.is_none() {
+        query::check_list_options(&params, watches)?;
+    }
     let accepted = media::accepted(&parts.headers)?;
     let response = if is_read {
         let form = accepted.form;
-        if params.flag("watch") && path.name.is_none() {
+        if watches {
             return watch::watch(core, &resource, path, &params, form).await;
         } else if path.name.is_none() {
             read::list(core, &resource, path, &params, form).await?
@@ -156,6 +161,16 @@ async fn resource(
     })
 }
 
+fn spoken(resource: &Resource, path: &ResourcePath) -> Spoken {
+    if !resource.is_kubernetes_own() {
+        Spoken::Custom
+    } else if path.name.is_none() {
+        Spoken::Collections
+    } else {
+        Spoken::Objects
+    }
+}
+
 /// A written object in the form that the client wants; statuses stay what they are.
 fn shaped<'a>(
     core: &Core,
@@ -170,9 +185,9 @@ fn shaped<'a>(
     }
     match form {
         Form::Plain => Cow::Borrowed(object),
-        Form::Metadata => Cow::Owned(table::metadata_only(object)),
+        Form::Metadata | Form::MetadataList => Cow::Owned(table::metadata_only(object)),
         Form::Table => {
-            let include = table::Include::of(params);
+            let include = table::Include::of(params).unwrap_or_default();
             let row = table::row(resource, object, include, core.now());
             let version = super::object::meta(object, "resourceVersion");
             Cow::Owned(table::table_of(
@@ -347,7 +362,7 @@ fn delete(
             let list = json!({
                 "kind": call.resource.list_kind,
                 "apiVersion": call.resource.api_version(),
-                "metadata": {"resourceVersion": revision.to_string()},
+                "metadata": read::list_meta(call.resource, revision),
                 "items": items,
             });
             (list, latest)

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
@@ -53,6 +55,7 @@ impl Memory {
                 if let Some(metadata) = fields.get_mut("metadata") {
                     self.version(metadata);
                     owners(metadata);
+                    token(metadata);
                 }
                 if let Some(Value::Array(cells)) = fields.get_mut("cells") {
                     cells.iter_mut().for_each(ageless);
@@ -95,6 +98,37 @@ impl Memory {
         let unversioned = VERSION.replace_all(&homeless, "${1}VERSION");
         let unversioned = ASKED.replace_all(&unversioned, "${1}VERSION");
         *text = GENERATED.replace_all(&unversioned, "g-NAME").into_owned();
+    }
+}
+
+/// What a definition's status says comes by and by, and only of one that is asked for is it compared.
+pub fn definition(body: &mut Value, with_status: bool) {
+    if body["kind"] != "CustomResourceDefinition" {
+        return;
+    }
+    if !with_status && let Some(fields) = body.as_object_mut() {
+        fields.remove("status");
+    }
+    let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    metadata.remove("resourceVersion");
+    if let Some(Value::Array(entries)) = metadata.get_mut("managedFields") {
+        entries.retain(|entry| entry["manager"] != "kube-apiserver");
+    }
+}
+
+/// A continue token is of a revision of its server's.
+fn token(metadata: &mut Value) {
+    let Some(text) = metadata.get("continue").and_then(Value::as_str) else {
+        return;
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+    if let Ok(mut token) = serde_json::from_slice::<Value>(&bytes) {
+        if token["rv"].as_i64().is_some_and(|version| version > 0) {
+            token["rv"] = "of the server".into();
+        }
+        metadata["continue"] = token;
     }
 }
 

@@ -1,6 +1,7 @@
 //! One of the two servers, and what it said so far.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use http::{Request, Response, header};
 use http_body_util::BodyExt as _;
@@ -8,8 +9,9 @@ use kube::Client;
 use kube::client::Body as Sent;
 use serde_json::Value;
 
-use super::normalise::Memory;
-use super::step::{Body, Step};
+use super::defining::DEFINITION;
+use super::normalise::{self, Memory};
+use super::step::{Body, JSON, Step};
 
 /// What a request was answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +56,9 @@ impl Side {
     pub async fn play(&mut self, step: &Step) -> Answer {
         let mut answer = self.send(step).await;
         self.remember(step, &answer);
+        if step.about == DEFINITION {
+            normalise::definition(&mut answer.body, step.method == "GET");
+        }
         self.memory.normalise(&mut answer);
         answer
     }
@@ -62,8 +67,45 @@ impl Side {
         if step.watches() {
             return self.watch(step).await;
         }
-        let request = self.request(step);
-        answer(self.client.send(request).await.unwrap()).await
+        let mut answered = self.sent(step).await;
+        if step.about == DEFINITION && step.method == "GET" {
+            for _ in 0..TRIES {
+                if answered.code != 200 || self.serves(&answered.body).await {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                answered = self.sent(step).await;
+            }
+        }
+        answered
+    }
+
+    async fn sent(&self, step: &Step) -> Answer {
+        answer(self.client.send(self.request(step)).await.unwrap()).await
+    }
+
+    /// Whether what a definition defines is there by now, or never will be.
+    async fn serves(&self, definition: &Value) -> bool {
+        let conditions = definition["status"]["conditions"].as_array();
+        let is = |kind: &str, status: &str| {
+            conditions.is_some_and(|all| {
+                all.iter()
+                    .any(|one| one["type"] == kind && one["status"] == status)
+            })
+        };
+        if is("NamesAccepted", "False") {
+            return true;
+        }
+        let spec = &definition["spec"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let uri = format!(
+            "/apis/{}/{}/{}",
+            text(&spec["group"]),
+            text(&spec["versions"][0]["name"]),
+            text(&spec["names"]["plural"])
+        );
+        is("Established", "True")
+            && raw(&self.client, "GET", &uri, JSON, Vec::new()).await.code == 200
     }
 
     /// Opens a watch, writes what is to be written meanwhile, and reads up to the last of it.
@@ -202,6 +244,9 @@ impl Side {
         self.seen.insert(step.about.clone(), answer.body.clone());
     }
 }
+
+/// How often a new kind is asked for, every few milliseconds.
+const TRIES: usize = 400;
 
 /// The annotation that the last write during a watch leaves.
 pub const END: &str = "example.com/end";
