@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Admission;
 use super::crd::Compiled;
 use super::path::ResourcePath;
-use super::read::Pages;
 use super::registry::Registry;
 use super::resource::Resource;
 use super::status::ApiError;
@@ -27,8 +26,6 @@ pub struct Core {
     pub built_in: Vec<Arc<Resource>>,
     /// What the stored definitions define.
     pub compiled: Compiled,
-    /// Lists that are being read in pieces.
-    pub pages: Pages,
     /// Admission hooks, in order.
     pub hooks: Vec<Arc<dyn Admission>>,
     /// Who keeps the logs of Pods, once there is a node.

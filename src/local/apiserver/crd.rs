@@ -150,17 +150,22 @@ fn printer_columns(version: &Value) -> Vec<Column> {
         .get("additionalPrinterColumns")
         .and_then(Value::as_array)
     {
-        None => shown.push(columns::age_column()),
+        None => shown.push(columns::custom_age_column()),
         Some(declared) => shown.extend(declared.iter().map(|column| {
+            let path = object::text_at(column, "jsonPath");
+            let mut description = object::text_at(column, "description");
+            if description.is_empty() {
+                description =
+                    format!("Custom resource definition column (in JSONPath format): {path}");
+            }
             Column {
                 name: object::text_at(column, "name"),
                 kind: object::text_at(column, "type"),
                 format: object::text_at(column, "format"),
-                description: object::text_at(column, "description"),
+                description,
                 priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
                 // A path that is not understood finds nothing, as one that is not there.
-                path: JsonPath::parse(&object::text_at(column, "jsonPath"))
-                    .or_else(|| JsonPath::parse(".spec['']")),
+                path: JsonPath::parse(&path).or_else(|| JsonPath::parse(".spec['']")),
             }
         })),
     }

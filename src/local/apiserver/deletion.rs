@@ -225,7 +225,7 @@ fn attempt(
     }
     let store = &call.core.store;
     let written = if goes {
-        store.remove(&live.key, live.revision, None)
+        store.remove(&live.key, live.revision)
     } else {
         store.write(call.resource, live.key.clone(), Some(live.revision), object)
     };

@@ -12,11 +12,11 @@ use super::behaviour::Behaviour;
 use super::core::Core;
 use super::decode;
 use super::deletion::{self, DeleteOptions};
-use super::media::{self, Form};
+use super::media::{self, Form, Spoken};
 use super::metadata::names;
 use super::patching::PatchType;
 use super::path::{self, ResourcePath, Route};
-use super::query::{FieldValidation, Params, Write, WriteOptions};
+use super::query::{self, FieldValidation, Params, Write, WriteOptions};
 use super::resource::Resource;
 use super::status::ApiError;
 use super::store::Stored;
@@ -115,10 +115,15 @@ async fn resource(
     if !is_read && !is_write {
         return Err(ApiError::method_not_allowed());
     }
+    media::check(&parts.headers, spoken(&resource, path))?;
+    let watches = params.flag("watch") && path.name.is_none();
+    if is_read && path.name.is_none() {
+        query::check_list_options(&params, watches)?;
+    }
     let accepted = media::accepted(&parts.headers)?;
     let response = if is_read {
         let form = accepted.form;
-        if params.flag("watch") && path.name.is_none() {
+        if watches {
             return watch::watch(core, &resource, path, &params, form).await;
         } else if path.name.is_none() {
             read::list(core, &resource, path, &params, form).await?
@@ -158,6 +163,16 @@ async fn resource(
     })
 }
 
+fn spoken(resource: &Resource, path: &ResourcePath) -> Spoken {
+    if !resource.is_kubernetes_own() {
+        Spoken::Custom
+    } else if path.name.is_none() {
+        Spoken::Collections
+    } else {
+        Spoken::Objects
+    }
+}
+
 /// A written object in the form that the client wants; statuses stay what they are.
 fn shaped<'a>(
     core: &Core,
@@ -172,9 +187,9 @@ fn shaped<'a>(
     }
     match form {
         Form::Plain => Cow::Borrowed(object),
-        Form::Metadata => Cow::Owned(table::metadata_only(object)),
+        Form::Metadata | Form::MetadataList => Cow::Owned(table::metadata_only(object)),
         Form::Table => {
-            let include = table::Include::of(params);
+            let include = table::Include::of(params).unwrap_or_default();
             let row = table::row(resource, object, include, core.now());
             let version = super::object::meta(object, "resourceVersion");
             Cow::Owned(table::table_of(
@@ -378,15 +393,10 @@ fn delete(
                 .collect();
             let deleted = deletion::delete_all(call, &objects, &options)?;
             let latest = deleted.iter().filter_map(|one| one.revision).max();
-            let mut metadata = json!({"resourceVersion": revision.to_string()});
-            if !call.resource.is_kubernetes_own() {
-                // Lists of custom objects leave nothing out.
-                super::object::set(&mut metadata, "continue", "");
-            }
             let list = json!({
                 "kind": call.resource.list_kind,
                 "apiVersion": call.resource.api_version(),
-                "metadata": metadata,
+                "metadata": read::list_meta(call.resource, revision),
                 "items": items,
             });
             (list, latest)

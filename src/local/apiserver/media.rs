@@ -12,6 +12,8 @@ use super::status::ApiError;
 pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
 const WRITTEN: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const STREAMS: &str =
+    ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// The form in which objects are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +22,48 @@ pub enum Form {
     Plain,
     /// `meta.k8s.io/v1` `Table`.
     Table,
-    /// `meta.k8s.io/v1` `PartialObjectMetadata` and its list.
+    /// `meta.k8s.io/v1` `PartialObjectMetadata`, of one object.
     Metadata,
+    /// `meta.k8s.io/v1` `PartialObjectMetadataList`, of a list.
+    MetadataList,
+}
+
+/// What the way to a path speaks: Kubernetes' own kinds are reached by a router that knows whole
+/// media types only, custom ones are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    /// Objects of Kubernetes' own kinds.
+    Objects,
+    /// Their collections, which are watched too.
+    Collections,
+    /// Custom kinds.
+    Custom,
+}
+
+/// Refuses a client that takes nothing which is spoken there.
+pub fn check(headers: &HeaderMap, spoken: Spoken) -> Result<(), ApiError> {
+    let streams = match spoken {
+        Spoken::Custom => return Ok(()),
+        Spoken::Objects => "",
+        Spoken::Collections => STREAMS,
+    };
+    let wanted = wanted(headers);
+    let is_known = |choice: &str| {
+        let media = choice.split(';').next().unwrap_or_default().trim();
+        media == "*/*" || WRITTEN.split(", ").any(|known| known == media)
+    };
+    if wanted.is_empty() || wanted.split(',').any(is_known) {
+        Ok(())
+    } else {
+        Err(ApiError::no_representation(&format!("{WRITTEN}{streams}")))
+    }
+}
+
+fn wanted(headers: &HeaderMap) -> &str {
+    let accept = headers.get(header::ACCEPT);
+    accept
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// What a client wants to be answered.
@@ -35,20 +77,13 @@ pub struct Accepted {
 
 /// Picks the first form of the `Accept` header that can be given.
 pub fn accepted(headers: &HeaderMap) -> Result<Accepted, ApiError> {
-    let wanted = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let mut spoken = wanted.is_empty();
-    for choice in wanted.split(',') {
+    for choice in wanted(headers).split(',') {
         let mut parts = choice.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default();
         let yaml = media == "application/yaml";
         if !yaml && !matches!(media, "application/json" | "application/*" | "*/*" | "") {
-            spoken |= media == "application/vnd.kubernetes.protobuf";
             continue;
         }
-        spoken = true;
         let mut shape = None;
         let mut meta_v1 = (false, false);
         for part in parts {
@@ -62,20 +97,13 @@ pub fn accepted(headers: &HeaderMap) -> Result<Accepted, ApiError> {
         let form = match shape {
             None => Form::Plain,
             Some("Table") if meta_v1 == (true, true) => Form::Table,
-            Some("PartialObjectMetadata" | "PartialObjectMetadataList")
-                if meta_v1 == (true, true) =>
-            {
-                Form::Metadata
-            }
+            Some("PartialObjectMetadata") if meta_v1 == (true, true) => Form::Metadata,
+            Some("PartialObjectMetadataList") if meta_v1 == (true, true) => Form::MetadataList,
             Some(_) => continue,
         };
         return Ok(Accepted { form, yaml });
     }
-    Err(if spoken {
-        ApiError::not_acceptable(WRITTEN)
-    } else {
-        ApiError::no_representation(WRITTEN)
-    })
+    Err(ApiError::not_acceptable(WRITTEN))
 }
 
 /// The content type without its parameters; JSON where there is none.
@@ -172,7 +200,7 @@ mod tests {
         );
         assert_eq!(
             form("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
-            Ok(Form::Metadata)
+            Ok(Form::MetadataList)
         );
         assert_eq!(
             form("application/vnd.kubernetes.protobuf")

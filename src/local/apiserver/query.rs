@@ -4,6 +4,7 @@ use axum::extract::Query;
 use http::Uri;
 use serde_json::json;
 
+use super::selector::Selector;
 use super::status::{ApiError, Cause};
 
 /// The query's pairs, in order.
@@ -27,12 +28,15 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
-    /// A flag; `key` alone, `key=true` and `key=1` set it.
+    /// A flag: whatever is said but `false` and `0` sets it.
     pub fn flag(&self, key: &str) -> bool {
-        self.0
-            .iter()
-            .find(|(name, _)| name == key)
-            .is_some_and(|(_, value)| !matches!(value.as_str(), "false" | "0" | "False" | "f"))
+        self.choice(key).unwrap_or_default()
+    }
+
+    /// A flag, if it is there.
+    pub fn choice(&self, key: &str) -> Option<bool> {
+        let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
+        Some(!value.eq_ignore_ascii_case("false") && value != "0")
     }
 
     /// A whole number.
@@ -54,8 +58,24 @@ impl Params {
     }
 }
 
-/// Holds the options of a list against each other.
-pub fn check_list_options(params: &Params) -> Result<(), ApiError> {
+/// Reads the options of a list or watch in the order in which Kubernetes does, and holds them
+/// against each other.
+pub fn check_list_options(params: &Params, watches: bool) -> Result<(), ApiError> {
+    for number in ["timeoutSeconds", "limit"] {
+        params.number::<i64>(number)?;
+    }
+    Selector::check_syntax(params.text("labelSelector"), params.text("fieldSelector"))?;
+    refuse(
+        "ListOptions",
+        if watches {
+            watch_faults(params)
+        } else {
+            list_faults(params)
+        },
+    )
+}
+
+fn list_faults(params: &Params) -> Vec<Cause> {
     let mut causes = Vec::new();
     let forbidden = |why: &str| Cause::forbidden("resourceVersionMatch", why);
     if let Some(how) = params.text("resourceVersionMatch") {
@@ -82,21 +102,20 @@ pub fn check_list_options(params: &Params) -> Result<(), ApiError> {
             ));
         }
     }
-    if params.text("sendInitialEvents").is_some() {
+    if params.has("sendInitialEvents") {
         causes.push(Cause::forbidden(
             "sendInitialEvents",
             "sendInitialEvents is forbidden for list",
         ));
     }
-    refuse("ListOptions", causes)
+    causes
 }
 
-/// Holds the options of a watch against each other.
-pub fn check_watch_options(params: &Params) -> Result<(), ApiError> {
+fn watch_faults(params: &Params) -> Vec<Cause> {
     let mut causes = Vec::new();
     let forbidden = |why: &str| Cause::forbidden("resourceVersionMatch", why);
     let how = params.text("resourceVersionMatch");
-    let streaming = params.text("sendInitialEvents").is_some();
+    let streaming = params.has("sendInitialEvents");
     if streaming && how != Some("NotOlderThan") {
         causes.push(forbidden(
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
@@ -116,7 +135,7 @@ pub fn check_watch_options(params: &Params) -> Result<(), ApiError> {
             ));
         }
     }
-    refuse("ListOptions", causes)
+    causes
 }
 
 /// What is wrong with `dryRun`, where it is given.

@@ -1,6 +1,5 @@
 //! Get and list.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,14 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Response, StatusCode};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::core::{Core, key};
 use super::media::{self, Form};
 use super::path::ResourcePath;
-use super::query::{self, Params};
+use super::query::Params;
 use super::resource::Resource;
 use super::selector::Selector;
 use super::status::{ApiError, Cause};
@@ -38,11 +36,15 @@ pub async fn get(
 ) -> Result<Response<Body>, ApiError> {
     let name = path.name.as_deref().unwrap_or_default();
     let namespace = path.namespace.as_deref().unwrap_or_default();
+    check_revision(params, core.store.revision(), |why| {
+        ApiError::plain(500, why)
+    })?;
     let found = core.store.get(&key(resource, namespace, name));
     let object = found.ok_or_else(|| ApiError::not_found(resource, name))?;
     core.store.durable(object.revision).await?;
     let body = match form {
         Form::Plain => view::bytes(resource, &object),
+        Form::MetadataList => return Err(table::is_no_list(resource)),
         Form::Metadata => {
             Bytes::from(table::metadata_only(&view::value(resource, &object)).to_string())
         }
@@ -50,71 +52,81 @@ pub async fn get(
             resource,
             std::slice::from_ref(&object),
             &json!({"resourceVersion": object.revision.to_string()}),
-            table::Include::of(params),
+            table::Include::of(params)?,
             core.now(),
         ),
     };
     Ok(media::json(StatusCode::OK, body))
 }
 
-/// Where a list goes on: a remembered answer and the first entry that was not sent.
+/// Where a list goes on: the revision that it is of, and the first key that was not sent. The same
+/// bytes as Kubernetes' own.
 #[derive(Debug, Serialize, Deserialize)]
 struct Continue {
-    rv: u64,
-    page: u64,
-    at: usize,
+    #[serde(default)]
+    v: String,
+    #[serde(default)]
+    rv: i64,
+    #[serde(default)]
+    start: String,
 }
 
-struct Page {
-    id: u64,
-    revision: u64,
-    storage: String,
-    objects: Arc<[Arc<Stored>]>,
-}
+impl Continue {
+    const VERSION: &str = "meta.k8s.io/v1";
+    /// Goes on with what there is by now, where the revision is forgotten.
+    const LATEST: i64 = -1;
 
-/// Answers under way: a list in pieces is the list at one revision, so what was not
-/// sent yet is remembered (as pointers) until newer lists push it out.
-#[derive(Default)]
-pub struct Pages {
-    pages: Mutex<(u64, VecDeque<Page>)>,
-}
-
-/// How many lists in pieces are remembered at a time.
-const PAGES: usize = 64;
-
-impl Pages {
-    fn keep(&self, revision: u64, storage: &str, objects: Arc<[Arc<Stored>]>) -> u64 {
-        let (next, pages) = &mut *self.pages.lock();
-        *next += 1;
-        pages.push_back(Page {
-            id: *next,
-            revision,
-            storage: storage.to_owned(),
-            objects,
-        });
-        if pages.len() > PAGES {
-            pages.pop_front();
+    fn decode(token: &str) -> Result<Self, ApiError> {
+        let wrong = |why: String| {
+            ApiError::bad_request(format!(
+                "invalid continue token: continue key is not valid{why}"
+            ))
+        };
+        let bytes = URL_SAFE_NO_PAD
+            .decode(token)
+            .map_err(|why| wrong(format!(": {why}")))?;
+        let token: Self =
+            serde_json::from_slice(&bytes).map_err(|why| wrong(format!(": {why}")))?;
+        match (token.v.as_str(), token.rv, token.start.as_str()) {
+            (Self::VERSION, 0, _) => Err(wrong(
+                ": incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned(),
+            )),
+            (Self::VERSION, _, "") => Err(wrong(
+                ": encoded start key empty (version meta.k8s.io/v1)".to_owned(),
+            )),
+            (Self::VERSION, ..) => Ok(token),
+            (other, ..) => Err(wrong(format!(
+                ": server does not recognize this encoded version {other}"
+            ))),
         }
-        *next
     }
 
-    fn find(&self, token: &Continue, storage: &str) -> Option<Arc<[Arc<Stored>]>> {
-        let (_, pages) = &*self.pages.lock();
-        pages
-            .iter()
-            .find(|page| {
-                page.id == token.page && page.revision == token.rv && page.storage == storage
-            })
-            .map(|page| Arc::clone(&page.objects))
+    fn encode(rv: i64, start: String) -> String {
+        let token = Self {
+            v: Self::VERSION.to_owned(),
+            rv,
+            start,
+        };
+        URL_SAFE_NO_PAD.encode(json!(token).to_string())
     }
 }
 
-fn decode_token(token: &str) -> Option<Continue> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).ok()?).ok()
+/// The object's place in a list of its kind, as tokens say it.
+fn place(path: &ResourcePath, object: &Stored) -> String {
+    if path.namespace.is_some() || object.key.namespace.is_empty() {
+        format!("/{}", object.key.name)
+    } else {
+        format!("/{}/{}", object.key.namespace, object.key.name)
+    }
 }
 
-fn encode_token(token: &Continue) -> String {
-    URL_SAFE_NO_PAD.encode(json!(token).to_string())
+/// What a list says of itself; custom kinds' say that they do not go on.
+pub fn list_meta(resource: &Resource, revision: u64) -> Value {
+    let mut meta = json!({"resourceVersion": revision.to_string()});
+    if !resource.is_kubernetes_own() {
+        object::set(&mut meta, "continue", "");
+    }
+    meta
 }
 
 /// Answers the objects of a kind that the selectors mean.
@@ -125,60 +137,68 @@ pub async fn list(
     params: &Params,
     form: Form,
 ) -> Result<Response<Body>, ApiError> {
-    query::check_list_options(params)?;
     let selector = selector(resource, path, params)?;
     let limit = params
         .number::<i64>("limit")?
         .and_then(|limit| usize::try_from(limit).ok())
         .filter(|limit| *limit > 0);
-    let (revision, objects, start, page) = match params.text("continue") {
-        Some(text) => {
-            let token = decode_token(text)
-                .ok_or_else(|| {
-                    ApiError::bad_request(
-                        "invalid continue token: continue key is not valid: it was not given by this server",
-                    )
+    let token = params.text("continue").map(Continue::decode).transpose()?;
+    let (revision, objects) = match &token {
+        Some(token) if token.rv == Continue::LATEST => matching(core, resource, path, &selector),
+        Some(token) => {
+            let revision = u64::try_from(token.rv).unwrap_or_default();
+            let objects = matching_at(core, resource, path, &selector, revision);
+            (revision, objects.ok_or_else(|| too_old_to_go_on(token))?)
+        }
+        None => match exact_revision(params, limit.is_some()) {
+            Some(revision) if revision < core.store.revision() => {
+                let objects = matching_at(core, resource, path, &selector, revision);
+                let objects = objects.ok_or_else(|| {
+                    ApiError::expired("The resourceVersion for the provided list is too old.")
                 })?;
-            let objects = core.pages.find(&token, &resource.storage).ok_or_else(|| {
-                ApiError::expired("The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.")
-            })?;
-            (token.rv, objects, token.at, Some(token.page))
-        }
-        None => {
-            let (revision, objects) = matching(core, resource, path, &selector);
-            check_revision(params, revision)?;
-            core.store.durable(revision).await?;
-            (revision, Arc::from(objects), 0, None)
-        }
+                (revision, objects)
+            }
+            _ => {
+                let (revision, objects) = matching(core, resource, path, &selector);
+                check_revision(params, revision, |why| {
+                    ApiError::bad_request(format!("invalid resource version: {why}"))
+                })?;
+                core.store.durable(revision).await?;
+                (revision, objects)
+            }
+        },
     };
+    let start = token.map_or(0, |token| {
+        let from = format!("/{}", token.start.trim_start_matches('/'));
+        objects.partition_point(|object| place(path, object) < from)
+    });
     let end = limit.map_or(objects.len(), |limit| {
         start.saturating_add(limit).min(objects.len())
     });
     let shown = objects.get(start..end).unwrap_or_default();
-    let mut list_meta = json!({"resourceVersion": revision.to_string()});
-    if end < objects.len() {
-        let page = page.unwrap_or_else(|| {
-            core.pages
-                .keep(revision, &resource.storage, Arc::clone(&objects))
-        });
-        let token = Continue {
-            rv: revision,
-            page,
-            at: end,
-        };
-        object::set(&mut list_meta, "continue", encode_token(&token));
+    let mut list_meta = match form {
+        Form::Plain => list_meta(resource, revision),
+        _ => json!({"resourceVersion": revision.to_string()}),
+    };
+    if end < objects.len()
+        && let Some(last) = shown.last()
+    {
+        let next = format!("{}\0", place(path, last));
+        let rv = i64::try_from(revision).unwrap_or(Continue::LATEST);
+        object::set(&mut list_meta, "continue", Continue::encode(rv, next));
         if selector.is_empty() {
             object::set(&mut list_meta, "remainingItemCount", objects.len() - end);
         }
     }
     let body = match form {
         Form::Plain => plain_list(resource, shown, &list_meta),
-        Form::Metadata => table::metadata_list(resource, shown, &list_meta),
+        Form::Metadata => return Err(table::is_a_list(resource)),
+        Form::MetadataList => table::metadata_list(resource, shown, &list_meta),
         Form::Table => table::table(
             resource,
             shown,
             &list_meta,
-            table::Include::of(params),
+            table::Include::of(params)?,
             core.now(),
         ),
     };
@@ -230,18 +250,53 @@ pub fn matching(
     (revision, objects)
 }
 
-/// Holds a list against the revision that the client asks for.
-fn check_revision(params: &Params, current: u64) -> Result<(), ApiError> {
+/// The same as they were at a revision. `None`: it is forgotten.
+fn matching_at(
+    core: &Core,
+    resource: &Resource,
+    path: &ResourcePath,
+    selector: &Selector,
+    revision: u64,
+) -> Option<Vec<Arc<Stored>>> {
+    let mut objects = core
+        .store
+        .list_at(&resource.storage, path.namespace.as_deref(), revision)?;
+    objects.retain(|object| selector.matches(object));
+    Some(objects)
+}
+
+/// The revision that a list is to be of, and not of a later one: a list in pieces is meant so, too.
+fn exact_revision(params: &Params, in_pieces: bool) -> Option<u64> {
+    let is_exact = match params.text("resourceVersionMatch") {
+        Some(how) => how == "Exact",
+        None => in_pieces,
+    };
+    params
+        .text("resourceVersion")
+        .filter(|_| is_exact)?
+        .parse()
+        .ok()
+        .filter(|revision| *revision > 0)
+}
+
+fn too_old_to_go_on(token: &Continue) -> ApiError {
+    let mut error = ApiError::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    error.details.goes_on = Some(Continue::encode(Continue::LATEST, token.start.clone()));
+    error
+}
+
+/// Holds a read against the revision that the client asks for.
+fn check_revision(
+    params: &Params,
+    current: u64,
+    unread: fn(String) -> ApiError,
+) -> Result<(), ApiError> {
     let Some(text) = params.text("resourceVersion") else {
         return Ok(());
     };
-    let wanted = parse_revision(text)
-        .map_err(|why| ApiError::bad_request(format!("invalid resource version: {why}")))?;
-    if params.text("resourceVersionMatch") == Some("Exact") && wanted < current {
-        return Err(ApiError::expired(
-            "The resourceVersion for the provided list is too old.",
-        ));
-    }
+    let wanted = parse_revision(text).map_err(unread)?;
     if wanted > current {
         return Err(too_large_revision(wanted, current));
     }
@@ -272,11 +327,7 @@ fn too_large_revision(wanted: u64, current: u64) -> ApiError {
     error
 }
 
-fn plain_list(
-    resource: &Resource,
-    objects: &[Arc<Stored>],
-    list_meta: &serde_json::Value,
-) -> Bytes {
+fn plain_list(resource: &Resource, objects: &[Arc<Stored>], list_meta: &Value) -> Bytes {
     let size: usize = objects.iter().map(|object| object.body.len() + 1).sum();
     let mut body = BytesMut::with_capacity(size + 256);
     body.put_slice(

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Admission;
 use super::core::Core;
 use super::listen::{self, Credentials, ListenError, Listening};
-use super::read::Pages;
 use super::registry::Registry;
 use super::status::ApiError;
 use super::store::{JournalError, Store};
@@ -126,7 +125,6 @@ impl Builder {
             registry: ArcSwap::from_pointee(registry),
             built_in,
             compiled: crd::Compiled::default(),
-            pages: Pages::default(),
             hooks: self.hooks,
             pod_logs: RwLock::new(self.pod_logs),
             clock: self.clock,

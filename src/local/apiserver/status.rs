@@ -117,6 +117,8 @@ pub struct ApiError {
 /// What an error is about: `Status.details`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Details {
+    /// Where a list that came too late can go on.
+    pub goes_on: Option<String>,
     /// The object's name.
     pub name: String,
     /// The API group.
@@ -423,6 +425,9 @@ impl ApiError {
             "message": self.message,
             "code": self.code,
         });
+        if let Some(goes_on) = &self.details.goes_on {
+            super::object::set_meta(&mut status, "continue", goes_on.as_str());
+        }
         if let Some(map) = status.as_object_mut() {
             if !self.reason.is_empty() {
                 map.insert("reason".to_owned(), self.reason.into());

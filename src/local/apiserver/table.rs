@@ -10,15 +10,17 @@ use serde_json::{Map, Value, json};
 use super::columns;
 use super::query::Params;
 use super::resource::{Column, Resource};
+use super::status::ApiError;
 use super::store::Stored;
 use super::view;
 
 /// What a table's rows carry of their objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Include {
     /// Nothing.
     None,
     /// The metadata (the usual).
+    #[default]
     Metadata,
     /// The whole object.
     Object,
@@ -26,11 +28,14 @@ pub enum Include {
 
 impl Include {
     /// Reads `includeObject`.
-    pub fn of(params: &Params) -> Self {
+    pub fn of(params: &Params) -> Result<Self, ApiError> {
         match params.text("includeObject") {
-            Some("None") => Self::None,
-            Some("Object") => Self::Object,
-            _ => Self::Metadata,
+            Some("None") => Ok(Self::None),
+            Some("Object") => Ok(Self::Object),
+            None | Some("Metadata") => Ok(Self::Metadata),
+            Some(other) => Err(ApiError::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+            ))),
         }
     }
 }
@@ -65,7 +70,7 @@ pub fn table_of(rows: Vec<Value>, definitions: Option<Value>, list_meta: &Value)
 pub fn row(resource: &Resource, object: &Value, include: Include, now: Timestamp) -> Value {
     let cells = columns::cells(resource, object, now);
     match include {
-        Include::None => json!({"cells": cells}),
+        Include::None => json!({"cells": cells, "object": null}),
         Include::Metadata => json!({"cells": cells, "object": metadata_only(object)}),
         Include::Object => json!({"cells": cells, "object": object}),
     }
@@ -98,12 +103,51 @@ pub fn metadata_only(object: &Value) -> Value {
     Value::Object(only)
 }
 
+/// One object was asked for as metadata, and there are several.
+pub fn is_a_list(resource: &Resource) -> ApiError {
+    let go = if resource.is_kubernetes_own() {
+        format!("{}List", go_type(resource))
+    } else {
+        "unstructured.UnstructuredList".to_owned()
+    };
+    ApiError::new(
+        406,
+        "NotAcceptable",
+        format!("you requested PartialObjectMetadata, but the requested object is a list (*{go})"),
+    )
+}
+
+/// A list of metadata was asked for, and there is one object.
+pub fn is_no_list(resource: &Resource) -> ApiError {
+    if !resource.is_kubernetes_own() {
+        return ApiError::plain(500, "content is not a list");
+    }
+    let go = go_type(resource);
+    ApiError::new(
+        406,
+        "NotAcceptable",
+        format!(
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*{go})"
+        ),
+    )
+}
+
+/// The type's name in Kubernetes' code.
+fn go_type(resource: &Resource) -> String {
+    let package = match resource.group.split('.').next() {
+        None | Some("") => "core",
+        Some(package) => package,
+    };
+    format!("{package}.{}", resource.kind)
+}
+
 /// A list of metadata.
 pub fn metadata_list(resource: &Resource, objects: &[Arc<Stored>], list_meta: &Value) -> Bytes {
-    let items: Vec<Value> = objects
+    let items = objects
         .iter()
-        .map(|object| metadata_only(&view::value(resource, object)))
-        .collect();
+        .map(|object| metadata_only(&view::value(resource, object)));
+    // Kubernetes says no items by null here.
+    let items: Option<Vec<Value>> = (!objects.is_empty()).then(|| items.collect());
     Bytes::from(
         json!({
             "kind": "PartialObjectMetadataList",

@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::core::Core;
 use super::media::Form;
 use super::path::ResourcePath;
-use super::query::{self, Params};
+use super::query::Params;
 use super::resource::Resource;
 use super::selector::Selector;
 use super::status::ApiError;
 use super::store::{Event, EventKind, Stored};
+use super::table::Include;
 use super::{object, read, table, view};
 
 /// How many events are taken from the ring at a time.
@@ -40,7 +41,7 @@ struct Watch {
     namespace: Option<String>,
     selector: Selector,
     form: Form,
-    include: table::Include,
+    include: Include,
     bookmarks: bool,
     cursor: u64,
     news: watch::Receiver<u64>,
@@ -60,16 +61,17 @@ pub async fn watch(
     params: &Params,
     form: Form,
 ) -> Result<Response<Body>, ApiError> {
-    query::check_watch_options(params)?;
     let selector = read::selector(resource, path, params)?;
     let wanted = match params.text("resourceVersion") {
         None => 0,
         Some(text) => read::parse_revision(text).map_err(|why| ApiError::plain(500, why))?,
     };
-    let streaming_list = params
-        .text("sendInitialEvents")
-        .map(|text| matches!(text, "true" | "1"));
+    let streaming_list = params.choice("sendInitialEvents");
     let bookmarks = params.flag("allowWatchBookmarks");
+    let include = match form {
+        Form::Table => Include::of(params)?,
+        _ => Include::default(),
+    };
     let news = core.store.subscribe(&resource.storage);
     let lifetime = params
         .number::<i64>("timeoutSeconds")?
@@ -83,7 +85,7 @@ pub async fn watch(
         namespace: path.namespace.clone(),
         selector,
         form,
-        include: table::Include::of(params),
+        include,
         bookmarks,
         cursor: wanted,
         news,
@@ -100,9 +102,9 @@ pub async fn watch(
         core.store.durable(revision).await?;
         watch.cursor = revision;
         watch.begin_with(&objects);
-        if streaming_list == Some(true) && bookmarks {
+        if bookmarks {
             let end = watch.bookmark(true);
-            watch.ready.push_back(end);
+            watch.ready.extend(end);
         }
     } else if wanted == 0 {
         watch.cursor = core.store.revision();
@@ -151,7 +153,7 @@ impl Watch {
                     if !frame.is_empty() {
                         return Some(frame.freeze());
                     }
-                    if events.len() == BATCH {
+                    if events.len() == BATCH || self.over {
                         continue;
                     }
                 }
@@ -163,12 +165,12 @@ impl Watch {
                 () = tokio::time::sleep_until(self.ends) => {
                     self.over = true;
                     if self.bookmarks {
-                        return Some(self.bookmark(false));
+                        return self.bookmark(false);
                     }
                 }
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.next_bookmark += self.core.bookmark_every;
-                    return Some(self.bookmark(false));
+                    return self.bookmark(false);
                 }
             }
         }
@@ -230,9 +232,14 @@ impl Watch {
     }
 
     fn shaped_line(&mut self, kind: &str, object: &Value, frame: &mut BytesMut) {
+        if self.form == Form::MetadataList {
+            // An event's object is no list: such a watch ends with its first event, untold.
+            self.over = true;
+            return;
+        }
         let shaped = match self.form {
             Form::Plain => object.to_string(),
-            Form::Metadata => table::metadata_only(object).to_string(),
+            Form::Metadata | Form::MetadataList => table::metadata_only(object).to_string(),
             Form::Table => {
                 let row = table::row(&self.resource, object, self.include, self.core.now());
                 let revision = object::meta(object, "resourceVersion");
@@ -248,33 +255,37 @@ impl Watch {
         table::table_of(rows, headings, &json!({"resourceVersion": revision}))
     }
 
-    fn bookmark(&mut self, initial_events_end: bool) -> Bytes {
-        let revision = self.cursor.to_string();
-        let object = match self.form {
-            Form::Table => self.table(Vec::new(), Some(revision.into())),
-            Form::Plain | Form::Metadata => {
-                let (kind, api_version) = match self.form {
-                    Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
-                    _ => (self.resource.kind.as_str(), self.resource.api_version()),
+    fn bookmark(&mut self, initial_events_end: bool) -> Option<Bytes> {
+        let mut metadata = json!({"resourceVersion": self.cursor.to_string()});
+        if initial_events_end {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let mut object = json!({
+            "kind": self.resource.kind,
+            "apiVersion": self.resource.api_version(),
+            "metadata": metadata,
+        });
+        let shaped = match self.form {
+            Form::Plain => object,
+            Form::Metadata => table::metadata_only(&object),
+            Form::MetadataList => {
+                self.over = true;
+                return None;
+            }
+            Form::Table => {
+                // The end of the first events is told in the row's object.
+                let include = match self.include {
+                    Include::None if initial_events_end => Include::Metadata,
+                    include => include,
                 };
-                let mut object = json!({
-                    "kind": kind,
-                    "apiVersion": api_version,
-                    "metadata": {"resourceVersion": revision, "creationTimestamp": null},
-                });
-                if initial_events_end {
-                    object::set_meta(
-                        &mut object,
-                        "annotations",
-                        json!({"k8s.io/initial-events-end": "true"}),
-                    );
-                }
-                object
+                let row = table::row(&self.resource, &object, include, self.core.now());
+                let version = object["metadata"]["resourceVersion"].take();
+                self.table(vec![row], Some(version))
             }
         };
         let mut frame = BytesMut::new();
-        put_event(&mut frame, "BOOKMARK", object.to_string().as_bytes());
-        frame.freeze()
+        put_event(&mut frame, "BOOKMARK", shaped.to_string().as_bytes());
+        Some(frame.freeze())
     }
 
     fn expire(&mut self, wanted: u64) {

@@ -438,15 +438,16 @@ fn update(
     }
     let store = &call.core.store;
     if lifecycle::may_go(call.resource, &object) {
-        // The last finalizer is gone: the write is the removal, and what would have been
-        // written is answered, which had no revision of its own.
-        let mut answer = call.not_stored(object.clone(), false);
-        let Ok(last) = store.remove(&live.key, live.revision, Some(object)) else {
+        // The last finalizer is gone: the write is the removal.
+        let Ok(last) = store.remove(&live.key, live.revision) else {
             return Ok(None);
         };
         lifecycle::after_write(call.core, call.resource);
-        answer.revision = Some(last.revision);
-        return Ok(Some(answer));
+        // It was never stored as it is answered: watches see what was there before.
+        return Ok(Some(Written {
+            revision: Some(last.revision),
+            ..call.not_stored(object, false)
+        }));
     }
     match store.write(call.resource, live.key.clone(), Some(live.revision), object) {
         Ok(stored) => {
@@ -525,7 +526,7 @@ pub fn amend(
         }
         let store = &call.core.store;
         let done = if lifecycle::may_go(call.resource, &object) {
-            store.remove(&live.key, live.revision, Some(object)).is_ok()
+            store.remove(&live.key, live.revision).is_ok()
         } else {
             store
                 .write(call.resource, live.key.clone(), Some(live.revision), object)

@@ -82,6 +82,8 @@ fn write(
         media: JSON,
         body: Body::None,
         about: format!("{}/{name}", kind.plural),
+        accept: "",
+        meanwhile: Vec::new(),
     };
     match verb {
         Verb::Create => {
@@ -244,7 +246,8 @@ fn way<'s>(shape: &'s Shape, chance: &mut Chance) -> (String, &'s Shape) {
     }
 }
 
-fn deletion(chance: &mut Chance) -> Body {
+/// What a deletion asks for.
+pub fn deletion(chance: &mut Chance) -> Body {
     if chance.percent(60) {
         return Body::None;
     }

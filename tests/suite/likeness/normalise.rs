@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
@@ -20,8 +22,12 @@ static TIME: LazyLock<Regex> =
 /// Cluster IPs come from 10.96.0.0/16 on the test bed, and from a wider range here.
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| pattern(r"10\.(9[6-9]|1\d\d)\.\d+\.\d+"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"(resourceVersion\\*":\\*"|ResourceVersion in (?:record|the precondition) \()\d+"#)
+    pattern(
+        r#"(resourceVersion\\*":\\*"|ResourceVersion in (?:record|the precondition) \(|current: )\d+"#,
+    )
 });
+static ASKED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(resource version: )\d+(?: \(\d+\))?"));
+static AGE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\d+[smh](\d+[sm])?$"));
 static GENERATED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bg-[a-z0-9]{5}\b"));
 
 /// What was seen of one server since the sequence began.
@@ -49,6 +55,10 @@ impl Memory {
                 if let Some(metadata) = fields.get_mut("metadata") {
                     self.version(metadata);
                     owners(metadata);
+                    token(metadata);
+                }
+                if let Some(Value::Array(cells)) = fields.get_mut("cells") {
+                    cells.iter_mut().for_each(ageless);
                 }
                 fields.values_mut().for_each(|field| self.walk(field));
             }
@@ -86,7 +96,48 @@ impl Memory {
         let timeless = TIME.replace_all(&numbered, "TIME");
         let homeless = ADDRESS.replace_all(&timeless, "ADDRESS");
         let unversioned = VERSION.replace_all(&homeless, "${1}VERSION");
+        let unversioned = ASKED.replace_all(&unversioned, "${1}VERSION");
         *text = GENERATED.replace_all(&unversioned, "g-NAME").into_owned();
+    }
+}
+
+/// What a definition's status says comes by and by, and only of one that is asked for is it compared.
+pub fn definition(body: &mut Value, with_status: bool) {
+    if body["kind"] != "CustomResourceDefinition" {
+        return;
+    }
+    if !with_status && let Some(fields) = body.as_object_mut() {
+        fields.remove("status");
+    }
+    let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    metadata.remove("resourceVersion");
+    if let Some(Value::Array(entries)) = metadata.get_mut("managedFields") {
+        entries.retain(|entry| entry["manager"] != "kube-apiserver");
+    }
+}
+
+/// A continue token is of a revision of its server's.
+fn token(metadata: &mut Value) {
+    let Some(text) = metadata.get("continue").and_then(Value::as_str) else {
+        return;
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+    if let Ok(mut token) = serde_json::from_slice::<Value>(&bytes) {
+        if token["rv"].as_i64().is_some_and(|version| version > 0) {
+            token["rv"] = "of the server".into();
+        }
+        metadata["continue"] = token;
+    }
+}
+
+/// A cell of a table that says an age.
+fn ageless(cell: &mut Value) {
+    if let Value::String(text) = cell
+        && AGE.is_match(text)
+    {
+        *cell = "AGE".into();
     }
 }
 

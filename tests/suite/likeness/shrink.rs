@@ -25,8 +25,18 @@ pub fn smaller(steps: &[Step]) -> Vec<Vec<Step>> {
             all.push(steps);
         };
         for gone in 0..step.query.len() {
+            // A watch without its time would never end.
+            if matches!(step.query[gone].0, "watch" | "timeoutSeconds") {
+                continue;
+            }
             let mut changed = step.clone();
             changed.query.remove(gone);
+            with(changed);
+        }
+        // The last one ends the watch.
+        for gone in 0..step.meanwhile.len().saturating_sub(1) {
+            let mut changed = step.clone();
+            changed.meanwhile.remove(gone);
             with(changed);
         }
         let bodies: Vec<Body> = match &step.body {

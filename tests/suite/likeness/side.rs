@@ -1,15 +1,17 @@
 //! One of the two servers, and what it said so far.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use http::{Request, header};
+use http::{Request, Response, header};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body as Sent;
 use serde_json::Value;
 
-use super::normalise::Memory;
-use super::step::{Body, Step};
+use super::defining::DEFINITION;
+use super::normalise::{self, Memory};
+use super::step::{Body, JSON, Step};
 
 /// What a request was answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +48,8 @@ pub struct Side {
     seen: HashMap<String, Value>,
     /// The resource versions of each object, in the order of their coming.
     versions: HashMap<String, Vec<String>>,
+    /// The resource versions of all that was answered.
+    marks: Vec<String>,
     memory: Memory,
     goes_on: String,
 }
@@ -58,6 +62,7 @@ impl Side {
             namespace: namespace.to_owned(),
             seen: HashMap::new(),
             versions: HashMap::new(),
+            marks: Vec::new(),
             memory: Memory::default(),
             goes_on: String::new(),
         }
@@ -67,11 +72,86 @@ impl Side {
     pub async fn play(&mut self, step: &Step) -> Answer {
         let mut answer = self.send(step).await;
         self.remember(step, &answer);
+        if step.about == DEFINITION {
+            normalise::definition(&mut answer.body, step.method == "GET");
+        }
         self.memory.normalise(&mut answer);
         answer
     }
 
     async fn send(&self, step: &Step) -> Answer {
+        if step.watches() {
+            return self.watch(step).await;
+        }
+        let mut answered = self.sent(step).await;
+        if step.about == DEFINITION && step.method == "GET" {
+            for _ in 0..TRIES {
+                if answered.code != 200 || self.serves(&answered.body).await {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                answered = self.sent(step).await;
+            }
+        }
+        answered
+    }
+
+    async fn sent(&self, step: &Step) -> Answer {
+        sent(&self.client, self.request(step)).await
+    }
+
+    /// Whether what a definition defines is there by now, or never will be.
+    async fn serves(&self, definition: &Value) -> bool {
+        let conditions = definition["status"]["conditions"].as_array();
+        let is = |kind: &str, status: &str| {
+            conditions.is_some_and(|all| {
+                all.iter()
+                    .any(|one| one["type"] == kind && one["status"] == status)
+            })
+        };
+        if is("NamesAccepted", "False") {
+            return true;
+        }
+        let spec = &definition["spec"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let uri = format!(
+            "/apis/{}/{}/{}",
+            text(&spec["group"]),
+            text(&spec["versions"][0]["name"]),
+            text(&spec["names"]["plural"])
+        );
+        is("Established", "True")
+            && raw(&self.client, "GET", &uri, JSON, Vec::new()).await.code == 200
+    }
+
+    /// Opens a watch, writes what is to be written meanwhile, and reads up to the last of it.
+    async fn watch(&self, step: &Step) -> Answer {
+        let response = self.client.send(self.request(step)).await.unwrap();
+        if response.status() != 200 {
+            return answer(response).await;
+        }
+        for write in &step.meanwhile {
+            let written = self.client.send(self.request(write)).await.unwrap();
+            answer(written).await;
+        }
+        let mark = format!("\"{END}\":\"{}\"", last_mark(step));
+        let mut body = response.into_body();
+        let mut text = Vec::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            text.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
+            let told = String::from_utf8_lossy(&text);
+            if told.contains(&mark) && told.ends_with('\n') {
+                break;
+            }
+        }
+        Answer {
+            code: 200,
+            warnings: Vec::new(),
+            body: events(&String::from_utf8_lossy(&text), &mark),
+        }
+    }
+
+    fn request(&self, step: &Step) -> Request<Sent> {
         let body = match &step.body {
             Body::None => None,
             Body::Is(value) => Some(value.clone()),
@@ -85,14 +165,17 @@ impl Side {
             self.fill_in(&mut body, &step.about);
             serde_json::to_vec(&body).unwrap()
         });
-        raw(
-            &self.client,
+        let mut request = request(
             step.method,
             &self.uri(step),
             step.media,
             body.unwrap_or_default(),
-        )
-        .await
+        );
+        if !step.accept.is_empty() {
+            let accept = step.accept.parse().unwrap();
+            request.headers_mut().insert(header::ACCEPT, accept);
+        }
+        request
     }
 
     fn uri(&self, step: &Step) -> String {
@@ -134,7 +217,12 @@ impl Side {
             .seen
             .get(about)
             .and_then(|object| object.pointer("/metadata/uid")?.as_str());
+        let mark = |ago: usize| self.marks.iter().rev().nth(ago).map_or("0", String::as_str);
         text.replace("{ns}", &self.namespace)
+            .replace("{at 0}", mark(0))
+            .replace("{at 1}", mark(1))
+            .replace("{at 3}", mark(3))
+            .replace("{at 6}", mark(6))
             .replace("{rv 0}", version(0))
             .replace("{rv 1}", version(1))
             .replace("{uid}", uid.unwrap_or("none"))
@@ -153,8 +241,12 @@ impl Side {
         if answer.code > 299 {
             return;
         }
-        if answer.body.get("items").is_some() {
+        if answer.body.get("items").is_some() || answer.body.get("rows").is_some() {
             self.goes_on = text("/metadata/continue");
+        }
+        let version = text("/metadata/resourceVersion");
+        if !version.is_empty() {
+            self.marks.push(version);
         }
         let dry = step.query.iter().any(|(name, _)| *name == "dryRun");
         if dry || text("/metadata/uid").is_empty() {
@@ -169,8 +261,52 @@ impl Side {
     }
 }
 
+/// How often a new kind is asked for, every few milliseconds.
+const TRIES: usize = 400;
+
+/// The annotation that the last write during a watch leaves.
+pub const END: &str = "example.com/end";
+
+fn last_mark(step: &Step) -> String {
+    let mark = |step: &Step| {
+        let metadata = step.says("metadata")?;
+        Some(metadata["annotations"][END].as_str()?.to_owned())
+    };
+    step.meanwhile.last().and_then(mark).unwrap_or_default()
+}
+
+/// The events of a watch up to the one with the mark. Bookmarks come when the server likes, save
+/// the one after the first objects.
+fn events(text: &str, mark: &str) -> Value {
+    let mut all = Vec::new();
+    for line in text.lines() {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|_| line.into());
+        let is_end = line.contains("k8s.io/initial-events-end");
+        if event["type"] != "BOOKMARK" || is_end {
+            all.push(event);
+        }
+        if line.contains(mark) {
+            break;
+        }
+    }
+    all.into()
+}
+
 /// Sends anything.
 pub async fn raw(client: &Client, method: &str, uri: &str, media: &str, body: Vec<u8>) -> Answer {
+    let request = request(method, uri, media, body);
+    sent(client, request).await
+}
+
+/// What is answered, or that nothing is.
+async fn sent(client: &Client, request: Request<Sent>) -> Answer {
+    match client.send(request).await {
+        Ok(response) => answer(response).await,
+        Err(error) => Answer::none(&error),
+    }
+}
+
+fn request(method: &str, uri: &str, media: &str, body: Vec<u8>) -> Request<Sent> {
     let mut request = Request::builder()
         .method(method)
         .uri(uri)
@@ -178,11 +314,10 @@ pub async fn raw(client: &Client, method: &str, uri: &str, media: &str, body: Ve
     if !body.is_empty() {
         request = request.header(header::CONTENT_TYPE, media);
     }
-    let request = request.body(Sent::from(body)).unwrap();
-    let response = match client.send(request).await {
-        Ok(response) => response,
-        Err(error) => return Answer::none(&error),
-    };
+    request.body(Sent::from(body)).unwrap()
+}
+
+async fn answer(response: Response<Sent>) -> Answer {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let warnings = parts.headers.get_all(header::WARNING);

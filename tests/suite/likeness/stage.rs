@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{ApiServer, User};
 
+use super::defining::{DEFINITIONS, GROUP};
 use super::side::{Side, raw};
 use super::step::{JSON, MERGE_PATCH};
 use crate::world::PATIENCE;
@@ -62,7 +63,6 @@ impl Stage {
 
     /// Makes a kind known to both, and waits until they serve it.
     async fn define(&self, definition: &Value) {
-        const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         let text = |at: &str| definition.pointer(at).and_then(Value::as_str).unwrap();
         let list = format!(
             "/apis/{}/{}/{}",
@@ -101,6 +101,12 @@ impl Stage {
         tokio::join!(sweep(ours, &collection), sweep(real, &collection));
     }
 
+    /// Removes what a sequence defined, with its objects, from both.
+    pub async fn undefine(&self, namespace: &str) {
+        let [ours, real] = self.clients();
+        tokio::join!(undefine(ours, namespace), undefine(real, namespace));
+    }
+
     /// Ends both; nobody waits for what the real one has to clean up.
     pub async fn end(self, namespaces: &[String]) {
         for namespace in namespaces {
@@ -110,6 +116,29 @@ impl Stage {
         self.server.shutdown().await;
         self.real.end().await;
     }
+}
+
+async fn undefine(client: &Client, namespace: &str) {
+    let group = GROUP.replace("{ns}", namespace);
+    let uri = format!("{DEFINITIONS}/hats.{group}");
+    if raw(client, "GET", &uri, JSON, Vec::new()).await.code == 404 {
+        return;
+    }
+    for space in [format!("namespaces/{namespace}/"), String::new()] {
+        sweep(client, &format!("/apis/{group}/v1/{space}hats")).await;
+    }
+    raw(client, "DELETE", &uri, JSON, Vec::new()).await;
+    // Nobody keeps house at ours, and there is nothing left to clean up.
+    let free = json!({"metadata": {"finalizers": null}}).to_string();
+    raw(client, "PATCH", &uri, MERGE_PATCH, free.into_bytes()).await;
+    let gone = async {
+        while raw(client, "GET", &uri, JSON, Vec::new()).await.code != 404 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .unwrap_or_else(|_| panic!("{uri} does not go"));
 }
 
 async fn sweep(client: &Client, collection: &str) {

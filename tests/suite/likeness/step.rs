@@ -16,7 +16,8 @@ pub enum Body {
 }
 
 /// One request. In its strings `{rv N}` stands for the resource version of the object N changes
-/// ago, `{uid}` for its uid, and `{continue}` for what the last list went on with: each server has its own.
+/// ago, `{at N}` for that of anything N answers ago, `{uid}` for its uid, and `{continue}` for what the
+/// last list went on with: each server has its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The method.
@@ -31,6 +32,10 @@ pub struct Step {
     pub body: Body,
     /// The object that it is about, such as `configmaps/a`.
     pub about: String,
+    /// The form that is asked for in `Accept`, where it is not the usual one.
+    pub accept: &'static str,
+    /// What is written while a watch is open; its end is known by the last of these.
+    pub meanwhile: Vec<Step>,
 }
 
 impl Step {
@@ -52,6 +57,19 @@ impl Step {
             _ => true,
         }
     }
+
+    /// Whether it is answered by events.
+    pub fn watches(&self) -> bool {
+        self.query.iter().any(|(name, _)| *name == "watch")
+    }
+
+    /// A field of what is sent.
+    pub fn says(&self, name: &str) -> Option<&Value> {
+        match &self.body {
+            Body::None => None,
+            Body::Is(value) | Body::Seen(value) => value.get(name),
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -59,6 +77,12 @@ impl fmt::Display for Step {
         write!(f, "{} {}", self.method, self.path)?;
         for (at, (name, value)) in self.query.iter().enumerate() {
             write!(f, "{}{name}={value}", if at == 0 { '?' } else { '&' })?;
+        }
+        if !self.accept.is_empty() {
+            write!(f, " accepting {}", self.accept)?;
+        }
+        for step in &self.meanwhile {
+            write!(f, "\n    meanwhile {step}")?;
         }
         let short = self.media.trim_start_matches("application/");
         match &self.body {

@@ -1,10 +1,12 @@
 //! Which columns the built-in kinds have.
 
 use super::super::resource::Column;
-use super::{age_column, column, name};
+use super::{age_column, column, custom_age_column, name};
 
 const READY: &str = ".status.conditions[?(@.type==\"Ready\")].status";
 const REASON: &str = ".status.conditions[?(@.type==\"Ready\")].reason";
+
+const DATA: &str = "Data contains the configuration data. Each key must consist of alphanumeric characters, '-', '_' or '.'. Values with non-UTF-8 byte sequences must use the BinaryData field. The keys stored in Data must not overlap with the keys in the BinaryData field, this is enforced during validation process.";
 
 /// The columns of a built-in kind.
 pub fn of(group: &str, kind: &str) -> Vec<Column> {
@@ -29,7 +31,13 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
             wide(computed("Selector")),
         ],
         ("", "Namespace") => vec![column("Status", "string", ".status.phase"), age_column()],
-        ("", "ConfigMap") => vec![computed("Data"), age_column()],
+        ("", "ConfigMap") => vec![
+            Column {
+                description: DATA.to_owned(),
+                ..computed("Data")
+            },
+            age_column(),
+        ],
         ("", "Secret") => vec![
             column("Type", "string", ".type"),
             computed("Data"),
@@ -168,6 +176,7 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
             column("Ready", "string", READY),
             column("Reason", "string", REASON),
         ],
+        (custom, _) if custom.ends_with("knative.dev") => vec![custom_age_column()],
         _ => vec![age_column()],
     });
     columns

@@ -29,6 +29,7 @@ pub fn cell(resource: &Resource, column: &str, object: &Value, now: Timestamp) -
         ("ConfigMap" | "Secret", "Data") => {
             (entries(object, "data") + entries(object, "binaryData")).into()
         }
+        (_, "Age") => age(&text_at(object, "metadata.creationTimestamp"), now).into(),
         ("ServiceAccount", "Secrets") => list(object, "secrets").len().into(),
         ("Node", "External-IP") => NONE.into(),
         (_, "Users") => subjects(object, "User").into(),

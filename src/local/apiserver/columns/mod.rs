@@ -20,7 +20,11 @@ pub fn cells(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> 
         .columns
         .iter()
         .map(|column| match &column.path {
-            Some(path) => cell(&column.kind, path.first(object), now),
+            Some(path) => match path.first(object) {
+                // A bookmark has none.
+                None if column.format == "name" => "".into(),
+                found => cell(&column.kind, found, now),
+            },
             None => computed::cell(resource, &column.name, object, now),
         })
         .collect()
@@ -42,15 +46,30 @@ pub fn column(name: &str, kind: &str, path: &str) -> Column {
 pub fn name() -> Column {
     Column {
         format: "name".to_owned(),
-        description: "Name must be unique within a namespace.".to_owned(),
+        description: NAME.to_owned(),
         ..column("Name", "string", ".metadata.name")
     }
 }
 
-/// How old the object is.
+/// How old the object is. Kinds that Kubernetes prints by code say it in words.
 pub fn age_column() -> Column {
-    column("Age", "date", ".metadata.creationTimestamp")
+    Column {
+        kind: "string".to_owned(),
+        path: None,
+        ..custom_age_column()
+    }
 }
+
+/// How old an object is whose kind declares no columns.
+pub fn custom_age_column() -> Column {
+    Column {
+        description: CREATED.to_owned(),
+        ..column("Age", "date", ".metadata.creationTimestamp")
+    }
+}
+
+const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+const CREATED: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 
 /// What a path found, in the column's type; nothing is shown as `<none>`.
 fn cell(kind: &str, found: Option<&Value>, now: Timestamp) -> Value {

@@ -34,6 +34,13 @@ impl Selector {
         Ok(Self { labels, fields })
     }
 
+    /// Whether both can be read, whatever fields the resource offers.
+    pub fn check_syntax(labels: Option<&str>, fields: Option<&str>) -> Result<(), ApiError> {
+        labels::parse(labels.unwrap_or_default())?;
+        parse_fields(fields.unwrap_or_default())?;
+        Ok(())
+    }
+
     /// Whether everything is meant.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
@@ -131,10 +138,11 @@ fn unescaped(value: &str) -> Result<String, ApiError> {
         match c {
             '\\' => match chars.next() {
                 Some(next @ ('\\' | ',' | '=')) => plain.push(next),
-                _ => {
-                    return Err(ApiError::bad_request(
-                        "invalid field selector: invalid escape sequence",
-                    ));
+                next => {
+                    let sequence: String = std::iter::once('\\').chain(next).collect();
+                    return Err(ApiError::bad_request(format!(
+                        "invalid field selector: invalid escape sequence: {sequence}"
+                    )));
                 }
             },
             ',' | '=' => {

@@ -230,6 +230,20 @@ impl Store {
         (inner.revision, found)
     }
 
+    /// The objects of a kind as they were at a revision. `None`: it is forgotten.
+    pub fn list_at(
+        &self,
+        storage: &str,
+        namespace: Option<&str>,
+        revision: u64,
+    ) -> Option<Vec<Arc<Stored>>> {
+        let inner = self.inner.read();
+        match inner.shelves.get(storage) {
+            None => Some(Vec::new()),
+            Some(shelf) => shelf.list_at(namespace, revision),
+        }
+    }
+
     /// All objects of all kinds in a namespace (`None`: everywhere).
     pub fn everything(&self, namespace: Option<&str>) -> Vec<Arc<Stored>> {
         let inner = self.inner.read();
@@ -286,14 +300,9 @@ impl Store {
         Ok(stored)
     }
 
-    /// Removes the object if it is at `expected`; answers its last state (`last`, where
-    /// the write that removes it changes it too), at the revision of its removal.
-    pub fn remove(
-        &self,
-        key: &Key,
-        expected: u64,
-        last: Option<Value>,
-    ) -> Result<Arc<Stored>, Race> {
+    /// Removes the object if it is at `expected`; answers its last state, at the revision of its
+    /// removal.
+    pub fn remove(&self, key: &Key, expected: u64) -> Result<Arc<Stored>, Race> {
         let mut inner = self.inner.write();
         let shelf = inner.shelf(&key.storage, self.history);
         let previous = shelf
@@ -302,7 +311,7 @@ impl Store {
             .ok_or(Race)?;
         inner.revision += 1;
         let revision = inner.revision;
-        let mut value = last.unwrap_or_else(|| previous.value());
+        let mut value = previous.value();
         object::set_meta(&mut value, "resourceVersion", revision.to_string());
         let last = Arc::new(Stored {
             key: key.clone(),

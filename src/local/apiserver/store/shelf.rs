@@ -73,6 +73,35 @@ impl Shelf {
         }
     }
 
+    /// The objects as they were at a revision, if the ring reaches back so far.
+    pub fn list_at(&self, namespace: Option<&str>, revision: u64) -> Option<Vec<Arc<Stored>>> {
+        if revision < self.compacted {
+            return None;
+        }
+        let later = self
+            .ring
+            .partition_point(|event| event.revision <= revision);
+        if later == self.ring.len() {
+            return Some(self.list(namespace));
+        }
+        let mut objects: BTreeMap<_, _> = self
+            .list(namespace)
+            .into_iter()
+            .map(|object| (object.key.clone(), object))
+            .collect();
+        for event in self.ring.range(later..).rev() {
+            let key = &event.object.key;
+            if namespace.is_some_and(|namespace| namespace != key.namespace) {
+                continue;
+            }
+            match &event.previous {
+                Some(previous) => objects.insert(key.clone(), Arc::clone(previous)),
+                None => objects.remove(key),
+            };
+        }
+        Some(objects.into_values().collect())
+    }
+
     pub fn put(&mut self, object: Arc<Stored>) {
         self.objects.insert(
             (object.key.namespace.clone(), object.key.name.clone()),
