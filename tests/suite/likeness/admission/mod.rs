@@ -166,6 +166,8 @@ fn write(kind: &Kind, verb: Verb, mut object: Value, shape: &Shape, chance: &mut
         media,
         body,
         about,
+        accept: "",
+        meanwhile: Vec::new(),
     }
 }
 
