@@ -159,8 +159,8 @@ pub enum Source<'a> {
     Body,
     /// It is what a patch made of the live one.
     Patched(&'a Patch),
-    /// It is what an apply made of the live one.
-    Applied,
+    /// It is what the apply of this made of the live one.
+    Applied(&'a Value),
 }
 
 /// Holds the object against its kind: apiVersion and kind, and the types of its fields where
@@ -197,7 +197,7 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
         Ok(()) => {
             metadata::stamp_identity(resource, object, &kind);
             match source {
-                Source::Applied if !is_own => {
+                Source::Applied(_) if !is_own => {
                     let empties = metadata::take_empties(object);
                     metadata::tidy(resource, object);
                     metadata::put_empties(object, &empties);
@@ -208,7 +208,7 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
         }
         Err(Fault::Status(error)) => Err(error),
         Err(Fault::Decoding(why)) => Err(match source {
-            Source::Applied if resource.is_kubernetes_own() => {
+            Source::Applied(applied) if resource.is_kubernetes_own() => {
                 let of_core = if resource.group.is_empty() { "/" } else { "" };
                 let what = format!(
                     "{of_core}{}, Kind={}",
@@ -232,12 +232,12 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
                     500,
                     format!(
                         "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: {from_json}{why}",
-                        super::object::namespace(object),
-                        super::object::name(object),
+                        super::object::namespace(applied),
+                        super::object::name(applied),
                     ),
                 )
             }
-            Source::Body | Source::Applied => {
+            Source::Body | Source::Applied(_) => {
                 let version = api_version.rsplit('/').next().unwrap_or_default();
                 ApiError::bad_request(format!(
                     "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
@@ -262,7 +262,8 @@ fn has_identity(resource: &Resource, patch: &Patch, object: &Value) -> Result<()
         let why = format!("Object 'Kind' is missing in '{object}'");
         return Err(unfit_patch(patch, object, &why));
     }
-    if is_missing("apiVersion") {
+    // Whom it is about is asked before.
+    if is_missing("apiVersion") && !super::object::name(object).is_empty() {
         // Where a webhook is asked, the way to it is where this is found.
         let why = if resource.group == SERVING {
             format!(
@@ -338,10 +339,14 @@ fn fault(
                     .to_owned(),
             );
         }
-        // What is applied was held against the types of its fields before.
-        if !matches!(source, Source::Applied)
-            && let Some(metadata) = object.get_mut("metadata")
-        {
+        if matches!(source, Source::Applied(_)) {
+            // It was held against the types of its fields before: only nulls are made something.
+            let empties = metadata::take_empties(object);
+            if let Some(metadata) = object.get_mut("metadata") {
+                let _ = builtin::decode::decode_metadata(resource.schema(), metadata);
+            }
+            metadata::put_empties(object, &empties);
+        } else if let Some(metadata) = object.get_mut("metadata") {
             builtin::decode::decode_metadata(resource.schema(), metadata).or_else(decoding)?;
         }
         if api_version != expected {
@@ -434,7 +439,7 @@ pub fn strictly(
             let why = format!("strict decoding error: {}", words.join(", "));
             let resource = call.resource;
             Err(match source {
-                Source::Body | Source::Applied => ApiError::bad_request(format!(
+                Source::Body | Source::Applied(_) => ApiError::bad_request(format!(
                     "{} in version \"{}\" cannot be handled as a {}: {why}",
                     resource.kind, resource.version, resource.kind
                 )),

@@ -288,7 +288,7 @@ pub fn patch(
     let (patch, duplicates) = patching::read(form, sent)?;
     let (patch, duplicates) = (&patch, duplicates.as_slice());
     let source = match patch {
-        Patch::Apply(_) => Source::Applied,
+        Patch::Apply(applied) => Source::Applied(applied),
         _ => Source::Patched(patch),
     };
     for _ in 0..TRIES {
@@ -298,7 +298,7 @@ pub fn patch(
                 if !may_create {
                     return Err(missing);
                 }
-                match create_by_apply(call, name, patch, duplicates)? {
+                match create_by_apply(call, name, patch, source, duplicates)? {
                     Some(written) => return Ok(written),
                     None => continue,
                 }
@@ -331,10 +331,11 @@ fn create_by_apply(
     call: &Call<'_>,
     name: &str,
     patch: &Patch,
+    source: Source<'_>,
     duplicates: &[String],
 ) -> Result<Option<Written>, ApiError> {
     let patched = patching::apply_to_nothing(call, name, patch)?;
-    let (mut object, _) = incoming(call, patched.object, Source::Applied, duplicates)?;
+    let (mut object, _) = incoming(call, patched.object, source, duplicates)?;
     let version = object::meta_str(&object, "resourceVersion").to_owned();
     let uid = object::uid(&object);
     if !uid.is_empty() {
@@ -470,7 +471,7 @@ fn incoming(
     decode::check(call, &mut object, source)?;
     view::to_storage(call.resource, &mut object);
     unknown_fields(call, source, &mut object, duplicates)?;
-    if !matches!(source, Source::Applied) {
+    if !matches!(source, Source::Applied(_)) {
         schemas::drop_nulls(call.resource, &mut object);
     }
     metadata::check_namespace(call, &mut object)?;
