@@ -21,10 +21,10 @@ pub fn fill(review: &Review<'_>, object: &mut Value) -> Result<(), String> {
         fill_kind(review.kind, Operation::Update, None, old);
     }
     fill_kind(review.kind, review.operation, old.as_ref(), object);
+    // A list of none is a list, to Go.
     let owned = object
         .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array)
-        .is_some_and(|owners| !owners.is_empty());
+        .is_some_and(Value::is_array);
     let records_user = match review.kind {
         "Service" => true,
         "Configuration" | "Route" => !owned,

@@ -85,6 +85,7 @@ mod tests {
             "app:",
             "UP.io/app",
             "/app",
+            "http://x/app",
             &digest,
             &both,
         ] {
@@ -98,7 +99,6 @@ mod tests {
             "app:a:b",
             "app@sha256:1",
             "reg.io:port/app",
-            "http://x/app",
             "a b",
         ] {
             assert!(!is_valid(bad), "{bad}");
