@@ -17,15 +17,72 @@ struct Quantity {
     notation: Notation,
 }
 
-/// What Kubernetes says of a text that is no quantity.
-pub const MALFORMED: &str =
+const MALFORMED: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+const UNKNOWN_SUFFIX: &str = "unable to parse quantity's suffix";
 
 const NANO: i128 = 1_000_000_000;
 
 /// The canonical text of a quantity; `None` where it is not one.
 pub fn canonical(text: &str) -> Option<String> {
-    parse(text).map(|quantity| quantity.print())
+    let quantity = parse(text)?;
+    if stays_as_it_is(text) {
+        return Some(text.to_owned());
+    }
+    Some(quantity.print())
+}
+
+/// The canonical text of a quantity that came in JSON, where spaces around it do no harm; or what
+/// Kubernetes says of it.
+pub fn read(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    canonical(text).ok_or_else(|| {
+        let suffix = text
+            .trim_start_matches(['-', '+'])
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let exponent = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+        let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        let fits = !suffix.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
+        let why = if fits { UNKNOWN_SUFFIX } else { MALFORMED };
+        why.to_owned()
+    })
+}
+
+/// Whether Kubernetes takes a text for canonical without a closer look, a sign or a capital `E`
+/// included.
+fn stays_as_it_is(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let unsigned = unsigned.trim_start_matches('0');
+    let (number, suffix) = split(unsigned);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let digits = format!("{whole}{fraction}");
+    let Some((multiplier, divisor, notation)) = suffix_of(suffix) else {
+        return false;
+    };
+    if notation == Notation::BinarySi {
+        // A number of about fifteen digits, a multiple of eight not among them.
+        let exponent = multiplier.trailing_zeros();
+        let size = digits.len() + usize::try_from(exponent * 3 / 10).unwrap_or(usize::MAX) + 1;
+        return fraction.is_empty()
+            && size <= 15
+            && digits.parse::<i64>().is_ok_and(|value| value & 7 != 0);
+    }
+    let power = |of: i128| i64::from(of.ilog10());
+    let scale = power(multiplier) - power(divisor) - i64::try_from(fraction.len()).unwrap_or(99);
+    digits.len() <= 18
+        && scale >= -9
+        && scale % 3 == 0
+        && !digits.ends_with("000")
+        && !digits.starts_with('0')
+}
+
+/// The number and what stands behind it.
+fn split(unsigned: &str) -> (&str, &str) {
+    let end = unsigned
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(unsigned.len());
+    unsigned.split_at(end)
 }
 
 /// Whether two quantities are the same amount; unreadable ones are compared as text.
@@ -53,16 +110,14 @@ fn parse(text: &str) -> Option<Quantity> {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
-    let end = unsigned
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(unsigned.len());
-    let (number, suffix) = unsigned.split_at(end);
+    let (number, suffix) = split(unsigned);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+    if text.is_empty() || fraction.contains('.') {
         return None;
     }
     let (multiplier, divisor, notation) = suffix_of(suffix)?;
-    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    // No digits at all are nought.
+    let digits: i128 = format!("0{whole}{fraction}").parse().ok()?;
     let scale = 10i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let numerator = digits.checked_mul(multiplier)?.checked_mul(NANO)?;
     let denominator = scale.checked_mul(divisor)?;
@@ -172,12 +227,19 @@ mod tests {
             ("0", "0"),
             ("-250m", "-250m"),
             ("0.1m", "100u"),
+            ("1E3", "1E3"),
+            ("+1", "+1"),
+            ("+1000m", "1"),
+            ("m", "0"),
         ] {
             assert_eq!(canonical(from).as_deref(), Some(to), "{from}");
         }
-        for bad in ["", "m", "1.2.3", "1X", "one"] {
+        for bad in ["", "1.2.3", "1X", "one"] {
             assert_eq!(canonical(bad), None, "{bad:?}");
         }
+        assert_eq!(read(" 20m "), Ok("20m".to_owned()));
+        assert_eq!(read("1mm"), Err(UNKNOWN_SUFFIX.to_owned()));
+        assert_eq!(read("1 Gi"), Err(MALFORMED.to_owned()));
     }
 
     #[test]

@@ -29,19 +29,12 @@ fn difference(root: &str, of: &'static GoStruct, old: &Value, new: &Value) -> St
     text
 }
 
-/// Absent fields have the zero value of their type.
 fn fields(text: &mut String, path: &str, of: &'static GoStruct, old: &Value, new: &Value) {
     for field in of.fields {
         let path = format!("{path}.{}", go_name(field));
         match (&field.go_type, field.form) {
             (GoType::Struct(embedded), Form::Inline) => fields(text, &path, embedded, old, new),
-            (of, _) => {
-                let value = |object: &Value| {
-                    let given = object.get(field.name).filter(|value| !value.is_null());
-                    given.cloned().unwrap_or_else(|| zero(of))
-                };
-                walk(text, &path, of, &value(old), &value(new));
-            }
+            (of, _) => walk(text, &path, of, &member(field, old), &member(field, new)),
         }
     }
 }
@@ -80,34 +73,109 @@ fn walk(text: &mut String, path: &str, of: &GoType, old: &Value, new: &Value) {
     }
 }
 
-/// What both begin and end with is left; what is between is compared one by one.
+/// The longest list of items that are in both is left; what is between them is compared.
 fn items(text: &mut String, path: &str, item: &GoType, old: &[Value], new: &[Value]) {
-    let same = |pair: &(&Value, &Value)| pair.0 == pair.1;
-    let most = old.len().min(new.len());
-    let begin = old.iter().zip(new).take_while(same).count();
-    let end = old.iter().rev().zip(new.iter().rev());
-    let end = end.take_while(same).count().min(most - begin);
-    let (a, b) = (old.len() - end, new.len() - end);
-    for index in begin..a.max(b) {
-        let (from, to) = (old.get(..a), new.get(..b));
-        let at = |list: Option<&[Value]>| list.and_then(|list| list.get(index)).cloned();
-        match (at(from), at(to)) {
-            (Some(from), Some(to)) => walk(text, &format!("{path}[{index}]"), item, &from, &to),
-            (Some(from), None) => {
-                report(
-                    text,
-                    &format!("{path}[{index}->?]"),
-                    item,
-                    Some(&from),
-                    None,
-                );
+    let (mut x, mut y) = (0, 0);
+    let ends = (old.len(), new.len());
+    for (to_x, to_y) in common(old, new).into_iter().chain([ends]) {
+        while x < to_x || y < to_y {
+            let pair = old.get(x).filter(|_| x < to_x);
+            let pair = pair.zip(new.get(y).filter(|_| y < to_y));
+            match pair {
+                Some((from, to)) if is_similar(item, from, to) => {
+                    let at = if x == y {
+                        format!("[{x}]")
+                    } else {
+                        format!("[{x}->{y}]")
+                    };
+                    walk(text, &format!("{path}{at}"), item, from, to);
+                    (x, y) = (x + 1, y + 1);
+                }
+                // Of two that have nothing to do with each other the longer rest goes first.
+                Some(_) if to_x - x < to_y - y => {
+                    report(text, &format!("{path}[?->{y}]"), item, None, new.get(y));
+                    y += 1;
+                }
+                _ if x < to_x => {
+                    report(text, &format!("{path}[{x}->?]"), item, old.get(x), None);
+                    x += 1;
+                }
+                _ => {
+                    report(text, &format!("{path}[?->{y}]"), item, None, new.get(y));
+                    y += 1;
+                }
             }
-            (None, Some(to)) => {
-                report(text, &format!("{path}[?->{index}]"), item, None, Some(&to));
-            }
-            (None, None) => {}
         }
+        (x, y) = (to_x + 1, to_y + 1);
     }
+}
+
+/// The places of the longest list of items that are in both, in order.
+fn common(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
+    let mut best: Vec<Vec<(usize, usize)>> = vec![Vec::new(); new.len() + 1];
+    for (x, from) in old.iter().enumerate() {
+        let mut next = vec![Vec::new()];
+        for (y, to) in new.iter().enumerate() {
+            let mut longest = best.get(y + 1).cloned().unwrap_or_default();
+            let left = next.last().cloned().unwrap_or_default();
+            if left.len() > longest.len() {
+                longest = left;
+            }
+            let mut matched = best.get(y).cloned().unwrap_or_default();
+            if from == to && matched.len() >= longest.len() {
+                matched.push((x, y));
+                longest = matched;
+            }
+            next.push(longest);
+        }
+        best = next;
+    }
+    best.pop().unwrap_or_default()
+}
+
+/// Whether one item is the other, changed: no more of it may differ than is the same, and one.
+fn is_similar(of: &GoType, old: &Value, new: &Value) -> bool {
+    let (same, different) = compared(of, old, new);
+    same + 1 >= different
+}
+
+/// How many values in them are the same, and how many are not.
+fn compared(of: &GoType, old: &Value, new: &Value) -> (usize, usize) {
+    let one = if old == new { (1, 0) } else { (0, 1) };
+    let sum = |all: Vec<(usize, usize)>| {
+        let add = |sum: (usize, usize), one: (usize, usize)| (sum.0 + one.0, sum.1 + one.1);
+        all.into_iter().fold((0, 0), add)
+    };
+    match (of, old, new) {
+        (GoType::Struct(of), _, _) => {
+            let of_field = |field: &Field| {
+                let (old, new) = (member(field, old), member(field, new));
+                compared(&field.go_type, &old, &new)
+            };
+            sum(of.all_fields().into_iter().map(of_field).collect())
+        }
+        (GoType::Pointer(of), _, _) if !old.is_null() && !new.is_null() => compared(of, old, new),
+        (GoType::List(item), Value::Array(a), Value::Array(b)) => {
+            let pairs = a.iter().zip(b).map(|(a, b)| compared(item, a, b));
+            let mut all: Vec<_> = pairs.collect();
+            all.push((0, a.len().abs_diff(b.len())));
+            sum(all)
+        }
+        (GoType::Map(..), Value::Object(a), Value::Object(b)) => {
+            let same = a.iter().filter(|(key, value)| b.get(*key) == Some(value));
+            let same = same.count();
+            (same, a.len().max(b.len()) - same)
+        }
+        // To Go it is a kind, a number and a text.
+        (GoType::IntOrString, _, _) => (2 + one.0, one.1),
+        _ => one,
+    }
+}
+
+/// Absent fields have the zero value of their type.
+fn member(field: &Field, object: &Value) -> Value {
+    let given = object.get(field.name).filter(|value| !value.is_null());
+    given.cloned().unwrap_or_else(|| zero(&field.go_type))
 }
 
 fn report(text: &mut String, path: &str, of: &GoType, old: Option<&Value>, new: Option<&Value>) {
@@ -130,10 +198,10 @@ fn plain(of: &GoType, value: &Value) -> String {
         (GoType::List(_), Value::Null) => "[]".to_owned(),
         (GoType::Map(..), Value::Null) => "map[]".to_owned(),
         // Structs print themselves.
-        (GoType::Pointer(GoType::Struct(_)), Value::Null) => "nil".to_owned(),
+        (GoType::Pointer(GoType::Struct(_) | GoType::Opaque(_)), Value::Null) => "nil".to_owned(),
         (_, Value::Null) => "<nil>".to_owned(),
         (GoType::Pointer(of), value) => match of {
-            GoType::Struct(_) => format!("&{value}"),
+            GoType::Struct(_) | GoType::Opaque(_) => format!("&{value}"),
             // The address of what Go allocated.
             _ => "0xc000000000".to_owned(),
         },
@@ -195,13 +263,19 @@ mod tests {
             "containers": [{"image": "a:1", "resources": {"limits": {"cpu": "1"}}, "args": ["x", "y"]}],
             "timeoutSeconds": 300,
             "serviceAccountName": "robot",
+            "volumes": [{"name": "a"}, {"name": "b"}, {"name": "c"}],
         });
         let new = json!({
             "containers": [{"image": "a:2", "resources": {"limits": {"cpu": "1000m"}}, "args": ["x"]}],
             "timeoutSeconds": 60,
             "enableServiceLinks": false,
+            "volumes": [{"name": "b"}],
         });
         expect![[r#"
+            {v1.RevisionSpec}.PodSpec.Volumes[0->?]:
+            	-: v1.Volume: "{"name":"a"}"
+            {v1.RevisionSpec}.PodSpec.Volumes[2->?]:
+            	-: v1.Volume: "{"name":"c"}"
             {v1.RevisionSpec}.PodSpec.Containers[0].Image:
             	-: "a:1"
             	+: "a:2"

@@ -347,3 +347,78 @@ fn owned_children_record_no_user() {
     answer.unwrap();
     assert!(object["metadata"].get("annotations").is_none());
 }
+
+#[test]
+fn a_service_of_nothing_has_no_containers() {
+    let (object, answer) = create("Service", "{metadata: {name: hello}}");
+    assert_eq!(
+        object["spec"]["template"],
+        serde_json::json!({"metadata": {}, "spec": {"containerConcurrency": 0, "containers": null, "timeoutSeconds": 300}})
+    );
+    expect!["validation failed: missing field(s): spec.template.spec.containers"]
+        .assert_eq(&answer.unwrap_err());
+}
+
+#[test]
+fn what_does_not_fit_is_no_object() {
+    refused(
+        "Route",
+        "{metadata: {name: hello}, spec: {traffic: [{percent: all}]}}",
+        expect![
+            "json: cannot unmarshal string into Go struct field TrafficTarget.spec.traffic.percent of type int64"
+        ],
+    );
+}
+
+/// Knative puts a field in front of all that it found before, in some places.
+#[test]
+fn paths_are_as_wrong_as_knatives() {
+    refused(
+        "Service",
+        "
+metadata: {name: hello}
+spec:
+  template:
+    spec:
+      containers:
+      - image: a/b
+        ports: [{containerPort: 80}]
+        livenessProbe: {httpGet: {port: web}, tcpSocket: {port: 1}}
+        envFrom: [{}, {secretRef: {name: s}}]
+      - image: c/d
+        readinessProbe: {tcpSocket: {port: 1}, periodSeconds: 1}
+",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn volumes_that_are_switched_off_say_so() {
+    refused(
+        "Service",
+        "
+metadata: {name: hello}
+spec:
+  template:
+    spec:
+      containers:
+      - image: a/b
+        volumeMounts: [{name: p, mountPath: /p}, {name: d, mountPath: /d, mountPropagation: Odd}]
+      volumes:
+      - name: p
+        persistentVolumeClaim: {claimName: mine}
+      - name: d
+        projected: {sources: [{downwardAPI: {items: [{path: n}]}}]}
+",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn an_empty_list_of_owners_is_a_list() {
+    let (object, _) = create(
+        "Configuration",
+        "{metadata: {name: hello, ownerReferences: []}, spec: {template: {spec: {containers: [{image: a/b}]}}}}",
+    );
+    assert_eq!(object["metadata"]["annotations"], Value::Null);
+}

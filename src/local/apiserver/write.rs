@@ -489,7 +489,11 @@ fn unknown_fields(
         (Source::Patched(_), FieldValidation::Strict) => object.clone(),
         _ => Value::Null,
     };
-    let unknown = schemas::prune(call.resource, object);
+    let mut unknown = schemas::prune(call.resource, object);
+    if matches!(source, Source::Applied) {
+        // What an apply says is checked before it is merged.
+        unknown.clear();
+    }
     decode::strictly(call, source, &shown, &unknown, duplicates)
 }
 

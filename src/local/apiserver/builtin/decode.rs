@@ -336,13 +336,8 @@ fn amount(value: &mut Value) -> Result<(), String> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    match quantity::canonical(&text) {
-        Some(canonical) => {
-            *value = canonical.into();
-            Ok(())
-        }
-        None => Err(quantity::MALFORMED.to_owned()),
-    }
+    *value = quantity::read(&text)?.into();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -214,7 +214,7 @@ fn check_at(typed: TypeRef<'_>, value: &Value, path: &mut String, errors: &mut V
                 format!("expected boolean, got &{{{}}}", strict_json::go_map(value)),
             );
         }
-        (Kind::IntOrString | Kind::String, Value::Array(_) | Value::Object(_)) => {
+        (Kind::String, Value::Array(_) | Value::Object(_)) => {
             fault(
                 path,
                 format!(

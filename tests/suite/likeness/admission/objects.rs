@@ -99,7 +99,7 @@ fn metadata(kind: &Kind) -> Shape {
     ]);
     Fields(vec![
         ("name", 99, names),
-        ("generateName", 1, Words(&["Bad.", "-"])),
+        ("generateName", 1, Words(&["g-"])),
         ("labels", 30, labels),
         ("annotations", 50, Fields(annotations)),
         ("ownerReferences", 5, list(2, owner)),

@@ -90,7 +90,15 @@ fn other(value: Value, chance: &mut Chance) -> Value {
         },
         Value::Number(number) => {
             let number = number.as_i64().unwrap_or_default();
-            json!(chance.pick(&[-1, 0, 1, number + 1, number * 1000, -number, i64::MAX]))
+            json!(chance.pick(&[
+                -1,
+                0,
+                1,
+                number.saturating_add(1),
+                number.saturating_mul(1000),
+                number.saturating_neg(),
+                i64::MAX
+            ]))
         }
         Value::Bool(value) => json!(!value),
         Value::Object(_) => json!({}),

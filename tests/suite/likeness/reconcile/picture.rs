@@ -43,13 +43,17 @@ fn text<'v>(object: &'v Value, at: &str) -> &'v str {
 }
 
 fn ready(object: &Value) -> &str {
+    condition(object, "Ready")
+}
+
+fn condition<'v>(object: &'v Value, name: &str) -> &'v str {
     let conditions = object.pointer("/status/conditions");
     let all = conditions.and_then(Value::as_array);
-    let ready = all
+    let found = all
         .into_iter()
         .flatten()
-        .find(|condition| condition["type"] == "Ready");
-    ready.map_or("", |condition| text(condition, "/status"))
+        .find(|condition| condition["type"] == name);
+    found.map_or("", |condition| text(condition, "/status"))
 }
 
 /// What the owner said in the metadata, which goes on to what is made of the object.
@@ -137,7 +141,7 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
                                 .flatten()
                                 .any(|target| target["revisionName"] == name)
                         });
-                    (state == "active") == routed
+                    (state == "active") == routed && condition(object, "Active") != "Unknown"
                 }
                 _ => true,
             }
