@@ -317,6 +317,19 @@ impl ApiError {
         )
     }
 
+    /// A custom kind's path does not take the verb.
+    pub fn not_supported(resource: &Resource, verb: &str) -> Self {
+        let qualified = resource.qualified();
+        let mut error = Self::new(
+            405,
+            "MethodNotAllowed",
+            format!("{verb} is not supported on resources of kind {qualified:?}"),
+        );
+        error.details.group = resource.group.clone();
+        error.details.kind = resource.plural.clone();
+        error
+    }
+
     /// None of the representations the client takes can be given.
     pub fn not_acceptable(accepted: &str) -> Self {
         Self::new(

@@ -430,6 +430,9 @@ fn incoming(
     duplicates: &[String],
 ) -> Result<Value, ApiError> {
     decode::check(call, &mut object, source)?;
+    if !call.resource.is_kubernetes_own() {
+        object::whole_numbers(&mut object);
+    }
     view::to_storage(call.resource, &mut object);
     unknown_fields(call, source, &mut object, duplicates)?;
     metadata::check_namespace(call, &mut object)?;
@@ -447,7 +450,11 @@ fn unknown_fields(
         (Source::Patched(_), FieldValidation::Strict) => object.clone(),
         _ => Value::Null,
     };
-    let unknown = schemas::prune(call.resource, object);
+    let mut unknown = schemas::prune(call.resource, object);
+    if matches!(source, Source::Applied) && !call.resource.is_kubernetes_own() {
+        // An apply has refused what is not declared; what goes besides is not told of.
+        unknown.clear();
+    }
     decode::strictly(call, source, &shown, &unknown, duplicates)
 }
 

@@ -152,12 +152,16 @@ impl Walker {
             }
             return;
         }
-        if !accepts(node.kind, value) {
+        let fits = accepts(node.kind, value);
+        if !fits {
             self.wrong_type(node.kind, value);
-            return;
         }
+        // What is of the wrong type is not among the allowed values either, and told so too.
         if let Some(rules) = &node.rules {
             self.rules(rules, value);
+        }
+        if !fits {
+            return;
         }
         match value {
             Value::Object(object) => {
