@@ -115,7 +115,7 @@ async fn resource(
     if !is_read && !is_write {
         return Err(ApiError::method_not_allowed());
     }
-    media::check(&parts.headers, spoken(&resource, path))?;
+    media::check(&parts.headers, spoken(&resource, path, is_read))?;
     let watches = params.flag("watch") && path.name.is_none();
     if is_read && path.name.is_none() {
         query::check_list_options(&params, watches)?;
@@ -163,10 +163,10 @@ async fn resource(
     })
 }
 
-fn spoken(resource: &Resource, path: &ResourcePath) -> Spoken {
+fn spoken(resource: &Resource, path: &ResourcePath, is_read: bool) -> Spoken {
     if !resource.is_kubernetes_own() {
         Spoken::Custom
-    } else if path.name.is_none() {
+    } else if is_read && path.name.is_none() {
         Spoken::Collections
     } else {
         Spoken::Objects
@@ -303,6 +303,15 @@ fn carry_out(
         (&Method::PATCH, Some(name), Some(form)) => write::patch(call, name, form, &request.sent)?,
         (&Method::DELETE, _, _) if subresource.is_none() => {
             return delete(call, path, media_type, request);
+        }
+        (method, ..) if !resource.is_kubernetes_own() => {
+            let verb = match *method {
+                Method::POST => "create",
+                Method::PUT => "update",
+                Method::PATCH => "patch",
+                _ => "delete",
+            };
+            return Err(ApiError::verb_not_supported(resource, verb));
         }
         _ => return Err(ApiError::method_not_allowed()),
     };

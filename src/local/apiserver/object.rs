@@ -131,3 +131,22 @@ pub fn text_at(object: &Value, path: &str) -> String {
         Some(other) => other.to_string(),
     }
 }
+
+/// Numbers without a fraction as Go writes those of custom objects: `2.0` is `2`.
+pub fn whole_numbers(value: &mut Value) {
+    /// Floats are whole numbers exactly up to here.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Some(float) = number.as_f64()
+                && float.fract() == 0.0
+                && float.abs() <= EXACT
+            {
+                *value = (float as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}

@@ -469,6 +469,9 @@ fn incoming(
 ) -> Result<(Value, Vec<&'static str>), ApiError> {
     let empties = rules::empties(call.resource, &object);
     decode::check(call, &mut object, source)?;
+    if !call.resource.is_kubernetes_own() {
+        object::whole_numbers(&mut object);
+    }
     view::to_storage(call.resource, &mut object);
     unknown_fields(call, source, &mut object, duplicates)?;
     if !matches!(source, Source::Applied(_)) {
@@ -490,8 +493,8 @@ fn unknown_fields(
         _ => Value::Null,
     };
     let mut unknown = schemas::prune(call.resource, object);
-    if matches!(source, Source::Applied) {
-        // What an apply says is checked before it is merged.
+    if matches!(source, Source::Applied(_)) && !call.resource.is_kubernetes_own() {
+        // An apply has refused what is not declared; what goes besides is not told of.
         unknown.clear();
     }
     decode::strictly(call, source, &shown, &unknown, duplicates)

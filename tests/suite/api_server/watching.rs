@@ -8,6 +8,11 @@ async fn a_selector_turns_changes_into_comings_and_goings() {
     let maps = maps(&server);
     let params = WatchParams::default().labels("tier=web");
     let mut events = maps.watch(&params, "0").await.unwrap().boxed();
+    let none_yet = events.try_next().await.unwrap();
+    assert!(
+        matches!(none_yet, Some(WatchEvent::Bookmark(_))),
+        "the end of what was there is told: {none_yet:?}"
+    );
     maps.create(&PostParams::default(), &config_map("a", "1"))
         .await
         .unwrap();

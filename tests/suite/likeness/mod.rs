@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -51,6 +51,8 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 /// So many requests may make the real one panic; the sequence ends with each.
 const UNANSWERED: usize = 50;
+/// A difference is not made smaller for longer.
+const SHRINKING: Duration = Duration::from_secs(4);
 
 /// What an area sends.
 struct Area {
@@ -228,6 +230,7 @@ impl Lane<'_> {
         }
         steps.truncate(found.at + 1);
         let mut tries = 0;
+        let began = Instant::now();
         'smaller: loop {
             let smaller = shrink::smaller(&steps);
             for fewer in smaller
@@ -235,7 +238,7 @@ impl Lane<'_> {
                 .filter(|steps| steps.iter().all(Step::is_harmless))
             {
                 tries += 1;
-                if tries > 1500 {
+                if tries > 1500 || began.elapsed() > SHRINKING {
                     break 'smaller;
                 }
                 let still = self.play(&fewer, None).await;

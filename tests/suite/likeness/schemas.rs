@@ -87,8 +87,7 @@ fn string(chance: &mut Chance) -> Value {
             &[("default", json!("red"))],
         ),
         1 => {
-            let format =
-                *chance.pick(&["date-time", "byte", "date", "ipv4", "uuid", "email", "odd"]);
+            let format = *chance.pick(&["date-time", "byte", "date", "ipv4", "uuid", "email"]);
             json!({"type": "string", "format": format})
         }
         _ => with(

@@ -11,6 +11,7 @@ use super::marks::{self, KEY_DEFAULT, STRUCT};
 use super::node::{ATOMIC, Arena, DEDUCED, Field, Kind, ListType, Node, NodeId, PatchRule};
 use super::object_meta::{self, OBJECT_META};
 use super::rules::Rules;
+use super::structural;
 
 /// Why a CRD's schema cannot be used: every fault, sorted, with its path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -295,8 +296,20 @@ impl Compiler<'_> {
     }
 
     fn check_extensions(&mut self, node: &Node, schema: &Value, path: &str) {
-        if schema.get("$ref").is_some() {
-            self.fault(path, "$ref", "Forbidden: $ref is not supported");
+        for unsupported in [
+            "id",
+            "patternProperties",
+            "definitions",
+            "dependencies",
+            "$ref",
+        ] {
+            if schema.get(unsupported).is_some() {
+                let why = format!("Forbidden: {unsupported} is not supported");
+                self.fault(path, unsupported, &why);
+            }
+        }
+        for (field, why) in structural::faults(schema) {
+            self.fault(path, &field, &why);
         }
         if flag(schema, "uniqueItems") {
             self.fault(path, "uniqueItems", "Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic");

@@ -14,6 +14,7 @@ mod node;
 mod object_meta;
 mod prune;
 mod rules;
+mod structural;
 #[cfg(test)]
 mod tests;
 mod validate;

@@ -165,15 +165,16 @@ impl Walker {
             }
             return;
         }
-        if !accepts(node.kind, value) {
+        let fits = accepts(node.kind, value);
+        if !fits {
             self.wrong_type(node.kind, value);
-            if let Some(rules) = &node.rules {
-                self.allowed(rules, value);
-            }
-            return;
         }
+        // What is of the wrong type is not among the allowed values either, and told so too.
         if let Some(rules) = &node.rules {
             self.rules(rules, value);
+        }
+        if !fits {
+            return;
         }
         match value {
             Value::Object(object) => {
