@@ -304,15 +304,6 @@ fn carry_out(
         (&Method::DELETE, _, _) if subresource.is_none() => {
             return delete(call, path, media_type, request);
         }
-        (method, ..) if !resource.is_kubernetes_own() => {
-            let verb = match *method {
-                Method::POST => "create",
-                Method::PUT => "update",
-                Method::PATCH => "patch",
-                _ => "delete",
-            };
-            return Err(ApiError::verb_not_supported(resource, verb));
-        }
         _ => return Err(ApiError::method_not_allowed()),
     };
     Ok(Answered::of(written, call))
