@@ -206,7 +206,7 @@ pub fn queue_sidecar(annotations: &Annotations<'_>) -> FieldErrors {
             errors.add(
                 match go_number::float(value) {
                     None => FieldErrors::invalid(value, CURRENT),
-                    Some(percent) if percent < 0.1 || percent > 100.0 => {
+                    Some(percent) if !(0.1..=100.0).contains(&percent) => {
                         FieldErrors::out_of_bounds(percent, 0.1, 100, CURRENT)
                     }
                     Some(_) => FieldErrors::none(),

@@ -66,11 +66,11 @@ pub fn validate(resource: &Resource, subresource: Option<&str>, object: &Value) 
     let is_own = resource.is_kubernetes_own();
     let is_service = resource.behaviour == Behaviour::Service;
     let by_schema = |error: &FieldError| {
-        !error.field.starts_with("metadata.")
-            && !(is_own && error.reason == FieldErrorReason::Duplicate)
+        let elsewhere = error.field.starts_with("metadata.")
             // A port that is missing is port 0, and told as that.
-            && !(is_service && error.reason == FieldErrorReason::Required)
-            && !(is_own && is_let_off(error))
+            || (is_service && error.reason == FieldErrorReason::Required)
+            || (is_own && is_let_off(error));
+        !elsewhere
     };
     let found = match (subresource, object.get("status")) {
         // Of a custom object whose status is written, nothing else is looked at.
@@ -96,7 +96,7 @@ pub fn validate(resource: &Resource, subresource: Option<&str>, object: &Value) 
 fn is_let_off(error: &FieldError) -> bool {
     let is_secret = || error.field.contains("imagePullSecrets[") && error.field.ends_with("].name");
     match error.reason {
-        FieldErrorReason::TypeInvalid => true,
+        FieldErrorReason::TypeInvalid | FieldErrorReason::Duplicate => true,
         FieldErrorReason::Required => is_secret(),
         _ => false,
     }

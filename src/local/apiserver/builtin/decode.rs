@@ -77,7 +77,7 @@ impl<'d> Walker<'d> {
                 let may_be_zero = required.is_none() && is_reported(short(name));
                 fields.retain(|field, value| {
                     properties.get(field).is_none_or(|property| {
-                        is_required(field)
+                        (is_required(field) && !value.is_null())
                             || (may_be_zero && !value.is_null() && !value.is_array() && !value.is_object())
                             // An empty list of these says something.
                             || (field == "managedFields" && !value.is_null())
