@@ -1,3 +1,5 @@
+//! What the round trip through Go's types makes of an object, and what it refuses.
+
 use serde_json::{Value, json};
 
 use super::round_trip;
