@@ -206,10 +206,11 @@ pub fn queue_sidecar(annotations: &Annotations<'_>) -> FieldErrors {
             errors.add(
                 match go_number::float(value) {
                     None => FieldErrors::invalid(value, CURRENT),
-                    Some(percent) if !(0.1..=100.0).contains(&percent) => {
-                        FieldErrors::out_of_bounds(percent, 0.1, 100, CURRENT)
+                    // What is no number is out of no bounds.
+                    Some(percent) if percent.is_nan() || (0.1..=100.0).contains(&percent) => {
+                        FieldErrors::none()
                     }
-                    Some(_) => FieldErrors::none(),
+                    Some(percent) => FieldErrors::out_of_bounds(percent, 0.1, 100, CURRENT),
                 }
                 .via(&path),
             );

@@ -388,7 +388,12 @@ spec:
       - image: c/d
         readinessProbe: {tcpSocket: {port: 1}, periodSeconds: 1}
 ",
-        expect![[r#""#]],
+        expect![[r#"
+            validation failed: expected exactly one, got both: spec.template.spec.containers[0].livenessProbe.httpGet, spec.template.spec.containers[0].livenessProbe.tcpSocket
+            expected exactly one, got neither: spec.template.spec.containers[0].envFrom.secretRef[1].configMapRef, spec.template.spec.containers[0].envFrom.secretRef[1].secretRef
+            invalid value: web: spec.template.spec.containers[0].livenessProbe.tcpSocket.httpGet.port
+            Probe port must match container port
+            must not set the field(s): spec.template.spec.containers[1].readinessProbe, spec.template.spec.containers[1].readinessProbe.failureThreshold, spec.template.spec.containers[1].readinessProbe.periodSeconds, spec.template.spec.containers[1].readinessProbe.successThreshold, spec.template.spec.containers[1].readinessProbe.timeoutSeconds"#]],
     );
 }
 
@@ -410,7 +415,13 @@ spec:
       - name: d
         projected: {sources: [{downwardAPI: {items: [{path: n}]}}]}
 ",
-        expect![[r#""#]],
+        expect![[r#"
+            validation failed: Persistent volume claim support is disabled, but found persistent volume claim mine: 
+            Persistent volume write support is disabled, but found persistent volume claim mine that is not read-only: 
+            Volume Mount Propagation support is disabled, but found volume mount d with mount propagation: 
+            expected exactly one, got neither: spec.template.spec.volumes[1].projected[0].downwardAPI.items[0].fieldRef, spec.template.spec.volumes[1].projected[0].downwardAPI.items[0].resourceFieldRef
+            mount propagation should be set to None or HostToContainer: spec.template.spec.containers[0].volumeMounts[1].mountPropagation
+            must not set the field(s): spec.template.spec.containers[0].volumeMounts[1].mountPropagation, spec.template.spec.volumes[0].persistentVolumeClaim"#]],
     );
 }
 

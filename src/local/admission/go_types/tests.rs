@@ -1,4 +1,4 @@
-//! What a round trip through Go's types makes of objects.
+//! What the round trip through Go's types makes of an object, and what it refuses.
 
 use serde_json::{Value, json};
 
