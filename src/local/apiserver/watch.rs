@@ -256,15 +256,16 @@ impl Watch {
     }
 
     fn bookmark(&mut self, initial_events_end: bool) -> Option<Bytes> {
-        let mut metadata = json!({"resourceVersion": self.cursor.to_string()});
-        if initial_events_end {
-            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-        }
+        let revision = self.cursor.to_string();
         let mut object = json!({
             "kind": self.resource.kind,
             "apiVersion": self.resource.api_version(),
-            "metadata": metadata,
+            "metadata": {"resourceVersion": revision},
         });
+        if initial_events_end {
+            let end = json!({"k8s.io/initial-events-end": "true"});
+            object::set_meta(&mut object, "annotations", end);
+        }
         let shaped = match self.form {
             Form::Plain => object,
             Form::Metadata => table::metadata_only(&object),
@@ -279,8 +280,7 @@ impl Watch {
                     include => include,
                 };
                 let row = table::row(&self.resource, &object, include, self.core.now());
-                let version = object["metadata"]["resourceVersion"].take();
-                self.table(vec![row], Some(version))
+                self.table(vec![row], Some(revision.into()))
             }
         };
         let mut frame = BytesMut::new();

@@ -85,9 +85,6 @@ const BAD_FIELDS: &[&str] = &[
     "metadata.labels.app=a",
 ];
 
-/// A resource version that is not there yet.
-const FUTURE: &str = "99999999999";
-
 const FORMS: &[&str] = &[
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
     "application/json;as=Table;v=v1;g=meta.k8s.io",
@@ -282,9 +279,6 @@ impl Reader<'_> {
             let version = chance.pick(&["0", "{at 0}", "{at 1}", "{at 3}", "{at 6}", "x", "-1"]);
             step.query.push(("resourceVersion", (*version).into()));
         }
-        if chance.percent(1) {
-            step.query.push(("resourceVersion", FUTURE.into()));
-        }
         if chance.percent(25) {
             let how = chance.pick(&["Exact", "Exact", "NotOlderThan", "NotOlderThan", "Odd", ""]);
             step.query.push(("resourceVersionMatch", (*how).into()));
@@ -315,7 +309,6 @@ impl Reader<'_> {
             (15, "{at 3}"),
             (15, "{at 6}"),
             (2, "x"),
-            (1, FUTURE),
         ]);
         if !version.is_empty() {
             step.query.push(("resourceVersion", version.into()));
