@@ -329,7 +329,7 @@ async fn deliveries_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`: the bed's controllers stand still; what is left is issue 4"]
+#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
 async fn lists_and_watches_are_alike() {
     compare_area(Area {
         kinds: &[&kinds::CONFIG_MAP, &kinds::DELIVERY],
