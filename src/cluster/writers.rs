@@ -15,7 +15,7 @@ use crate::api::object::ObjectKey;
 /// milliseconds each, and the API server's own limit for one user is not far above.
 pub(super) const WRITERS: usize = 12;
 /// As many of them may be of one kind.
-const OF_ONE_KIND: usize = 8;
+const OF_ONE_KIND: usize = 10;
 
 /// Who may write now.
 pub(super) struct Writers {

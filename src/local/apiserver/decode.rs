@@ -13,6 +13,7 @@ use super::strict_json;
 use super::write::Call;
 use super::{builtin, openapi, protobuf};
 use crate::local::admission::GROUP as SERVING;
+use crate::local::go_words;
 
 /// Bytes of a body that are quoted in an error.
 const QUOTED: usize = 30;
@@ -98,7 +99,7 @@ pub fn body(
         }
         Value::Null => return Err(no_kind(resource, validation, bytes)),
         other => {
-            let found = strict_json::go_kind(other);
+            let found = go_words::kind(other);
             return Err(unrecognized(&format!(
                 "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
             )));
@@ -293,7 +294,7 @@ fn misfit(object: &Value) -> Option<String> {
             .filter(|found| !found.is_string() && !found.is_null())?;
         Some(format!(
             "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field .{key} of type string",
-            strict_json::go_kind(found)
+            go_words::kind(found)
         ))
     })
 }

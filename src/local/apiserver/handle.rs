@@ -23,6 +23,7 @@ use super::store::Stored;
 use super::user::User;
 use super::write::{self, Call, Written};
 use super::{discovery, logs, openapi, patching, read, review, scale, table, view, watch};
+use crate::local::go_words;
 
 /// Answers a request; errors become `Status` objects.
 pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
@@ -441,7 +442,7 @@ fn delete_options(media_type: &str, sent: &[u8]) -> Result<Value, ApiError> {
             500,
             format!(
                 "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
-                super::strict_json::go_kind(other)
+                go_words::kind(other)
             ),
         )),
     }

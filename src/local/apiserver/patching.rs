@@ -7,6 +7,7 @@ use super::resource::Resource;
 use super::status::ApiError;
 use super::write::{By, Call};
 use super::{decode, managed, strict_json};
+use crate::local::go_words;
 
 /// A patch, read.
 #[derive(Debug, Clone)]
@@ -95,7 +96,7 @@ pub fn read(form: PatchType, bytes: &[u8]) -> Result<(Patch, Vec<String>), ApiEr
             value @ Value::Object(_) => Ok((Patch::Apply(value), applied.duplicates)),
             Value::Null => Ok((Patch::Apply(Value::Object(Map::new())), Vec::new())),
             other => {
-                let found = strict_json::go_kind(&other);
+                let found = go_words::kind(&other);
                 Err(ApiError::bad_request(format!(
                     "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
                 )))
@@ -133,7 +134,7 @@ pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched,
         Patch::Json(patch) => json_patch(seen, patch),
         Patch::Merge(patch) => merge_patch(seen, patch),
         Patch::Strategic(patch) if !patch.is_object() => {
-            let found = strict_json::go_kind(patch);
+            let found = go_words::kind(patch);
             return Err(ApiError::bad_request(format!(
                 "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
             )));

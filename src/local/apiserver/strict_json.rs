@@ -159,18 +159,6 @@ pub fn go_words(error: &serde_json::Error, bytes: &[u8]) -> String {
     }
 }
 
-/// What Go calls the sort of a value.
-pub fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 /// A value as Go prints a map of anything: `map[spec:map[replicas:two]]`.
 pub fn go_map(value: &Value) -> String {
     match value {

@@ -13,9 +13,8 @@ use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::{Value, json};
 use sluice::agent::AgentConfig;
-use sluice::api::rollout::{Outcome, Phase};
 
-use super::faults::{Down, open};
+use super::faults::{Down, goes_through, on_its_way, open};
 use super::{at_hand, deploy};
 use crate::world::{BRISK, Hello, PATIENCE, Setting, World};
 
@@ -139,13 +138,7 @@ async fn a_token_that_expires_in_mid_release_is_read_anew() {
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
     world.promoted("hello", &first).await;
 
-    let users = world.users("hello", 20);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
-        .until("hello", "on its way", |s| {
-            s.phase == Phase::Stepping && s.confirmed_at.is_some()
-        })
-        .await;
+    let (users, second) = on_its_way(&world).await;
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), deploy::SYSTEM);
     secrets
         .delete("first", &DeleteParams::default())
@@ -161,10 +154,7 @@ async fn a_token_that_expires_in_mid_release_is_read_anew() {
         .await
         .expect("the first token expires");
     std::fs::write(&file, token_bound_to(&world.client, "second").await).unwrap();
-    let status = world.promoted("hello", &second).await;
-    assert_eq!(status.history[0].outcome, Outcome::Promoted);
-    let answers = users.stop().await;
-    assert!(answers.iter().all(|answer| answer.status == 200));
+    goes_through(&world, users, &second).await;
     deploy::remove();
     world.end().await;
 }

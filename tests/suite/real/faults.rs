@@ -106,6 +106,16 @@ async fn away_in_mid_release(process: &str) {
         return;
     }
     let world = open(BRISK).await;
+    let (users, second) = on_its_way(&world).await;
+    let down = Down::keep(process).await;
+    world.serves("hello", Duration::from_secs(5)).await;
+    drop(down);
+    goes_through(&world, users, &second).await;
+    world.end().await;
+}
+
+/// A good release of `hello` that users meet a part of, and its commit.
+pub async fn on_its_way(world: &World) -> (Users, String) {
     let users = world.users("hello", 20);
     let second = world.push("Greet two", &[Hello::new("hello", "two")]);
     world
@@ -113,21 +123,17 @@ async fn away_in_mid_release(process: &str) {
             s.phase == Phase::Stepping && s.confirmed_at.is_some()
         })
         .await;
-    let down = Down::keep(process).await;
-    world.serves("hello", Duration::from_secs(5)).await;
-    drop(down);
-    goes_through(world, users, &second).await;
+    (users, second)
 }
 
 /// The release ends well, and no user lost a request.
-async fn goes_through(world: World, users: Users, commit: &str) {
+pub async fn goes_through(world: &World, users: Users, commit: &str) {
     let status = world.promoted("hello", commit).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
     assert!(status.quarantine.is_empty(), "{:#?}", status.quarantine);
     let answers = users.stop().await;
     let lost = answers.iter().filter(|answer| answer.status != 200).count();
     assert_eq!(lost, 0, "of {}", answers.len());
-    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,13 +142,7 @@ async fn a_release_holds_while_knatives_controller_is_away() {
         return;
     }
     let world = open(BRISK).await;
-    let users = world.users("hello", 20);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
-        .until("hello", "on its way", |s| {
-            s.phase == Phase::Stepping && s.confirmed_at.is_some()
-        })
-        .await;
+    let (users, second) = on_its_way(&world).await;
     let controller = Down::keep("controller").await;
     // The next split is written, and nobody makes anything of it.
     let status = world
@@ -153,7 +153,8 @@ async fn a_release_holds_while_knatives_controller_is_away() {
         .await;
     assert_eq!(status.phase, Phase::Holding, "{}", status.message);
     drop(controller);
-    goes_through(world, users, &second).await;
+    goes_through(&world, users, &second).await;
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,7 @@ async fn a_service_made_by_kn_is_adopted_and_released_without_losing_a_request()
     // Git has it as a person writes it down, without the marks of the tool.
     let in_git =
         Hello::new("hello", "one").template_annotated("autoscaling.knative.dev/min-scale", "1");
-    let commit = world.push("Into Git", &[in_git.clone()]);
+    let commit = world.push("Into Git", std::slice::from_ref(&in_git));
     world.start_agent().await;
     world.deliver().await;
     let status = world.promoted("hello", &commit).await;

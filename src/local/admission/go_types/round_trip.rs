@@ -5,6 +5,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::types::{Form, GoStruct, GoType};
 use crate::local::admission::quantity;
+use crate::local::go_words;
 
 /// Rewrites a value as a struct writes it.
 pub fn round_trip(of: &'static GoStruct, value: &mut Value) -> Result<(), String> {
@@ -108,15 +109,7 @@ impl Decoder {
     }
 
     fn words(&self, found: &Value, wanted: &str, within: &str) -> String {
-        let found = match found {
-            Value::Null => "null".to_owned(),
-            Value::Bool(_) => "bool".to_owned(),
-            Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
-            Value::Number(_) => "number".to_owned(),
-            Value::String(_) => "string".to_owned(),
-            Value::Array(_) => "array".to_owned(),
-            Value::Object(_) => "object".to_owned(),
-        };
+        let found = go_words::found(found, wanted);
         let path = self.path.join(".");
         format!(
             "json: cannot unmarshal {found} into Go struct field {within}.{path} of type {wanted}"

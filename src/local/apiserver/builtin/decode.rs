@@ -9,6 +9,7 @@ use serde_json::{Map, Number, Value};
 use super::super::schema::{Definitions, Schema};
 use super::pointers::is_pointer;
 use crate::local::admission::quantity;
+use crate::local::go_words;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
@@ -204,15 +205,7 @@ impl<'d> Walker<'d> {
     }
 
     fn words(&self, found: &Value, wanted: &str, within: &str) -> String {
-        let found = match found {
-            Value::Null => "null".to_owned(),
-            Value::Bool(_) => "bool".to_owned(),
-            Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
-            Value::Number(_) => "number".to_owned(),
-            Value::String(_) => "string".to_owned(),
-            Value::Array(_) => "array".to_owned(),
-            Value::Object(_) => "object".to_owned(),
-        };
+        let found = go_words::found(found, wanted);
         if self.path.is_empty() {
             return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
         }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::PatchError;
+use crate::local::go_words;
 
 /// How many operations one patch may have (`maxJSONPatchOperations` of the API server).
 const MAX_OPERATIONS: usize = 10_000;
@@ -15,7 +16,7 @@ const MAX_OPERATIONS: usize = 10_000;
 /// does not fit the object (a failed `test`, a path that is not there).
 pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let not_a_list = |found: &Value, wanted: &str| {
-        let found = super::super::strict_json::go_kind(found);
+        let found = go_words::kind(found);
         PatchError::BadRequest(format!(
             "error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"
         ))

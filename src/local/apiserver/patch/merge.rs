@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::PatchError;
+use crate::local::go_words;
 
 /// Applies a merge patch to a copy of the object.
 ///
@@ -13,7 +14,7 @@ pub fn merge_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
         return Err(PatchError::BadRequest(if patch.is_null() {
             "Invalid JSON Patch".to_owned()
         } else {
-            let found = super::super::strict_json::go_kind(patch);
+            let found = go_words::kind(patch);
             format!(
                 "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
             )
