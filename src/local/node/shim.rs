@@ -13,21 +13,27 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::protocol::{Launch, Order, Report};
+
+/// How long a port that was just let go of may be held by a process that is being forked.
+const PORT_TRIES: u32 = 400;
+const PORT_TRY: Duration = Duration::from_millis(5);
 
 /// `sluice node-shim LABEL`: runs one process for the node that is at the other
 /// end of standard input. The arguments are for readers of `ps` only.
@@ -56,6 +62,9 @@ async fn run() -> io::Result<()> {
     };
     let launch: Launch = serde_json::from_str(&line)?;
 
+    if let Some(port) = port_of(&launch) {
+        until_free(port).await;
+    }
     // Before the start: no exit may be missed.
     let mut child_changed = signal(SignalKind::child())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -93,6 +102,31 @@ async fn run() -> io::Result<()> {
                 report(&mut writer, &end).await?;
             }
             return Ok(());
+        }
+    }
+}
+
+/// The port that the process is to listen on.
+fn port_of(launch: &Launch) -> Option<u16> {
+    let mut env = launch.env.iter().rev();
+    let (_, port) = env.find(|(name, _)| name.as_str() == "PORT")?;
+    port.parse().ok()
+}
+
+/// Waits until a port is let go of. The node has closed the socket that held it, but a process that it
+/// forks just now for another Pod has a copy, up to the moment when that is executed.
+async fn until_free(port: u16) {
+    for _ in 0..PORT_TRIES {
+        let tried = TcpSocket::new_v4().and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind((Ipv4Addr::LOCALHOST, port).into())
+        });
+        match tried {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(PORT_TRY).await;
+            }
+            // Whatever else is wrong with it, the process says better.
+            _ => return,
         }
     }
 }
@@ -235,5 +269,21 @@ fn kill_children() {
                 let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_still_held_is_waited_for() {
+        let held = TcpSocket::new_v4().unwrap();
+        held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = held.local_addr().unwrap().port();
+        let mut wait = std::pin::pin!(until_free(port));
+        assert!(futures::poll!(wait.as_mut()).is_pending());
+        drop(held);
+        wait.await;
     }
 }
