@@ -31,6 +31,7 @@ fn launch(command: &[&str], env: &[(&str, &str)]) -> Launch {
             .map(|&(k, v)| (k.to_owned(), v.to_owned()))
             .collect(),
         workdir: std::env::temp_dir(),
+        port: None,
     }
 }
 

@@ -304,6 +304,8 @@ async fn http_get(port: u16, path: &str, headers: &[(String, String)]) -> Result
 async fn run_command(command: &[String], place: &CommandPlace) -> Result<(), String> {
     let launch = Launch {
         command: command.to_vec(),
+        // The container listens there, and not this.
+        port: None,
         ..place.launch.clone()
     };
     let mut instance = place

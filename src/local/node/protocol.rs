@@ -20,6 +20,8 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// The working directory.
     pub workdir: PathBuf,
+    /// The port that it is to listen on, which the node has just let go of.
+    pub port: Option<u16>,
 }
 
 /// What the node wants of a running process.

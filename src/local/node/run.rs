@@ -212,6 +212,7 @@ impl Run {
                 command,
                 env,
                 workdir,
+                port: self.port,
             },
             image_id,
             probers,

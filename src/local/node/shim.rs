@@ -62,7 +62,7 @@ async fn run() -> io::Result<()> {
     };
     let launch: Launch = serde_json::from_str(&line)?;
 
-    if let Some(port) = port_of(&launch) {
+    if let Some(port) = launch.port {
         until_free(port).await;
     }
     // Before the start: no exit may be missed.
@@ -104,13 +104,6 @@ async fn run() -> io::Result<()> {
             return Ok(());
         }
     }
-}
-
-/// The port that the process is to listen on.
-fn port_of(launch: &Launch) -> Option<u16> {
-    let mut env = launch.env.iter().rev();
-    let (_, port) = env.find(|(name, _)| name.as_str() == "PORT")?;
-    port.parse().ok()
 }
 
 /// Waits until a port is let go of. The node has closed the socket that held it, but a process that it

@@ -169,3 +169,17 @@ async fn two_hundred_pods_start_together() {
     assert!(restarted.is_empty(), "{restarted:#?}");
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_probes_command_does_not_wait_for_the_port_that_its_container_listens_on() {
+    let cluster = Cluster::start().await;
+    let spec = json!({"containers": [{
+        "name": "main", "image": "sluice.local/hello",
+        // By then it listens.
+        "readinessProbe": {"exec": {"command": ["true"]}, "initialDelaySeconds": 1, "timeoutSeconds": 1},
+    }]});
+    cluster.create("asked", spec).await;
+    let pod = cluster.ready("asked").await;
+    assert_eq!(restarts(&pod), 0);
+    cluster.stop().await;
+}
