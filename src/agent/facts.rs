@@ -63,12 +63,14 @@ fn configuration_facts(
     let holds = |object| {
         template(object).is_some_and(|template| normalize::template_matches(wanted, &template))
     };
-    let number = |path: &str| {
-        configuration
-            .and_then(|c| c.pointer(path))
+    let number_in = |object: Option<&Value>, path: &str| {
+        object
+            .and_then(|object| object.pointer(path))
             .and_then(Value::as_i64)
             .unwrap_or_default()
     };
+    let generation = |object| number_in(object, "/metadata/generation");
+    let observed = |object| number_in(object, "/status/observedGeneration");
     let text = |path: &str| {
         configuration
             .and_then(|c| c.pointer(path))
@@ -87,11 +89,12 @@ fn configuration_facts(
         .and_then(|attempt| attempt.parse().ok())
         .unwrap_or_default();
     ConfigurationFacts {
-        generation: number("/metadata/generation"),
-        observed_generation: number("/status/observedGeneration"),
+        generation: generation(configuration),
+        observed_generation: observed(configuration),
         latest_created: text("/status/latestCreatedRevisionName"),
         latest_ready: text("/status/latestReadyRevisionName"),
         template_written: holds(written),
+        written_observed: observed(written) >= generation(written),
         template_taken_up: holds(configuration),
         attempt,
         ready: configuration.and_then(|c| condition(c, "Ready")),

@@ -306,7 +306,8 @@ pub enum HoldReason {
     Approval,
     /// No verdict within the policy's `stepTimeout`; it goes on by itself once there is one.
     Evidence,
-    /// The cluster did not confirm the traffic; it goes on by itself once it does.
+    /// The cluster did not confirm the traffic, or nobody there has looked at the template; it goes on
+    /// by itself once somebody does.
     Unconfirmed,
     /// The stable revision is missing or not Ready; nothing goes up because of that.
     StableUnhealthy,

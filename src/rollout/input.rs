@@ -70,6 +70,8 @@ pub struct ConfigurationFacts {
     /// The object that we write (this one, or the Service above it) has Git's template on
     /// every field that Git sets.
     pub template_written: bool,
+    /// Knative's controller has looked at that object as it is now, whatever came of it.
+    pub written_observed: bool,
     /// This Configuration has it too: with `expand: Service` the child follows a moment later.
     pub template_taken_up: bool,
     /// The attempt number in the written template's annotation `sluice.dev/attempt`; 0 without.

@@ -143,7 +143,8 @@ impl Pass<'_> {
     /// away. No release can cause that.
     fn template_is_unheard(&self) -> bool {
         self.live.configuration.as_ref().is_some_and(|c| {
-            c.template_written && (!c.template_taken_up || c.observed_generation < c.generation)
+            let child_waits = c.template_taken_up && c.observed_generation < c.generation;
+            c.template_written && (!c.written_observed || child_waits)
         })
     }
 

@@ -110,6 +110,8 @@ pub struct World {
     pub blind: bool,
     /// Knative's controller does nothing.
     pub stuck: bool,
+    /// The Configuration is not its Service's: the template is never taken up.
+    pub foreign: bool,
     /// The Route's controller looks, and says that it cannot route so.
     pub denied: bool,
     /// The API server cannot be reached.
@@ -169,6 +171,7 @@ impl World {
             harmed: 0,
             blind: false,
             stuck: false,
+            foreign: false,
             denied: false,
             away: false,
             refuses: None,

@@ -1,7 +1,6 @@
 //! One of the two servers, and what it said so far.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use http::{Request, Response, header};
 use http_body_util::BodyExt as _;
@@ -89,7 +88,6 @@ impl Side {
                 if answered.code != 200 || self.serves(&answered.body).await {
                     break;
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
                 answered = self.sent(step).await;
             }
         }
@@ -261,7 +259,7 @@ impl Side {
     }
 }
 
-/// How often a new kind is asked for, every few milliseconds.
+/// How often a new kind is asked for; each time takes the real one some milliseconds.
 const TRIES: usize = 400;
 
 /// The annotation that the last write during a watch leaves.

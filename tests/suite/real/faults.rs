@@ -126,6 +126,17 @@ pub async fn on_its_way(world: &World) -> (Users, String) {
     (users, second)
 }
 
+/// The same at 20 %.
+async fn half_way(world: &World) -> (Users, String) {
+    let begun = on_its_way(world).await;
+    world
+        .until("hello", "at 20 %", |s| {
+            s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
+        })
+        .await;
+    begun
+}
+
 /// The release ends well, and no user lost a request.
 pub async fn goes_through(world: &World, users: Users, commit: &str) {
     let status = world.promoted("hello", commit).await;
@@ -163,13 +174,7 @@ async fn a_node_that_is_not_ready_in_mid_release_is_nobodys_fault() {
         return;
     }
     let world = open("demo").await;
-    let users = world.users("hello", 20);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
-        .until("hello", "at 20 %", |s| {
-            s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
-        })
-        .await;
+    let (users, second) = half_way(&world).await;
     let kubelet = Down::keep("kubelet").await;
     let nodes: Api<Node> = Api::all(world.client.clone());
     world
@@ -209,13 +214,7 @@ async fn starts_anew_in_mid_release(process: &str) {
         return;
     }
     let world = open("demo").await;
-    let users = world.users("hello", 20);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
-        .until("hello", "at 20 %", |s| {
-            s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
-        })
-        .await;
+    let (users, second) = half_way(&world).await;
     kill(&bed().join("pid").join(process));
     let status = world.promoted("hello", &second).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);

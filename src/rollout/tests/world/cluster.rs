@@ -50,7 +50,8 @@ impl World {
                     latest_created: (c.observed > 0).then(|| format!("hello-{:05}", c.observed)),
                     latest_ready: None,
                     template_written: written,
-                    template_taken_up: written,
+                    written_observed: c.observed == c.generation,
+                    template_taken_up: written && !self.foreign,
                     attempt: c.attempt,
                     ready: None,
                 }
