@@ -86,12 +86,16 @@ fn a_template_that_the_controller_looked_at_and_did_not_take_up_is_not_waited_fo
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(1, |world| world.foreign = true);
-    check(world, 150, expect![[r#"
+    check(
+        world,
+        150,
+        expect![[r#"
         00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
         02:00  the new template taken back from 0 % to hello-00001: not Ready after 2m: the cluster has made no Revision of it
         02:00  hello-00001 has all traffic, confirmed after 0s
         end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
