@@ -86,7 +86,9 @@ pub enum GitError {
         detail: String,
     },
     /// The repository has no commit yet.
-    #[error("the repository at {url} is empty: push a first commit to it")]
+    #[error(
+        "the repository at {url} has no branch (none was pushed yet, or the last was deleted): push a commit to it"
+    )]
     Empty {
         /// The remote.
         url: String,

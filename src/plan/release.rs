@@ -65,6 +65,9 @@ pub(super) fn service(
     if absent.len() == service.keys().len() {
         reasons = vec![ReleaseReason::New];
     } else {
+        // The first delivery writes its Route last: until then it is not gone.
+        let first = matches!(phase(input, &service), Some(Phase::Initial | Phase::Failed));
+        absent.retain(|key| !first || *key != service.traffic_key());
         reasons.extend(absent.into_iter().map(ReleaseReason::Missing));
     }
     plan.settled.extend(settled);
@@ -205,19 +208,22 @@ fn metadata_reasons(
 
 /// While a release is on its way, traffic is nobody's business but the rollout's.
 fn at_rest(input: &Input<'_>, service: &ServiceIntent) -> bool {
+    matches!(phase(input, service), None | Some(Phase::Stable))
+}
+
+/// Where a service's rollout stands; none before its first pass.
+fn phase(input: &Input<'_>, service: &ServiceIntent) -> Option<Phase> {
     let key = ObjectKey::namespaced(
         crate::api::GROUP,
         "Rollout",
         &service.namespace,
         &service.name,
     );
-    let Some(rollout) = input.live.get(&key) else {
-        return true;
-    };
-    let phase = rollout.value().pointer("/status/phase").cloned();
-    matches!(
-        phase.and_then(|phase| serde_json::from_value(phase).ok()),
-        Some(Phase::Stable)
+    let rollout = input.live.get(&key)?.value();
+    let told = rollout.pointer("/status/phase").cloned();
+    Some(
+        told.and_then(|phase| serde_json::from_value(phase).ok())
+            .unwrap_or_default(),
     )
 }
 

@@ -258,6 +258,27 @@ fn a_new_image_is_a_release_and_a_label_is_not_a_new_template() {
 }
 
 #[test]
+fn a_route_that_the_first_delivery_has_not_written_yet_is_not_gone() {
+    let without_route = |phase: &str| {
+        let phase = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "hello", "namespace": "default"}, "status": {"phase": phase}});
+        story()
+            .git([service("hello", "hello:1")])
+            .delivered()
+            .with(|s| {
+                s.live.retain(|key, _| key.kind != "Route");
+                s.serve(&phase, "sluice");
+            })
+    };
+    for phase in ["Initial", "Failed"] {
+        without_route(phase).tells(expect!["nothing to do\n"]);
+    }
+    without_route("Stable").tells(expect![[r#"
+        release default/hello: Route is gone
+    "#]]);
+}
+
+#[test]
 fn a_removed_field_inside_a_container_is_seen() {
     story()
         .git([service("hello", "hello:1")])

@@ -164,10 +164,6 @@ impl Pass<'_> {
         let Some(configuration) = configuration.filter(|c| written && c.template_taken_up) else {
             return;
         };
-        self.status.template = TemplateState::Written;
-        if known {
-            return;
-        }
         let found = self.made_from(configuration);
         let generation = configuration.generation;
         let lost = found.is_none()
@@ -175,11 +171,20 @@ impl Pass<'_> {
             && configuration.latest_created.is_some()
             && self.in_phase() >= self.policy.confirm_timeout
             && !self.names_itself();
+        if !known && found.is_none() && !lost {
+            // That it is written shows in the Configuration. To remember it before there is a
+            // revision would be one more write for each of a thousand services.
+            return;
+        }
+        self.status.template = TemplateState::Written;
+        if known {
+            return;
+        }
         if let Some(candidate) = &mut self.status.candidate {
             candidate.generation = Some(generation);
             if let Some(revision) = &found {
                 candidate.revision = Some(revision.clone());
-            } else if lost {
+            } else {
                 // Its revision was deleted by hand: only a template that differs brings one.
                 candidate.attempt += 1;
                 self.template = Some(candidate.attempt);

@@ -325,3 +325,11 @@ fn an_adopted_service_that_differs_from_git_begins_a_release_from_what_serves() 
         "#]],
     );
 }
+
+#[test]
+fn nothing_is_stored_while_the_revision_of_a_new_template_is_awaited() {
+    let mut world = World::new("fast");
+    world.stuck = true;
+    world.run(30);
+    assert_eq!(world.calls, 2, "the status, then the template");
+}

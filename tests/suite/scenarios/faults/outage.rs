@@ -98,8 +98,8 @@ async fn time_without_the_api_server_makes_no_deadline_pass(expand: Expand) {
     let world = hurried(expand).await;
     let mut agent = Wired::start(&world).await;
     open_shop(&world, "300ms").await;
-    // Listens 18 s after its start; the deadline is 10 s, of which only the start of its Pod is seen.
-    let slow = hello("two").env("LISTEN_AFTER_MS", "18000");
+    // Listens 28 s after its start; the deadline is 20 s, of which only the start of its Pod is seen.
+    let slow = hello("two").env("LISTEN_AFTER_MS", "28000");
     let second = world.push("Start slowly", &[slow]);
     world
         .until("hello", "being made", |s| {
@@ -107,7 +107,7 @@ async fn time_without_the_api_server_makes_no_deadline_pass(expand: Expand) {
         })
         .await;
     agent.cut().await;
-    world.serves("hello", Duration::from_secs(18)).await;
+    world.serves("hello", Duration::from_secs(28)).await;
     agent.relay.mend();
     world.promoted("hello", &second).await;
     agent.end(world).await;
