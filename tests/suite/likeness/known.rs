@@ -16,7 +16,6 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("go-types", go_types),
     ("items-kind", items_kind),
     ("nil-and-empty", nil_and_empty),
-    ("int-or-string", int_or_string),
     ("strategic-misfits", strategic_misfits),
     ("printed-structs", printed_structs),
     ("unread-tokens", unread_tokens),
@@ -132,36 +131,6 @@ fn nil_and_empty(_: &Step, ours: &mut Answer, real: &mut Answer) {
         texts(answer, |text| {
             *text = text.replace("null: `selector`", "OBJECT: `selector`");
         });
-    });
-}
-
-/// A list or a map that is applied where a number or a text belongs is found sooner here.
-fn int_or_string(_: &Step, ours: &mut Answer, real: &mut Answer) {
-    const FAULT: &str = "expected any scalar, got";
-    let says = |answer: &Answer, words: &str| {
-        let message = answer.body["message"].as_str();
-        answer.code == 500 && message.is_some_and(|message| message.contains(words))
-    };
-    if !says(ours, FAULT) {
-        return;
-    }
-    if says(real, "into Go value of type int32") {
-        both(ours, real, |answer| {
-            answer.body["message"] = "NEITHER".into();
-        });
-    }
-    texts(ours, |text| {
-        let Some((head, faults)) = text.split_once(": errors:\n") else {
-            return;
-        };
-        let others: Vec<&str> = faults
-            .lines()
-            .filter(|fault| !fault.contains(FAULT))
-            .collect();
-        *text = match others.as_slice() {
-            [only] => format!("{head}: {}", only.trim_start()),
-            several => format!("{head}: errors:\n{}", several.join("\n")),
-        };
     });
 }
 
