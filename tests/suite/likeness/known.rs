@@ -16,6 +16,7 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("go-types", go_types),
     ("items-kind", items_kind),
     ("nil-and-empty", nil_and_empty),
+    ("amounts", amounts),
     ("strategic-misfits", strategic_misfits),
     ("printed-structs", printed_structs),
     ("unread-tokens", unread_tokens),
@@ -132,6 +133,19 @@ fn nil_and_empty(_: &Step, ours: &mut Answer, real: &mut Answer) {
             *text = text.replace("null: `selector`", "OBJECT: `selector`");
         });
     });
+}
+
+/// A list or a map that is applied where an amount belongs is found sooner there.
+fn amounts(_: &Step, ours: &mut Answer, real: &mut Answer) {
+    let says = |answer: &Answer, words: &str| {
+        let message = answer.body["message"].as_str();
+        answer.code == 500 && message.is_some_and(|message| message.contains(words))
+    };
+    if says(ours, "quantities must match") && says(real, "expected any scalar, got") {
+        both(ours, real, |answer| {
+            answer.body["message"] = "NEITHER".into();
+        });
+    }
 }
 
 /// What a strategic patch makes of an object is not decoded from text: other words.
