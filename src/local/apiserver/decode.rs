@@ -99,13 +99,18 @@ pub fn body(
         }
         Value::Null => return Err(no_kind(resource, validation, bytes)),
         other => {
-            let found = go_words::kind(other);
-            return Err(unrecognized(&format!(
-                "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
-            )));
+            return Err(unrecognized(&no_object(other)));
         }
     }
     Ok(sent)
+}
+
+/// Go's words for what is no object at all.
+pub fn no_object(found: &Value) -> String {
+    let found = go_words::kind(found);
+    format!(
+        "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+    )
 }
 
 fn unrecognized(resource: &Resource, why: &str, bytes: &[u8]) -> ApiError {
@@ -219,10 +224,12 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
                 // What reads itself is not asked how it is written.
                 let reads_itself = ["parsing time", "quantities must match"]
                     .iter()
-                    .any(|words| why.starts_with(words));
+                    .any(|words| why.starts_with(words))
+                    || why.ends_with("into Go value of type int32");
                 // Numbers are numbers there, and no text.
                 let size = why
                     .strip_prefix("json: cannot unmarshal number ")
+                    .filter(|_| !reads_itself)
                     .and_then(|rest| rest.rsplit_once(" of type int"));
                 let (from_json, why) = match size {
                     Some((_, size)) => ("", format!("cannot convert float64 to int{size}")),
@@ -381,7 +388,11 @@ fn fault(
         });
     }
     let definition = openapi::component_name(resource);
-    builtin::decode::decode(&resource.published_schema(), &definition, object).or_else(decoding)
+    let read = match source {
+        Source::Applied(_) => builtin::decode::convert,
+        _ => builtin::decode::decode,
+    };
+    read(&resource.published_schema(), &definition, object).or_else(decoding)
 }
 
 /// A patch whose result is none of its kind.

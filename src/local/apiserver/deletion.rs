@@ -210,7 +210,7 @@ fn attempt(
     let object = marked(call, &old, options);
     let goes = lifecycle::may_go(call.resource, &object);
     let shown = |mut object: Value, gone: bool, revision: Option<u64>| {
-        view::from_storage(call.resource, &mut object);
+        view::show(call.resource, &mut object);
         Ok(Some(Deleted {
             object,
             gone,

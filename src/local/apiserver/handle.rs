@@ -23,7 +23,6 @@ use super::store::Stored;
 use super::user::User;
 use super::write::{self, Call, Written};
 use super::{discovery, logs, openapi, patching, read, review, scale, table, view, watch};
-use crate::local::go_words;
 
 /// Answers a request; errors become `Status` objects.
 pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
@@ -438,13 +437,7 @@ fn delete_options(media_type: &str, sent: &[u8]) -> Result<Value, ApiError> {
                 text("apiVersion")
             ),
         )),
-        (other, _) => Err(ApiError::plain(
-            500,
-            format!(
-                "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
-                go_words::kind(other)
-            ),
-        )),
+        (other, _) => Err(ApiError::plain(500, decode::no_object(other))),
     }
 }
 

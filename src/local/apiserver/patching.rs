@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch};
+use super::query::FieldValidation;
 use super::resource::Resource;
 use super::status::ApiError;
 use super::write::{By, Call};
@@ -132,6 +133,14 @@ pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched,
             });
         }
         Patch::Json(patch) => json_patch(seen, patch),
+        // Who does not look for unknown fields has it read only once it is in place of the object.
+        Patch::Merge(sent)
+            if !sent.is_object()
+                && !sent.is_null()
+                && call.options.field_validation == FieldValidation::Ignore =>
+        {
+            return Err(decode::unfit_patch(patch, sent, &decode::no_object(sent)));
+        }
         Patch::Merge(patch) => merge_patch(seen, patch),
         Patch::Strategic(patch) if !patch.is_object() => {
             let found = go_words::kind(patch);

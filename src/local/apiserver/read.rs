@@ -43,6 +43,11 @@ pub async fn get(
     let object = found.ok_or_else(|| ApiError::not_found(resource, name))?;
     core.store.durable(object.revision).await?;
     let body = match form {
+        Form::Plain if path.subresource.as_deref() == Some("status") => {
+            let mut seen = object.value();
+            view::from_storage(resource, &mut seen);
+            Bytes::from(seen.to_string())
+        }
         Form::Plain => view::bytes(resource, &object),
         Form::MetadataList => return Err(table::is_no_list(resource)),
         Form::Metadata => {

@@ -95,9 +95,15 @@ pub fn validate(resource: &Resource, subresource: Option<&str>, object: &Value) 
 /// and a secret to pull images with need not have a name.
 fn is_let_off(error: &FieldError) -> bool {
     let is_secret = || error.field.contains("imagePullSecrets[") && error.field.ends_with("].name");
+    // What is missing of these is told as what is empty.
+    let is_empty = || {
+        ["hostAliases[", "topologySpreadConstraints["]
+            .iter()
+            .any(|list| error.field.contains(list))
+    };
     match error.reason {
         FieldErrorReason::TypeInvalid | FieldErrorReason::Duplicate => true,
-        FieldErrorReason::Required => is_secret(),
+        FieldErrorReason::Required => is_secret() || is_empty(),
         _ => false,
     }
 }

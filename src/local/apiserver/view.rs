@@ -26,18 +26,35 @@ const EVENT_WORDS: &[(&str, &str)] = &[
 
 /// The object as the resource's clients see it, as bytes.
 pub fn bytes(resource: &Resource, stored: &Stored) -> Bytes {
-    if is_stored_form(resource) {
+    if is_stored_form(resource) && !is_external(resource, stored) {
         stored.body.clone()
     } else {
         Bytes::from(value(resource, stored).to_string())
     }
 }
 
+/// The Services that are shown without something that is stored, told by the store's own index.
+fn is_external(resource: &Resource, stored: &Stored) -> bool {
+    let is_it = |(name, value): &(_, _)| name == "spec.type" && value == EXTERNAL;
+    resource.behaviour == Behaviour::Service && stored.fields.iter().any(is_it)
+}
+
+const EXTERNAL: &str = "ExternalName";
+
 /// The object as the resource's clients see it.
 pub fn value(resource: &Resource, stored: &Stored) -> Value {
     let mut value = stored.value();
-    from_storage(resource, &mut value);
+    show(resource, &mut value);
     value
+}
+
+/// Turns a stored object into what clients see. Where a Service is another name for something
+/// outside, how traffic comes to it from inside is stored and not shown; its status shows it.
+pub fn show(resource: &Resource, value: &mut Value) {
+    from_storage(resource, value);
+    if resource.behaviour == Behaviour::Service && object::text_at(value, "spec.type") == EXTERNAL {
+        object::child_mut(value, "spec").remove("internalTrafficPolicy");
+    }
 }
 
 /// Turns a stored object into the resource's version.

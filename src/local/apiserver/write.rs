@@ -77,8 +77,18 @@ impl Call<'_> {
             .ok_or_else(|| ApiError::not_found(self.resource, name))
     }
 
+    /// Turns a stored object into what is answered.
+    fn show(&self, object: &mut Value) {
+        if self.subresource == Some("status") {
+            view::from_storage(self.resource, object);
+        } else {
+            view::show(self.resource, object);
+        }
+    }
+
     fn stored(&self, stored: &Stored, created: bool) -> Written {
-        let mut object = view::value(self.resource, stored);
+        let mut object = stored.value();
+        self.show(&mut object);
         if self.subresource == Some("scale") {
             object = scale::of(self.resource, &object);
         }
@@ -99,7 +109,7 @@ impl Call<'_> {
 
     fn not_stored(&self, mut object: Value, created: bool) -> Written {
         metadata::take_empties(&mut object);
-        view::from_storage(self.resource, &mut object);
+        self.show(&mut object);
         if self.subresource == Some("scale") {
             object = scale::of(self.resource, &object);
         }
@@ -217,6 +227,10 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
                     return Err(other_uid(call, name, "", uid));
                 }
                 view::from_storage(call.resource, &mut object);
+                // The version of what is not there is nothing to hold on to; a dry-run tells it.
+                if !call.options.dry_run {
+                    object::remove_meta(&mut object, "resourceVersion");
+                }
                 return create(call, object.into());
             }
             Err(missing) => return Err(missing),

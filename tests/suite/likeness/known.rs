@@ -16,7 +16,7 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("go-types", go_types),
     ("items-kind", items_kind),
     ("nil-and-empty", nil_and_empty),
-    ("int-or-string", int_or_string),
+    ("amounts", amounts),
     ("strategic-misfits", strategic_misfits),
     ("printed-structs", printed_structs),
     ("unread-tokens", unread_tokens),
@@ -135,34 +135,17 @@ fn nil_and_empty(_: &Step, ours: &mut Answer, real: &mut Answer) {
     });
 }
 
-/// A list or a map that is applied where a number or a text belongs is found sooner here.
-fn int_or_string(_: &Step, ours: &mut Answer, real: &mut Answer) {
-    const FAULT: &str = "expected any scalar, got";
+/// A list or a map that is applied where an amount belongs is found sooner there.
+fn amounts(_: &Step, ours: &mut Answer, real: &mut Answer) {
     let says = |answer: &Answer, words: &str| {
         let message = answer.body["message"].as_str();
         answer.code == 500 && message.is_some_and(|message| message.contains(words))
     };
-    if !says(ours, FAULT) {
-        return;
-    }
-    if says(real, "into Go value of type int32") {
+    if says(ours, "quantities must match") && says(real, "expected any scalar, got") {
         both(ours, real, |answer| {
             answer.body["message"] = "NEITHER".into();
         });
     }
-    texts(ours, |text| {
-        let Some((head, faults)) = text.split_once(": errors:\n") else {
-            return;
-        };
-        let others: Vec<&str> = faults
-            .lines()
-            .filter(|fault| !fault.contains(FAULT))
-            .collect();
-        *text = match others.as_slice() {
-            [only] => format!("{head}: {}", only.trim_start()),
-            several => format!("{head}: errors:\n{}", several.join("\n")),
-        };
-    });
 }
 
 /// What a strategic patch makes of an object is not decoded from text: other words.

@@ -21,6 +21,16 @@ pub fn decode(schema: &Schema, definition: &str, object: &mut Value) -> Result<(
     Walker::of(schema).read(definition, object)
 }
 
+/// Turns an applied object into one of that kind. It is data by then, and no text: what reads
+/// itself does not know where it stands.
+pub fn convert(schema: &Schema, definition: &str, object: &mut Value) -> Result<(), String> {
+    Walker {
+        is_text: false,
+        ..Walker::of(schema)
+    }
+    .read(definition, object)
+}
+
 /// Reads metadata alone, for custom resources: they are Go maps, but for this.
 pub fn decode_metadata(schema: &Schema, metadata: &mut Value) -> Result<(), String> {
     Walker::of(schema).read(&format!("{META}ObjectMeta"), metadata)
@@ -30,6 +40,8 @@ struct Walker<'d> {
     definitions: &'d Definitions,
     /// The JSON names of the fields down to here; lists and maps have none.
     path: Vec<String>,
+    /// Whether it is read from text.
+    is_text: bool,
     /// The first value of another type: Go's decoder reads on, and says so at the end.
     misfit: Option<String>,
 }
@@ -39,6 +51,7 @@ impl<'d> Walker<'d> {
         Self {
             definitions: schema.definitions(),
             path: Vec::new(),
+            is_text: true,
             misfit: None,
         }
     }
@@ -192,6 +205,10 @@ impl<'d> Walker<'d> {
         match value {
             Value::Null | Value::String(_) => Ok(()),
             Value::Number(number) if is_whole(number) => Ok(()),
+            other if !self.is_text => Err(format!(
+                "json: cannot unmarshal {} into Go value of type int32",
+                go_words::found(other, "int32")
+            )),
             other => Err(self.words(other, "int32", within)),
         }
     }

@@ -183,6 +183,7 @@ fn no_new_finalizers(object: &Value, old: &Value) -> Option<Cause> {
         .map(|finalizer| format!("{finalizer:?}"))
         .collect();
     new.sort();
+    new.dedup();
     (!new.is_empty()).then(|| {
         Cause::forbidden(
             "metadata.finalizers",

@@ -7,9 +7,12 @@ pub mod definition;
 mod pod;
 mod pod_warnings;
 mod service;
+mod settings;
 mod workload;
 
 use serde_json::Value;
+
+pub use settings::address;
 
 use super::behaviour::Behaviour;
 use super::core::Core;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::metadata::names;
 use super::super::object;
 use super::super::status::Cause;
-use super::{list, named};
+use super::{list, named, settings};
 use crate::local::admission::quantity;
 
 const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
@@ -46,6 +46,7 @@ pub(super) fn spec(spec: Option<&Value>, path: &str) -> Vec<Cause> {
         }
     }
     tolerations(spec, path, &mut causes);
+    settings::of_pod(spec, path, &mut causes);
     let policy = object::text_at(spec, "restartPolicy");
     if !matches!(policy.as_str(), "" | "Always" | "OnFailure" | "Never") {
         causes.push(Cause::not_supported(
@@ -74,6 +75,7 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<String>, causes: 
     ports(container, path, causes);
     environment(container, path, causes);
     resources(container, path, causes);
+    settings::of_container(container, path, causes);
     let mut places = BTreeSet::new();
     for (at, mount) in list(container, "volumeMounts").iter().enumerate() {
         let name = object::text_at(mount, "name");
@@ -162,7 +164,53 @@ fn probes(container: &Value, path: &str, is_init: bool, causes: &mut Vec<Cause>)
     }
 }
 
-/// Nobody may ask for more than he may have.
+/// What a container may ask for by a name without a domain.
+const RESOURCES: &[&str] = &["cpu", "memory", "ephemeral-storage"];
+/// What there is beside that, to count and to limit in other places.
+const COUNTED: &[&str] = &[
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "storage",
+    "requests.storage",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+/// Whether the name is one that a container may ask for.
+fn resource_name(name: &str, field: &str, causes: &mut Vec<Cause>) {
+    let wrong = names::qualified(name);
+    let is_sound = wrong.is_empty();
+    causes.extend(named(field, name, wrong));
+    let is_standard = RESOURCES.contains(&name) || name.starts_with("hugepages-");
+    if name.contains('/') || is_standard {
+        return;
+    }
+    if is_sound && !COUNTED.contains(&name) {
+        causes.push(Cause::invalid(
+            field,
+            &name.into(),
+            "must be a standard resource type or fully qualified",
+        ));
+    }
+    causes.push(Cause::invalid(
+        field,
+        &name.into(),
+        "must be a standard resource for containers",
+    ));
+}
+
+/// Nobody may ask for what there is not, for less than nothing, nor for more than he may have.
 fn resources(container: &Value, path: &str, causes: &mut Vec<Cause>) {
     let amounts = |kind: &str| {
         container
@@ -170,6 +218,16 @@ fn resources(container: &Value, path: &str, causes: &mut Vec<Cause>) {
             .as_object()
     };
     let amount = |value: &Value| value.as_str().and_then(quantity::milli);
+    for kind in ["limits", "requests"] {
+        for (name, value) in amounts(kind).into_iter().flatten() {
+            let field = format!("{path}.resources.{kind}[{name}]");
+            resource_name(name, &field, causes);
+            if value.as_str().is_some_and(quantity::is_negative) {
+                let why = "must be greater than or equal to 0";
+                causes.push(Cause::invalid(field, value, why));
+            }
+        }
+    }
     let Some(limits) = amounts("limits") else {
         return;
     };

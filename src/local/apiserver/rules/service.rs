@@ -1,7 +1,6 @@
 //! Services of the core group: ports, addresses, types.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
@@ -9,7 +8,7 @@ use super::super::addresses;
 use super::super::metadata::names;
 use super::super::object;
 use super::super::status::Cause;
-use super::{list, named};
+use super::{list, named, settings};
 
 pub(super) fn service(service: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
@@ -55,17 +54,19 @@ pub(super) fn service(service: &Value, old: Option<&Value>) -> Vec<Cause> {
             causes.push(Cause::not_supported(field, &given.into(), &supported));
         }
     }
+    for (at, ip) in object::strings(object::at(service, "spec.externalIPs"))
+        .iter()
+        .enumerate()
+    {
+        causes.extend(settings::address(ip, &format!("spec.externalIPs[{at}]")));
+    }
     let mut names = BTreeSet::new();
     for (at, port) in ports.iter().enumerate() {
         let field = format!("spec.ports[{at}]");
         self::port(port, &field, ports.len() > 1, &mut names, &mut causes);
     }
-    if !matches!(ip.as_str(), "" | "None") && ip.parse::<IpAddr>().is_err() {
-        causes.push(Cause::invalid(
-            "spec.clusterIPs[0]",
-            &ip.into(),
-            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-        ));
+    if !matches!(ip.as_str(), "" | "None") {
+        causes.extend(settings::address(&ip, "spec.clusterIPs[0]"));
     }
     if !matches!(
         kind.as_str(),

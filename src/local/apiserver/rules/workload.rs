@@ -124,7 +124,10 @@ fn common(object: &Value, old: Option<&Value>, kind: &str) -> Vec<Cause> {
         let spec = template.and_then(|template| template.get("spec"));
         causes.extend(pod::spec(spec, "spec.template.spec"));
         let policy = spec.map(|spec| object::text_at(spec, "restartPolicy"));
-        if let Some("OnFailure" | "Never") = policy.as_deref() {
+        if policy
+            .as_deref()
+            .is_some_and(|policy| !matches!(policy, "" | "Always"))
+        {
             causes.push(Cause::not_supported(
                 "spec.template.spec.restartPolicy",
                 &policy.into(),

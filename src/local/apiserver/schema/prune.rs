@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::node::TypeRef;
+use super::node::{Kind, TypeRef};
 
 /// Fields that pruning never takes from an object or an embedded one.
 const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
@@ -51,10 +51,14 @@ impl Pruner {
                 }
             }
             Value::Array(items) => {
+                // A list where none belongs is of things that nobody declared.
+                let item_type = typed
+                    .filter(|typed| typed.node().preserve || typed.node().kind == Kind::Array)
+                    .map(TypeRef::item);
                 for (index, item) in items.iter_mut().enumerate() {
                     let length = self.path.len();
                     let _ = write!(self.path, "[{index}]");
-                    self.walk(typed.map(TypeRef::item), item, false);
+                    self.walk(item_type, item, false);
                     self.path.truncate(length);
                 }
             }
