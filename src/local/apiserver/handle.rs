@@ -27,10 +27,19 @@ use crate::local::go_words;
 
 /// Answers a request; errors become `Status` objects.
 pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
-    match answer(&core, request).await {
+    let deprecated = match path::parse(request.uri().path()) {
+        Route::Resource(path) => core.resource(&path).ok(),
+        _ => None,
+    }
+    .and_then(|resource| resource.warning.clone());
+    let mut response = match answer(&core, request).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
+    };
+    if let Some(warning) = deprecated {
+        media::warn_first(&mut response, warning);
     }
+    response
 }
 
 async fn answer(core: &Arc<Core>, request: Request<Body>) -> Result<Response<Body>, ApiError> {
@@ -221,7 +230,7 @@ async fn scale_of(
         .get(&super::core::key(resource, namespace, name))
         .ok_or_else(|| ApiError::not_found(resource, name))?;
     core.store.durable(found.revision).await?;
-    let scale = scale::of(resource, &view::value(resource, &found));
+    let scale = scale::get(resource, &view::value(resource, &found))?;
     Ok(media::json(StatusCode::OK, scale.to_string()))
 }
 

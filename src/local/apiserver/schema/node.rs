@@ -187,11 +187,6 @@ impl Arena {
     pub(crate) fn root(&self) -> TypeRef<'_> {
         TypeRef::at(self, self.root)
     }
-
-    /// The type at a place of this arena.
-    pub(crate) fn at(&self, id: NodeId) -> TypeRef<'_> {
-        TypeRef::at(self, id)
-    }
 }
 
 /// A node together with the arena that its children live in.

@@ -234,5 +234,4 @@ pub(super) fn things() -> Schema {
             "any": {"x-kubernetes-preserve-unknown-fields": true},
         },
     }))
-    .unwrap()
 }

@@ -267,8 +267,7 @@ fn an_owner_of_something_in_a_list_that_became_atomic_owns_the_list() {
             "list": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
             "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
         },
-    }))
-    .unwrap();
+    }));
     story
         .apply("b", json!({"set": ["t"]}))
         .owned("a Apply: .list .set[=\"s\"]\nb Apply: .set[=\"t\"]");
