@@ -115,7 +115,11 @@ async fn resource(
                 _ => ApiError::no_such_path(),
             });
         }
-        Some(_) => return Err(ApiError::no_such_path()),
+        Some(_) if resource.is_kubernetes_own() => return Err(ApiError::no_such_path()),
+        Some(_) => {
+            let name = path.name.as_deref().unwrap_or_default();
+            return Err(ApiError::not_found(&resource, name));
+        }
     }
     let is_read = parts.method == Method::GET;
     let is_write = matches!(

@@ -102,7 +102,10 @@ pub fn mutate(call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Resul
     for hook in hooks {
         hook.mutate(&review, object)?;
     }
-    schemas::prune(call.resource, object);
+    // A number of replicas that the kind does not know is dropped when it is stored, and not before.
+    if call.subresource != Some("scale") {
+        schemas::prune(call.resource, object);
+    }
     schemas::default(call.resource, object);
     Ok(())
 }

@@ -93,11 +93,15 @@ fn shown(whole: &Value, wanted: i64, seen: i64, selector: String) -> Value {
 }
 
 /// Reads a Scale that replaces the one of an object.
-pub fn read(mut scale: Value, name: &str) -> Result<Value, ApiError> {
+pub fn read(resource: &Resource, mut scale: Value, name: &str) -> Result<Value, ApiError> {
     decode(&mut scale).map_err(|why| {
-        ApiError::bad_request(format!(
-            "Scale in version \"v1\" cannot be handled as a Scale: {why}"
-        ))
+        ApiError::bad_request(if made_up::paths(resource).is_some() {
+            // Who serves made-up kinds has no words for it.
+            "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:110\""
+                .to_owned()
+        } else {
+            format!("Scale in version \"v1\" cannot be handled as a Scale: {why}")
+        })
     })?;
     metadata::check_name(&scale, name)?;
     metadata::check_version(object::meta_str(&scale, "resourceVersion"))?;

@@ -78,7 +78,7 @@ pub fn live(resource: &Resource, stored: &Stored) -> Value {
 
 /// A written object as it is stored: what the version that is stored does not know is left out.
 pub fn put_away(resource: &Resource, mut value: Value) -> Value {
-    if resource.origin == Origin::Custom && !is_stored_form(resource) {
+    if resource.origin == Origin::Custom {
         let stored_in = resource.storage_api_version.rsplit('/').next();
         object::set(
             &mut value,

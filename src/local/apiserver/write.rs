@@ -202,7 +202,10 @@ fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
 pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
     let is_scale = call.subresource == Some("scale");
     let (sent, empties) = if is_scale {
-        (scale::read(sent.value, name)?.into(), Vec::new())
+        (
+            scale::read(call.resource, sent.value, name)?.into(),
+            Vec::new(),
+        )
     } else {
         let (mut object, empties) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
         metadata::check_name(&object, name)?;

@@ -34,7 +34,27 @@ pub fn change(definition: &mut Value, number: usize, chance: &mut Chance) {
         }
         _ => {}
     }
+    for version in definition["spec"]["versions"].as_array_mut().unwrap() {
+        if version["subresources"]["scale"].is_object() {
+            countable(version);
+        }
+    }
     definition["spec"]["names"]["categories"] = json!([format!("c{number}")]);
+}
+
+/// Has the numbers of `/scale` in the schema: nobody who does not is served well.
+pub fn countable(version: &mut Value) {
+    let properties = &mut version["schema"]["openAPIV3Schema"]["properties"];
+    for part in ["spec", "status"] {
+        if !properties[part].is_object() {
+            properties[part] = json!({"type": "object"});
+        }
+        put(
+            &mut properties[part],
+            "replicas",
+            json!({"type": "integer"}),
+        );
+    }
 }
 
 /// Changes a definition in what cannot change once the kind is served.

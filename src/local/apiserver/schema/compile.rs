@@ -237,6 +237,7 @@ fn extensions(node: &mut Node, schema: &Value) {
     if flag(schema, "x-kubernetes-embedded-resource") {
         node.embedded = true;
     }
+    node.any_scalar = node.kind == Kind::String && !matches!(text(schema, "format"), "" | "byte");
     if flag(schema, STRUCT) {
         node.always = true;
     }

@@ -164,3 +164,13 @@ pub fn unknown_formats(schema: &Value) -> Vec<&str> {
     });
     unknown
 }
+
+/// Whether a schema fills something in, anywhere.
+#[must_use]
+pub fn has_defaults(schema: &Value) -> bool {
+    let mut has = false;
+    json_schema::each(schema, &mut |schema| {
+        has |= json_schema::given(schema, "default").is_some();
+    });
+    has
+}

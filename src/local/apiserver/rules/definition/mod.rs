@@ -47,6 +47,15 @@ pub(super) fn definition(core: &Core, definition: &Value, old: Option<&Value>) -
             "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
         ));
     }
+    if object::at(definition, "spec.preserveUnknownFields") == Some(&Value::Bool(true))
+        && parts::has_defaults(definition)
+    {
+        causes.push(Cause::invalid(
+            "spec.preserveUnknownFields",
+            &Value::Bool(true),
+            "must be false in order to use defaults in the schema",
+        ));
+    }
     let is_built_in = core.built_in.iter().any(|built_in| {
         built_in.group == text("spec.group") && built_in.plural == text("spec.names.plural")
     });
@@ -94,6 +103,10 @@ fn versions(definition: &Value) -> Vec<Cause> {
         let field = |name: &str| format!("spec.versions[{at}].{name}");
         let name = object::text_at(version, "name");
         causes.extend(joined(field("name"), &name, names::label(&name)));
+        // The first version has an older field of its own.
+        if at == 0 && !name.is_empty() {
+            causes.extend(joined("spec.version", &name, names::label(&name)));
+        }
         if let Some(warning) = version.get("deprecationWarning").and_then(Value::as_str) {
             let is_deprecated = version.get("deprecated") == Some(&Value::Bool(true));
             causes.extend(

@@ -51,10 +51,39 @@ pub(super) fn faults(definition: &Value) -> Vec<Cause> {
             causes.extend(self::column(column, &path));
         }
     }
+    let has_one_schema = is_shared(versions, "schema");
     for (path, version) in places(versions, "selectableFields") {
-        causes.extend(selectable(version, &format!("{path}.selectableFields")));
+        let is_shared = path == "spec";
+        let path = format!("{path}.selectableFields");
+        let all = list(version, "selectableFields");
+        let why = if is_shared {
+            "may only be set when validations.schema is included"
+        } else {
+            "may only be set when `version.schema.openAPIV3Schema` is not included"
+        };
+        // Fields are looked up in the schema of the same place.
+        if all.is_empty() {
+            continue;
+        } else if is_shared != has_one_schema || version.get("schema").is_none() {
+            causes.push(Cause::invalid(path, &"".into(), why));
+        } else {
+            causes.extend(selectable(version, all, &path));
+        }
     }
     causes
+}
+
+/// Whether any schema fills something in.
+pub(super) fn has_defaults(definition: &Value) -> bool {
+    let versions = list(definition, "spec.versions").iter();
+    versions
+        .filter_map(|version| version.pointer("/schema/openAPIV3Schema"))
+        .any(schema::has_defaults)
+}
+
+fn is_shared(versions: &[Value], part: &str) -> bool {
+    let first = versions.first().and_then(|version| version.get(part));
+    versions.iter().all(|version| version.get(part) == first)
 }
 
 /// The versions that a part is looked at in, with the path that its faults are told by.
@@ -62,8 +91,7 @@ fn places<'a>(
     versions: &'a [Value],
     part: &str,
 ) -> impl Iterator<Item = (String, &'a Value)> + use<'a> {
-    let first = versions.first().and_then(|version| version.get(part));
-    let same = versions.iter().all(|version| version.get(part) == first);
+    let same = is_shared(versions, part);
     versions
         .iter()
         .take(if same { 1 } else { versions.len() })
@@ -142,10 +170,10 @@ fn simple_path(field: &str, path: &str, prefix: Option<&str>) -> Option<Cause> {
     Some(Cause::invalid(field, &path.into(), &why))
 }
 
-fn selectable(version: &Value, path: &str) -> Vec<Cause> {
+fn selectable(version: &Value, all: &[Value], path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
-    for (at, field) in list(version, "selectableFields").iter().enumerate() {
+    for (at, field) in all.iter().enumerate() {
         let place = format!("{path}[{at}].jsonPath");
         let selected = field
             .get("jsonPath")
@@ -159,7 +187,13 @@ fn selectable(version: &Value, path: &str) -> Vec<Cause> {
             let why = "must not point to fields in metadata";
             causes.push(Cause::invalid(&place, &selected.into(), why));
         }
-        if !is_scalar(version, selected) {
+        let Some(field) = find(version, selected) else {
+            let why = "is an invalid path: does not refer to a valid field";
+            causes.push(Cause::invalid(&place, &selected.into(), why));
+            continue;
+        };
+        let declared = field.get("type").and_then(Value::as_str);
+        if !matches!(declared, Some("string" | "boolean" | "integer")) {
             let why = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.";
             causes.push(Cause::invalid(&place, &selected.into(), why));
         }
@@ -182,14 +216,9 @@ fn selectable(version: &Value, path: &str) -> Vec<Cause> {
     causes
 }
 
-/// Whether the schema has a scalar at a path of plain names.
-fn is_scalar(version: &Value, path: &str) -> bool {
+/// What the schema says of the field at a path of plain names.
+fn find<'v>(version: &'v Value, path: &str) -> Option<&'v Value> {
     let mut names = path.trim_start_matches('.').split('.');
-    let found = version
-        .pointer("/schema/openAPIV3Schema")
-        .and_then(|schema| {
-            names.try_fold(schema, |schema, name| schema.get("properties")?.get(name))
-        });
-    let declared = found.and_then(|schema| schema.get("type")?.as_str());
-    matches!(declared, Some("string" | "boolean" | "integer"))
+    let schema = version.pointer("/schema/openAPIV3Schema")?;
+    names.try_fold(schema, |schema, name| schema.get("properties")?.get(name))
 }

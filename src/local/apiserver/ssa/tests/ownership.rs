@@ -158,6 +158,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
         subresource: None,
         reset: ResetFields::Status,
         now: Timestamp::from_second(second).unwrap(),
+        may_not_fit: false,
     };
     let mut first = apply(None, &applied, &schema, &options(1)).unwrap();
     schema.default(&mut first);
