@@ -1,5 +1,7 @@
 //! CustomResourceDefinitions: kinds that come and go at run time.
 
+mod naming;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,13 +13,12 @@ use super::columns;
 use super::core::Core;
 use super::jsonpath::JsonPath;
 use super::object;
-use super::registry::Registry;
+use super::registry::{Registry, version_rank};
 use super::resource::{Column, Origin, Resource, ScalePaths, api_version};
-use super::rules;
 use super::schema::Schema;
 use super::schemas::SchemaCell;
-use super::status::Cause;
 use super::store::Stored;
+use naming::Naming;
 
 /// Keeps a definition until its objects are gone.
 pub const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -28,8 +29,14 @@ pub const STORAGE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 #[derive(Default)]
 pub struct Compiled(Mutex<HashMap<String, Definition>>);
 
-/// The definition's revision, and the resources that it defines.
-type Definition = (u64, Vec<Arc<Resource>>);
+/// A definition as it was compiled.
+struct Definition {
+    revision: u64,
+    generation: i64,
+    /// The revision since which its spec is what it is.
+    since: u64,
+    resources: Vec<Arc<Resource>>,
+}
 
 /// Serves what the stored definitions define. Called behind every write of one, before
 /// the write is answered.
@@ -39,34 +46,87 @@ pub fn serve_defined(core: &Arc<Core>) {
     let mut kept = HashMap::with_capacity(definitions.len());
     for definition in &definitions {
         let name = definition.key.name.clone();
-        let entry = compiled
-            .remove(&name)
-            .filter(|(revision, _)| *revision == definition.revision)
-            .unwrap_or_else(|| (definition.revision, compile(definition)));
+        let entry = match compiled.remove(&name) {
+            Some(known) if known.revision == definition.revision => known,
+            known => compile(definition, known),
+        };
         kept.insert(name, entry);
     }
     let custom = definitions
         .iter()
         .filter_map(|definition| kept.get(&definition.key.name))
-        .flat_map(|(_, resources)| resources.iter().cloned());
+        .flat_map(|definition| definition.resources.iter().cloned());
     let registry = Registry::new(core.built_in.iter().cloned().chain(custom));
     core.registry.store(Arc::new(registry));
     *compiled = kept;
 }
 
-fn compile(definition: &Stored) -> Vec<Arc<Resource>> {
-    let definition = definition.value();
-    if !established(&definition) {
-        return Vec::new();
-    }
-    versions(&definition)
+fn compile(stored: &Stored, known: Option<Definition>) -> Definition {
+    let definition = stored.value();
+    let generation = object::meta(&definition, "generation")
+        .and_then(Value::as_i64)
+        .unwrap_or_default();
+    let since = known
+        .filter(|known| known.generation == generation)
+        .map_or(stored.revision, |known| known.since);
+    let versions = versions(&definition);
+    let schemas: Vec<(String, Schema)> = versions
         .iter()
-        .filter(|version| version.get("served") == Some(&Value::Bool(true)))
-        .map(|version| Arc::new(resource(&definition, version)))
-        .collect()
+        .map(|version| (object::text_at(version, "name"), schema(version)))
+        .collect();
+    let is_served = |version: &&Value| version.get("served") == Some(&Value::Bool(true));
+    let served = if established(&definition) {
+        versions.iter().filter(is_served).collect()
+    } else {
+        Vec::new()
+    };
+    let resources = served.into_iter().map(|version| {
+        Arc::new(Resource {
+            versions: schemas.clone(),
+            since,
+            ..resource(&definition, version)
+        })
+    });
+    Definition {
+        revision: stored.revision,
+        generation,
+        since,
+        resources: resources.collect(),
+    }
 }
 
-fn established(definition: &Value) -> bool {
+fn schema(version: &Value) -> Schema {
+    version
+        .pointer("/schema/openAPIV3Schema")
+        .map_or_else(Schema::untyped, Schema::from_openapi)
+}
+
+/// What everybody is told who uses a version that is deprecated.
+fn deprecation(definition: &Value, version: &Value) -> Option<String> {
+    let is = |version: &Value, key: &str| version.get(key) == Some(&Value::Bool(true));
+    if !is(version, "deprecated") {
+        return None;
+    }
+    if let Some(own) = version.get("deprecationWarning").and_then(Value::as_str) {
+        return Some(own.to_owned());
+    }
+    let group = object::text_at(definition, "spec.group");
+    let kind = object::text_at(definition, "spec.names.kind");
+    let name = object::text_at(version, "name");
+    let newest = versions(definition)
+        .iter()
+        .filter(|other| is(other, "served") && !is(other, "deprecated"))
+        .map(|other| object::text_at(other, "name"))
+        .filter(|other| version_rank(other) > version_rank(&name))
+        .max_by_key(|other| version_rank(other));
+    let instead = newest.map_or(String::new(), |newest| {
+        format!("; use {group}/{newest} {kind}")
+    });
+    Some(format!("{group}/{name} {kind} is deprecated{instead}"))
+}
+
+/// Whether the kind was ever accepted.
+pub fn established(definition: &Value) -> bool {
     object::at(definition, "status.conditions")
         .and_then(Value::as_array)
         .into_iter()
@@ -99,10 +159,6 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         .find(|version| version.get("storage") == Some(&Value::Bool(true)))
         .map(|version| object::text_at(version, "name"))
         .unwrap_or_default();
-    let schema = version
-        .pointer("/schema/openAPIV3Schema")
-        .and_then(|schema| Schema::from_openapi(schema).ok())
-        .unwrap_or_else(Schema::untyped);
     let scale = version
         .pointer("/subresources/scale")
         .map(|scale| ScalePaths {
@@ -122,13 +178,13 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         .collect();
     Resource {
         version: object::text_at(version, "name"),
-        kind: text("spec.names.kind"),
-        list_kind: text("spec.names.listKind"),
-        plural: text("spec.names.plural"),
-        singular: text("spec.names.singular"),
+        kind: text("status.acceptedNames.kind"),
+        list_kind: text("status.acceptedNames.listKind"),
+        plural: text("status.acceptedNames.plural"),
+        singular: text("status.acceptedNames.singular"),
         namespaced: text("spec.scope") == "Namespaced",
-        short_names: texts(definition, "spec.names.shortNames"),
-        categories: texts(definition, "spec.names.categories"),
+        short_names: texts(definition, "status.acceptedNames.shortNames"),
+        categories: texts(definition, "status.acceptedNames.categories"),
         status: version.pointer("/subresources/status").is_some(),
         generation: true,
         scale,
@@ -136,7 +192,10 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         selectable,
         storage: object::name(definition).to_owned(),
         storage_api_version: api_version(&group, &storage_version),
-        schema: SchemaCell::from(schema),
+        schema: SchemaCell::from(schema(version)),
+        versions: Vec::new(),
+        since: 0,
+        warning: deprecation(definition, version),
         fingerprint: object::meta_str(definition, "resourceVersion").to_owned(),
         behaviour: Behaviour::Plain,
         origin: Origin::Custom,
@@ -172,14 +231,9 @@ fn printer_columns(version: &Value) -> Vec<Column> {
     shown
 }
 
-/// Works out a definition's status as the server keeps it: its names are taken, it is
-/// established, and which versions objects may be stored in.
+/// Works out a definition's status as the server keeps it: which of its names it has, whether it was
+/// ever established, and which versions objects may be stored in.
 pub fn complete(core: &Core, definition: &mut Value, old: Option<&Value>) {
-    let now = object::time(core.now());
-    let clash = clash(core, definition);
-    let names = object::at(definition, "spec.names")
-        .cloned()
-        .unwrap_or_default();
     let storage = versions(definition)
         .iter()
         .find(|version| version.get("storage") == Some(&Value::Bool(true)))
@@ -188,19 +242,50 @@ pub fn complete(core: &Core, definition: &mut Value, old: Option<&Value>) {
         .map(|old| texts(old, "status.storedVersions"))
         .unwrap_or_default();
     stored.extend(storage.filter(|storage| !stored.contains(storage)));
-    let was_established = old.is_some_and(established);
-    let accepted = match (&clash, old) {
-        (None, _) => names,
-        (Some(_), Some(old)) => object::at(old, "status.acceptedNames")
-            .cloned()
-            .unwrap_or_default(),
-        (Some(_), None) => json!({"plural": "", "kind": ""}),
+    let before = old.and_then(|old| object::at(old, "status"));
+    let names = object::at(definition, "spec.names");
+    // Names that are as they were are not asked for again, whatever was said of others meanwhile.
+    let is_same = before.is_some_and(|before| before.get("acceptedNames") == names);
+    let (accepted, mut conditions) = match before {
+        Some(before) if is_same => (
+            before.get("acceptedNames").cloned().unwrap_or_default(),
+            before.get("conditions").cloned().unwrap_or_default(),
+        ),
+        _ => {
+            let naming = naming::names(core, definition, old);
+            let conditions = conditions(&naming, old.is_some_and(established));
+            (naming.accepted, conditions)
+        }
     };
-    let mut conditions = vec![match &clash {
+    if object::is_terminating(definition)
+        && let Value::Array(conditions) = &mut conditions
+        && !conditions
+            .iter()
+            .any(|one| object::text_at(one, "type") == "Terminating")
+    {
+        conditions.push(condition(
+            "Terminating",
+            true,
+            "InstanceDeletionInProgress",
+            "CustomResource deletion is in progress",
+        ));
+    }
+    let now = object::time(core.now());
+    since(&mut conditions, before, &now);
+    let status = json!({
+        "acceptedNames": accepted,
+        "storedVersions": stored,
+        "conditions": conditions,
+    });
+    object::set(definition, "status", status);
+}
+
+fn conditions(naming: &Naming, was_established: bool) -> Value {
+    let names = match &naming.conflict {
         None => condition("NamesAccepted", true, "NoConflicts", "no conflicts found"),
         Some((reason, message)) => condition("NamesAccepted", false, reason, message),
-    }];
-    conditions.push(if clash.is_none() || was_established {
+    };
+    let established = if naming.conflict.is_none() || was_established {
         condition(
             "Established",
             true,
@@ -214,19 +299,17 @@ pub fn complete(core: &Core, definition: &mut Value, old: Option<&Value>) {
             "NotAccepted",
             "not all names are accepted",
         )
-    });
-    if object::is_terminating(definition) {
-        conditions.push(condition(
-            "Terminating",
-            true,
-            "InstanceDeletionInProgress",
-            "CustomResource deletion is in progress",
-        ));
-    }
-    for condition in &mut conditions {
-        let since = old
-            .and_then(|old| object::at(old, "status.conditions"))
-            .and_then(Value::as_array)
+    };
+    json!([names, established])
+}
+
+/// Conditions that hold since before keep the time of their coming.
+fn since(conditions: &mut Value, before: Option<&Value>, now: &str) {
+    let had = before
+        .and_then(|before| before.get("conditions"))
+        .and_then(Value::as_array);
+    for condition in conditions.as_array_mut().into_iter().flatten() {
+        let since = had
             .into_iter()
             .flatten()
             .find(|before| {
@@ -235,15 +318,9 @@ pub fn complete(core: &Core, definition: &mut Value, old: Option<&Value>) {
                     .all(|key| before.get(*key) == condition.get(*key))
             })
             .map(|before| object::text_at(before, "lastTransitionTime"))
-            .unwrap_or_else(|| now.clone());
+            .unwrap_or_else(|| now.to_owned());
         object::set(condition, "lastTransitionTime", since);
     }
-    let status = json!({
-        "acceptedNames": accepted,
-        "storedVersions": stored,
-        "conditions": conditions,
-    });
-    object::set(definition, "status", status);
 }
 
 fn condition(kind: &str, is: bool, reason: &str, message: &str) -> Value {
@@ -253,143 +330,4 @@ fn condition(kind: &str, is: bool, reason: &str, message: &str) -> Value {
         "reason": reason,
         "message": message,
     })
-}
-
-/// Whether another resource of the group has one of the names already.
-fn clash(core: &Core, definition: &Value) -> Option<(&'static str, String)> {
-    let text = |path: &str| object::text_at(definition, path);
-    let group = text("spec.group");
-    let own = object::name(definition);
-    let registry = core.registry.load();
-    let others = || {
-        registry
-            .all()
-            .iter()
-            .filter(|other| other.group == group && other.storage != own)
-    };
-    let (plural, singular, kind, list_kind) = (
-        text("spec.names.plural"),
-        text("spec.names.singular"),
-        text("spec.names.kind"),
-        text("spec.names.listKind"),
-    );
-    let names = |other: &Resource, name: &str| {
-        other.plural == name
-            || other.singular == name
-            || other.short_names.iter().any(|short| short == name)
-    };
-    let kinds = |other: &Resource, kind: &str| other.kind == kind || other.list_kind == kind;
-    let in_use = |name: &str| format!("\"{name}\" is already in use");
-    let short = texts(definition, "spec.names.shortNames");
-    if others().any(|other| names(other, &plural)) {
-        return Some(("PluralConflict", in_use(&plural)));
-    }
-    if others().any(|other| names(other, &singular)) {
-        return Some(("SingularConflict", in_use(&singular)));
-    }
-    if let Some(taken) = short
-        .iter()
-        .find(|short| others().any(|other| names(other, short)))
-    {
-        return Some(("ShortNamesConflict", in_use(taken)));
-    }
-    if others().any(|other| kinds(other, &kind)) {
-        return Some(("KindConflict", in_use(&kind)));
-    }
-    if others().any(|other| kinds(other, &list_kind)) {
-        return Some(("ListKindConflict", in_use(&list_kind)));
-    }
-    None
-}
-
-/// What is wrong with a definition, beyond its schema.
-pub fn validate(core: &Core, definition: &Value) -> Vec<Cause> {
-    let text = |path: &str| object::text_at(definition, path);
-    let mut causes = Vec::new();
-    let expected = format!("{}.{}", text("spec.names.plural"), text("spec.group"));
-    let name = object::name(definition);
-    if name != expected {
-        causes.push(Cause::invalid(
-            "metadata.name",
-            &name.into(),
-            "must be spec.names.plural+\".\"+spec.group",
-        ));
-    }
-    let built_in = core.built_in.iter().any(|built_in| {
-        built_in.group == text("spec.group") && built_in.plural == text("spec.names.plural")
-    });
-    if built_in {
-        causes.push(Cause::forbidden(
-            "spec.names.plural",
-            "this resource is part of the server and cannot be defined anew",
-        ));
-    }
-    let versions = versions(definition);
-    let storing = versions
-        .iter()
-        .filter(|version| version.get("storage") == Some(&Value::Bool(true)))
-        .count();
-    if storing != 1 {
-        causes.push(Cause::invalid(
-            "spec.versions",
-            object::at(definition, "spec.versions").unwrap_or(&Value::Null),
-            "must have exactly one version marked as storage version",
-        ));
-    }
-    if text("spec.conversion.strategy") == "Webhook" {
-        causes.push(Cause::forbidden(
-            "spec.conversion.strategy",
-            "conversion webhooks are not called by this server; use None",
-        ));
-    }
-    for (at, version) in versions.iter().enumerate() {
-        if version.pointer("/schema/openAPIV3Schema").is_none() {
-            let path = format!("spec.versions[{at}].schema.openAPIV3Schema");
-            causes.push(Cause::required(path, ""));
-        }
-    }
-    for (path, version) in rules::definition::places(&versions, "schema") {
-        // What all versions share has an older name, by which it is told of.
-        let part = if path == "spec" {
-            "validation"
-        } else {
-            "schema"
-        };
-        let path = format!("{path}.{part}.openAPIV3Schema");
-        if let Some(schema) = version.pointer("/schema/openAPIV3Schema")
-            && let Err(error) = Schema::from_openapi(schema)
-        {
-            causes.extend(error.faults.iter().map(|fault| fault_in(&path, fault)));
-        }
-    }
-    if object::at(definition, "spec.preserveUnknownFields") == Some(&Value::Bool(true)) {
-        causes.push(Cause::invalid(
-            "spec.preserveUnknownFields",
-            &Value::Bool(true),
-            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
-        ));
-    }
-    causes
-}
-
-/// A schema's fault with the place of the schema in front.
-fn fault_in(path: &str, fault: &str) -> Cause {
-    let (field, message) = fault.split_once(": ").unwrap_or(("", fault));
-    let reason = if message.starts_with("Required value") {
-        "FieldValueRequired"
-    } else if message.starts_with("Forbidden") {
-        "FieldValueForbidden"
-    } else {
-        "FieldValueInvalid"
-    };
-    let field = if field.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}.{field}")
-    };
-    Cause {
-        reason,
-        message: message.to_owned(),
-        field,
-    }
 }

@@ -202,7 +202,7 @@ fn attempt(
         ));
     }
     preconditions(call, live, options)?;
-    let old = live.value();
+    let old = view::live(call.resource, live);
     let review = call.review(name, Operation::Delete, Some(&old));
     for hook in &call.core.hooks {
         hook.validate(&review, &old)?;
@@ -227,6 +227,7 @@ fn attempt(
     let written = if goes {
         store.remove(&live.key, live.revision)
     } else {
+        let object = view::put_away(call.resource, object);
         store.write(call.resource, live.key.clone(), Some(live.revision), object)
     };
     let Ok(written) = written else {

@@ -26,10 +26,19 @@ use super::{discovery, logs, openapi, patching, read, review, scale, table, view
 
 /// Answers a request; errors become `Status` objects.
 pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
-    match answer(&core, request).await {
+    let deprecated = match path::parse(request.uri().path()) {
+        Route::Resource(path) => core.resource(&path).ok(),
+        _ => None,
+    }
+    .and_then(|resource| resource.warning.clone());
+    let mut response = match answer(&core, request).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
+    };
+    if let Some(warning) = deprecated {
+        media::warn_first(&mut response, warning);
     }
+    response
 }
 
 async fn answer(core: &Arc<Core>, request: Request<Body>) -> Result<Response<Body>, ApiError> {
@@ -105,7 +114,11 @@ async fn resource(
                 _ => ApiError::no_such_path(),
             });
         }
-        Some(_) => return Err(ApiError::no_such_path()),
+        Some(_) if resource.is_kubernetes_own() => return Err(ApiError::no_such_path()),
+        Some(_) => {
+            let name = path.name.as_deref().unwrap_or_default();
+            return Err(ApiError::not_found(&resource, name));
+        }
     }
     let is_read = parts.method == Method::GET;
     let is_write = matches!(
@@ -220,7 +233,7 @@ async fn scale_of(
         .get(&super::core::key(resource, namespace, name))
         .ok_or_else(|| ApiError::not_found(resource, name))?;
     core.store.durable(found.revision).await?;
-    let scale = scale::of(resource, &view::value(resource, &found));
+    let scale = scale::get(resource, &view::value(resource, &found))?;
     Ok(media::json(StatusCode::OK, scale.to_string()))
 }
 

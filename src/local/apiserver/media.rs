@@ -162,6 +162,19 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
+/// Adds a `Warning` header in front of those that are there.
+pub fn warn_first(response: &mut Response<Body>, warning: String) {
+    let header::Entry::Occupied(others) = response.headers_mut().entry(header::WARNING) else {
+        return warn(response, &[warning]);
+    };
+    let (_, others) = others.remove_entry_mult();
+    let others: Vec<HeaderValue> = others.collect();
+    warn(response, &[warning]);
+    for other in others {
+        response.headers_mut().append(header::WARNING, other);
+    }
+}
+
 /// Adds `Warning` headers, worded as RFC 7234 has them and as clients parse them.
 pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
     for warning in warnings {

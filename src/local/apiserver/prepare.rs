@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use super::admission::Operation;
 use super::behaviour::{self, Behaviour};
+use super::resource::Origin;
 use super::status::{ApiError, Cause};
 use super::write::{By, Call};
-use super::{addresses, apart, managed, metadata, object, rules, schemas};
+use super::{addresses, apart, managed, metadata, object, rules, scale, schemas};
 
 /// The pipeline between the client's object and the stored one.
 pub fn prepare(
@@ -56,7 +57,8 @@ pub fn prepare(
     metadata::check_kind(resource, &object)?;
     metadata::set_generation(resource, call.subresource, &mut object, old);
     causes.extend(metadata::validate(resource, &object, old));
-    causes.extend(schemas::validate(resource, call.subresource, &object));
+    causes.extend(schemas::validate(resource, call.subresource, &object, old));
+    causes.extend(scale::faults(resource, call.subresource, &object));
     causes.extend(rules::validate(
         core,
         resource,
@@ -66,6 +68,9 @@ pub fn prepare(
     ));
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, &name, causes));
+    }
+    if resource.origin == Origin::Custom {
+        object::whole_numbers(&mut object);
     }
     if call.subresource.is_none() || old.is_none() {
         let mut warnings = call.warnings.borrow_mut();
@@ -97,7 +102,10 @@ pub fn mutate(call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Resul
     for hook in hooks {
         hook.mutate(&review, object)?;
     }
-    schemas::prune(call.resource, object);
+    // A number of replicas that the kind does not know is dropped when it is stored, and not before.
+    if call.subresource != Some("scale") {
+        schemas::prune(call.resource, object);
+    }
     schemas::default(call.resource, object);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::behaviour::Behaviour;
 use super::jsonpath::JsonPath;
+use super::schema::Schema;
 use super::schemas::SchemaCell;
 
 /// Where the numbers of `/scale` live in the object.
@@ -78,6 +79,12 @@ pub struct Resource {
     pub storage_api_version: String,
     /// What its objects may look like, see [`Resource::schema`].
     pub schema: SchemaCell,
+    /// The schemas of all versions of a custom kind, by which its objects are read from the store.
+    pub versions: Vec<(String, Schema)>,
+    /// The revision since which a custom kind is defined as it is; older objects may be of another form.
+    pub since: u64,
+    /// What everybody is told who asks for it: that it is deprecated.
+    pub warning: Option<String>,
     /// Tells two states of a definition apart; empty for built-in kinds.
     pub fingerprint: String,
     /// What is particular to the kind.

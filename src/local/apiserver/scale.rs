@@ -1,49 +1,107 @@
 //! `/scale`: a number of replicas, wherever the kind keeps it.
 
+mod made_up;
+
 use serde_json::{Value, json};
+
+pub use made_up::faults;
 
 use super::decode::unfit_patch;
 use super::patching::Patch;
-use super::resource::Resource;
+use super::resource::{Resource, ScalePaths};
 use super::status::{ApiError, Cause};
 use super::{builtin, metadata, object};
 
 /// The object's `autoscaling/v1` Scale.
-pub fn of(resource: &Resource, whole: &Value) -> Value {
+pub fn of(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
+    if let Some(paths) = made_up::paths(resource) {
+        let (wanted, seen, selector) =
+            made_up::read(paths, whole).map_err(|why| ApiError::plain(500, why))?;
+        return Ok(shown(whole, wanted.unwrap_or(0), seen, selector));
+    }
     let Some(paths) = &resource.scale else {
-        return Value::Null;
+        return Err(ApiError::no_such_path());
     };
     let number = |path: &str| object::at(whole, path).and_then(Value::as_i64).unwrap_or(0);
-    let selector = match &paths.selector {
-        Some(path) => object::text_at(whole, path),
-        None => selector_text(object::at(whole, "spec.selector")),
-    };
+    let selector = selector_text(object::at(whole, "spec.selector"));
+    Ok(shown(
+        whole,
+        number(&paths.spec),
+        number(&paths.status),
+        selector,
+    ))
+}
+
+/// The Scale that is asked for. A made-up kind's object that has no number has no Scale.
+pub fn get(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
+    let scale = of(resource, whole)?;
+    match made_up::paths(resource) {
+        Some(paths) if has_none(paths, whole) => {
+            let why = format!("the spec replicas field {:?} does not exist", paths.spec);
+            let mut error = ApiError::internal(&why);
+            error.details.causes.push(Cause {
+                reason: "",
+                message: why,
+                field: String::new(),
+            });
+            Err(error)
+        }
+        _ => Ok(scale),
+    }
+}
+
+/// The Scale that a patch changes. Where there is no number it has one that must not stay.
+pub fn to_patch(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
+    let mut scale = of(resource, whole)?;
+    if made_up::paths(resource).is_some_and(|paths| has_none(paths, whole)) {
+        object::child_mut(&mut scale, "spec").insert("replicas".to_owned(), made_up::NONE.into());
+    }
+    Ok(scale)
+}
+
+fn has_none(paths: &ScalePaths, whole: &Value) -> bool {
+    matches!(made_up::read(paths, whole), Ok((None, ..)))
+}
+
+fn shown(whole: &Value, wanted: i64, seen: i64, selector: String) -> Value {
     // Go leaves a zero out here, and writes it in the status.
-    let spec = match number(&paths.spec) {
+    let spec = match wanted {
         0 => json!({}),
         wanted => json!({"replicas": wanted}),
     };
+    let mut status = json!({"replicas": seen});
+    if !selector.is_empty() {
+        object::set(&mut status, "selector", selector);
+    }
+    let mut metadata = json!({
+        "name": object::name(whole),
+        "uid": object::uid(whole),
+        "resourceVersion": object::meta_str(whole, "resourceVersion"),
+        "creationTimestamp": object::meta(whole, "creationTimestamp"),
+    });
+    let namespace = object::namespace(whole);
+    if !namespace.is_empty() {
+        object::set(&mut metadata, "namespace", namespace);
+    }
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
-        "metadata": {
-            "name": object::name(whole),
-            "namespace": object::namespace(whole),
-            "uid": object::uid(whole),
-            "resourceVersion": object::meta_str(whole, "resourceVersion"),
-            "creationTimestamp": object::meta(whole, "creationTimestamp"),
-        },
+        "metadata": metadata,
         "spec": spec,
-        "status": {"replicas": number(&paths.status), "selector": selector},
+        "status": status,
     })
 }
 
 /// Reads a Scale that replaces the one of an object.
-pub fn read(mut scale: Value, name: &str) -> Result<Value, ApiError> {
+pub fn read(resource: &Resource, mut scale: Value, name: &str) -> Result<Value, ApiError> {
     decode(&mut scale).map_err(|why| {
-        ApiError::bad_request(format!(
-            "Scale in version \"v1\" cannot be handled as a Scale: {why}"
-        ))
+        ApiError::bad_request(if made_up::paths(resource).is_some() {
+            // Who serves made-up kinds has no words for it.
+            "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:110\""
+                .to_owned()
+        } else {
+            format!("Scale in version \"v1\" cannot be handled as a Scale: {why}")
+        })
     })?;
     metadata::check_name(&scale, name)?;
     metadata::check_version(object::meta_str(&scale, "resourceVersion"))?;
@@ -70,6 +128,24 @@ pub fn put(resource: &Resource, whole: &Value, scale: &Value) -> Result<Value, A
     let Some(paths) = &resource.scale else {
         return Err(ApiError::no_such_path());
     };
+    let mut changed = whole.clone();
+    // The Scale carries the object's own version: a stale one is a conflict as ever.
+    let given = object::meta_str(scale, "resourceVersion");
+    if !given.is_empty() {
+        object::set_meta(&mut changed, "resourceVersion", given);
+    }
+    if let Some(paths) = made_up::paths(resource) {
+        let wanted = object::at(scale, "spec.replicas").and_then(Value::as_i64);
+        if wanted == Some(made_up::NONE) {
+            return Err(ApiError::bad_request(format!(
+                "the spec replicas field {:?} cannot be empty",
+                paths.spec
+            )));
+        }
+        made_up::read(paths, whole).map_err(|why| ApiError::plain(500, why))?;
+        made_up::write(paths, &mut changed, wanted.unwrap_or(0))?;
+        return Ok(changed);
+    }
     let name = object::name(whole);
     let replicas = match object::at(scale, "spec.replicas") {
         None | Some(Value::Null) => 0,
@@ -82,25 +158,19 @@ pub fn put(resource: &Resource, whole: &Value, scale: &Value) -> Result<Value, A
                 ApiError::invalid_as("autoscaling", "Scale", name, vec![cause])
             })?,
     };
-    let mut whole = whole.clone();
     let steps: Vec<&str> = paths
         .spec
         .split('.')
         .filter(|step| !step.is_empty())
         .collect();
     if let Some((last, parents)) = steps.split_last() {
-        let mut map = object::as_map(&mut whole);
+        let mut map = object::as_map(&mut changed);
         for step in parents {
             map = object::map_in(map, step);
         }
         map.insert((*last).to_owned(), replicas.into());
     }
-    // The Scale carries the object's own version: a stale one is a conflict as ever.
-    let given = object::meta_str(scale, "resourceVersion");
-    if !given.is_empty() {
-        object::set_meta(&mut whole, "resourceVersion", given);
-    }
-    Ok(whole)
+    Ok(changed)
 }
 
 /// A label selector as text.

@@ -60,9 +60,28 @@ pub fn default(resource: &Resource, object: &mut Value) {
     }
 }
 
-/// What is wrong with the object.
-pub fn validate(resource: &Resource, subresource: Option<&str>, object: &Value) -> Vec<Cause> {
-    // Metadata has rules of its own, and lists of Kubernetes' own kinds may hold an item twice.
+impl From<FieldError> for Cause {
+    fn from(error: FieldError) -> Self {
+        Self {
+            reason: error.reason.as_str(),
+            message: error.message,
+            field: error.field,
+        }
+    }
+}
+
+/// What is wrong with the object; of a change, with what changes.
+pub fn validate(
+    resource: &Resource,
+    subresource: Option<&str>,
+    object: &Value,
+    old: Option<&Value>,
+) -> Vec<Cause> {
+    // Of a definition its own rules say all.
+    if resource.behaviour == Behaviour::CustomResourceDefinition {
+        return Vec::new();
+    }
+    // Metadata has rules of its own.
     let is_own = resource.is_kubernetes_own();
     let is_service = resource.behaviour == Behaviour::Service;
     let by_schema = |error: &FieldError| {
@@ -72,23 +91,32 @@ pub fn validate(resource: &Resource, subresource: Option<&str>, object: &Value) 
             || (is_own && is_let_off(error));
         !elsewhere
     };
-    let found = match (subresource, object.get("status")) {
+    let schema = resource.schema();
+    let old = old.filter(|_| !is_own);
+    let mut found = match (subresource, object.get("status")) {
         // Of a custom object whose status is written, nothing else is looked at.
-        (Some("status"), status) if !resource.is_kubernetes_own() => status
-            .map_or(Vec::new(), |status| {
-                resource.schema().validate_field("status", status)
-            }),
-        _ => resource.schema().validate(object),
+        (Some("status"), status) if !is_own => status.map_or(Vec::new(), |status| {
+            let old = old.and_then(|old| old.get("status"));
+            schema.validate_field("status", status, old)
+        }),
+        _ => schema.validate(object, old),
     };
+    found.retain(by_schema);
+    // Lists of Kubernetes' own kinds may hold an item twice, and those of objects that had one.
+    let had_twice = || old.is_some_and(|old| !duplicates(schema, old).is_empty());
+    if !is_own {
+        let twice = duplicates(schema, object);
+        if !twice.is_empty() && !had_twice() {
+            found.extend(twice);
+        }
+    }
+    found.into_iter().map(Cause::from).collect()
+}
+
+fn duplicates(schema: &Schema, object: &Value) -> Vec<FieldError> {
+    let mut found = schema.duplicates(object);
+    found.retain(|error| !error.field.starts_with("metadata."));
     found
-        .into_iter()
-        .filter(by_schema)
-        .map(|error| Cause {
-            reason: error.reason.as_str(),
-            message: error.message,
-            field: error.field,
-        })
-        .collect()
 }
 
 /// What the types of Kubernetes' own kinds say and nobody holds them to: types were read already,

@@ -1,7 +1,10 @@
 //! Views: objects are stored in one version and may be spoken of in several.
 //!
 //! For CRDs with several versions only `apiVersion` differs (conversion strategy
-//! `None`); `events.k8s.io/v1` says the core group's events in later words.
+//! `None`), and what the versions know; `events.k8s.io/v1` says the core group's events in later words.
+//!
+//! Custom objects are read by the schema that their definition has by now: what it does not know any more
+//! is gone, and what it fills in is there.
 
 use std::borrow::Cow;
 
@@ -10,7 +13,7 @@ use serde_json::Value;
 
 use super::behaviour::Behaviour;
 use super::object;
-use super::resource::Resource;
+use super::resource::{Origin, Resource};
 use super::store::Stored;
 
 /// The core group's word and the later word for each renamed field of an event.
@@ -26,7 +29,10 @@ const EVENT_WORDS: &[(&str, &str)] = &[
 
 /// The object as the resource's clients see it, as bytes.
 pub fn bytes(resource: &Resource, stored: &Stored) -> Bytes {
-    if is_stored_form(resource) && !is_external(resource, stored) {
+    if is_stored_form(resource)
+        && stored.revision > resource.since
+        && !is_external(resource, stored)
+    {
         stored.body.clone()
     } else {
         Bytes::from(value(resource, stored).to_string())
@@ -43,18 +49,92 @@ const EXTERNAL: &str = "ExternalName";
 
 /// The object as the resource's clients see it.
 pub fn value(resource: &Resource, stored: &Stored) -> Value {
-    let mut value = stored.value();
-    show(resource, &mut value);
+    let mut value = whole(resource, stored);
+    hide(resource, &mut value);
     value
 }
 
-/// Turns a stored object into what clients see. Where a Service is another name for something
-/// outside, how traffic comes to it from inside is stored and not shown; its status shows it.
+/// The object in the resource's version with all that is stored of it, as its status shows it.
+pub fn whole(resource: &Resource, stored: &Stored) -> Value {
+    let mut value = stored.value();
+    if stored.revision <= resource.since || !is_stored_form(resource) {
+        read(resource, &mut value);
+    }
+    from_storage(resource, &mut value);
+    value
+}
+
+/// Turns an object as it is stored into what clients see.
 pub fn show(resource: &Resource, value: &mut Value) {
     from_storage(resource, value);
+    hide(resource, value);
+}
+
+/// Where a Service is another name for something outside, how traffic comes to it from inside is
+/// stored and not shown.
+fn hide(resource: &Resource, value: &mut Value) {
     if resource.behaviour == Behaviour::Service && object::text_at(value, "spec.type") == EXTERNAL {
         object::child_mut(value, "spec").remove("internalTrafficPolicy");
     }
+}
+
+/// Reads a custom object from the store: by the schema of the version that it is stored in, which also
+/// fills in, and then by that of the version that is asked for.
+fn read(resource: &Resource, value: &mut Value) {
+    let stored_in = object::text_at(value, "apiVersion");
+    let stored_in = stored_in.rsplit('/').next().unwrap_or_default();
+    let schema_of = |version: &str| {
+        let mut versions = resource.versions.iter();
+        versions.find(|(name, _)| name == version)
+    };
+    if let Some((_, schema)) = schema_of(stored_in) {
+        schema.prune(value);
+        schema.drop_nulls(value);
+        schema.default(value);
+    }
+    if stored_in != resource.version
+        && let Some((_, schema)) = schema_of(&resource.version)
+    {
+        schema.prune(value);
+        schema.drop_nulls(value);
+    }
+}
+
+/// The object that a write goes on from: custom objects are written in the version that is asked for.
+pub fn live(resource: &Resource, stored: &Stored) -> Value {
+    match resource.origin {
+        Origin::Custom => value(resource, stored),
+        Origin::BuiltIn => stored.value(),
+    }
+}
+
+/// A written object as it is stored: what the version that is stored does not know is left out.
+pub fn put_away(resource: &Resource, mut value: Value) -> Value {
+    if resource.origin == Origin::Custom {
+        let stored_in = resource.storage_api_version.rsplit('/').next();
+        object::set(
+            &mut value,
+            "apiVersion",
+            resource.storage_api_version.as_str(),
+        );
+        let known = resource
+            .versions
+            .iter()
+            .find(|(name, _)| Some(name.as_str()) == stored_in);
+        if let Some((_, schema)) = known {
+            schema.prune(&mut value);
+            schema.drop_nulls(&mut value);
+        }
+    }
+    value
+}
+
+/// Whether an object that nobody changes is stored in another form than it was: its definition was
+/// changed meanwhile.
+pub fn is_stored_anew(resource: &Resource, stored: &Stored, value: &Value) -> bool {
+    resource.origin == Origin::Custom
+        && stored.revision <= resource.since
+        && put_away(resource, value.clone()) != stored.value()
 }
 
 /// Turns a stored object into the resource's version.
@@ -67,14 +147,17 @@ pub fn from_storage(resource: &Resource, value: &mut Value) {
     );
 }
 
-/// Turns an object of the resource's version into the one that is stored.
+/// Turns an object of the resource's version into the one that is stored. Custom objects are turned when
+/// they are put away.
 pub fn to_storage(resource: &Resource, value: &mut Value) {
-    convert(
-        resource,
-        value,
-        &resource.storage_api_version,
-        |(stored, seen)| (seen, stored),
-    );
+    if resource.origin == Origin::BuiltIn {
+        convert(
+            resource,
+            value,
+            &resource.storage_api_version,
+            |(stored, seen)| (seen, stored),
+        );
+    }
 }
 
 /// The kind's definition of a field in words of the stored form, for selectors.

@@ -17,7 +17,7 @@ use super::core::{Core, key};
 use super::decode::{self, Sent, Source};
 use super::patching::{Patch, PatchType};
 use super::query::{FieldValidation, WriteOptions};
-use super::resource::Resource;
+use super::resource::{Origin, Resource};
 use super::status::{ApiError, Cause};
 use super::store::{Key, Stored};
 use super::user::User;
@@ -77,26 +77,26 @@ impl Call<'_> {
             .ok_or_else(|| ApiError::not_found(self.resource, name))
     }
 
-    /// Turns a stored object into what is answered.
-    fn show(&self, object: &mut Value) {
-        if self.subresource == Some("status") {
-            view::from_storage(self.resource, object);
-        } else {
-            view::show(self.resource, object);
-        }
-    }
-
     fn stored(&self, stored: &Stored, created: bool) -> Written {
-        let mut object = stored.value();
-        self.show(&mut object);
-        if self.subresource == Some("scale") {
-            object = scale::of(self.resource, &object);
-        }
+        let object = if self.subresource == Some("status") {
+            view::whole(self.resource, stored)
+        } else {
+            view::value(self.resource, stored)
+        };
         Written {
-            object,
+            object: self.answered(object),
             created,
             revision: Some(stored.revision),
         }
+    }
+
+    /// What a client is shown of what it wrote.
+    fn answered(&self, object: Value) -> Value {
+        if self.subresource == Some("scale") {
+            // What was written has a number that can be shown.
+            return scale::of(self.resource, &object).unwrap_or_default();
+        }
+        object
     }
 
     /// What a dry-run would have made keeps the version that it came with.
@@ -109,12 +109,13 @@ impl Call<'_> {
 
     fn not_stored(&self, mut object: Value, created: bool) -> Written {
         metadata::take_empties(&mut object);
-        self.show(&mut object);
-        if self.subresource == Some("scale") {
-            object = scale::of(self.resource, &object);
+        if self.subresource == Some("status") {
+            view::from_storage(self.resource, &mut object);
+        } else {
+            view::show(self.resource, &mut object);
         }
         Written {
-            object,
+            object: self.answered(object),
             created,
             revision: None,
         }
@@ -170,6 +171,7 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
                 "resourceVersion should not be set on objects to be created",
             ));
         }
+        let object = view::put_away(call.resource, object);
         match call.core.store.write(call.resource, key, None, object) {
             Ok(stored) => {
                 lifecycle::after_write(call.core, call.resource);
@@ -209,7 +211,10 @@ fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
 pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
     let is_scale = call.subresource == Some("scale");
     let (sent, empties) = if is_scale {
-        (scale::read(sent.value, name)?.into(), Vec::new())
+        (
+            scale::read(call.resource, sent.value, name)?.into(),
+            Vec::new(),
+        )
     } else {
         let (mut object, empties) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
         metadata::check_name(&object, name)?;
@@ -235,7 +240,7 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
             }
             Err(missing) => return Err(missing),
         };
-        let old = live.value();
+        let old = view::live(call.resource, &live);
         let object = if is_scale {
             scale::put(call.resource, &old, &sent.value)?
         } else {
@@ -318,11 +323,11 @@ pub fn patch(
                 }
             }
         };
-        let old = live.value();
+        let old = view::live(call.resource, &live);
         let mut seen = old.clone();
         view::from_storage(call.resource, &mut seen);
         let (object, by, empties) = if call.subresource == Some("scale") {
-            let shown = scale::of(call.resource, &seen);
+            let shown = scale::to_patch(call.resource, &seen)?;
             let patched = patching::apply_to(call, &shown, patch)?;
             let patched = scale::patched(patched.object, patch)?;
             let object = scale::put(call.resource, &old, &patched)?;
@@ -368,6 +373,7 @@ fn create_by_apply(
     if call.options.dry_run {
         return Ok(Some(call.not_created(object, version)));
     }
+    let object = view::put_away(call.resource, object);
     match call
         .core
         .store
@@ -445,7 +451,7 @@ fn update(
     if !live.empties.is_empty() {
         metadata::put_empties(old.to_mut(), &live.empties);
     }
-    if !ssa::settle(&old, &mut object) {
+    if !ssa::settle(&old, &mut object) && !view::is_stored_anew(call.resource, live, &object) {
         return Ok(Some(call.stored(live, false)));
     }
     if call.options.dry_run {
@@ -464,6 +470,7 @@ fn update(
             ..call.not_stored(object, false)
         }));
     }
+    let object = view::put_away(call.resource, object);
     match store.write(call.resource, live.key.clone(), Some(live.revision), object) {
         Ok(stored) => {
             lifecycle::after_write(call.core, call.resource);
@@ -483,7 +490,10 @@ fn incoming(
 ) -> Result<(Value, Vec<&'static str>), ApiError> {
     let empties = rules::empties(call.resource, &object);
     decode::check(call, &mut object, source)?;
-    if !call.resource.is_kubernetes_own() {
+    // How a number of a made-up kind is written is a matter until it is stored, unless it was applied.
+    let is_made_up = call.resource.origin == Origin::Custom;
+    if !call.resource.is_kubernetes_own() && !(is_made_up && !matches!(source, Source::Applied(_)))
+    {
         object::whole_numbers(&mut object);
     }
     view::to_storage(call.resource, &mut object);

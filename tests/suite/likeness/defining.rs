@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::chance::Chance;
-use super::schemas;
 use super::step::{APPLY, Body, JSON, JSON_PATCH, MERGE_PATCH, Step};
+use super::{changing, schemas};
 
 /// Where definitions are.
 pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -14,23 +14,44 @@ pub const GROUP: &str = "{ns}.example.com";
 /// What steps are about that write definitions.
 pub const DEFINITION: &str = "definition";
 
-/// Either definitions that are only tried, or one that is made and objects of it.
+/// Either definitions that are only tried, or one that is made, objects of it, and changes to it among
+/// them.
 pub fn definitions(_: &[&super::kinds::Kind], chance: &mut Chance) -> Vec<Step> {
-    if chance.percent(50) {
+    if chance.percent(40) {
         return (0..10).map(|_| tried(chance)).collect();
     }
-    let definition = definition(chance);
-    let kind = Hats::of(&definition);
+    let mut definition = definition(chance);
+    let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
     let mut made = step("POST", DEFINITIONS.to_owned(), DEFINITION);
     made.body = Body::Is(definition.clone());
-    let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
     let established = step("GET", format!("{DEFINITIONS}/{name}"), DEFINITION);
-    let mut steps = vec![made, established];
-    for _ in 0..20 + chance.below(30) {
-        steps.push(kind.write(chance));
+    let mut steps = vec![made, established.clone()];
+    let changes = *chance.pick(&[0, 0, 1, 2, 4]);
+    for change in 0..=changes {
+        let kind = Hats::of(&definition);
+        for _ in 0..(20 + chance.below(30)) / (changes + 1) {
+            steps.push(kind.write(chance));
+        }
+        if change < changes {
+            let before = definition.clone();
+            changing::change(&mut definition, change, chance);
+            steps.push(changed(&before, &definition, &name, chance));
+            steps.push(established.clone());
+        }
     }
     for _ in 0..chance.below(4) {
-        steps.push(changed(&definition, &name, chance));
+        let mut spoiled = definition.clone();
+        let is_refused = chance.percent(40);
+        if is_refused {
+            changing::refused(&mut spoiled, chance);
+        } else {
+            schemas::spoil(&mut spoiled, chance);
+        }
+        let mut changed = changed(&definition, &spoiled, &name, chance);
+        if !is_refused {
+            changed.query.push(("dryRun", "All".into()));
+        }
+        steps.push(changed);
     }
     steps
 }
@@ -71,18 +92,25 @@ fn tried(chance: &mut Chance) -> Step {
     step
 }
 
-/// A change to the definition that is there; tried, so that it stays as it is.
-fn changed(definition: &Value, name: &str, chance: &mut Chance) -> Step {
-    let mut changed = definition.clone();
-    schemas::spoil(&mut changed, chance);
+/// A definition as it is to be by now, sent in one of the ways that there are.
+fn changed(before: &Value, after: &Value, name: &str, chance: &mut Chance) -> Step {
     let mut step = step("PATCH", format!("{DEFINITIONS}/{name}"), DEFINITION);
-    step.media = *chance.pick(&[MERGE_PATCH, APPLY]);
-    if step.media == APPLY {
-        step.query.push(("fieldManager", "likeness".into()));
-        step.query.push(("force", "true".into()));
+    match chance.below(3) {
+        0 => {
+            step.media = APPLY;
+            step.query.push(("fieldManager", "likeness".into()));
+            step.query.push(("force", "true".into()));
+            step.body = Body::Is(after.clone());
+        }
+        1 => {
+            step.media = MERGE_PATCH;
+            step.body = Body::Is(changing::difference(before, after));
+        }
+        _ => {
+            step.method = "PUT";
+            step.body = Body::Seen(changing::difference(before, after));
+        }
     }
-    step.query.push(("dryRun", "All".into()));
-    step.body = Body::Is(changed);
     step
 }
 
@@ -119,7 +147,8 @@ fn definition(chance: &mut Chance) -> Value {
     })
 }
 
-fn version(name: &str, storage: bool, chance: &mut Chance) -> Value {
+/// A version with a schema of its own.
+pub fn version(name: &str, storage: bool, chance: &mut Chance) -> Value {
     let mut spec = schemas::object(chance, 2);
     if chance.percent(50) {
         spec["properties"]["replicas"] = json!({"type": "integer"});
@@ -151,6 +180,7 @@ fn version(name: &str, storage: bool, chance: &mut Chance) -> Value {
             "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
         });
         subresources.insert("scale".to_owned(), paths);
+        changing::countable(&mut version);
     }
     if !subresources.is_empty() {
         version["subresources"] = subresources.into();
@@ -174,7 +204,8 @@ impl Hats {
         let spaced = definition["spec"]["scope"] == "Namespaced";
         let space = if spaced { "namespaces/{ns}/" } else { "" };
         let versions = definition["spec"]["versions"].as_array().unwrap();
-        let collections = versions.iter().map(|version| {
+        let served = versions.iter().filter(|version| version["served"] == true);
+        let collections = served.map(|version| {
             let name = version["name"].as_str().unwrap();
             (
                 format!("/apis/{GROUP}/{name}/{space}hats"),
@@ -200,6 +231,9 @@ impl Hats {
         };
         let name = if chance.percent(85) { "a" } else { "b" };
         let mut object = schemas::value(schema, chance);
+        if !object.is_object() {
+            object = json!({});
+        }
         if let Some(fields) = object.as_object_mut() {
             fields.insert("apiVersion".to_owned(), api_version.as_str().into());
             fields.insert("kind".to_owned(), "Hat".into());
@@ -215,11 +249,7 @@ impl Hats {
             let which = *chance.pick(&self.subresources);
             path = format!("{path}/{which}");
             if which == "scale" {
-                let replicas = *chance.pick(&[0, 1, 2, -1]);
-                object = json!({
-                    "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": name},
-                    "spec": {"replicas": replicas},
-                });
+                return scale(path, name, chance);
             }
         }
         let mut step = step("PATCH", path, &format!("hats/{name}"));
@@ -279,4 +309,37 @@ impl Hats {
         }
         step
     }
+}
+
+/// A read of an object's number of replicas, or a write that is refused: whose the number is after one
+/// that is not is not compared.
+fn scale(path: String, name: &str, chance: &mut Chance) -> Step {
+    // What is answered is another object than the one that it is of.
+    let mut step = step("PATCH", path, &format!("scales/{name}"));
+    let replicas = chance.pick(&[json!(-1), json!("x"), json!(1.5)]).clone();
+    let scale = json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": name},
+        "spec": {"replicas": replicas},
+    });
+    match chance.below(8) {
+        0 | 1 => step.method = "GET",
+        2 | 3 => {
+            step.method = "PUT";
+            step.body = Body::Is(scale);
+        }
+        4 | 5 => {
+            step.media = MERGE_PATCH;
+            step.body = Body::Is(json!({"spec": {"replicas": replicas}}));
+        }
+        6 => {
+            step.media = JSON_PATCH;
+            let change = json!([{"op": "add", "path": "/spec/replicas", "value": replicas}]);
+            step.body = Body::Is(change);
+        }
+        _ => {
+            step.method = *chance.pick(&["POST", "DELETE"]);
+            step.body = Body::Is(scale);
+        }
+    }
+    step
 }

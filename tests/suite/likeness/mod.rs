@@ -9,6 +9,7 @@
 
 mod admission;
 mod chance;
+mod changing;
 mod compare;
 mod defining;
 mod generate;

@@ -107,14 +107,19 @@ impl Side {
                     .any(|one| one["type"] == kind && one["status"] == status)
             })
         };
-        if is("NamesAccepted", "False") {
+        let spec = &definition["spec"];
+        // The last change is in force when its categories are accepted.
+        if definition["status"]["acceptedNames"]["categories"] != spec["names"]["categories"] {
+            return false;
+        }
+        if is("NamesAccepted", "False") && !is("Established", "True") {
             return true;
         }
-        let spec = &definition["spec"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let uri = format!(
             "/apis/{}/{}/{}",
             text(&spec["group"]),
+            // The first version is always served.
             text(&spec["versions"][0]["name"]),
             text(&spec["names"]["plural"])
         );

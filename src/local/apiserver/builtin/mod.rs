@@ -62,7 +62,7 @@ mod tests {
         let schema = schema("apps", "v1", "Deployment").unwrap();
         let object = json!({"spec": {"replicas": "two", "selector": {}, "template": {}}});
         let errors: Vec<String> = schema
-            .validate(&object)
+            .validate(&object, None)
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -90,9 +90,9 @@ mod tests {
         assert!(schema.prune(&mut object).is_empty());
         assert_eq!(object, before);
         assert!(
-            schema.validate(&object).is_empty(),
+            schema.validate(&object, None).is_empty(),
             "{:?}",
-            schema.validate(&object)
+            schema.validate(&object, None)
         );
     }
 }

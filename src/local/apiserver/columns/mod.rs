@@ -93,7 +93,12 @@ fn cell(kind: &str, found: Option<&Value>, now: Timestamp) -> Value {
 /// How long ago, as Kubernetes says it: `5s`, `2m30s`, `3h`, `4d2h`.
 pub fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else {
-        return "<unknown>".to_owned();
+        let what = if since.is_empty() {
+            "<unknown>"
+        } else {
+            "<invalid>"
+        };
+        return what.to_owned();
     };
     human_duration(now.as_second() - since.as_second())
 }

@@ -3,7 +3,7 @@
 //! into it.
 
 mod config;
-pub mod definition;
+mod definition;
 mod pod;
 mod pod_warnings;
 mod service;
@@ -16,7 +16,6 @@ pub use settings::address;
 
 use super::behaviour::Behaviour;
 use super::core::Core;
-use super::crd;
 use super::object;
 use super::resource::Resource;
 use super::status::Cause;
@@ -47,11 +46,7 @@ pub fn validate(
         (Behaviour::Secret, _) => config::secret(object, old),
         (Behaviour::Plain, "ConfigMap") => config::config_map(object, old),
         (Behaviour::Event, _) => event(object),
-        (Behaviour::CustomResourceDefinition, _) => {
-            let mut causes = definition::names(object);
-            causes.extend(crd::validate(core, object));
-            causes
-        }
+        (Behaviour::CustomResourceDefinition, _) => definition::definition(core, object, old),
         _ => Vec::new(),
     }
 }
@@ -87,6 +82,7 @@ pub fn warnings(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec
             })
         }
         Behaviour::Service => service::warnings(object),
+        Behaviour::CustomResourceDefinition => definition::warnings(object, old),
         _ => Vec::new(),
     }
 }

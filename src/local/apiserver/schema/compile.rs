@@ -1,5 +1,5 @@
-//! From OpenAPI to nodes: CRD schemas with the rules of structural schemas, and
-//! trusted definitions that refer to each other.
+//! From OpenAPI to nodes: a definition's schema, of which is known that it is sound, and definitions
+//! that refer to each other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,62 +7,39 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Definitions;
+use super::json_schema::{flag, strings, text};
 use super::marks::{self, KEY_DEFAULT, STRUCT};
 use super::node::{ATOMIC, Arena, DEDUCED, Field, Kind, ListType, Node, NodeId, PatchRule};
 use super::object_meta::{self, OBJECT_META};
 use super::rules::Rules;
-use super::structural;
-
-/// Why a CRD's schema cannot be used: every fault, sorted, with its path.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", faults.join(", "))]
-pub struct SchemaError {
-    /// `properties[spec].type: Required value: must not be empty for specified object fields`.
-    pub faults: Vec<String>,
-}
-
-/// Where in the schema a node stands: structural rules differ by it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Root,
-    Field,
-    Item,
-}
 
 struct Compiler<'d> {
     arena: Arena,
     definitions: &'d Definitions,
     named: HashMap<String, NodeId>,
-    /// Structural rules are checked (a CRD), or the source is trusted (definitions).
-    strict: bool,
-    faults: Vec<String>,
+    /// A definition's schema is structural and refers to nothing.
+    is_structural: bool,
 }
 
 pub(super) fn untyped() -> Arena {
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    custom_resource(&schema).unwrap_or_else(|_| Arena::new())
+    custom_resource(&schema)
 }
 
-pub(super) fn custom_resource(schema: &Value) -> Result<Arena, SchemaError> {
+/// The nodes of a definition's schema; what is not sound in it is any value.
+pub(super) fn custom_resource(schema: &Value) -> Arena {
     let mut compiler = Compiler {
         arena: Arena::new(),
         definitions: object_meta::definitions(),
         named: HashMap::new(),
-        strict: true,
-        faults: Vec::new(),
+        is_structural: true,
     };
-    let root = compiler.node(schema, "", Level::Root, false);
-    if !compiler.faults.is_empty() {
-        compiler.faults.sort();
-        return Err(SchemaError {
-            faults: compiler.faults,
-        });
-    }
-    compiler.strict = false;
+    let root = compiler.node(schema, true, false);
+    compiler.is_structural = false;
     compiler.add_object_fields(root);
     let mut arena = compiler.arena;
     arena.publish(root, published(schema), object_meta::definitions().clone());
-    Ok(arena)
+    arena
 }
 
 pub(super) fn definitions(root: &str, definitions: Definitions) -> Arena {
@@ -70,8 +47,7 @@ pub(super) fn definitions(root: &str, definitions: Definitions) -> Arena {
         arena: Arena::new(),
         definitions: &definitions,
         named: HashMap::new(),
-        strict: false,
-        faults: Vec::new(),
+        is_structural: false,
     };
     let id = compiler.reference(root);
     let mut arena = compiler.arena;
@@ -111,11 +87,6 @@ fn published(schema: &Value) -> Value {
 }
 
 impl Compiler<'_> {
-    fn fault(&mut self, path: &str, field: &str, what: &str) {
-        let dot = if path.is_empty() { "" } else { "." };
-        self.faults.push(format!("{path}{dot}{field}: {what}"));
-    }
-
     /// The node of a named definition; compiled once, however often and from wherever
     /// (itself included) it is referred to.
     fn reference(&mut self, name: &str) -> NodeId {
@@ -127,44 +98,20 @@ impl Compiler<'_> {
         };
         let id = self.arena.reserve();
         self.named.insert(name.to_owned(), id);
-        let node = self.build(definition, "", Level::Field, false);
+        let node = self.build(definition, false, false);
         self.arena.fill(id, node);
         id
     }
 
-    fn node(&mut self, schema: &Value, path: &str, level: Level, preserving: bool) -> NodeId {
-        if !self.strict
+    fn node(&mut self, schema: &Value, is_root: bool, preserving: bool) -> NodeId {
+        if !self.is_structural
             && let Some(name) = reference_of(schema)
         {
             let target = self.reference(name);
             return self.specialised(target, schema);
         }
-        let node = self.build(schema, path, level, preserving);
-        let id = self.arena.push(node);
-        if self.strict {
-            self.check_default(id, path);
-        }
-        id
-    }
-
-    /// A default has to be what it stands in for.
-    fn check_default(&mut self, id: NodeId, path: &str) {
-        let typed = self.arena.at(id);
-        let Some(default) = &typed.node().default else {
-            return;
-        };
-        let faults = super::validate::validate(typed, default);
-        for fault in faults {
-            // The nil path of what stands at the top is empty, and not left out.
-            let (field, message) = match fault.field.as_str() {
-                "<nil>" | "" => (
-                    "default".to_owned(),
-                    fault.message.replace(": in body", ":  in body"),
-                ),
-                inner => (format!("default.{inner}"), fault.message),
-            };
-            self.fault(path, &field, &message);
-        }
+        let node = self.build(schema, is_root, preserving);
+        self.arena.push(node)
     }
 
     /// A reference with extensions beside it (a default, a list type) is a type of its own
@@ -184,22 +131,18 @@ impl Compiler<'_> {
         self.arena.push(node)
     }
 
-    fn build(&mut self, schema: &Value, path: &str, level: Level, preserving: bool) -> Node {
-        let mut node = Node::new(self.kind(schema, path, level));
+    fn build(&mut self, schema: &Value, is_root: bool, preserving: bool) -> Node {
+        let mut node = Node::new(kind(schema));
         extensions(&mut node, schema);
-        if self.strict {
-            self.check_extensions(&node, schema, path);
-        }
         let preserving = preserving || node.preserve;
 
         if let Some(Value::Object(properties)) = schema.get("properties") {
             for (name, property) in properties {
-                if level == Level::Root && name == "metadata" {
+                if is_root && self.is_structural && name == "metadata" {
                     // ObjectMeta takes its place whatever it says.
                     continue;
                 }
-                let at = child_path(path, &format!("properties[{name}]"));
-                let id = self.node(property, &at, Level::Field, preserving);
+                let id = self.node(property, false, preserving);
                 node.fields.push(Field {
                     name: Arc::from(name.as_str()),
                     node: id,
@@ -213,15 +156,7 @@ impl Compiler<'_> {
                 node.additional_declared = true;
             }
             Some(additional @ Value::Object(_)) => {
-                if self.strict && level == Level::Root {
-                    self.fault(
-                        path,
-                        "additionalProperties",
-                        "Forbidden: must not be used at the root",
-                    );
-                }
-                let at = child_path(path, "additionalProperties");
-                node.additional = Some(self.node(additional, &at, Level::Field, preserving));
+                node.additional = Some(self.node(additional, false, preserving));
                 node.additional_declared = true;
             }
             // Typed walks deduce what pruning will drop, as Kubernetes' do.
@@ -229,197 +164,18 @@ impl Compiler<'_> {
             _ => {}
         }
         // An object type of which nothing is declared is any object: RawExtension, FieldsV1.
-        if !self.strict && node.kind == Kind::Object && node.fields.is_empty() {
+        if !self.is_structural && node.kind == Kind::Object && node.fields.is_empty() {
             node.preserve |= !node.additional_declared;
         }
-        match schema.get("items") {
-            Some(items @ Value::Object(_)) => {
-                let at = child_path(path, "items");
-                node.items = Some(self.node(items, &at, Level::Item, preserving));
-            }
-            _ if node.kind == Kind::Array && self.strict => {
-                self.fault(path, "items", "Required value: must be specified");
-            }
-            _ => node.items = Some(ATOMIC),
-        }
-        match Rules::parse(schema) {
-            Ok(rules) => node.rules = rules.map(Box::new),
-            Err(fault) => self.fault(path, "pattern", &fault),
-        }
+        node.items = Some(match schema.get("items") {
+            Some(items @ Value::Object(_)) => self.node(items, false, preserving),
+            _ => ATOMIC,
+        });
+        node.rules = Rules::parse(schema).map(Box::new);
         if node.embedded {
             self.add_meta(&mut node);
         }
         node
-    }
-
-    fn kind(&mut self, schema: &Value, path: &str, level: Level) -> Kind {
-        if flag(schema, "x-kubernetes-int-or-string") {
-            return Kind::IntOrString;
-        }
-        let declared = schema.get("type").and_then(Value::as_str).unwrap_or("");
-        if self.strict && level == Level::Root && !declared.is_empty() && declared != "object" {
-            self.fault(
-                path,
-                "type",
-                &format!("Invalid value: {declared:?}: must be object at the root"),
-            );
-        }
-        match declared {
-            "object" => Kind::Object,
-            "array" => Kind::Array,
-            "string" => Kind::String,
-            "integer" => Kind::Integer,
-            "number" => Kind::Number,
-            "boolean" => Kind::Boolean,
-            "" => {
-                if self.strict && !flag(schema, "x-kubernetes-preserve-unknown-fields") {
-                    let why = match level {
-                        Level::Root => "must not be empty at the root",
-                        Level::Field => "must not be empty for specified object fields",
-                        Level::Item => "must not be empty for specified array items",
-                    };
-                    self.fault(path, "type", &format!("Required value: {why}"));
-                }
-                Kind::Any
-            }
-            other => {
-                self.fault(
-                    path,
-                    "type",
-                    &format!(
-                        "Unsupported value: {other:?}: supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\""
-                    ),
-                );
-                Kind::Any
-            }
-        }
-    }
-
-    fn check_extensions(&mut self, node: &Node, schema: &Value, path: &str) {
-        for unsupported in [
-            "id",
-            "patternProperties",
-            "definitions",
-            "dependencies",
-            "$ref",
-        ] {
-            if schema.get(unsupported).is_some() {
-                let why = format!("Forbidden: {unsupported} is not supported");
-                self.fault(path, unsupported, &why);
-            }
-        }
-        for (field, why) in structural::faults(schema) {
-            self.fault(path, &field, &why);
-        }
-        if flag(schema, "uniqueItems") {
-            self.fault(path, "uniqueItems", "Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
-        }
-        if schema.get("properties").is_some() && schema.get("additionalProperties").is_some() {
-            self.fault(
-                path,
-                "additionalProperties",
-                "Forbidden: additionalProperties and properties are mutual exclusive",
-            );
-        }
-        if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
-            self.fault(
-                path,
-                "additionalProperties",
-                "Forbidden: additionalProperties cannot be set to false",
-            );
-        }
-        if node.kind == Kind::IntOrString && node.preserve {
-            self.fault(
-                path,
-                "x-kubernetes-preserve-unknown-fields",
-                "Invalid value: true: must be false if x-kubernetes-int-or-string is true",
-            );
-        }
-        if node.embedded && node.kind != Kind::Object {
-            self.fault(
-                path,
-                "type",
-                "Required value: must be object if x-kubernetes-embedded-resource is true",
-            );
-        }
-        if let Some(map_type) = schema.get("x-kubernetes-map-type") {
-            if node.kind != Kind::Object {
-                self.fault(
-                    path,
-                    "type",
-                    "Required value: must be object if x-kubernetes-map-type is specified",
-                );
-            }
-            if !matches!(map_type.as_str(), Some("atomic" | "granular")) {
-                self.fault(
-                    path,
-                    "x-kubernetes-map-type",
-                    &format!(
-                        "Unsupported value: {map_type}: supported values: \"atomic\", \"granular\""
-                    ),
-                );
-            }
-        }
-        let list_type = schema.get("x-kubernetes-list-type");
-        let keys = schema.get("x-kubernetes-list-map-keys");
-        if let Some(list_type) = list_type {
-            if node.kind != Kind::Array {
-                self.fault(
-                    path,
-                    "type",
-                    "Required value: must be array if x-kubernetes-list-type is specified",
-                );
-            }
-            if !matches!(list_type.as_str(), Some("atomic" | "set" | "map")) {
-                self.fault(path, "x-kubernetes-list-type", &format!("Unsupported value: {list_type}: supported values: \"atomic\", \"set\", \"map\""));
-            }
-        }
-        let is_map = list_type.and_then(Value::as_str) == Some("map");
-        if keys.is_some() && !is_map {
-            self.fault(
-                path,
-                "x-kubernetes-list-type",
-                "Required value: must be map if x-kubernetes-list-map-keys is non-empty",
-            );
-        }
-        if is_map {
-            self.check_list_keys(schema, keys, path);
-        }
-    }
-
-    fn check_list_keys(&mut self, schema: &Value, keys: Option<&Value>, path: &str) {
-        let keys: Vec<&str> = strings(keys).collect();
-        if keys.is_empty() {
-            self.fault(
-                path,
-                "x-kubernetes-list-map-keys",
-                "Required value: must not be empty if x-kubernetes-list-type is map",
-            );
-        }
-        let Some(items) = schema.get("items") else {
-            self.fault(
-                path,
-                "items",
-                "Required value: must have a schema if x-kubernetes-list-type is map",
-            );
-            return;
-        };
-        let required: Vec<&str> = strings(items.get("required")).collect();
-        for key in keys {
-            let Some(property) = items.pointer(&format!("/properties/{key}")) else {
-                self.fault(
-                    path,
-                    "x-kubernetes-list-map-keys",
-                    &format!(
-                        "Invalid value: [{key:?}]: entries must all be names of item properties"
-                    ),
-                );
-                continue;
-            };
-            if !required.contains(&key) && property.get("default").is_none() {
-                self.fault(path, &format!("items.properties[{key}].default"), "Required value: this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property");
-            }
-        }
     }
 
     /// `apiVersion`, `kind` and `metadata` of a custom resource.
@@ -435,10 +191,10 @@ impl Compiler<'_> {
     }
 
     fn add_meta(&mut self, node: &mut Node) {
-        let strict = std::mem::replace(&mut self.strict, false);
+        let is_structural = std::mem::replace(&mut self.is_structural, false);
         let string = self.arena.push(Node::new(Kind::String));
         let metadata = self.reference(OBJECT_META);
-        self.strict = strict;
+        self.is_structural = is_structural;
         for (name, id) in [
             ("apiVersion", string),
             ("kind", string),
@@ -454,9 +210,24 @@ impl Compiler<'_> {
     }
 }
 
+fn kind(schema: &Value) -> Kind {
+    if flag(schema, "x-kubernetes-int-or-string") {
+        return Kind::IntOrString;
+    }
+    match text(schema, "type") {
+        "object" => Kind::Object,
+        "array" => Kind::Array,
+        "string" => Kind::String,
+        "integer" => Kind::Integer,
+        "number" => Kind::Number,
+        "boolean" => Kind::Boolean,
+        _ => Kind::Any,
+    }
+}
+
 /// Reads what stands beside the type: nullability, defaults and `x-kubernetes-*`.
 fn extensions(node: &mut Node, schema: &Value) {
-    let text = |name: &str| schema.get(name).and_then(Value::as_str);
+    let word = |name: &str| schema.get(name).and_then(Value::as_str);
     if flag(schema, "nullable") {
         node.nullable = true;
     }
@@ -466,36 +237,37 @@ fn extensions(node: &mut Node, schema: &Value) {
     if flag(schema, "x-kubernetes-embedded-resource") {
         node.embedded = true;
     }
+    node.any_scalar = node.kind == Kind::String && !matches!(text(schema, "format"), "" | "byte");
     if flag(schema, STRUCT) {
         node.always = true;
     }
-    if let Some(default) = schema.get("default") {
+    if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
         node.default = Some(default.clone());
     }
     if let Some(default) = schema.get(KEY_DEFAULT) {
         node.key_default = Some(default.clone());
     }
-    match text("x-kubernetes-list-type") {
+    match word("x-kubernetes-list-type") {
         Some("set") => node.list = ListType::Set,
         Some("map") => {
-            let keys = strings(schema.get("x-kubernetes-list-map-keys")).map(Arc::from);
+            let keys = strings(schema, "x-kubernetes-list-map-keys").map(Arc::from);
             node.list = ListType::Map(keys.collect());
         }
         Some(_) => node.list = ListType::Atomic,
         None => {}
     }
-    match text("x-kubernetes-map-type") {
+    match word("x-kubernetes-map-type") {
         Some("atomic") => node.atomic_map = true,
         Some(_) => node.atomic_map = false,
         None => {}
     }
-    if let Some(strategies) = text("x-kubernetes-patch-strategy") {
+    if let Some(strategies) = word("x-kubernetes-patch-strategy") {
         let has = |strategy: &str| strategies.split(',').any(|one| one == strategy);
         node.patch = Some(Box::new(PatchRule {
             merge: has("merge"),
             replace: has("replace"),
             retain_keys: has("retainKeys"),
-            merge_key: text("x-kubernetes-patch-merge-key").map(Arc::from),
+            merge_key: word("x-kubernetes-patch-merge-key").map(Arc::from),
         }));
     }
 }
@@ -510,24 +282,4 @@ fn reference_of(schema: &Value) -> Option<&str> {
         _ => None,
     });
     reference?.as_str()?.rsplit('/').next()
-}
-
-fn child_path(path: &str, child: &str) -> String {
-    if path.is_empty() {
-        child.to_owned()
-    } else {
-        format!("{path}.{child}")
-    }
-}
-
-fn flag(schema: &Value, name: &str) -> bool {
-    schema.get(name) == Some(&Value::Bool(true))
-}
-
-fn strings(value: Option<&Value>) -> impl Iterator<Item = &str> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
 }

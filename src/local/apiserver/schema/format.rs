@@ -5,25 +5,39 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Whether values of this format are checked; of others anything goes, as in Kubernetes.
-pub(super) fn is_checked(name: &str) -> bool {
-    matches!(
-        name,
-        "date"
-            | "date-time"
-            | "datetime"
-            | "duration"
-            | "ipv4"
-            | "ipv6"
-            | "cidr"
-            | "uuid"
-            | "byte"
-            | "email"
-            | "hostname"
-            | "uri"
-            | "k8s-short-name"
-            | "k8s-long-name"
-    )
+/// The formats that Kubernetes 1.34 knows, without their dashes.
+const KNOWN: &[&str] = &[
+    "bsonobjectid",
+    "uri",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "mac",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "creditcard",
+    "ssn",
+    "hexcolor",
+    "rgbcolor",
+    "byte",
+    "password",
+    "date",
+    "duration",
+    "datetime",
+    "k8sshortname",
+    "k8slongname",
+];
+
+/// Whether Kubernetes knows the format; what it does not know says nothing of values.
+pub(super) fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name.replace('-', "").as_str())
 }
 
 pub(super) fn is_valid(name: &str, text: &str) -> bool {
@@ -34,7 +48,14 @@ pub(super) fn is_valid(name: &str, text: &str) -> bool {
         "ipv4" => text.parse::<Ipv4Addr>().is_ok(),
         "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
         "cidr" => is_cidr(text),
+        "mac" => matches(&MAC, text),
         "uuid" => matches(&UUID, text),
+        "uuid3" => matches(&UUID, text) && version(text) == Some('3'),
+        "uuid4" => matches(&UUID, text) && version(text) == Some('4'),
+        "uuid5" => matches(&UUID, text) && version(text) == Some('5'),
+        "bsonobjectid" => text.len() == 24 && text.chars().all(|c| c.is_ascii_hexdigit()),
+        "ssn" => matches(&SSN, text),
+        "hexcolor" => matches(&HEX_COLOR, text),
         "byte" => matches(&BASE64, text) && text.len().is_multiple_of(4),
         "email" => text
             .split_once('@')
@@ -45,6 +66,11 @@ pub(super) fn is_valid(name: &str, text: &str) -> bool {
         "k8s-long-name" => text.len() <= 253 && text.split('.').all(|label| matches(&LABEL, label)),
         _ => true,
     }
+}
+
+/// The digit of a UUID that says how it was made.
+fn version(uuid: &str) -> Option<char> {
+    uuid.chars().filter(|c| *c != '-').nth(12)
 }
 
 fn is_cidr(text: &str) -> bool {
@@ -76,3 +102,8 @@ static HOSTNAME: Lazy = LazyLock::new(|| {
     Regex::new(r"^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*\.?$").ok()
 });
 static LABEL: Lazy = LazyLock::new(|| Regex::new(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$").ok());
+static MAC: Lazy = LazyLock::new(|| {
+    Regex::new(r"(?i)^([0-9a-f]{2}([:-][0-9a-f]{2}){5}|[0-9a-f]{4}(\.[0-9a-f]{4}){2})$").ok()
+});
+static SSN: Lazy = LazyLock::new(|| Regex::new(r"^\d{3}[- ]?\d{2}[- ]?\d{4}$").ok());
+static HEX_COLOR: Lazy = LazyLock::new(|| Regex::new(r"^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$").ok());

@@ -7,13 +7,20 @@
 //! counter. It knows JSON values only: no requests, no store, no clock.
 
 mod compile;
+mod correlate;
 mod defaulting;
+mod field_error;
 mod format;
+mod json_schema;
+mod list_types;
 mod marks;
 mod node;
+mod numbers;
 mod object_meta;
+mod openapi_rules;
 mod prune;
 mod rules;
+mod soundness;
 mod structural;
 #[cfg(test)]
 mod tests;
@@ -24,8 +31,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
-pub use compile::SchemaError;
-pub use validate::{FieldError, FieldErrorReason};
+pub use field_error::{FieldError, FieldErrorReason};
 
 pub(crate) use marks::{STRUCT, mark};
 pub(crate) use node::{Kind, ListType, TypeRef};
@@ -43,16 +49,14 @@ pub struct Schema {
 pub type Definitions = BTreeMap<String, Value>;
 
 impl Schema {
-    /// The schema of a custom resource, from the `openAPIV3Schema` of its CRD version.
+    /// The schema of a custom resource, from the `openAPIV3Schema` of its CRD version, of which
+    /// [`faults`] found none.
     ///
     /// `apiVersion`, `kind` and `metadata` are added as the API server adds them:
     /// metadata is always the full `ObjectMeta`, whatever the CRD says of it.
-    ///
-    /// # Errors
-    /// Where the schema is not structural; worded as Kubernetes words it, with
-    /// paths relative to the `openAPIV3Schema`.
-    pub fn from_openapi(schema: &Value) -> Result<Self, SchemaError> {
-        compile::custom_resource(schema).map(Self::new)
+    #[must_use]
+    pub fn from_openapi(schema: &Value) -> Self {
+        Self::new(compile::custom_resource(schema))
     }
 
     /// The schema of a built-in kind from definitions that refer to each other by
@@ -87,7 +91,7 @@ impl Schema {
     /// `unknown field "spec.foo"`. `apiVersion`, `kind` and `metadata` are never
     /// removed; unknown fields inside `metadata` are, and are reported.
     pub fn prune(&self, object: &mut Value) -> Vec<String> {
-        prune::prune(self.root(), object)
+        prune::prune(self.root(), object, true)
     }
 
     /// Drops the nulls that may not be and have no default, as the API server does when it
@@ -101,16 +105,28 @@ impl Schema {
         defaulting::default(self.root(), object);
     }
 
-    /// Everything that is wrong with the object, worded as Kubernetes words it.
+    /// Everything that is wrong with the object, worded as Kubernetes words it, but for what it has
+    /// twice. What is as it was in the older object is let off.
     #[must_use]
-    pub fn validate(&self, object: &Value) -> Vec<FieldError> {
-        validate::validate(self.root(), object)
+    pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        validate::validate(self.root(), object, old)
     }
 
     /// Everything that is wrong with one field of an object: in the words its path begins there.
     #[must_use]
-    pub fn validate_field(&self, name: &str, value: &Value) -> Vec<FieldError> {
-        validate::validate_field(self.root(), name, value)
+    pub fn validate_field(
+        &self,
+        name: &str,
+        value: &Value,
+        old: Option<&Value>,
+    ) -> Vec<FieldError> {
+        validate::validate_field(self.root(), name, value, old)
+    }
+
+    /// Items that sets and keyed lists of the object have twice.
+    #[must_use]
+    pub fn duplicates(&self, object: &Value) -> Vec<FieldError> {
+        list_types::duplicates(self.root(), object)
     }
 
     /// The schema as an OpenAPI v3 document publishes it. References are to
@@ -125,4 +141,36 @@ impl Schema {
     pub fn definitions(&self) -> &Definitions {
         self.arena.definitions()
     }
+}
+
+/// What keeps a schema from being a definition's, worded as Kubernetes words it. `path` is where the
+/// schema stands, `has_status` whether the kind's status is written apart.
+#[must_use]
+pub fn faults(schema: &Value, path: &str, has_status: bool) -> Vec<FieldError> {
+    soundness::faults(schema, path, has_status)
+}
+
+/// The formats of texts in a schema that are not known, in the order of their coming.
+#[must_use]
+pub fn unknown_formats(schema: &Value) -> Vec<&str> {
+    let mut unknown = Vec::new();
+    json_schema::each(schema, &mut |schema| {
+        let format = json_schema::text(schema, "format");
+        let is_text = json_schema::text(schema, "type") == "string";
+        if is_text && !format.is_empty() && !format::is_known(format) && !unknown.contains(&format)
+        {
+            unknown.push(format);
+        }
+    });
+    unknown
+}
+
+/// Whether a schema fills something in, anywhere.
+#[must_use]
+pub fn has_defaults(schema: &Value) -> bool {
+    let mut has = false;
+    json_schema::each(schema, &mut |schema| {
+        has |= json_schema::given(schema, "default").is_some();
+    });
+    has
 }

@@ -78,6 +78,8 @@ pub(crate) struct Node {
     pub default: Option<Value>,
     /// A default that only typed walks know: the zero value of a list key.
     pub key_default: Option<Value>,
+    /// A text with a format is any scalar to typed walks.
+    pub any_scalar: bool,
     /// A Go struct that is there even when nothing is in it, so that nobody owns it as such.
     pub always: bool,
     pub patch: Option<Box<PatchRule>>,
@@ -99,20 +101,11 @@ impl Node {
             atomic_map: false,
             default: None,
             key_default: None,
+            any_scalar: false,
             always: false,
             patch: None,
             rules: None,
         }
-    }
-
-    /// Times are any scalar to typed walks, as Kubernetes publishes them.
-    pub(crate) fn is_time(&self) -> bool {
-        self.rules.as_ref().is_some_and(|rules| {
-            rules
-                .format
-                .as_deref()
-                .is_some_and(|name| name == "date-time")
-        })
     }
 
     fn undeclared(inside: NodeId, atomic_map: bool) -> Self {
@@ -186,11 +179,6 @@ impl Arena {
 
     pub(crate) fn root(&self) -> TypeRef<'_> {
         TypeRef::at(self, self.root)
-    }
-
-    /// The type at a place of this arena.
-    pub(crate) fn at(&self, id: NodeId) -> TypeRef<'_> {
-        TypeRef::at(self, id)
     }
 }
 

@@ -14,12 +14,13 @@ struct Pruner {
     removed: Vec<String>,
 }
 
-pub(super) fn prune(root: TypeRef<'_>, object: &mut Value) -> Vec<String> {
+/// `whole` where the object says what it is: that is not for pruning.
+pub(super) fn prune(root: TypeRef<'_>, object: &mut Value, whole: bool) -> Vec<String> {
     let mut pruner = Pruner {
         path: String::new(),
         removed: Vec::new(),
     };
-    pruner.walk(Some(root), object, true);
+    pruner.walk(Some(root), object, whole);
     pruner.removed.sort();
     pruner.removed
 }

@@ -55,17 +55,14 @@ pub(crate) struct Nested {
 
 impl Rules {
     /// Reads the value validations of a schema; `None` where it has none.
-    ///
-    /// # Errors
-    /// A pattern that is no regular expression, worded for the field `pattern`.
-    pub(crate) fn parse(schema: &Value) -> Result<Option<Self>, String> {
+    pub(crate) fn parse(schema: &Value) -> Option<Self> {
         let count = |name: &str| schema.get(name).and_then(Value::as_u64);
         let number = |name: &str| match schema.get(name) {
             Some(Value::Number(number)) => Some(number.clone()),
             _ => None,
         };
         let is = |name: &str| schema.get(name) == Some(&Value::Bool(true));
-        let nested = |name: &str| -> Result<Vec<Nested>, String> {
+        let nested = |name: &str| -> Vec<Nested> {
             schema
                 .get(name)
                 .and_then(Value::as_array)
@@ -109,24 +106,21 @@ impl Rules {
                 .get("pattern")
                 .and_then(Value::as_str)
                 .filter(|text| !text.is_empty())
-                .map(Pattern::parse)
-                .transpose()?,
+                .and_then(Pattern::parse),
             format: schema
                 .get("format")
                 .and_then(Value::as_str)
-                .filter(|name| super::format::is_checked(name))
+                .filter(|name| super::format::is_known(name))
                 .map(Arc::from),
-            all_of: nested("allOf")?,
-            any_of: nested("anyOf")?,
-            one_of: nested("oneOf")?,
+            all_of: nested("allOf"),
+            any_of: nested("anyOf"),
+            one_of: nested("oneOf"),
             not: schema
                 .get("not")
                 .filter(|not| not.is_object())
-                .map(Nested::parse)
-                .transpose()?
-                .map(Box::new),
+                .map(|not| Box::new(Nested::parse(not))),
         };
-        Ok(if rules.is_empty() { None } else { Some(rules) })
+        (!rules.is_empty()).then_some(rules)
     }
 
     fn is_empty(&self) -> bool {
@@ -151,37 +145,42 @@ impl Rules {
 }
 
 impl Pattern {
-    fn parse(text: &str) -> Result<Self, String> {
-        match Regex::new(text) {
-            Ok(regex) => Ok(Self {
-                text: Arc::from(text),
-                regex,
-            }),
-            Err(error) => Err(format!(
-                "Invalid value: {text:?}: must be a valid regular expression, but isn't: {error}"
-            )),
-        }
+    fn parse(text: &str) -> Option<Self> {
+        let regex = Regex::new(text).ok()?;
+        Some(Self {
+            text: Arc::from(text),
+            regex,
+        })
     }
 }
 
+/// Why a pattern is no regular expression, in Go's words for what is met most.
+pub(super) fn unread_pattern(text: &str) -> Option<String> {
+    let words = Regex::new(text).err()?.to_string();
+    let go = |what: &str| format!("error parsing regexp: {what}: `{text}`");
+    Some(if words.contains("unclosed group") {
+        go("missing closing )")
+    } else if words.contains("unopened group") {
+        go("unexpected )")
+    } else {
+        words
+    })
+}
+
 impl Nested {
-    fn parse(schema: &Value) -> Result<Self, String> {
-        let child = |name: &str| -> Result<Option<Box<Self>>, String> {
-            schema
-                .get(name)
-                .filter(|child| child.is_object())
-                .map(Self::parse)
-                .transpose()
-                .map(|child| child.map(Box::new))
+    fn parse(schema: &Value) -> Self {
+        let child = |name: &str| {
+            let child = schema.get(name).filter(|child| child.is_object());
+            child.map(|child| Box::new(Self::parse(child)))
         };
         let properties = schema
             .get("properties")
             .and_then(Value::as_object)
             .into_iter()
             .flatten()
-            .map(|(name, property)| Ok((Arc::from(name.as_str()), Self::parse(property)?)))
-            .collect::<Result<Vec<_>, String>>()?;
-        Ok(Self {
+            .map(|(name, property)| (Arc::from(name.as_str()), Self::parse(property)))
+            .collect();
+        Self {
             kind: match schema.get("type").and_then(Value::as_str) {
                 Some("object") => Some(Kind::Object),
                 Some("array") => Some(Kind::Array),
@@ -191,10 +190,10 @@ impl Nested {
                 Some("boolean") => Some(Kind::Boolean),
                 _ => None,
             },
-            rules: Rules::parse(schema)?.unwrap_or_default(),
+            rules: Rules::parse(schema).unwrap_or_default(),
             properties,
-            additional: child("additionalProperties")?,
-            items: child("items")?,
-        })
+            additional: child("additionalProperties"),
+            items: child("items"),
+        }
     }
 }

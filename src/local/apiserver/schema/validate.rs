@@ -1,146 +1,34 @@
-//! Validation, worded as the API server words it: clients and people match on it.
-
-use std::cmp::Ordering;
-use std::fmt;
+//! Holding values against types and rules, in the order and the words of Kubernetes
+//! (`k8s.io/kube-openapi/pkg/validation/validate`).
+//!
+//! A change is not held against what it leaves as it was: the faults of a part that equals its older
+//! self are let off ("ratcheting").
 
 use serde_json::{Map, Number, Value};
 
+use super::correlate::{self, Old};
+use super::field_error::{FieldError, FieldErrorReason, NOWHERE};
 use super::format;
-use super::node::{Kind, ListType, TypeRef};
-use super::rules::{Bound, Nested, Rules};
+use super::node::{Kind, TypeRef};
+use super::numbers;
+use super::rules::{Nested, Rules};
 
-/// What sort of fault a [`FieldError`] is; the `reason` of a `Status` cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldErrorReason {
-    /// `FieldValueInvalid`
-    Invalid,
-    /// `FieldValueTypeInvalid`
-    TypeInvalid,
-    /// `FieldValueRequired`
-    Required,
-    /// `FieldValueNotSupported`
-    NotSupported,
-    /// `FieldValueTooLong`
-    TooLong,
-    /// `FieldValueTooMany`
-    TooMany,
-    /// `FieldValueDuplicate`
-    Duplicate,
-    /// `FieldValueForbidden`
-    Forbidden,
-}
-
-impl FieldErrorReason {
-    /// The reason as it stands in a `Status` cause.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Invalid => "FieldValueInvalid",
-            Self::TypeInvalid => "FieldValueTypeInvalid",
-            Self::Required => "FieldValueRequired",
-            Self::NotSupported => "FieldValueNotSupported",
-            Self::TooLong => "FieldValueTooLong",
-            Self::TooMany => "FieldValueTooMany",
-            Self::Duplicate => "FieldValueDuplicate",
-            Self::Forbidden => "FieldValueForbidden",
-        }
-    }
-}
-
-/// Go prints a nil path so; kubectl shows it as it comes.
-const NOWHERE: &str = "<nil>";
-
-/// One fault of an object. Displays as `spec.replicas: Invalid value: ...`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// What sort of fault.
-    pub reason: FieldErrorReason,
-    /// The path of the field: `spec.template.spec.containers[0].image`.
-    pub field: String,
-    /// What is said of it: `Required value`, the message of a `Status` cause.
-    pub message: String,
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
-    }
-}
-
-impl FieldError {
-    /// A missing field that must be there.
-    #[must_use]
-    pub fn required(field: impl Into<String>, detail: &str) -> Self {
-        let message = if detail.is_empty() {
-            "Required value".to_owned()
-        } else {
-            format!("Required value: {detail}")
-        };
-        Self::new(FieldErrorReason::Required, field, message)
-    }
-
-    /// A value that is not acceptable, and why.
-    #[must_use]
-    pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
-        let message = format!("Invalid value: {}: {detail}", shown(value));
-        Self::new(FieldErrorReason::Invalid, field, message)
-    }
-
-    /// A value outside a closed list.
-    #[must_use]
-    pub fn not_supported<'a>(
-        field: impl Into<String>,
-        value: &Value,
-        supported: impl IntoIterator<Item = &'a Value>,
-    ) -> Self {
-        let supported: Vec<String> = supported
-            .into_iter()
-            .map(|value| match value {
-                Value::String(text) => format!("{text:?}"),
-                other => format!("{:?}", other.to_string()),
-            })
-            .collect();
-        let message = format!(
-            "Unsupported value: {}: supported values: {}",
-            shown(value),
-            supported.join(", ")
-        );
-        Self::new(FieldErrorReason::NotSupported, field, message)
-    }
-
-    /// A field that may not be set, or not changed, here.
-    #[must_use]
-    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        let message = format!("Forbidden: {detail}");
-        Self::new(FieldErrorReason::Forbidden, field, message)
-    }
-
-    fn new(reason: FieldErrorReason, field: impl Into<String>, message: String) -> Self {
-        let mut field = field.into();
-        if field.is_empty() {
-            NOWHERE.clone_into(&mut field);
-        }
-        Self {
-            reason,
-            field,
-            message,
-        }
-    }
-}
-
-/// A value as Go's field errors print it.
-fn shown(value: &Value) -> String {
-    value.to_string()
-}
-
-pub(super) fn validate(root: TypeRef<'_>, object: &Value) -> Vec<FieldError> {
+pub(super) fn validate(root: TypeRef<'_>, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut walker = Walker::default();
-    walker.typed(root, object);
+    // Metadata has no schema, so that no whole object is seen to be the same.
+    walker.held(root, object, Old::of(old));
     walker.errors
 }
 
-pub(super) fn validate_field(root: TypeRef<'_>, name: &str, value: &Value) -> Vec<FieldError> {
-    let mut errors = validate(root.member(name), value);
+pub(super) fn validate_field(
+    root: TypeRef<'_>,
+    name: &str,
+    value: &Value,
+    old: Option<&Value>,
+) -> Vec<FieldError> {
+    let mut walker = Walker::default();
+    walker.typed(root.member(name), value, Old::of(old));
+    let mut errors = walker.errors;
     for error in &mut errors {
         error.field = match error.field.as_str() {
             NOWHERE => name.to_owned(),
@@ -157,34 +45,54 @@ struct Walker {
 }
 
 impl Walker {
-    fn typed(&mut self, typed: TypeRef<'_>, value: &Value) {
+    fn typed(&mut self, typed: TypeRef<'_>, value: &Value, old: Old<'_>) {
+        let before = self.errors.len();
+        self.held(typed, value, old);
+        if self.errors.len() > before
+            && old
+                .value
+                .is_some_and(|old| correlate::same(typed, value, old))
+        {
+            self.errors.truncate(before);
+        }
+    }
+
+    fn held(&mut self, typed: TypeRef<'_>, value: &Value, old: Old<'_>) {
         let node = typed.node();
+        let format = node
+            .rules
+            .as_ref()
+            .and_then(|rules| rules.format.as_deref());
+        let fits = if value.is_null() {
+            node.nullable || node.kind == Kind::Any
+        } else {
+            accepts(node.kind, format, value)
+        };
+        if !fits {
+            self.wrong_type(node.kind, format, value);
+        }
         if value.is_null() {
-            if !node.nullable && node.kind != Kind::Any {
-                self.wrong_type(node.kind, value);
+            // Null is none of the values that may be, whatever they are.
+            if let Some(rules) = &node.rules {
+                self.allowed(rules, value);
             }
             return;
         }
-        let fits = accepts(node.kind, value);
-        if !fits {
-            self.wrong_type(node.kind, value);
-        }
         // What is of the wrong type is not among the allowed values either, and told so too.
         if let Some(rules) = &node.rules {
-            self.rules(rules, value);
-        }
-        if !fits {
-            return;
+            self.rules(rules, typed, value, old);
         }
         match value {
             Value::Object(object) => {
+                let is_root = self.path.is_empty();
                 for (name, member) in object {
-                    let member_type = typed
-                        .field(name)
-                        .or_else(|| typed.additional().filter(|_| node.additional_declared));
-                    if let Some(member_type) = member_type {
-                        let length = self.enter(name);
-                        self.typed(member_type, member);
+                    let named = typed.field(name);
+                    let declared = || typed.additional().filter(|_| node.additional_declared);
+                    let is_named = named.is_some();
+                    if let Some(member_type) = named.or_else(declared) {
+                        let length = self.enter(name, is_named);
+                        let old = old.member(typed, name, is_root);
+                        self.typed(member_type, member, old);
                         self.path.truncate(length);
                     }
                 }
@@ -192,17 +100,16 @@ impl Walker {
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     let length = self.enter_index(index);
-                    self.typed(typed.item(), item);
+                    self.typed(typed.item(), item, old.item(typed, item));
                     self.path.truncate(length);
                 }
-                self.unique(&node.list, items);
             }
             _ => {}
         }
     }
 
-    fn rules(&mut self, rules: &Rules, value: &Value) {
-        self.junctors(rules, value);
+    fn rules(&mut self, rules: &Rules, typed: TypeRef<'_>, value: &Value, old: Old<'_>) {
+        self.junctors(rules, typed, value, old);
         match value {
             Value::String(text) => self.string(rules, text, value),
             Value::Number(number) => self.number(rules, number, value),
@@ -215,14 +122,19 @@ impl Walker {
 
     /// A value of another type is none of those that may be, either.
     fn allowed(&mut self, rules: &Rules, value: &Value) {
-        if !rules.allowed.is_empty() && !rules.allowed.iter().any(|one| one == value) {
-            let error = FieldError::not_supported(self.path.clone(), value, &rules.allowed);
-            self.errors.push(error);
+        if !rules.allowed.is_empty() && !rules.allowed.iter().any(|one| numbers::is_one(value, one))
+        {
+            self.add(FieldError::not_supported(
+                self.path.clone(),
+                value,
+                &rules.allowed,
+            ));
         }
     }
 
     fn string(&mut self, rules: &Rules, text: &str, value: &Value) {
         let length = text.chars().count() as u64;
+        // The first of these that fails is told alone.
         if let Some(max) = rules.max_length
             && length > max
         {
@@ -231,13 +143,11 @@ impl Walker {
                 FieldErrorReason::TooLong,
                 format!("Too long: may not be more than {max} {unit}"),
             );
-        }
-        if let Some(min) = rules.min_length
+        } else if let Some(min) = rules.min_length
             && length < min
         {
             self.body(value, &format!("should be at least {min} chars long"));
-        }
-        if let Some(pattern) = &rules.pattern
+        } else if let Some(pattern) = &rules.pattern
             && !pattern.regex.is_match(text)
         {
             self.body(value, &format!("should match '{}'", pattern.text));
@@ -245,53 +155,45 @@ impl Walker {
         if let Some(name) = &rules.format
             && !format::is_valid(name, text)
         {
-            let detail = format!("must be of type {name}: {text:?}");
-            self.body(value, &detail);
+            self.of_another_type(name, text);
         }
     }
 
     fn number(&mut self, rules: &Rules, number: &Number, value: &Value) {
-        if let Some(Bound { limit, exclusive }) = &rules.maximum {
-            match (compare(number, limit), exclusive) {
-                (Ordering::Greater, false) => {
-                    self.body(value, &format!("should be less than or equal to {limit}"));
-                }
-                (Ordering::Greater | Ordering::Equal, true) => {
-                    self.body(value, &format!("should be less than {limit}"));
-                }
-                _ => {}
-            }
-        }
-        if let Some(Bound { limit, exclusive }) = &rules.minimum {
-            match (compare(number, limit), exclusive) {
-                (Ordering::Less, false) => {
-                    self.body(
-                        value,
-                        &format!("should be greater than or equal to {limit}"),
-                    );
-                }
-                (Ordering::Less | Ordering::Equal, true) => {
-                    self.body(value, &format!("should be greater than {limit}"));
-                }
-                _ => {}
-            }
-        }
-        if let Some(factor) = &rules.multiple_of
-            && let (Some(number), Some(by)) = (number.as_f64(), factor.as_f64())
-            && by != 0.0
-            && (number / by).fract() != 0.0
+        match rules
+            .multiple_of
+            .as_ref()
+            .map(|by| numbers::multiple(number, by))
         {
-            self.body(value, &format!("should be a multiple of {factor}"));
+            None | Some(numbers::Multiple::Is) => {}
+            Some(numbers::Multiple::IsNot(by)) => {
+                self.body(value, &format!("should be a multiple of {by}"));
+            }
+            Some(numbers::Multiple::OfNothing(by)) => {
+                let why = format!(
+                    "factor MultipleOf declared for {} must be positive: {by}",
+                    self.path
+                );
+                let value = Value::Number(by);
+                self.add(FieldError::invalid(self.path.clone(), &value, &why));
+            }
+        }
+        if let Some(bound) = &rules.minimum
+            && let Some(limit) = numbers::below(number, bound)
+        {
+            let equal = if bound.exclusive { "" } else { " or equal to" };
+            self.body(value, &format!("should be greater than{equal} {limit}"));
+        }
+        if let Some(bound) = &rules.maximum
+            && let Some(limit) = numbers::above(number, bound)
+        {
+            let equal = if bound.exclusive { "" } else { " or equal to" };
+            self.body(value, &format!("should be less than{equal} {limit}"));
         }
     }
 
     fn list(&mut self, rules: &Rules, length: usize) {
         let length = length as u64;
-        if let Some(max) = rules.max_items
-            && length > max
-        {
-            self.too_many(length, max);
-        }
         if let Some(min) = rules.min_items
             && length < min
         {
@@ -300,23 +202,15 @@ impl Walker {
                 &format!("should have at least {min} items"),
             );
         }
+        if let Some(max) = rules.max_items
+            && length > max
+        {
+            self.too_many(length, max);
+        }
     }
 
     fn object(&mut self, rules: &Rules, object: &Map<String, Value>) {
-        for name in &rules.required {
-            if !object.contains_key(name.as_ref()) {
-                let length = self.enter(name);
-                let error = FieldError::required(self.path.clone(), "");
-                self.errors.push(error);
-                self.path.truncate(length);
-            }
-        }
         let size = object.len() as u64;
-        if let Some(max) = rules.max_properties
-            && size > max
-        {
-            self.too_many(size, max);
-        }
         if let Some(min) = rules.min_properties
             && size < min
         {
@@ -325,76 +219,84 @@ impl Walker {
                 &format!("should have at least {min} properties"),
             );
         }
+        if let Some(max) = rules.max_properties
+            && size > max
+        {
+            self.too_many(size, max);
+        }
+        for name in &rules.required {
+            if !object.contains_key(name.as_ref()) {
+                let length = self.enter(name, true);
+                self.add(FieldError::required(self.path.clone(), ""));
+                self.path.truncate(length);
+            }
+        }
     }
 
-    fn junctors(&mut self, rules: &Rules, value: &Value) {
-        if !rules.any_of.is_empty() {
-            let failures: Vec<_> = rules
-                .any_of
-                .iter()
-                .map(|one| self.tried(one, value))
-                .collect();
-            if !failures.iter().any(Vec::is_empty) {
-                self.junctor("must validate at least one schema (anyOf)");
-                self.errors.extend(best(failures));
-            }
+    fn junctors(&mut self, rules: &Rules, typed: TypeRef<'_>, value: &Value, old: Old<'_>) {
+        let mut tried = |some: &[Nested]| -> Vec<Vec<FieldError>> {
+            some.iter()
+                .map(|one| self.tried(one, typed, value, old))
+                .collect()
+        };
+        let (any_of, one_of, all_of) = (
+            tried(&rules.any_of),
+            tried(&rules.one_of),
+            tried(&rules.all_of),
+        );
+        if !any_of.is_empty() && !any_of.iter().any(Vec::is_empty) {
+            self.junctor("must validate at least one schema (anyOf)");
+            self.add_all(best(any_of));
         }
-        if !rules.one_of.is_empty() {
-            let failures: Vec<_> = rules
-                .one_of
-                .iter()
-                .map(|one| self.tried(one, value))
-                .collect();
-            match failures.iter().filter(|errors| errors.is_empty()).count() {
-                1 => {}
-                0 => {
-                    self.junctor(
-                        "must validate one and only one schema (oneOf). Found none valid",
-                    );
-                    self.errors.extend(best(failures));
-                }
-                valid => self.junctor(&format!(
-                    "must validate one and only one schema (oneOf). Found {valid} valid alternatives"
-                )),
+        match one_of.iter().filter(|errors| errors.is_empty()).count() {
+            1 => {}
+            0 if one_of.is_empty() => {}
+            0 => {
+                self.junctor("must validate one and only one schema (oneOf). Found none valid");
+                self.add_all(best(one_of));
             }
+            valid => self.junctor(&format!(
+                "must validate one and only one schema (oneOf). Found {valid} valid alternatives"
+            )),
         }
-        if !rules.all_of.is_empty() {
-            let failures: Vec<_> = rules
-                .all_of
-                .iter()
-                .map(|one| self.tried(one, value))
-                .collect();
-            let valid = failures.iter().filter(|errors| errors.is_empty()).count();
-            if valid < failures.len() {
-                let none = if valid == 0 { ". None validated" } else { "" };
-                self.errors.extend(failures.into_iter().flatten());
-                self.junctor(&format!("must validate all the schemas (allOf){none}"));
-            }
+        let valid = all_of.iter().filter(|errors| errors.is_empty()).count();
+        if valid < all_of.len() {
+            let none = if valid == 0 { ". None validated" } else { "" };
+            all_of.into_iter().for_each(|errors| self.add_all(errors));
+            self.junctor(&format!("must validate all the schemas (allOf){none}"));
         }
         if let Some(not) = &rules.not
-            && self.tried(not, value).is_empty()
+            && self.tried(not, typed, value, old).is_empty()
         {
             self.junctor("must not validate the schema (not)");
         }
     }
 
     /// The faults of a value under a nested schema, kept apart from the walker's own.
-    fn tried(&mut self, nested: &Nested, value: &Value) -> Vec<FieldError> {
+    fn tried(
+        &mut self,
+        nested: &Nested,
+        typed: TypeRef<'_>,
+        value: &Value,
+        old: Old<'_>,
+    ) -> Vec<FieldError> {
         let before = std::mem::take(&mut self.errors);
-        self.nested(nested, value);
+        self.nested(nested, typed, value, old);
         std::mem::replace(&mut self.errors, before)
     }
 
-    fn nested(&mut self, nested: &Nested, value: &Value) {
+    fn nested(&mut self, nested: &Nested, typed: TypeRef<'_>, value: &Value, old: Old<'_>) {
+        let format = nested.rules.format.as_deref();
         if let Some(kind) = nested.kind
-            && !accepts(kind, value)
+            && !accepts(kind, format, value)
         {
-            self.wrong_type(kind, value);
+            self.wrong_type(kind, format, value);
             return;
         }
-        self.rules(&nested.rules, value);
+        self.rules(&nested.rules, typed, value, old);
         match value {
             Value::Object(object) => {
+                let is_root = self.path.is_empty();
                 for (name, member) in object {
                     let named = nested
                         .properties
@@ -404,8 +306,9 @@ impl Walker {
                         .map(|(_, child)| child)
                         .or(nested.additional.as_deref());
                     if let Some(child) = child {
-                        let length = self.enter(name);
-                        self.nested(child, member);
+                        let length = self.enter(name, named.is_some());
+                        let old = old.member(typed, name, is_root);
+                        self.nested(child, typed.member(name), member, old);
                         self.path.truncate(length);
                     }
                 }
@@ -414,7 +317,7 @@ impl Walker {
                 if let Some(child) = &nested.items {
                     for (index, item) in items.iter().enumerate() {
                         let length = self.enter_index(index);
-                        self.nested(child, item);
+                        self.nested(child, typed.item(), item, old.item(typed, item));
                         self.path.truncate(length);
                     }
                 }
@@ -423,46 +326,27 @@ impl Walker {
         }
     }
 
-    /// Sets and keyed lists hold each item once.
-    fn unique(&mut self, list: &ListType, items: &[Value]) {
-        let keys: Vec<Value> = match list {
-            ListType::Atomic => return,
-            ListType::Set => items.to_vec(),
-            ListType::Map(names) => items
-                .iter()
-                .map(|item| {
-                    let key = names.iter().filter_map(|name| {
-                        let value = item.get(name.as_ref())?;
-                        Some((name.to_string(), value.clone()))
-                    });
-                    Value::Object(key.collect())
-                })
-                .collect(),
-        };
-        for (index, key) in keys.iter().enumerate() {
-            let earlier = keys.iter().take(index).filter(|one| *one == key);
-            // A third one is not told of again.
-            if earlier.count() == 1 {
-                let length = self.enter_index(index);
-                self.push(
-                    FieldErrorReason::Duplicate,
-                    format!("Duplicate value: {}", shown(key)),
-                );
-                self.path.truncate(length);
+    fn wrong_type(&mut self, kind: Kind, format: Option<&str>, value: &Value) {
+        let wanted = match (format, kind) {
+            // What has a format is asked for by that, unless it is null, a text or a list.
+            (Some(format), _)
+                if !matches!(value, Value::Null | Value::String(_) | Value::Array(_)) =>
+            {
+                let found = match value {
+                    Value::Number(number) if number.is_f64() => "float64",
+                    Value::Number(_) => "int64",
+                    _ => "",
+                };
+                return self.of_another_type(format, found);
             }
-        }
-    }
-
-    fn wrong_type(&mut self, kind: Kind, value: &Value) {
-        let wanted = match kind {
-            Kind::Any => "any",
-            Kind::Object => "object",
-            Kind::Array => "array",
-            Kind::String => "string",
-            Kind::Integer => "integer",
-            Kind::Number => "number",
-            Kind::Boolean => "boolean",
-            Kind::IntOrString => "integer,string",
+            (_, Kind::Any) => "any",
+            (_, Kind::Object) => "object",
+            (_, Kind::Array) => "array",
+            (_, Kind::String) => "string",
+            (_, Kind::Integer) => "integer",
+            (_, Kind::Number) => "number",
+            (_, Kind::Boolean) => "boolean",
+            (_, Kind::IntOrString) => "integer,string",
         };
         let found = match value {
             Value::Null => "null",
@@ -473,6 +357,10 @@ impl Walker {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
+        self.of_another_type(wanted, found);
+    }
+
+    fn of_another_type(&mut self, wanted: &str, found: &str) {
         let within = self.within();
         self.push(
             FieldErrorReason::TypeInvalid,
@@ -491,33 +379,41 @@ impl Walker {
     /// `PATH in body should ...`
     fn body(&mut self, value: &Value, what: &str) {
         let detail = format!("{} {what}", self.within());
-        let error = FieldError::invalid(self.path.clone(), value, &detail);
-        self.errors.push(error);
+        self.add(FieldError::invalid(self.path.clone(), value, &detail));
     }
 
     fn within(&self) -> String {
-        if self.path.is_empty() {
-            " in body".to_owned()
-        } else {
-            format!("{} in body", self.path)
-        }
+        format!("{} in body", self.path)
     }
 
     /// Junctors name the path in the text only: their field is Go's nil path.
     fn junctor(&mut self, what: &str) {
         let message = format!("Invalid value: \"\": {:?} {what}", self.path);
-        let error = FieldError::new(FieldErrorReason::Invalid, "", message);
-        self.errors.push(error);
+        self.add(FieldError::new(FieldErrorReason::Invalid, "", message));
     }
 
     fn push(&mut self, reason: FieldErrorReason, message: String) {
-        let error = FieldError::new(reason, self.path.clone(), message);
-        self.errors.push(error);
+        self.add(FieldError::new(reason, self.path.clone(), message));
     }
 
-    fn enter(&mut self, name: &str) -> usize {
+    /// The same is not told twice. What stands in front of a path that begins nowhere is not part of it.
+    fn add(&mut self, mut error: FieldError) {
+        if let Some(rest) = error.field.strip_prefix('.') {
+            error.field = rest.to_owned();
+        }
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    fn add_all(&mut self, errors: Vec<FieldError>) {
+        errors.into_iter().for_each(|error| self.add(error));
+    }
+
+    /// Goes into a field; those that are named begin a path without a dot.
+    fn enter(&mut self, name: &str, is_named: bool) -> usize {
         let length = self.path.len();
-        if length > 0 {
+        if length > 0 || !is_named {
             self.path.push('.');
         }
         self.path.push_str(name);
@@ -531,19 +427,18 @@ impl Walker {
     }
 }
 
-fn accepts(kind: Kind, value: &Value) -> bool {
+fn accepts(kind: Kind, format: Option<&str>, value: &Value) -> bool {
+    // Texts and lists that a format is said of are not asked for their type, but for numbers' sake.
+    let is_unread = format.is_some() && (value.is_string() || value.is_array());
     match kind {
         Kind::Any => true,
-        Kind::Object => value.is_object(),
-        Kind::Array => value.is_array(),
-        Kind::String => value.is_string(),
-        Kind::Integer => match value {
-            Value::Number(number) => number.as_f64().is_some_and(|number| number.fract() == 0.0),
-            _ => false,
-        },
+        Kind::Object => is_unread || value.is_object(),
+        Kind::Array => is_unread || value.is_array(),
+        Kind::String => is_unread || value.is_string(),
+        Kind::Boolean => is_unread || value.is_boolean(),
+        Kind::Integer => numbers::is_whole(value),
         Kind::Number => value.is_number(),
-        Kind::Boolean => value.is_boolean(),
-        Kind::IntOrString => value.is_number() || value.is_string(),
+        Kind::IntOrString => numbers::is_whole(value) || value.is_string(),
     }
 }
 
@@ -553,14 +448,4 @@ fn best(failures: Vec<Vec<FieldError>>) -> Vec<FieldError> {
         .into_iter()
         .min_by_key(Vec::len)
         .unwrap_or_default()
-}
-
-fn compare(left: &Number, right: &Number) -> Ordering {
-    match (left.as_i64(), right.as_i64()) {
-        (Some(left), Some(right)) => left.cmp(&right),
-        _ => left
-            .as_f64()
-            .partial_cmp(&right.as_f64())
-            .unwrap_or(Ordering::Equal),
-    }
 }

@@ -13,7 +13,7 @@ use super::reconcile::reconcile;
 use super::remove::remove;
 use super::reset::{ResetFields, identity};
 use super::set::Set;
-use super::typed::{check, field_set};
+use super::typed::{check, field_set, is_duplicate};
 use super::update::{UpdateOptions, give_up, managed_after_update};
 
 /// Who owns what an object had before its first apply, where nobody kept account.
@@ -34,6 +34,8 @@ pub struct ApplyOptions<'a> {
     pub reset: ResetFields,
     /// When.
     pub now: Timestamp,
+    /// Whether the live object has to be held against the schema, too.
+    pub may_not_fit: bool,
 }
 
 /// Why an apply fails.
@@ -78,7 +80,17 @@ pub fn apply(
     }
     let faults = check(schema.root(), applied);
     if !faults.is_empty() {
-        return Err(ApplyError::Typed(untypable(applied, &faults)));
+        return Err(ApplyError::Typed(untypable("patch", applied, &faults)));
+    }
+    if let Some(live) = live.filter(|_| options.may_not_fit) {
+        let faults = check(schema.root(), live);
+        let faults: Vec<String> = faults
+            .into_iter()
+            .filter(|fault| !is_duplicate(fault))
+            .collect();
+        if !faults.is_empty() {
+            return Err(ApplyError::Typed(untypable("live", live, &faults)));
+        }
     }
     let mut managed = live
         .map(Managed::decode)
@@ -277,7 +289,7 @@ fn annotations(object: &Value) -> Option<&Map<String, Value>> {
 }
 
 /// `failed to create typed patch object (default/web; apps/v1, Kind=Deployment): ...`
-fn untypable(applied: &Value, faults: &[String]) -> String {
+fn untypable(which: &str, applied: &Value, faults: &[String]) -> String {
     let text = |pointer: &str| {
         applied
             .pointer(pointer)
@@ -291,7 +303,7 @@ fn untypable(applied: &Value, faults: &[String]) -> String {
     let version = text("/apiVersion");
     let of_core = if version.contains('/') { "" } else { "/" };
     format!(
-        "failed to create typed patch object ({}/{}; {of_core}{version}, Kind={}): {what}",
+        "failed to create typed {which} object ({}/{}; {of_core}{version}, Kind={}): {what}",
         text("/metadata/namespace"),
         text("/metadata/name"),
         text("/kind"),

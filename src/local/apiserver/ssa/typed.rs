@@ -168,9 +168,12 @@ fn collect(typed: TypeRef<'_>, value: &Value, set: &mut Set) -> bool {
 /// Whether an object that is no apply can be typed: its lists may hold an item twice.
 pub fn fits(schema: &Schema, object: &Value) -> bool {
     let faults = check(schema.root(), object);
-    faults
-        .iter()
-        .all(|fault| fault.contains("duplicate entries"))
+    faults.iter().all(|fault| is_duplicate(fault))
+}
+
+/// Whether a fault is that an item is there twice, which only who applies may not have.
+pub(super) fn is_duplicate(fault: &str) -> bool {
+    fault.contains("duplicate entries")
 }
 
 /// What keeps an applied object from being typed: unknown fields, wrong types, items
@@ -191,7 +194,7 @@ fn check_at(typed: TypeRef<'_>, value: &Value, path: &mut String, errors: &mut V
     };
     match (typed.node().kind, value) {
         (_, Value::Null) => {}
-        (Kind::String, value) if !value.is_string() && !typed.node().is_time() => {
+        (Kind::String, value) if !value.is_string() && !typed.node().any_scalar => {
             let found = strict_json::go_syntax(value);
             let found = format!("&value.valueUnstructured{{Value:{found}}}");
             fault(path, format!("expected string, got {found}"));

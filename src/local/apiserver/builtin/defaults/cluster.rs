@@ -86,6 +86,10 @@ pub(super) fn definition(object: &mut Object) {
         }
     }
     put(spec, "conversion", json!({"strategy": "None"}));
+    for version in each(spec, "versions") {
+        put(version, "served", false);
+        put(version, "storage", false);
+    }
 }
 
 pub(super) fn webhooks(object: &mut Object, mutating: bool) {

@@ -59,6 +59,7 @@ impl Story {
             subresource,
             reset,
             now,
+            may_not_fit: false,
         };
         let object = apply(self.live.as_ref(), &object(fields), &self.schema, &options)
             .map_err(|error| error.to_string())?;
@@ -234,5 +235,4 @@ pub(super) fn things() -> Schema {
             "any": {"x-kubernetes-preserve-unknown-fields": true},
         },
     }))
-    .unwrap()
 }

@@ -91,6 +91,7 @@ impl Subject {
                     subresource: step.subresource,
                     reset,
                     now,
+                    may_not_fit: false,
                 };
                 apply(live.as_ref(), &object, &self.schema, &options)
             } else {

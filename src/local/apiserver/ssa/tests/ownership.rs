@@ -158,6 +158,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
         subresource: None,
         reset: ResetFields::Status,
         now: Timestamp::from_second(second).unwrap(),
+        may_not_fit: false,
     };
     let mut first = apply(None, &applied, &schema, &options(1)).unwrap();
     schema.default(&mut first);
@@ -267,8 +268,7 @@ fn an_owner_of_something_in_a_list_that_became_atomic_owns_the_list() {
             "list": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
             "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
         },
-    }))
-    .unwrap();
+    }));
     story
         .apply("b", json!({"set": ["t"]}))
         .owned("a Apply: .list .set[=\"s\"]\nb Apply: .set[=\"t\"]");
