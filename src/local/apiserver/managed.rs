@@ -6,6 +6,7 @@ use super::behaviour::Behaviour;
 use super::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions};
 use super::status::{ApiError, Cause};
 use super::write::Call;
+use crate::local::admission::GROUP as SERVING;
 
 /// Records that the caller set what differs from the live object.
 pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
@@ -15,8 +16,10 @@ pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
         reset: reset(call),
         now: call.core.now(),
     };
-    // Who owns what of an object that does not fit its kind cannot be said.
-    let may_not_fit = call.subresource.is_some() && !call.resource.is_kubernetes_own();
+    // Who owns what of an object that does not fit its kind cannot be said. Most of those are refused
+    // later, but not a null in a list that a webhook makes something of.
+    let may_be_mended = call.subresource.is_some() || call.resource.group == SERVING;
+    let may_not_fit = may_be_mended && !call.resource.is_kubernetes_own();
     if may_not_fit && !ssa::fits(call.resource.schema(), object) {
         super::object::remove_meta(object, "managedFields");
         return;

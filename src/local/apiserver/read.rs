@@ -44,15 +44,15 @@ pub async fn get(
     core.store.durable(object.revision).await?;
     let body = match form {
         Form::Plain => view::bytes(resource, &object),
-        Form::MetadataList => return Err(table::is_no_list(resource)),
-        Form::Metadata => {
-            Bytes::from(table::metadata_only(&view::value(resource, &object)).to_string())
+        Form::MetadataList(_) => return Err(table::is_no_list(resource)),
+        Form::Metadata(meta) => {
+            Bytes::from(table::metadata_only(&view::value(resource, &object), meta).to_string())
         }
-        Form::Table => table::table(
+        Form::Table(meta) => table::table(
             resource,
             std::slice::from_ref(&object),
             &json!({"resourceVersion": object.revision.to_string()}),
-            table::Include::of(params)?,
+            (table::Include::of(params)?, meta),
             core.now(),
         ),
     };
@@ -142,7 +142,11 @@ pub async fn list(
         .number::<i64>("limit")?
         .and_then(|limit| usize::try_from(limit).ok())
         .filter(|limit| *limit > 0);
-    let token = params.text("continue").map(Continue::decode).transpose()?;
+    // One object is read from the store, where there is nothing to go on with.
+    let is_single = is_single(resource, path, &selector);
+    let in_pieces = limit.is_some();
+    let token = params.text("continue").filter(|_| !is_single);
+    let token = token.map(Continue::decode).transpose()?;
     let (revision, objects) = match &token {
         Some(token) if token.rv == Continue::LATEST => matching(core, resource, path, &selector),
         Some(token) => {
@@ -150,7 +154,7 @@ pub async fn list(
             let objects = matching_at(core, resource, path, &selector, revision);
             (revision, objects.ok_or_else(|| too_old_to_go_on(token))?)
         }
-        None => match exact_revision(params, limit.is_some()) {
+        None => match exact_revision(params, in_pieces && !is_single) {
             Some(revision) if revision < core.store.revision() => {
                 let objects = matching_at(core, resource, path, &selector, revision);
                 let objects = objects.ok_or_else(|| {
@@ -162,6 +166,12 @@ pub async fn list(
                 let (revision, objects) = matching(core, resource, path, &selector);
                 check_revision(params, revision, |why| {
                     ApiError::bad_request(format!("invalid resource version: {why}"))
+                })
+                .map_err(|mut error| {
+                    if is_single && exact_revision(params, in_pieces).is_some() {
+                        error.details.retry_after = None;
+                    }
+                    error
                 })?;
                 core.store.durable(revision).await?;
                 (revision, objects)
@@ -192,13 +202,13 @@ pub async fn list(
     }
     let body = match form {
         Form::Plain => plain_list(resource, shown, &list_meta),
-        Form::Metadata => return Err(table::is_a_list(resource)),
-        Form::MetadataList => table::metadata_list(resource, shown, &list_meta),
-        Form::Table => table::table(
+        Form::Metadata(_) => return Err(table::is_a_list(resource)),
+        Form::MetadataList(meta) => table::metadata_list(resource, shown, &list_meta, meta),
+        Form::Table(meta) => table::table(
             resource,
             shown,
             &list_meta,
-            table::Include::of(params)?,
+            (table::Include::of(params)?, meta),
             core.now(),
         ),
     };
@@ -234,7 +244,7 @@ pub fn matching(
     selector: &Selector,
 ) -> (u64, Vec<Arc<Stored>>) {
     if let Some(name) = selector.name()
-        && (path.namespace.is_some() || !resource.namespaced)
+        && is_single(resource, path, selector)
     {
         let namespace = path.namespace.as_deref().unwrap_or_default();
         let (revision, found) = core.store.get_at(&key(resource, namespace, name));
@@ -248,6 +258,11 @@ pub fn matching(
         objects.retain(|object| selector.matches(object));
     }
     (revision, objects)
+}
+
+/// Whether it is about one object, by its name.
+fn is_single(resource: &Resource, path: &ResourcePath, selector: &Selector) -> bool {
+    selector.name().is_some() && (path.namespace.is_some() || !resource.namespaced)
 }
 
 /// The same as they were at a revision. `None`: it is forgotten.
@@ -283,7 +298,9 @@ fn too_old_to_go_on(token: &Continue) -> ApiError {
     let mut error = ApiError::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     );
-    error.details.goes_on = Some(Continue::encode(Continue::LATEST, token.start.clone()));
+    // The store reads the key behind the slash that the cache begins it with.
+    let start = token.start.trim_start_matches('/').to_owned();
+    error.details.goes_on = Some(Continue::encode(Continue::LATEST, start));
     error
 }
 

@@ -10,6 +10,7 @@
 mod admission;
 mod chance;
 mod compare;
+mod crossing;
 mod defining;
 mod generate;
 mod kinds;
@@ -104,7 +105,9 @@ async fn compare_area(area: Area) {
     let wanted = setting("SLUICE_LIKENESS_CASES", SHARE);
     let run = Chance::of(std::process::id().into(), started_at()).below(100_000);
     let namespaces: Vec<String> = (0..LANES).map(|lane| format!("l{run}-{lane}")).collect();
-    let stage = Arc::new(Stage::set(&namespaces).await);
+    let stage = Stage::set(&namespaces).await;
+    stage.forget(area.kinds).await;
+    let stage = Arc::new(stage);
     let area = Arc::new(area);
     let (next, cases) = (
         Arc::new(AtomicU64::new(setting("SLUICE_LIKENESS_FROM", 0))),

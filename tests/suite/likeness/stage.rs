@@ -9,11 +9,12 @@ use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{ApiServer, User};
 
 use super::defining::{DEFINITIONS, GROUP};
+use super::kinds::Kind;
 use super::side::{Side, raw};
 use super::step::{JSON, MERGE_PATCH};
-use crate::world::PATIENCE;
 use crate::world::real::Real;
 use crate::world::still::Still;
+use crate::world::{PATIENCE, etcd};
 
 /// Both servers.
 pub struct Stage {
@@ -92,6 +93,15 @@ impl Stage {
     pub fn sides(&self, namespace: &str) -> [Side; 2] {
         self.clients()
             .map(|client| Side::new(client.clone(), namespace))
+    }
+
+    /// Both forget what was before, so that the first version there ever was is one that expired.
+    pub async fn forget(&self, kinds: &[&Kind]) {
+        for kind in kinds {
+            let (group, _) = kind.api_version.split_once('/').unwrap_or_default();
+            self.server.compact(group, kind.plural);
+        }
+        etcd::compact().await;
     }
 
     /// Removes all objects of a collection from both.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::unusual;
+
 /// Something that somebody does.
 pub enum Event {
     /// Server-side apply of an object.
@@ -12,6 +14,8 @@ pub enum Event {
     Patch(&'static str, String, Value),
     /// The object goes.
     Delete(&'static str, String),
+    /// The object goes, and what it owned stays.
+    Leave(&'static str, String),
 }
 
 impl fmt::Display for Event {
@@ -20,6 +24,7 @@ impl fmt::Display for Event {
             Self::Apply(object) => write!(f, "apply {object}"),
             Self::Patch(kind, name, patch) => write!(f, "patch {kind} {name} by {patch}"),
             Self::Delete(kind, name) => write!(f, "delete {kind} {name}"),
+            Self::Leave(kind, name) => write!(f, "delete {kind} {name} alone"),
         }
     }
 }
@@ -32,14 +37,14 @@ pub struct Story {
     pub events: Vec<Event>,
 }
 
-fn template(target: &str) -> Value {
+pub(super) fn template(target: &str) -> Value {
     json!({"spec": {"containers": [{
         "image": "sluice.local/hello",
         "env": [{"name": "TARGET", "value": target}],
     }]}})
 }
 
-fn object(kind: &str, name: &str, spec: Value) -> Value {
+pub(super) fn object(kind: &str, name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "serving.knative.dev/v1",
         "kind": kind,
@@ -48,7 +53,7 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     })
 }
 
-fn service(name: &str, target: &str) -> Event {
+pub(super) fn service(name: &str, target: &str) -> Event {
     Event::Apply(object(
         "Service",
         name,
@@ -56,11 +61,11 @@ fn service(name: &str, target: &str) -> Event {
     ))
 }
 
-fn patch(name: &str, patch: Value) -> Event {
+pub(super) fn patch(name: &str, patch: Value) -> Event {
     Event::Patch("Service", name.to_owned(), patch)
 }
 
-fn traffic(name: &str, targets: Value) -> Event {
+pub(super) fn traffic(name: &str, targets: Value) -> Event {
     patch(name, json!({"spec": {"traffic": targets}}))
 }
 
@@ -70,14 +75,14 @@ fn named(name: &str, revision: &str, target: &str) -> Event {
     Event::Apply(object("Service", name, json!({"template": template})))
 }
 
-fn gone(name: &str) -> Event {
+pub(super) fn gone(name: &str) -> Event {
     Event::Delete("Service", name.to_owned())
 }
 
 /// All of them.
 pub fn stories() -> Vec<Story> {
     let story = |prefix, events| Story { prefix, events };
-    vec![
+    let mut all = vec![
         story(
             "plain",
             vec![
@@ -255,7 +260,9 @@ pub fn stories() -> Vec<Story> {
                 gone("scaled"),
             ],
         ),
-    ]
+    ];
+    all.extend(unusual::stories());
+    all
 }
 
 /// A service that says how it is scaled.

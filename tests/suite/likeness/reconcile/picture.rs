@@ -89,6 +89,11 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
             return false;
         }
     }
+    if let Event::Leave(kind, name) = event
+        && named(kind, name).is_some()
+    {
+        return false;
+    }
     objects.iter().all(|object| {
         let confirmed = object["status"]["observedGeneration"] == object["metadata"]["generation"];
         let name = text(object, "/metadata/name");
