@@ -52,6 +52,8 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 /// So many requests may make the real one panic; the sequence ends with each.
 const UNANSWERED: usize = 50;
+/// No request takes longer, not even one for a version that is yet to come.
+const LONGEST: Duration = Duration::from_secs(20);
 /// A difference is not made smaller for longer.
 const SHRINKING: Duration = Duration::from_secs(4);
 
@@ -178,7 +180,10 @@ impl Lane<'_> {
         let [mut ours, mut real] = self.stage.sides(self.namespace);
         let mut found = None;
         for (at, step) in steps.iter().enumerate() {
-            let (mut here, mut there) = tokio::join!(ours.play(step), real.play(step));
+            let answers = async { tokio::join!(ours.play(step), real.play(step)) };
+            let (mut here, mut there) = tokio::time::timeout(LONGEST, answers)
+                .await
+                .unwrap_or_else(|_| panic!("no end of {step}"));
             assert!(here.is_there(), "{step}: {}", here.body);
             if !there.is_there() {
                 if let Some((_, tally)) = count {

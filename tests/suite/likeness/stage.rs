@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
+use kube::{Client, Config};
 use serde_json::{Value, json};
 use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{ApiServer, User};
@@ -21,6 +21,7 @@ pub struct Stage {
     server: ApiServer,
     real: Real,
     ours: Client,
+    theirs: Client,
     /// What is compared must not be changed by controllers.
     _still: Still,
 }
@@ -34,7 +35,11 @@ impl Stage {
             .without_housekeeping()
             .build()
             .unwrap();
+        // What is answered is compared, and not what comes of asking again.
+        let mut config = Config::infer().await.unwrap();
+        config.default_retry = false;
         let stage = Self {
+            theirs: Client::try_from(config).unwrap(),
             ours: server.client_as(User::admin("admin")),
             server,
             real,
@@ -86,7 +91,7 @@ impl Stage {
     }
 
     fn clients(&self) -> [&Client; 2] {
-        [&self.ours, &self.real.client]
+        [&self.ours, &self.theirs]
     }
 
     /// Both, at the beginning of a sequence.
@@ -121,7 +126,7 @@ impl Stage {
     pub async fn end(self, namespaces: &[String]) {
         for namespace in namespaces {
             let uri = format!("/api/v1/namespaces/{namespace}");
-            raw(&self.real.client, "DELETE", &uri, JSON, Vec::new()).await;
+            raw(&self.theirs, "DELETE", &uri, JSON, Vec::new()).await;
         }
         self.server.shutdown().await;
         self.real.end().await;
