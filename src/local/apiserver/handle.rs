@@ -200,15 +200,18 @@ fn shaped<'a>(
     }
     match form {
         Form::Plain => Cow::Borrowed(object),
-        Form::Metadata | Form::MetadataList => Cow::Owned(table::metadata_only(object)),
-        Form::Table => {
+        Form::Metadata(meta) | Form::MetadataList(meta) => {
+            Cow::Owned(table::metadata_only(object, meta))
+        }
+        Form::Table(meta) => {
             let include = table::Include::of(params).unwrap_or_default();
-            let row = table::row(resource, object, include, core.now());
+            let row = table::row(resource, object, (include, meta), core.now());
             let version = super::object::meta(object, "resourceVersion");
             Cow::Owned(table::table_of(
                 vec![row],
                 Some(table::definitions(resource)),
                 &json!({"resourceVersion": version}),
+                meta,
             ))
         }
     }

@@ -18,7 +18,8 @@ pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
         reset: reset(call),
         now: call.core.now(),
     };
-    // Who owns what of an object that does not fit its kind, or did not, cannot be said.
+    // Who owns what of an object that does not fit its kind, or did not, cannot be said. Most of those
+    // are refused later, but not a null in a list that a webhook makes something of.
     let may_not_fit = call.subresource != Some("scale") && !call.resource.is_kubernetes_own();
     let schema = call.resource.schema();
     let fits = |object: &Value| ssa::fits(schema, object);

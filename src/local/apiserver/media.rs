@@ -20,12 +20,31 @@ const STREAMS: &str =
 pub enum Form {
     /// The objects as they are.
     Plain,
-    /// `meta.k8s.io/v1` `Table`.
-    Table,
-    /// `meta.k8s.io/v1` `PartialObjectMetadata`, of one object.
-    Metadata,
-    /// `meta.k8s.io/v1` `PartialObjectMetadataList`, of a list.
-    MetadataList,
+    /// `Table`.
+    Table(Meta),
+    /// `PartialObjectMetadata`, of one object.
+    Metadata(Meta),
+    /// `PartialObjectMetadataList`, of a list.
+    MetadataList(Meta),
+}
+
+/// The version of `meta.k8s.io` that tables and bare metadata come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meta {
+    /// The usual one.
+    V1,
+    /// The one before, which is still given to who asks for it.
+    V1beta1,
+}
+
+impl Meta {
+    /// As objects say it.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::V1 => "meta.k8s.io/v1",
+            Self::V1beta1 => "meta.k8s.io/v1beta1",
+        }
+    }
 }
 
 /// What the way to a path speaks: Kubernetes' own kinds are reached by a router that knows whole
@@ -77,33 +96,46 @@ pub struct Accepted {
 
 /// Picks the first form of the `Accept` header that can be given.
 pub fn accepted(headers: &HeaderMap) -> Result<Accepted, ApiError> {
-    for choice in wanted(headers).split(',') {
-        let mut parts = choice.split(';').map(str::trim);
-        let media = parts.next().unwrap_or_default();
-        let yaml = media == "application/yaml";
-        if !yaml && !matches!(media, "application/json" | "application/*" | "*/*" | "") {
-            continue;
-        }
-        let mut shape = None;
-        let mut meta_v1 = (false, false);
-        for part in parts {
-            match part.split_once('=') {
-                Some(("as", kind)) => shape = Some(kind),
-                Some(("g", group)) => meta_v1.0 = group == "meta.k8s.io",
-                Some(("v", version)) => meta_v1.1 = version == "v1",
-                _ => {}
-            }
-        }
-        let form = match shape {
-            None => Form::Plain,
-            Some("Table") if meta_v1 == (true, true) => Form::Table,
-            Some("PartialObjectMetadata") if meta_v1 == (true, true) => Form::Metadata,
-            Some("PartialObjectMetadataList") if meta_v1 == (true, true) => Form::MetadataList,
-            Some(_) => continue,
-        };
-        return Ok(Accepted { form, yaml });
+    wanted(headers)
+        .split(',')
+        .find_map(choice)
+        .ok_or_else(|| ApiError::not_acceptable(WRITTEN))
+}
+
+/// What one choice of the header comes to, if it can be given.
+fn choice(choice: &str) -> Option<Accepted> {
+    let mut parts = choice.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default();
+    let yaml = media == "application/yaml";
+    if !yaml && !matches!(media, "application/json" | "application/*" | "*/*" | "") {
+        return None;
     }
-    Err(ApiError::not_acceptable(WRITTEN))
+    let (mut shape, mut group, mut version) = (None, None, None);
+    for part in parts {
+        match part.split_once('=') {
+            Some(("as", kind)) => shape = Some(kind),
+            Some(("g", name)) => group = Some(name),
+            Some(("v", name)) => version = Some(name),
+            _ => {}
+        }
+    }
+    // Whoever names a group or a version wants another form, even where it is not said which.
+    if (shape, group, version) == (None, None, None) {
+        let form = Form::Plain;
+        return Some(Accepted { form, yaml });
+    }
+    let meta = match (group?, version?) {
+        ("meta.k8s.io", "v1") => Meta::V1,
+        ("meta.k8s.io", "v1beta1") => Meta::V1beta1,
+        _ => return None,
+    };
+    let form = match shape? {
+        "Table" => Form::Table(meta),
+        "PartialObjectMetadata" => Form::Metadata(meta),
+        "PartialObjectMetadataList" => Form::MetadataList(meta),
+        _ => return None,
+    };
+    Some(Accepted { form, yaml })
 }
 
 /// The content type without its parameters; JSON where there is none.
@@ -201,19 +233,24 @@ mod tests {
         assert_eq!(form("application/json"), Ok(Form::Plain));
         assert_eq!(
             form("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"),
-            Ok(Form::Table)
+            Ok(Form::Table(Meta::V1))
         );
         assert_eq!(
             form("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"),
+            Ok(Form::Table(Meta::V1beta1))
+        );
+        assert_eq!(
+            form("application/json;as=Table;v=v9;g=meta.k8s.io,application/json"),
             Ok(Form::Plain)
         );
+        assert_eq!(form("application/json;v=v1").unwrap_err().code, 406);
         assert_eq!(
             form("application/vnd.kubernetes.protobuf,application/json"),
             Ok(Form::Plain)
         );
         assert_eq!(
             form("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
-            Ok(Form::MetadataList)
+            Ok(Form::MetadataList(Meta::V1))
         );
         assert_eq!(
             form("application/vnd.kubernetes.protobuf")

@@ -49,15 +49,15 @@ pub async fn get(
             Bytes::from(seen.to_string())
         }
         Form::Plain => view::bytes(resource, &object),
-        Form::MetadataList => return Err(table::is_no_list(resource)),
-        Form::Metadata => {
-            Bytes::from(table::metadata_only(&view::value(resource, &object)).to_string())
+        Form::MetadataList(_) => return Err(table::is_no_list(resource)),
+        Form::Metadata(meta) => {
+            Bytes::from(table::metadata_only(&view::value(resource, &object), meta).to_string())
         }
-        Form::Table => table::table(
+        Form::Table(meta) => table::table(
             resource,
             std::slice::from_ref(&object),
             &json!({"resourceVersion": object.revision.to_string()}),
-            table::Include::of(params)?,
+            (table::Include::of(params)?, meta),
             core.now(),
         ),
     };
@@ -147,26 +147,38 @@ pub async fn list(
         .number::<i64>("limit")?
         .and_then(|limit| usize::try_from(limit).ok())
         .filter(|limit| *limit > 0);
+    let in_pieces = limit.is_some();
+    // Whoever takes what there is, however old, gets all of it.
+    let limit = limit.filter(|_| params.text("resourceVersion") != Some("0"));
     let token = params.text("continue").map(Continue::decode).transpose()?;
+    // What goes on is never about one object alone.
+    let is_single = token.is_none() && is_single(resource, path, &selector);
+    let name = selector.name().filter(|_| is_single);
     let (revision, objects) = match &token {
-        Some(token) if token.rv == Continue::LATEST => matching(core, resource, path, &selector),
+        Some(token) if token.rv == Continue::LATEST => candidates(core, resource, path, name),
         Some(token) => {
             let revision = u64::try_from(token.rv).unwrap_or_default();
-            let objects = matching_at(core, resource, path, &selector, revision);
+            let objects = candidates_at(core, resource, path, name, revision);
             (revision, objects.ok_or_else(|| too_old_to_go_on(token))?)
         }
-        None => match exact_revision(params, limit.is_some()) {
+        None => match exact_revision(params, in_pieces && !is_single) {
             Some(revision) if revision < core.store.revision() => {
-                let objects = matching_at(core, resource, path, &selector, revision);
+                let objects = candidates_at(core, resource, path, name, revision);
                 let objects = objects.ok_or_else(|| {
                     ApiError::expired("The resourceVersion for the provided list is too old.")
                 })?;
                 (revision, objects)
             }
             _ => {
-                let (revision, objects) = matching(core, resource, path, &selector);
+                let (revision, objects) = candidates(core, resource, path, name);
                 check_revision(params, revision, |why| {
                     ApiError::bad_request(format!("invalid resource version: {why}"))
+                })
+                .map_err(|mut error| {
+                    if is_single && exact_revision(params, in_pieces).is_some() {
+                        error.details.retry_after = None;
+                    }
+                    error
                 })?;
                 core.store.durable(revision).await?;
                 (revision, objects)
@@ -177,33 +189,31 @@ pub async fn list(
         let from = format!("/{}", token.start.trim_start_matches('/'));
         objects.partition_point(|object| place(path, object) < from)
     });
-    let end = limit.map_or(objects.len(), |limit| {
-        start.saturating_add(limit).min(objects.len())
-    });
-    let shown = objects.get(start..end).unwrap_or_default();
+    let rest = objects.get(start..).unwrap_or_default();
+    let (shown, left) = piece(rest, &selector, limit);
     let mut list_meta = match form {
         Form::Plain => list_meta(resource, revision),
         _ => json!({"resourceVersion": revision.to_string()}),
     };
-    if end < objects.len()
+    if left > 0
         && let Some(last) = shown.last()
     {
         let next = format!("{}\0", place(path, last));
         let rv = i64::try_from(revision).unwrap_or(Continue::LATEST);
         object::set(&mut list_meta, "continue", Continue::encode(rv, next));
         if selector.is_empty() {
-            object::set(&mut list_meta, "remainingItemCount", objects.len() - end);
+            object::set(&mut list_meta, "remainingItemCount", left);
         }
     }
     let body = match form {
-        Form::Plain => plain_list(resource, shown, &list_meta),
-        Form::Metadata => return Err(table::is_a_list(resource)),
-        Form::MetadataList => table::metadata_list(resource, shown, &list_meta),
-        Form::Table => table::table(
+        Form::Plain => plain_list(resource, &shown, &list_meta),
+        Form::Metadata(_) => return Err(table::is_a_list(resource)),
+        Form::MetadataList(meta) => table::metadata_list(resource, &shown, &list_meta, meta),
+        Form::Table(meta) => table::table(
             resource,
-            shown,
+            &shown,
             &list_meta,
-            table::Include::of(params)?,
+            (table::Include::of(params)?, meta),
             core.now(),
         ),
     };
@@ -238,35 +248,69 @@ pub fn matching(
     path: &ResourcePath,
     selector: &Selector,
 ) -> (u64, Vec<Arc<Stored>>) {
-    if let Some(name) = selector.name()
-        && (path.namespace.is_some() || !resource.namespaced)
-    {
-        let namespace = path.namespace.as_deref().unwrap_or_default();
-        let (revision, found) = core.store.get_at(&key(resource, namespace, name));
-        let found = found.filter(|object| selector.matches(object));
-        return (revision, found.into_iter().collect());
-    }
-    let (revision, mut objects) = core
-        .store
-        .list(&resource.storage, path.namespace.as_deref());
+    let name = selector
+        .name()
+        .filter(|_| is_single(resource, path, selector));
+    let (revision, mut objects) = candidates(core, resource, path, name);
     if !selector.is_empty() {
         objects.retain(|object| selector.matches(object));
     }
     (revision, objects)
 }
 
-/// The same as they were at a revision. `None`: it is forgotten.
-fn matching_at(
+/// The objects that a selector chooses from, where it may be one by its name alone, and the revision
+/// at which this was so.
+fn candidates(
     core: &Core,
     resource: &Resource,
     path: &ResourcePath,
+    name: Option<&str>,
+) -> (u64, Vec<Arc<Stored>>) {
+    let Some(name) = name else {
+        let namespace = path.namespace.as_deref();
+        return core.store.list(&resource.storage, namespace);
+    };
+    let namespace = path.namespace.as_deref().unwrap_or_default();
+    let (revision, found) = core.store.get_at(&key(resource, namespace, name));
+    (revision, found.into_iter().collect())
+}
+
+/// As many of the objects as are wanted, and how many are left behind the last of them. Whether those
+/// are meant is not looked at: the next piece may be empty, as Kubernetes' are.
+fn piece(
+    objects: &[Arc<Stored>],
     selector: &Selector,
+    limit: Option<usize>,
+) -> (Vec<Arc<Stored>>, usize) {
+    let mut shown = Vec::new();
+    for (at, object) in objects.iter().enumerate() {
+        if selector.matches(object) {
+            shown.push(Arc::clone(object));
+        }
+        if limit == Some(shown.len()) {
+            return (shown, objects.len() - at - 1);
+        }
+    }
+    (shown, 0)
+}
+
+/// Whether it is about one object, by its name.
+fn is_single(resource: &Resource, path: &ResourcePath, selector: &Selector) -> bool {
+    selector.name().is_some() && (path.namespace.is_some() || !resource.namespaced)
+}
+
+/// The same as they were at a revision. `None`: it is forgotten.
+fn candidates_at(
+    core: &Core,
+    resource: &Resource,
+    path: &ResourcePath,
+    name: Option<&str>,
     revision: u64,
 ) -> Option<Vec<Arc<Stored>>> {
     let mut objects = core
         .store
         .list_at(&resource.storage, path.namespace.as_deref(), revision)?;
-    objects.retain(|object| selector.matches(object));
+    objects.retain(|object| name.is_none_or(|name| object.key.name == name));
     Some(objects)
 }
 
@@ -288,7 +332,9 @@ fn too_old_to_go_on(token: &Continue) -> ApiError {
     let mut error = ApiError::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     );
-    error.details.goes_on = Some(Continue::encode(Continue::LATEST, token.start.clone()));
+    // The store reads the key behind the slash that the cache begins it with.
+    let start = token.start.trim_start_matches('/').to_owned();
+    error.details.goes_on = Some(Continue::encode(Continue::LATEST, start));
     error
 }
 

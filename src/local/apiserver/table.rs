@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::columns;
+use super::media::Meta;
 use super::query::Params;
 use super::resource::{Column, Resource};
 use super::status::ApiError;
@@ -45,21 +46,33 @@ pub fn table(
     resource: &Resource,
     objects: &[Arc<Stored>],
     list_meta: &Value,
-    include: Include,
+    (include, meta): (Include, Meta),
     now: Timestamp,
 ) -> Bytes {
     let rows: Vec<Value> = objects
         .iter()
-        .map(|object| row(resource, &view::value(resource, object), include, now))
+        .map(|object| {
+            row(
+                resource,
+                &view::value(resource, object),
+                (include, meta),
+                now,
+            )
+        })
         .collect();
-    Bytes::from(table_of(rows, Some(definitions(resource)), list_meta).to_string())
+    Bytes::from(table_of(rows, Some(definitions(resource)), list_meta, meta).to_string())
 }
 
 /// A table as it goes into a watch event: the headings come with the first one only.
-pub fn table_of(rows: Vec<Value>, definitions: Option<Value>, list_meta: &Value) -> Value {
+pub fn table_of(
+    rows: Vec<Value>,
+    definitions: Option<Value>,
+    list_meta: &Value,
+    meta: Meta,
+) -> Value {
     json!({
         "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
+        "apiVersion": meta.api_version(),
         "metadata": list_meta,
         "columnDefinitions": definitions.unwrap_or(Value::Null),
         "rows": rows,
@@ -67,11 +80,16 @@ pub fn table_of(rows: Vec<Value>, definitions: Option<Value>, list_meta: &Value)
 }
 
 /// One object's row.
-pub fn row(resource: &Resource, object: &Value, include: Include, now: Timestamp) -> Value {
+pub fn row(
+    resource: &Resource,
+    object: &Value,
+    (include, meta): (Include, Meta),
+    now: Timestamp,
+) -> Value {
     let cells = columns::cells(resource, object, now);
     match include {
         Include::None => json!({"cells": cells, "object": null}),
-        Include::Metadata => json!({"cells": cells, "object": metadata_only(object)}),
+        Include::Metadata => json!({"cells": cells, "object": metadata_only(object, meta)}),
         Include::Object => json!({"cells": cells, "object": object}),
     }
 }
@@ -92,10 +110,10 @@ fn definition(column: &Column) -> Value {
 }
 
 /// The object's metadata as an object of its own.
-pub fn metadata_only(object: &Value) -> Value {
+pub fn metadata_only(object: &Value, meta: Meta) -> Value {
     let mut only = Map::new();
     only.insert("kind".to_owned(), "PartialObjectMetadata".into());
-    only.insert("apiVersion".to_owned(), "meta.k8s.io/v1".into());
+    only.insert("apiVersion".to_owned(), meta.api_version().into());
     only.insert(
         "metadata".to_owned(),
         object.get("metadata").cloned().unwrap_or_default(),
@@ -142,16 +160,21 @@ fn go_type(resource: &Resource) -> String {
 }
 
 /// A list of metadata.
-pub fn metadata_list(resource: &Resource, objects: &[Arc<Stored>], list_meta: &Value) -> Bytes {
+pub fn metadata_list(
+    resource: &Resource,
+    objects: &[Arc<Stored>],
+    list_meta: &Value,
+    meta: Meta,
+) -> Bytes {
     let items = objects
         .iter()
-        .map(|object| metadata_only(&view::value(resource, object)));
+        .map(|object| metadata_only(&view::value(resource, object), meta));
     // Kubernetes says no items by null here.
     let items: Option<Vec<Value>> = (!objects.is_empty()).then(|| items.collect());
     Bytes::from(
         json!({
             "kind": "PartialObjectMetadataList",
-            "apiVersion": "meta.k8s.io/v1",
+            "apiVersion": meta.api_version(),
             "metadata": list_meta,
             "items": items,
         })

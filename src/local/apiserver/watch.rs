@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
-use super::media::Form;
+use super::media::{Form, Meta};
 use super::path::ResourcePath;
 use super::query::Params;
 use super::resource::Resource;
@@ -69,7 +69,7 @@ pub async fn watch(
     let streaming_list = params.choice("sendInitialEvents");
     let bookmarks = params.flag("allowWatchBookmarks");
     let include = match form {
-        Form::Table => Include::of(params)?,
+        Form::Table(_) => Include::of(params)?,
         _ => Include::default(),
     };
     let news = core.store.subscribe(&resource.storage);
@@ -232,27 +232,29 @@ impl Watch {
     }
 
     fn shaped_line(&mut self, kind: &str, object: &Value, frame: &mut BytesMut) {
-        if self.form == Form::MetadataList {
-            // An event's object is no list: such a watch ends with its first event, untold.
-            self.over = true;
-            return;
-        }
         let shaped = match self.form {
             Form::Plain => object.to_string(),
-            Form::Metadata | Form::MetadataList => table::metadata_only(object).to_string(),
-            Form::Table => {
-                let row = table::row(&self.resource, object, self.include, self.core.now());
+            Form::Metadata(meta) => table::metadata_only(object, meta).to_string(),
+            Form::MetadataList(_) => {
+                // An event's object is no list: such a watch ends with its first event, untold.
+                self.over = true;
+                return;
+            }
+            Form::Table(meta) => {
+                let included = (self.include, meta);
+                let row = table::row(&self.resource, object, included, self.core.now());
                 let revision = object::meta(object, "resourceVersion");
-                self.table(vec![row], revision.cloned()).to_string()
+                self.table(row, revision.cloned(), meta).to_string()
             }
         };
         put_event(frame, kind, shaped.as_bytes());
     }
 
-    fn table(&mut self, rows: Vec<Value>, revision: Option<Value>) -> Value {
+    fn table(&mut self, row: Value, revision: Option<Value>, meta: Meta) -> Value {
         let headings = (!self.headings_sent).then(|| table::definitions(&self.resource));
         self.headings_sent = true;
-        table::table_of(rows, headings, &json!({"resourceVersion": revision}))
+        let list_meta = json!({"resourceVersion": revision});
+        table::table_of(vec![row], headings, &list_meta, meta)
     }
 
     fn bookmark(&mut self, initial_events_end: bool) -> Option<Bytes> {
@@ -268,19 +270,19 @@ impl Watch {
         }
         let shaped = match self.form {
             Form::Plain => object,
-            Form::Metadata => table::metadata_only(&object),
-            Form::MetadataList => {
+            Form::Metadata(meta) => table::metadata_only(&object, meta),
+            Form::MetadataList(_) => {
                 self.over = true;
                 return None;
             }
-            Form::Table => {
+            Form::Table(meta) => {
                 // The end of the first events is told in the row's object.
                 let include = match self.include {
                     Include::None if initial_events_end => Include::Metadata,
                     include => include,
                 };
-                let row = table::row(&self.resource, &object, include, self.core.now());
-                self.table(vec![row], Some(revision.into()))
+                let row = table::row(&self.resource, &object, (include, meta), self.core.now());
+                self.table(row, Some(revision.into()), meta)
             }
         };
         let mut frame = BytesMut::new();

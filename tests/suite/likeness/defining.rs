@@ -65,6 +65,7 @@ fn step(method: &'static str, path: String, about: &str) -> Step {
         body: Body::None,
         about: about.to_owned(),
         accept: "",
+        beside: Vec::new(),
         meanwhile: Vec::new(),
     }
 }

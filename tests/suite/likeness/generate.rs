@@ -83,6 +83,7 @@ fn write(
         body: Body::None,
         about: format!("{}/{name}", kind.plural),
         accept: "",
+        beside: Vec::new(),
         meanwhile: Vec::new(),
     };
     match verb {

@@ -11,6 +11,7 @@ mod admission;
 mod chance;
 mod changing;
 mod compare;
+mod crossing;
 mod defining;
 mod generate;
 mod kinds;
@@ -52,6 +53,8 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 /// So many requests may make the real one panic; the sequence ends with each.
 const UNANSWERED: usize = 50;
+/// No request takes longer, not even one for a version that is yet to come.
+const LONGEST: Duration = Duration::from_secs(20);
 /// A difference is not made smaller for longer.
 const SHRINKING: Duration = Duration::from_secs(4);
 
@@ -114,7 +117,9 @@ async fn compare_area(area: Area) {
     let wanted = setting("SLUICE_LIKENESS_CASES", SHARE);
     let run = Chance::of(std::process::id().into(), started_at()).below(100_000);
     let namespaces: Vec<String> = (0..LANES).map(|lane| format!("l{run}-{lane}")).collect();
-    let stage = Arc::new(Stage::set(&namespaces).await);
+    let stage = Stage::set(&namespaces).await;
+    stage.forget(area.kinds).await;
+    let stage = Arc::new(stage);
     let area = Arc::new(area);
     let (next, cases) = (
         Arc::new(AtomicU64::new(setting("SLUICE_LIKENESS_FROM", 0))),
@@ -187,7 +192,10 @@ impl Lane<'_> {
         let [mut ours, mut real] = self.stage.sides(self.namespace);
         let mut found = None;
         for (at, step) in steps.iter().enumerate() {
-            let (mut here, mut there) = tokio::join!(ours.play(step), real.play(step));
+            let answers = async { tokio::join!(ours.play(step), real.play(step)) };
+            let (mut here, mut there) = tokio::time::timeout(LONGEST, answers)
+                .await
+                .unwrap_or_else(|_| panic!("no end of {step}"));
             assert!(here.is_there(), "{step}: {}", here.body);
             if !there.is_there() {
                 if let Some((_, tally)) = count {

@@ -1,8 +1,11 @@
 //! Sequences of lists and watches of a few objects that come, change and go meanwhile.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::chance::Chance;
+use super::crossing::crossings;
 use super::generate::deletion;
 use super::kinds::Kind;
 use super::side::END;
@@ -92,6 +95,9 @@ const FORMS: &[&str] = &[
     "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json",
     "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
     "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+    "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+    "application/json;as=PartialObjectMetadata;v=v1beta1;g=meta.k8s.io",
+    "application/json;as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io",
     "application/json, */*",
     "*/*",
     "application/*",
@@ -101,6 +107,7 @@ const BAD_FORMS: &[&str] = &[
     "application/json;as=Table;v=v9;g=meta.k8s.io,application/json",
     "application/json;as=Chair;v=v1;g=meta.k8s.io",
     "application/json;as=Table",
+    "application/json;v=v1;g=meta.k8s.io",
     "text/html",
     "application/xml, application/json;q=0.5",
     "text/*",
@@ -123,12 +130,14 @@ pub fn reads(kinds: &[&Kind], chance: &mut Chance) -> Vec<Step> {
     steps
 }
 
-struct Reader<'a> {
+/// Who reads and writes objects of a kind.
+pub struct Reader<'a> {
     kind: &'a Kind,
 }
 
 impl Reader<'_> {
-    fn step(&self, method: &'static str, name: Option<&str>) -> Step {
+    /// A request about the collection, or an object of it.
+    pub fn step(&self, method: &'static str, name: Option<&str>) -> Step {
         let collection = self.kind.collection();
         Step {
             method,
@@ -141,12 +150,13 @@ impl Reader<'_> {
             body: Body::None,
             about: format!("{}/{}", self.kind.plural, name.unwrap_or("a")),
             accept: "",
+            beside: Vec::new(),
             meanwhile: Vec::new(),
         }
     }
 
     /// A list of all there is, as of now: caches know it afterwards.
-    fn list(&self) -> Step {
+    pub fn list(&self) -> Step {
         Step {
             about: self.kind.plural.to_owned(),
             ..self.step("GET", None)
@@ -175,7 +185,8 @@ impl Reader<'_> {
         }
     }
 
-    fn write(&self, chance: &mut Chance) -> Step {
+    /// A write to one of the objects, or to several.
+    pub fn write(&self, chance: &mut Chance) -> Step {
         let name = *chance.pick(&["a", "a", "b", "b", "c"]);
         let word = *chance.pick(&["one", "two", "three"]);
         match chance.weighted(&[(40, 0), (35, 1), (8, 2), (17, 3)]) {
@@ -222,18 +233,26 @@ impl Reader<'_> {
     }
 
     fn read(&self, chance: &mut Chance, at: usize, steps: &mut Vec<Step>) {
-        let mut step = match chance.weighted(&[(10, 0), (45, 1), (45, 2)]) {
+        let mut step = match chance.weighted(&[(10, 0), (40, 1), (38, 2), (8, 3), (4, 4)]) {
             0 => {
                 let name = *chance.pick(&["a", "b", "c"]);
                 let mut step = self.step("GET", Some(name));
                 if chance.percent(30) {
-                    let version = chance.pick(&["0", "{at 0}", "{at 3}", "x", ""]);
+                    let version = chance.pick(&["0", "{at 0}", "{at 3}", "x", "", "1"]);
                     step.query.push(("resourceVersion", (*version).into()));
+                } else if chance.percent(2) {
+                    step.query.push(("resourceVersion", "{later}".into()));
                 }
                 step
             }
             1 => self.lists(chance),
-            _ => self.watches(chance, at),
+            2 => self.watches(chance, at),
+            3 => crossings(self, chance, at),
+            _ => {
+                let step = self.expired(chance);
+                steps.push(step.clone());
+                self.again(step)
+            }
         };
         if chance.percent(25) {
             step.accept = if chance.percent(85) {
@@ -253,10 +272,7 @@ impl Reader<'_> {
             steps.push(self.list());
         }
         if limited && chance.percent(70) {
-            let mut next = step.clone();
-            next.query
-                .retain(|(name, _)| !name.starts_with("resourceVersion"));
-            next.query.push(("continue", "{continue}".into()));
+            let next = self.again(step.clone());
             steps.push(step);
             if chance.percent(40) {
                 steps.push(self.write(chance));
@@ -268,6 +284,29 @@ impl Reader<'_> {
         steps.push(step);
     }
 
+    /// The same list, from where the last one ended.
+    fn again(&self, mut step: Step) -> Step {
+        let of_list = |name: &str| name == "continue" || name.starts_with("resourceVersion");
+        step.query.retain(|(name, _)| !of_list(name));
+        step.query.push(("continue", "{continue}".into()));
+        step
+    }
+
+    /// A list that goes on with what nobody remembers.
+    fn expired(&self, chance: &mut Chance) -> Step {
+        let mut step = self.list();
+        self.select(chance, &mut step, &mut Map::new());
+        if chance.percent(60) {
+            let limit = chance.pick(&["1", "2", "500"]);
+            step.query.push(("limit", (*limit).into()));
+        }
+        let start = chance.pick(&["a\0", "/a\0", "/b\0", "b"]);
+        let token = json!({"v": "meta.k8s.io/v1", "rv": 1, "start": start});
+        let token = URL_SAFE_NO_PAD.encode(token.to_string());
+        step.query.push(("continue", token));
+        step
+    }
+
     fn lists(&self, chance: &mut Chance) -> Step {
         let mut step = self.list();
         self.select(chance, &mut step, &mut Map::new());
@@ -276,8 +315,12 @@ impl Reader<'_> {
             step.query.push(("limit", (*limit).into()));
         }
         if chance.percent(35) {
-            let version = chance.pick(&["0", "{at 0}", "{at 1}", "{at 3}", "{at 6}", "x", "-1"]);
-            step.query.push(("resourceVersion", (*version).into()));
+            let versions = ["0", "1", "{at 0}", "{at 1}", "{at 3}", "{at 6}", "x", "-1"];
+            let version = *chance.pick(&versions);
+            step.query.push(("resourceVersion", version.into()));
+        } else if chance.percent(2) {
+            // The real one waits for it, for three seconds.
+            step.query.push(("resourceVersion", "{later}".into()));
         }
         if chance.percent(25) {
             let how = chance.pick(&["Exact", "Exact", "NotOlderThan", "NotOlderThan", "Odd", ""]);
@@ -308,6 +351,7 @@ impl Reader<'_> {
             (20, "{at 1}"),
             (15, "{at 3}"),
             (15, "{at 6}"),
+            (5, "1"),
             (2, "x"),
         ]);
         if !version.is_empty() {
@@ -334,14 +378,19 @@ impl Reader<'_> {
         for _ in 0..chance.below(4) {
             step.meanwhile.push(self.write(chance));
         }
-        let mut end = self.step("PATCH", Some(&name));
+        step.meanwhile.push(self.end(&name, labels.into(), at));
+        step
+    }
+
+    /// The write that a watch ends with.
+    pub fn end(&self, name: &str, labels: Value, at: usize) -> Step {
+        let mut end = self.step("PATCH", Some(name));
         end.media = APPLY;
         end.query.push(("fieldManager", "end".into()));
         end.query.push(("force", "true".into()));
         let metadata = json!({"labels": labels, "annotations": {END: format!("e{at}")}});
-        end.body = Body::Is(self.object(&name, metadata, "end"));
-        step.meanwhile.push(end);
-        step
+        end.body = Body::Is(self.object(name, metadata, "end"));
+        end
     }
 
     /// Adds selectors; gives the name of an object that is meant by them, and its labels.

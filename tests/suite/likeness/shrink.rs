@@ -39,6 +39,11 @@ pub fn smaller(steps: &[Step]) -> Vec<Vec<Step>> {
             changed.meanwhile.remove(gone);
             with(changed);
         }
+        for gone in 0..step.beside.len() {
+            let mut changed = step.clone();
+            changed.beside.remove(gone);
+            with(changed);
+        }
         let bodies: Vec<Body> = match &step.body {
             Body::None => Vec::new(),
             Body::Is(value) => less_of_object(value).map(Body::Is).collect(),

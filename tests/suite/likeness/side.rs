@@ -127,30 +127,33 @@ impl Side {
             && raw(&self.client, "GET", &uri, JSON, Vec::new()).await.code == 200
     }
 
-    /// Opens a watch, writes what is to be written meanwhile, and reads up to the last of it.
+    /// Opens watches, writes what is to be written meanwhile, and reads each up to the last of it.
     async fn watch(&self, step: &Step) -> Answer {
-        let response = self.client.send(self.request(step)).await.unwrap();
-        if response.status() != 200 {
-            return answer(response).await;
+        let mut opened = Vec::new();
+        for watch in std::iter::once(step).chain(&step.beside) {
+            let response = self.client.send(self.request(watch)).await.unwrap();
+            if response.status() != 200 {
+                return answer(response).await;
+            }
+            opened.push(response);
         }
         for write in &step.meanwhile {
             let written = self.client.send(self.request(write)).await.unwrap();
             answer(written).await;
         }
         let mark = format!("\"{END}\":\"{}\"", last_mark(step));
-        let mut body = response.into_body();
-        let mut text = Vec::new();
-        while let Some(Ok(frame)) = body.frame().await {
-            text.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
-            let told = String::from_utf8_lossy(&text);
-            if told.contains(&mark) && told.ends_with('\n') {
-                break;
-            }
+        let mut told = Vec::new();
+        for response in opened {
+            told.push(told_up_to(&mark, response).await);
         }
+        let body = match told.as_mut_slice() {
+            [only] => only.take(),
+            _ => told.into(),
+        };
         Answer {
             code: 200,
             warnings: Vec::new(),
-            body: events(&String::from_utf8_lossy(&text), &mark),
+            body,
         }
     }
 
@@ -222,6 +225,7 @@ impl Side {
             .and_then(|object| object.pointer("/metadata/uid")?.as_str());
         let mark = |ago: usize| self.marks.iter().rev().nth(ago).map_or("0", String::as_str);
         text.replace("{ns}", &self.namespace)
+            .replace("{later}", &later(mark(0)))
             .replace("{at 0}", mark(0))
             .replace("{at 1}", mark(1))
             .replace("{at 3}", mark(3))
@@ -241,6 +245,10 @@ impl Side {
                 .unwrap_or_default()
                 .to_owned()
         };
+        // What is too old to go on from tells how to go on all the same.
+        if answer.code == 410 && !text("/metadata/continue").is_empty() {
+            self.goes_on = text("/metadata/continue");
+        }
         if answer.code > 299 {
             return;
         }
@@ -276,6 +284,26 @@ fn last_mark(step: &Step) -> String {
         Some(metadata["annotations"][END].as_str()?.to_owned())
     };
     step.meanwhile.last().and_then(mark).unwrap_or_default()
+}
+
+/// A version that no server comes to while this goes on.
+fn later(than: &str) -> String {
+    let version: u64 = than.parse().unwrap_or_default();
+    (version + 1_000_000).to_string()
+}
+
+/// What a watch tells up to the event with the mark, or its end.
+async fn told_up_to(mark: &str, response: Response<Sent>) -> Value {
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        text.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
+        let told = String::from_utf8_lossy(&text);
+        if told.contains(mark) && told.ends_with('\n') {
+            break;
+        }
+    }
+    events(&String::from_utf8_lossy(&text), mark)
 }
 
 /// The events of a watch up to the one with the mark. Bookmarks come when the server likes, save

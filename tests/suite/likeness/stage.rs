@@ -3,23 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
+use kube::{Client, Config};
 use serde_json::{Value, json};
 use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{ApiServer, User};
 
 use super::defining::{DEFINITIONS, GROUP};
+use super::kinds::Kind;
 use super::side::{Side, raw};
 use super::step::{JSON, MERGE_PATCH};
-use crate::world::PATIENCE;
 use crate::world::real::Real;
 use crate::world::still::Still;
+use crate::world::{PATIENCE, etcd};
 
 /// Both servers.
 pub struct Stage {
     server: ApiServer,
     real: Real,
     ours: Client,
+    theirs: Client,
     /// What is compared must not be changed by controllers.
     _still: Still,
 }
@@ -33,7 +35,11 @@ impl Stage {
             .without_housekeeping()
             .build()
             .unwrap();
+        // What is answered is compared, and not what comes of asking again.
+        let mut config = Config::infer().await.unwrap();
+        config.default_retry = false;
         let stage = Self {
+            theirs: Client::try_from(config).unwrap(),
             ours: server.client_as(User::admin("admin")),
             server,
             real,
@@ -85,13 +91,22 @@ impl Stage {
     }
 
     fn clients(&self) -> [&Client; 2] {
-        [&self.ours, &self.real.client]
+        [&self.ours, &self.theirs]
     }
 
     /// Both, at the beginning of a sequence.
     pub fn sides(&self, namespace: &str) -> [Side; 2] {
         self.clients()
             .map(|client| Side::new(client.clone(), namespace))
+    }
+
+    /// Both forget what was before, so that the first version there ever was is one that expired.
+    pub async fn forget(&self, kinds: &[&Kind]) {
+        for kind in kinds {
+            let (group, _) = kind.api_version.split_once('/').unwrap_or_default();
+            self.server.compact(group, kind.plural);
+        }
+        etcd::compact().await;
     }
 
     /// Removes all objects of a collection from both.
@@ -111,7 +126,7 @@ impl Stage {
     pub async fn end(self, namespaces: &[String]) {
         for namespace in namespaces {
             let uri = format!("/api/v1/namespaces/{namespace}");
-            raw(&self.real.client, "DELETE", &uri, JSON, Vec::new()).await;
+            raw(&self.theirs, "DELETE", &uri, JSON, Vec::new()).await;
         }
         self.server.shutdown().await;
         self.real.end().await;

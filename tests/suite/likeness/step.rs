@@ -16,8 +16,8 @@ pub enum Body {
 }
 
 /// One request. In its strings `{rv N}` stands for the resource version of the object N changes
-/// ago, `{at N}` for that of anything N answers ago, `{uid}` for its uid, and `{continue}` for what the
-/// last list went on with: each server has its own.
+/// ago, `{at N}` for that of anything N answers ago, `{later}` for one that is yet to come, `{uid}` for
+/// its uid, and `{continue}` for what the last list went on with: each server has its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The method.
@@ -34,6 +34,8 @@ pub struct Step {
     pub about: String,
     /// The form that is asked for in `Accept`, where it is not the usual one.
     pub accept: &'static str,
+    /// Watches that are open at the same time.
+    pub beside: Vec<Step>,
     /// What is written while a watch is open; its end is known by the last of these.
     pub meanwhile: Vec<Step>,
 }
@@ -80,6 +82,9 @@ impl fmt::Display for Step {
         }
         if !self.accept.is_empty() {
             write!(f, " accepting {}", self.accept)?;
+        }
+        for step in &self.beside {
+            write!(f, "\n    beside {step}")?;
         }
         for step in &self.meanwhile {
             write!(f, "\n    meanwhile {step}")?;

@@ -2,42 +2,17 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::api::{DeleteParams, PostParams};
 use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::json;
 use sluice::agent::AgentConfig;
 
 use super::faults::{Down, goes_through, on_its_way, open};
 use super::{at_hand, deploy};
-use crate::world::{BRISK, Hello, PATIENCE, Setting, World};
-
-/// One call of etcd's own API.
-async fn etcd(call: &str, body: Value) -> Value {
-    let client = HttpClient::builder(TokioExecutor::new()).build_http();
-    let request = hyper::Request::post(format!("http://127.0.0.1:2379/v3/kv/{call}"))
-        .body(Full::new(Bytes::from(body.to_string())))
-        .unwrap();
-    let answer = client.request(request).await.unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    serde_json::from_slice(&body).unwrap()
-}
-
-/// Forgets every version of every object but the last, one that no watch has come to.
-async fn compact() {
-    // `sluice`, in base64.
-    let noise = json!({"key": "c2x1aWNl", "value": ""});
-    let written = etcd("put", noise).await;
-    let head = &written["header"]["revision"];
-    let compacted = etcd("compaction", json!({"revision": head, "physical": true})).await;
-    assert!(compacted["header"]["revision"].is_string(), "{compacted}");
-}
+use crate::world::{BRISK, Hello, PATIENCE, Setting, World, etcd};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_that_expired_begin_anew_and_miss_nothing() {
@@ -49,7 +24,7 @@ async fn watches_that_expired_begin_anew_and_miss_nothing() {
     let seen = secrets.list_metadata(&Default::default()).await.unwrap();
     let seen = seen.metadata.resource_version.unwrap();
     let server = Down::keep("kube-apiserver").await;
-    compact().await;
+    etcd::compact().await;
     drop(server);
     // From here on a watch from before is refused.
     let words = tokio::time::timeout(PATIENCE, expired(&secrets, &seen)).await;

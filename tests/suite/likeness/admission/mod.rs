@@ -167,6 +167,7 @@ fn write(kind: &Kind, verb: Verb, mut object: Value, shape: &Shape, chance: &mut
         body,
         about,
         accept: "",
+        beside: Vec::new(),
         meanwhile: Vec::new(),
     }
 }

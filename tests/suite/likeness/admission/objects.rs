@@ -355,7 +355,11 @@ fn revision_spec() -> Shape {
                     json!([{"name": "s"}, {"name": "t"}]),
                     json!([]),
                 ]),
-                Any(vec![json!([{"name": "s"}, {"name": "s"}]), json!([{}])]),
+                Any(vec![
+                    json!([{"name": "s"}, {"name": "s"}]),
+                    json!([{}]),
+                    json!([null]),
+                ]),
             ),
         ),
         ("spoiled", 1, Words(&["x"])),

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::unusual;
+
 /// Something that somebody does.
 pub enum Event {
     /// Server-side apply of an object.
@@ -32,14 +34,14 @@ pub struct Story {
     pub events: Vec<Event>,
 }
 
-fn template(target: &str) -> Value {
+pub(super) fn template(target: &str) -> Value {
     json!({"spec": {"containers": [{
         "image": "sluice.local/hello",
         "env": [{"name": "TARGET", "value": target}],
     }]}})
 }
 
-fn object(kind: &str, name: &str, spec: Value) -> Value {
+pub(super) fn object(kind: &str, name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "serving.knative.dev/v1",
         "kind": kind,
@@ -48,7 +50,7 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     })
 }
 
-fn service(name: &str, target: &str) -> Event {
+pub(super) fn service(name: &str, target: &str) -> Event {
     Event::Apply(object(
         "Service",
         name,
@@ -56,11 +58,11 @@ fn service(name: &str, target: &str) -> Event {
     ))
 }
 
-fn patch(name: &str, patch: Value) -> Event {
+pub(super) fn patch(name: &str, patch: Value) -> Event {
     Event::Patch("Service", name.to_owned(), patch)
 }
 
-fn traffic(name: &str, targets: Value) -> Event {
+pub(super) fn traffic(name: &str, targets: Value) -> Event {
     patch(name, json!({"spec": {"traffic": targets}}))
 }
 
@@ -70,14 +72,14 @@ fn named(name: &str, revision: &str, target: &str) -> Event {
     Event::Apply(object("Service", name, json!({"template": template})))
 }
 
-fn gone(name: &str) -> Event {
+pub(super) fn gone(name: &str) -> Event {
     Event::Delete("Service", name.to_owned())
 }
 
 /// All of them.
 pub fn stories() -> Vec<Story> {
     let story = |prefix, events| Story { prefix, events };
-    vec![
+    let mut all = vec![
         story(
             "plain",
             vec![
@@ -255,7 +257,9 @@ pub fn stories() -> Vec<Story> {
                 gone("scaled"),
             ],
         ),
-    ]
+    ];
+    all.extend(unusual::stories());
+    all
 }
 
 /// A service that says how it is scaled.

@@ -4,6 +4,7 @@
 mod events;
 mod picture;
 mod place;
+mod unusual;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -75,17 +75,13 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
         all.find(|object| object["kind"] == kind && text(object, "/metadata/name") == name)
     };
     if let Event::Delete(kind, name) = event {
-        // What it owned goes too.
-        let owned = objects.iter().any(|object| {
-            object["metadata"]["ownerReferences"]
-                .as_array()
-                .is_some_and(|owners| {
-                    owners
-                        .iter()
-                        .any(|owner| owner["kind"] == *kind && owner["name"] == *name)
-                })
+        // What it owned goes too, and what that owned.
+        let orphaned = objects.iter().any(|object| {
+            let owners = object["metadata"]["ownerReferences"].as_array();
+            let mut owners = owners.into_iter().flatten();
+            owners.any(|owner| named(text(owner, "/kind"), text(owner, "/name")).is_none())
         });
-        if owned || named(kind, name).is_some() {
+        if orphaned || named(kind, name).is_some() {
             return false;
         }
     }
