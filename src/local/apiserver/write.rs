@@ -492,8 +492,7 @@ fn incoming(
     decode::check(call, &mut object, source)?;
     // How a number of a made-up kind is written is a matter until it is stored, unless it was applied.
     let is_made_up = call.resource.origin == Origin::Custom;
-    if !call.resource.is_kubernetes_own() && !(is_made_up && !matches!(source, Source::Applied(_)))
-    {
+    if !call.resource.is_kubernetes_own() && (!is_made_up || matches!(source, Source::Applied(_))) {
         object::whole_numbers(&mut object);
     }
     view::to_storage(call.resource, &mut object);
