@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::chance::Chance;
 use super::crossing::crossings;
 use super::generate::deletion;
-use super::kinds::Kind;
+use super::kinds::{self, Kind};
 use super::side::END;
 use super::step::{APPLY, Body, JSON, MERGE_PATCH, Step};
 
@@ -130,6 +130,9 @@ pub fn reads(kinds: &[&Kind], chance: &mut Chance) -> Vec<Step> {
     steps
 }
 
+/// A version that both servers forgot.
+const GONE: &str = "1";
+
 /// Who reads and writes objects of a kind.
 pub struct Reader<'a> {
     kind: &'a Kind,
@@ -248,6 +251,7 @@ impl Reader<'_> {
             1 => self.lists(chance),
             2 => self.watches(chance, at),
             3 => crossings(self, chance, at),
+            _ if self.oldest() != GONE => self.lists(chance),
             _ => {
                 let step = self.expired(chance);
                 steps.push(step.clone());
@@ -284,6 +288,16 @@ impl Reader<'_> {
         steps.push(step);
     }
 
+    /// The oldest version that is asked for. Kubernetes' watch cache of a built-in kind may have held all since
+    /// the server began; that of ours began when it was installed.
+    fn oldest(&self) -> &'static str {
+        if self.kind.plural == kinds::DELIVERY.plural {
+            GONE
+        } else {
+            "{at 0}"
+        }
+    }
+
     /// The same list, from where the last one ended.
     fn again(&self, mut step: Step) -> Step {
         let of_list = |name: &str| name == "continue" || name.starts_with("resourceVersion");
@@ -315,7 +329,16 @@ impl Reader<'_> {
             step.query.push(("limit", (*limit).into()));
         }
         if chance.percent(35) {
-            let versions = ["0", "1", "{at 0}", "{at 1}", "{at 3}", "{at 6}", "x", "-1"];
+            let versions = [
+                "0",
+                self.oldest(),
+                "{at 0}",
+                "{at 1}",
+                "{at 3}",
+                "{at 6}",
+                "x",
+                "-1",
+            ];
             let version = *chance.pick(&versions);
             step.query.push(("resourceVersion", version.into()));
         } else if chance.percent(2) {
@@ -351,7 +374,7 @@ impl Reader<'_> {
             (20, "{at 1}"),
             (15, "{at 3}"),
             (15, "{at 6}"),
-            (5, "1"),
+            (5, self.oldest()),
             (2, "x"),
         ]);
         if !version.is_empty() {
