@@ -1,8 +1,8 @@
-//! What Go's JSON decoder calls the values that it finds.
+//! What Go calls the values that it finds in JSON.
 
 use serde_json::Value;
 
-/// The sort of a value.
+/// The sort of a value, as its decoder tells it.
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -11,6 +11,19 @@ pub fn kind(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
+    }
+}
+
+/// The type of a value once it is read, as `%T` prints it.
+pub fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
     }
 }
 

@@ -44,9 +44,7 @@ pub async fn get(
     core.store.durable(object.revision).await?;
     let body = match form {
         Form::Plain if path.subresource.as_deref() == Some("status") => {
-            let mut seen = object.value();
-            view::from_storage(resource, &mut seen);
-            Bytes::from(seen.to_string())
+            Bytes::from(view::whole(resource, &object).to_string())
         }
         Form::Plain => view::bytes(resource, &object),
         Form::MetadataList(_) => return Err(table::is_no_list(resource)),

@@ -12,6 +12,7 @@ use super::super::schema::{Schema, TypeRef};
 use super::super::strict_json::go_map;
 use super::PatchError;
 use super::element_order::{Order, same_element};
+use crate::local::go_words;
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -307,16 +308,11 @@ fn list(value: &Value) -> Result<&[Value], PatchError> {
     }
 }
 
-/// The type of a value as Go prints it.
+/// The type of a value as Go prints it: of nothing, `%s` has none to print.
 fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "%!s(<nil>)",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
+        other => go_words::type_of(other),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::resource::{Origin, Resource, ScalePaths};
 use super::super::status::{ApiError, Cause};
 use super::super::{object, strict_json};
+use crate::local::go_words;
 
 /// What a patch meets where an object has no number of replicas, and must not leave.
 pub(super) const NONE: i64 = i32::MIN as i64;
@@ -136,15 +137,7 @@ fn at<'a>(whole: &'a Value, path: &str) -> Result<Option<&'a Value>, String> {
 fn misfit(found: &Value, path: String, wanted: &str) -> String {
     let mut shown = found.clone();
     object::whole_numbers(&mut shown);
-    let kind = match found {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    };
+    let kind = go_words::type_of(found);
     format!(
         "{path} accessor error: {} is of the type {kind}, expected {wanted}",
         strict_json::go_map(&shown)
