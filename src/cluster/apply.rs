@@ -65,7 +65,15 @@ impl Cluster {
 
     /// Writes the status of one of Sluice's own objects.
     pub async fn apply_status(&self, object: &Value) -> Result<Applied, WriteError> {
-        self.write(object, Manager::Status, Part::Status).await
+        let written = self.write(object, Manager::Status, Part::Status).await;
+        // What this program wrote itself does not fit: the definition is of another release.
+        written.map_err(|error| match error.cause {
+            Refusal::Invalid(message) => WriteError {
+                cause: Refusal::OtherDefinition(message),
+                ..error
+            },
+            _ => error,
+        })
     }
 
     async fn write(

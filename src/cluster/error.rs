@@ -32,6 +32,8 @@ pub enum Refusal {
     },
     /// The object does not fit its schema.
     Invalid(String),
+    /// A status of Sluice's own does not fit the definition of its kind in this cluster.
+    OtherDefinition(String),
     /// The credentials do not allow it.
     Forbidden(String),
     /// The namespace does not exist, or is being deleted.
@@ -86,6 +88,10 @@ impl fmt::Display for Refusal {
                 "invalid: {message}; what is set once stays so: give the object another name, or delete it in the cluster and it is made anew"
             ),
             Self::Invalid(message) => write!(f, "invalid: {message}"),
+            Self::OtherDefinition(message) => write!(
+                f,
+                "the cluster's definition of this kind is not of this release of Sluice: {message}; apply the one that is: kubectl apply --server-side -f deploy/crds.yaml"
+            ),
             Self::Forbidden(message) => {
                 write!(
                     f,

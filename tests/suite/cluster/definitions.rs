@@ -87,3 +87,44 @@ async fn our_own_kinds_are_installed_and_their_status_is_ours_alone() {
     );
     bed.end().await;
 }
+
+#[tokio::test]
+async fn a_status_that_an_older_definition_does_not_know_says_what_to_apply() {
+    let bed = bed().await;
+    let mut definitions = Vec::new();
+    for definition in sluice::api::crds::all() {
+        let mut definition = json!(definition);
+        // As a release left it that had no weights yet; only a Rollout has such a field.
+        let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
+        let fields = definition
+            .pointer_mut(status)
+            .and_then(Value::as_object_mut);
+        fields.and_then(|fields| fields.remove("weight"));
+        let applied = bed
+            .cluster
+            .apply(&definition, Manager::Objects)
+            .await
+            .unwrap();
+        definitions.push(applied.live.key.clone());
+    }
+    bed.cluster.await_served(&definitions).await.unwrap();
+    let rollout = |part: &str, value: Value| {
+        json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "hello", "namespace": "default"}, part: value})
+    };
+    let object = rollout("spec", json!({}));
+    bed.cluster.apply(&object, Manager::Objects).await.unwrap();
+    let status = rollout("status", json!({"phase": "Stable", "weight": 5}));
+    let error = bed
+        .cluster
+        .apply_status(&status)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("weight"), "{error}");
+    assert!(
+        error.contains("apply --server-side -f deploy/crds.yaml"),
+        "{error}"
+    );
+    bed.end().await;
+}
