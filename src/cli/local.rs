@@ -10,8 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
+use super::Outcome;
 use super::output::{self, Output};
-use super::{Outcome, shutdown};
+use super::shutdown::Shutdown;
 use crate::local::cluster::{LocalCluster, LocalConfig};
 use crate::local::place::{Endpoints, Place};
 
@@ -99,6 +100,7 @@ pub async fn run(args: LocalArgs) -> anyhow::Result<Outcome> {
 }
 
 async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
+    let mut shutdown = Shutdown::listen();
     let place = args.place.place()?;
     let delivery = args.repository.delivery("default")?;
     let _held = place.lock()?.with_context(|| {
@@ -135,7 +137,7 @@ async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
         describe(cluster.endpoints()),
         started.elapsed().as_millis()
     ));
-    shutdown::requested().await;
+    shutdown.requested().await;
     cancel.cancel();
     if let Some(agent) = agent {
         agent.await??;

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{ClusterArgs, Outcome, output, shutdown};
+use super::shutdown::Shutdown;
+use super::{ClusterArgs, Outcome, output};
 use crate::agent::{Agent, AgentConfig, AgentError};
 use crate::api::delivery::{Delivery, DeliverySpec, Expand, GitReference, Source, Target};
 use crate::api::duration::HumanDuration;
@@ -158,7 +159,12 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let started = start(config, delivery, listener, cancel.child_token()).await;
+    // The first process of a container is not ended by a signal that it does not hear.
+    let mut shutdown = Shutdown::listen();
+    let started = tokio::select! {
+        started = start(config, delivery, listener, cancel.child_token()) => started,
+        () = shutdown.requested() => return Ok(Outcome::Done),
+    };
     let mut agent = started.map_err(|error| {
         let away = error
             .downcast_ref::<AgentError>()
@@ -172,7 +178,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
         "the agent runs; `sluice status` and `sluice rollout list` tell where things stand, Ctrl-C stops it",
     );
     tokio::select! {
-        () = shutdown::requested() => {
+        () = shutdown.requested() => {
             cancel.cancel();
             agent.await??;
         }

@@ -25,18 +25,7 @@ struct Up {
 
 impl Up {
     fn on(data_dir: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_sluice"))
-            .args([
-                "local",
-                "up",
-                "--gateway-listen",
-                "127.0.0.1:0",
-                "--data-dir",
-            ])
-            .arg(data_dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = start(data_dir);
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut places = BTreeMap::new();
         let mut is_ready = false;
@@ -72,11 +61,31 @@ impl Up {
     }
 
     fn stop(mut self) {
-        let pid = i32::try_from(self.process.id()).unwrap();
-        let pid = nix::unistd::Pid::from_raw(pid);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        assert!(self.process.wait().unwrap().success());
+        end_in_good_order(&mut self.process);
     }
+}
+
+fn start(data_dir: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.args([
+        "local",
+        "up",
+        "--gateway-listen",
+        "127.0.0.1:0",
+        "--data-dir",
+    ]);
+    command
+        .arg(data_dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn end_in_good_order(process: &mut Child) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let status = process.wait().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 impl Drop for Up {
@@ -213,4 +222,18 @@ async fn after_a_kill_everything_is_there_again_and_answers_at_the_same_places()
     let up = Up::on(folder.path());
     assert_eq!(up.places, places);
     up.stop();
+}
+
+#[test]
+fn a_cluster_that_is_told_to_end_while_it_starts_ends_in_good_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = start(folder.path());
+    let deadline = Instant::now() + PATIENCE;
+    // The first thing that it writes; it is ready much later.
+    while !folder.path().join("lock").exists() {
+        assert!(Instant::now() < deadline, "it does not begin");
+        std::thread::yield_now();
+    }
+    end_in_good_order(&mut process);
+    assert!(!folder.path().join("endpoints.json").exists());
 }

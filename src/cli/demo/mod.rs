@@ -19,7 +19,8 @@ use self::narrator::{Narrator, Story};
 use self::repository::{BRANCH, DemoRepository, HELLO};
 use self::screen::Screen;
 use super::output::{Tone, paint};
-use super::{Outcome, local, shutdown};
+use super::shutdown::Shutdown;
+use super::{Outcome, local};
 use crate::api::delivery::{Delivery, DeliverySpec, GitReference, Source, Target};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{Phase, RolloutStatus};
@@ -50,6 +51,7 @@ pub struct DemoArgs {
 
 /// Tells the story; with `--exit` its outcome is the exit status.
 pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
+    let mut shutdown = Shutdown::listen();
     let scratch;
     let dir = match &args.data_dir {
         Some(dir) => std::path::absolute(dir)?,
@@ -89,7 +91,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
 
     let told = tokio::select! {
         told = stage.tell() => told,
-        () = shutdown::requested() => Err(anyhow::anyhow!("interrupted")),
+        () = shutdown.requested() => Err(anyhow::anyhow!("interrupted")),
     };
     let told = told.and_then(|ending| stage.close(&ending));
     match &told {
@@ -97,7 +99,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
             stage
                 .screen
                 .say("\nEverything stays up: push a commit of your own and watch. Ctrl-C ends it.");
-            shutdown::requested().await;
+            shutdown.requested().await;
         }
         Ok(()) => {}
         Err(error) => stage.screen.say(&paint(
