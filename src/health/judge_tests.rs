@@ -214,6 +214,18 @@ fn errors_that_stable_has_as_well_are_not_the_candidate_s() {
 }
 
 #[test]
+fn a_stable_revision_that_hardly_anybody_asked_excuses_nobody() {
+    says(
+        window(12, counts(6, 12, 40.0), counts(4, 4, 40.0)),
+        expect![""],
+    );
+    says(
+        window(12, counts(6, 12, 40.0), counts(5, 5, 40.0)),
+        expect![""],
+    );
+}
+
+#[test]
 fn no_data_is_neither_good_nor_bad() {
     let blind = Window {
         metrics: Err("metrics from http://gateway:9000: HTTP 503".to_owned()),

@@ -144,14 +144,6 @@ impl StepWindow {
         }
     }
 
-    /// Whether it is about this; if not, another one is to be opened.
-    pub fn is_about(&self, candidate: &str, stable: &str, weight: u8, since: Timestamp) -> bool {
-        self.candidate == candidate
-            && self.stable == stable
-            && self.weight == weight
-            && self.since == since
-    }
-
     /// Adds a look at one gateway (`endpoint` tells several apart), or why there was none.
     /// The first look at a gateway is only where counting starts from.
     pub fn add(
