@@ -161,15 +161,22 @@ pub fn check_name(object: &Value, name: &str) -> Result<(), ApiError> {
     }
 }
 
-/// A resource version that clients send is a number, or nothing.
-pub fn check_version(text: &str) -> Result<(), ApiError> {
-    if text.is_empty() || text.parse::<u64>().is_ok() {
-        return Ok(());
+/// The version that an object says it is of: none is 0, and what is no number cannot be read.
+pub fn version(object: &Value) -> Result<u64, ApiError> {
+    let text = object::meta_str(object, "resourceVersion");
+    if text.is_empty() {
+        return Ok(0);
     }
-    Err(ApiError::plain(
-        500,
-        format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
-    ))
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let read = text.parse::<u64>().ok().filter(|_| is_number);
+    read.ok_or_else(|| {
+        let why = if is_number {
+            "value out of range"
+        } else {
+            "invalid syntax"
+        };
+        ApiError::plain(500, format!("strconv.ParseUint: parsing {text:?}: {why}"))
+    })
 }
 
 /// What only the server may say of an object, said by a client.
