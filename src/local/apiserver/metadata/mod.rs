@@ -78,8 +78,8 @@ pub fn check_kind(resource: &Resource, object: &Value) -> Result<(), ApiError> {
     ))
 }
 
-/// What may be there and empty in the metadata of an object that was applied: it is stored so, and
-/// read without it, so that the next write finds a change.
+/// What may be there and empty, or null, in the metadata of an object that was applied: it is stored
+/// so, and read without it, so that the next write finds a change.
 const EMPTIES: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
 
 /// Takes out what is empty; tells what it was.
@@ -88,7 +88,8 @@ pub fn take_empties(object: &mut Value) -> Vec<&'static str> {
         return Vec::new();
     };
     let is_empty = |value: &Value| {
-        value.as_object().is_some_and(serde_json::Map::is_empty)
+        value.is_null()
+            || value.as_object().is_some_and(serde_json::Map::is_empty)
             || value.as_array().is_some_and(Vec::is_empty)
     };
     let mut taken = Vec::new();
@@ -347,6 +348,8 @@ mod tests {
         );
         put_empties(&mut object, &empties);
         assert_eq!(object, whole);
+        let mut object = json!({"metadata": {"name": "a", "finalizers": null}});
+        assert_eq!(take_empties(&mut object), ["finalizers"]);
     }
 
     #[test]
