@@ -6,7 +6,7 @@
 
 use std::net::Ipv4Addr;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::core::Core;
 use super::object;
@@ -129,15 +129,12 @@ fn families(service: &mut Value, old: Option<&Value>) -> Vec<Cause> {
     let spec = object::child_mut(service, "spec");
     object::default_to(spec, "ipFamilyPolicy", inferred);
     let policy = spec.get("ipFamilyPolicy").cloned().unwrap_or_default();
-    let mut causes = unfit_addresses(spec, old);
-    let policies = [EITHER, BOTH, SINGLE];
-    if !policies.into_iter().any(|known| policy == known) {
-        let field = "spec.ipFamilyPolicy";
-        causes.push(Cause::not_supported(field, &policy, &policies));
-    }
+    // Nothing else is told beside it.
+    let causes = rules::cluster_ips(service, old);
     if !causes.is_empty() {
         return causes;
     }
+    let spec = object::child_mut(service, "spec");
     let refuse = |why: &str| vec![Cause::invalid("spec.ipFamilyPolicy", &policy, why)];
     let mut families = spec
         .get("ipFamilies")
@@ -193,42 +190,6 @@ fn families(service: &mut Value, old: Option<&Value>) -> Vec<Cause> {
     }
     spec.insert("ipFamilies".to_owned(), Value::Array(families));
     Vec::new()
-}
-
-/// What is wrong with the addresses that are asked for: nothing else is told beside it.
-fn unfit_addresses(spec: &Map<String, Value>, old: Option<&Value>) -> Vec<Cause> {
-    const FIELD: &str = "spec.clusterIPs";
-    let first = spec.get("clusterIP").and_then(Value::as_str);
-    let first = first.filter(|ip| !ip.is_empty());
-    let all = spec.get("clusterIPs").cloned().unwrap_or_default();
-    let ips = object::strings(Some(&all));
-    let had = old.and_then(|old| object::at(old, FIELD));
-    let had = object::strings(had);
-    let mut causes = Vec::new();
-    match (first, ips.first()) {
-        (Some(_), None) => causes.push(Cause::required(FIELD, "")),
-        (Some(first), Some(other)) if first != *other => {
-            let why = "first value must match `clusterIP`";
-            causes.push(Cause::invalid(FIELD, &all, why));
-        }
-        (None, Some(_)) => {
-            let why = "must be empty when `clusterIP` is not specified";
-            causes.push(Cause::invalid(FIELD, &all, why));
-        }
-        _ => {}
-    }
-    for (at, ip) in ips.iter().enumerate() {
-        match *ip {
-            "None" if at == 0 && ips.len() == 1 => {}
-            "None" if at == 0 => {
-                let why = "'None' must be the first and only value";
-                causes.push(Cause::invalid(FIELD, &all, why));
-            }
-            ip if had.contains(&ip) => {}
-            ip => causes.extend(rules::address(ip, &format!("{FIELD}[{at}]"))),
-        }
-    }
-    causes
 }
 
 fn family_count(service: &Value) -> usize {

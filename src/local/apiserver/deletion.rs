@@ -1,5 +1,6 @@
 //! Deletes: at once, with grace, or once finalizers allow it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -280,11 +281,10 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
             Propagation::Orphan => finalizers.push(ORPHAN),
         }
         let before = object::finalizers(old);
-        let is_same = before.len() == finalizers.len()
-            && before
-                .iter()
-                .all(|finalizer| finalizers.contains(finalizer));
-        if is_same {
+        // One that is there twice is the same one.
+        let set =
+            |finalizers: &[&str]| BTreeSet::from_iter(finalizers.iter().map(|&one| one.to_owned()));
+        if set(&before) == set(&finalizers) {
             finalizers = before;
         }
         if finalizers.is_empty() {

@@ -104,7 +104,7 @@ pub fn read(resource: &Resource, mut scale: Value, name: &str) -> Result<Value, 
         })
     })?;
     metadata::check_name(&scale, name)?;
-    metadata::check_version(object::meta_str(&scale, "resourceVersion"))?;
+    metadata::version(&scale)?;
     Ok(scale)
 }
 

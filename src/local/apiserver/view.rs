@@ -72,7 +72,7 @@ pub fn show(resource: &Resource, value: &mut Value) {
 
 /// Where a Service is another name for something outside, how traffic comes to it from inside is
 /// stored and not shown.
-fn hide(resource: &Resource, value: &mut Value) {
+pub fn hide(resource: &Resource, value: &mut Value) {
     if resource.behaviour == Behaviour::Service && object::text_at(value, "spec.type") == EXTERNAL {
         object::child_mut(value, "spec").remove("internalTrafficPolicy");
     }

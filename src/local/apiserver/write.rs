@@ -108,12 +108,16 @@ impl Call<'_> {
     }
 
     fn not_stored(&self, mut object: Value, created: bool) -> Written {
-        metadata::take_empties(&mut object);
-        if self.subresource == Some("status") {
-            view::from_storage(self.resource, &mut object);
-        } else {
-            view::show(self.resource, &mut object);
+        if self.subresource != Some("status") {
+            view::hide(self.resource, &mut object);
         }
+        self.never_read(object, created)
+    }
+
+    /// What is answered as it was written, and not as it would be read.
+    fn never_read(&self, mut object: Value, created: bool) -> Written {
+        metadata::take_empties(&mut object);
+        view::from_storage(self.resource, &mut object);
         Written {
             object: self.answered(object),
             created,
@@ -150,7 +154,8 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
     metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
     lifecycle::admit_into_namespace(call, object::name(&object))?;
     let version = object::meta_str(&object, "resourceVersion").to_owned();
-    let is_versioned = !matches!(version.as_str(), "" | "0");
+    // What is no version is none here, where it is refused in an update.
+    let is_versioned = metadata::version(&object).is_ok_and(|version| version != 0);
     let generated = metadata::wants_generated_name(&object);
     let by_prefix = !object::meta_str(&object, "generateName").is_empty();
     for _ in 0..TRIES {
@@ -218,7 +223,6 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
     } else {
         let (mut object, empties) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
         metadata::check_name(&object, name)?;
-        metadata::check_version(object::meta_str(&object, "resourceVersion"))?;
         metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
         (Sent::from(object), empties)
     };
@@ -231,6 +235,7 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
                 if !uid.is_empty() {
                     return Err(other_uid(call, name, "", uid));
                 }
+                metadata::version(&object)?;
                 view::from_storage(call.resource, &mut object);
                 // The version of what is not there is nothing to hold on to; a dry-run tells it.
                 if !call.options.dry_run {
@@ -250,11 +255,11 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
         if !uid.is_empty() && uid != live.uid {
             return Err(other_uid(call, name, &live.uid, uid));
         }
-        let given = given_version(&object).to_owned();
+        let is_versioned = metadata::version(&object).is_ok_and(|version| version != 0);
         if let Some(written) = update(call, &live, &old, object, By::Update, &empties)? {
             return Ok(written);
         }
-        if !given.is_empty() {
+        if is_versioned {
             return Err(ApiError::stale(call.resource, name));
         }
     }
@@ -368,7 +373,11 @@ fn create_by_apply(
     }
     metadata::check_name(&object, name)?;
     lifecycle::admit_into_namespace(call, name)?;
+    let unread = metadata::version(&object).err();
     metadata::begin(&mut object, &call.namespace, call.resource, call.core.now());
+    if let Some(unread) = unread {
+        return Err(refused(call, object, None, unread));
+    }
     let object = prepare::prepare(call, object, None, patched.by, Vec::new())?;
     if call.options.dry_run {
         return Ok(Some(call.not_created(object, version)));
@@ -387,12 +396,12 @@ fn create_by_apply(
     }
 }
 
-/// The state that a write is made from, where it names one: 0 is none.
-fn given_version(object: &Value) -> &str {
-    match object::meta_str(object, "resourceVersion") {
-        "0" => "",
-        given => given,
-    }
+/// A refusal of what an object says of its version: who fills in was asked before, and may have
+/// refused the object.
+fn refused(call: &Call<'_>, mut object: Value, old: Option<&Value>, refusal: ApiError) -> ApiError {
+    prepare::mutate(call, &mut object, old)
+        .err()
+        .unwrap_or(refusal)
 }
 
 /// Custom kinds are only changed from a known state.
@@ -424,18 +433,18 @@ fn update(
     empties: &[&'static str],
 ) -> Result<Option<Written>, ApiError> {
     let name = live.key.name.as_str();
-    let given = given_version(&object);
-    let refusal = if given.is_empty() && !allows_unconditional_update(call.resource) {
-        Some(unversioned(call.resource, name))
-    } else if !given.is_empty() && given != object::meta_str(old, "resourceVersion") {
-        Some(ApiError::stale(call.resource, name))
-    } else {
-        None
+    let refusal = match metadata::version(&object) {
+        Err(unread) => Some(unread),
+        Ok(0) if !allows_unconditional_update(call.resource) => {
+            Some(unversioned(call.resource, name))
+        }
+        Ok(given) if given != 0 && given != live.revision => {
+            Some(ApiError::stale(call.resource, name))
+        }
+        Ok(_) => None,
     };
     if let Some(refusal) = refusal {
-        // Who fills in was asked before, and may have refused it.
-        prepare::mutate(call, &mut object, Some(old))?;
-        return Err(refusal);
+        return Err(refused(call, object, Some(old), refusal));
     }
     // The metadata of a custom object is not written with its status, whatever it says.
     let is_written = call.subresource.is_none() || call.resource.is_kubernetes_own();
@@ -454,12 +463,17 @@ fn update(
     if !ssa::settle(&old, &mut object) && !view::is_stored_anew(call.resource, live, &object) {
         return Ok(Some(call.stored(live, false)));
     }
+    // The last finalizer is gone: the write is the removal.
+    let removes = lifecycle::may_go(call.resource, &object);
     if call.options.dry_run {
-        return Ok(Some(call.not_stored(object, false)));
+        return Ok(Some(if removes {
+            call.never_read(object, false)
+        } else {
+            call.not_stored(object, false)
+        }));
     }
     let store = &call.core.store;
-    if lifecycle::may_go(call.resource, &object) {
-        // The last finalizer is gone: the write is the removal.
+    if removes {
         let Ok(last) = store.remove(&live.key, live.revision) else {
             return Ok(None);
         };
@@ -467,7 +481,7 @@ fn update(
         // It was never stored as it is answered: watches see what was there before.
         return Ok(Some(Written {
             revision: Some(last.revision),
-            ..call.not_stored(object, false)
+            ..call.never_read(object, false)
         }));
     }
     let object = view::put_away(call.resource, object);

@@ -78,8 +78,8 @@ pub fn check_kind(resource: &Resource, object: &Value) -> Result<(), ApiError> {
     ))
 }
 
-/// What may be there and empty in the metadata of an object that was applied: it is stored so, and
-/// read without it, so that the next write finds a change.
+/// What may be there and empty, or null, in the metadata of an object that was applied: it is stored
+/// so, and read without it, so that the next write finds a change.
 const EMPTIES: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
 
 /// Takes out what is empty; tells what it was.
@@ -88,7 +88,8 @@ pub fn take_empties(object: &mut Value) -> Vec<&'static str> {
         return Vec::new();
     };
     let is_empty = |value: &Value| {
-        value.as_object().is_some_and(serde_json::Map::is_empty)
+        value.is_null()
+            || value.as_object().is_some_and(serde_json::Map::is_empty)
             || value.as_array().is_some_and(Vec::is_empty)
     };
     let mut taken = Vec::new();
@@ -161,15 +162,22 @@ pub fn check_name(object: &Value, name: &str) -> Result<(), ApiError> {
     }
 }
 
-/// A resource version that clients send is a number, or nothing.
-pub fn check_version(text: &str) -> Result<(), ApiError> {
-    if text.is_empty() || text.parse::<u64>().is_ok() {
-        return Ok(());
+/// The version that an object says it is of: none is 0, and what is no number cannot be read.
+pub fn version(object: &Value) -> Result<u64, ApiError> {
+    let text = object::meta_str(object, "resourceVersion");
+    if text.is_empty() {
+        return Ok(0);
     }
-    Err(ApiError::plain(
-        500,
-        format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
-    ))
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let read = text.parse::<u64>().ok().filter(|_| is_number);
+    read.ok_or_else(|| {
+        let why = if is_number {
+            "value out of range"
+        } else {
+            "invalid syntax"
+        };
+        ApiError::plain(500, format!("strconv.ParseUint: parsing {text:?}: {why}"))
+    })
 }
 
 /// What only the server may say of an object, said by a client.
@@ -340,6 +348,8 @@ mod tests {
         );
         put_empties(&mut object, &empties);
         assert_eq!(object, whole);
+        let mut object = json!({"metadata": {"name": "a", "finalizers": null}});
+        assert_eq!(take_empties(&mut object), ["finalizers"]);
     }
 
     #[test]

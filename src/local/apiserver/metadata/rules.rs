@@ -18,6 +18,7 @@ pub(super) const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foreg
 /// What is wrong with the metadata.
 pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = names_of(resource, object, old);
+    causes.extend(generation(object));
     causes.extend(labels(object));
     causes.extend(annotations(object));
     causes.extend(owners(object));
@@ -65,6 +66,12 @@ fn wrong_name(resource: &Resource, name: &str) -> Wrong {
         ("", "services") => names::label_1035(name),
         _ => names::subdomain(name),
     }
+}
+
+fn generation(object: &Value) -> Option<Cause> {
+    let given = object::meta(object, "generation")?;
+    let why = "must be greater than or equal to 0";
+    (given.as_i64()? < 0).then(|| Cause::invalid("metadata.generation", given, why))
 }
 
 fn labels(object: &Value) -> Vec<Cause> {

@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 use super::super::schema::{Schema, TypeRef};
 use super::super::strict_json::go_map;
 use super::PatchError;
-use super::element_order::{Order, same_element};
+use super::element_order::{Order, is_in_order, is_sought};
 use crate::local::go_words;
 
-const PATCH: &str = "$patch";
+pub(super) const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_FROM: &str = "$deleteFromPrimitiveList";
-const SET_ORDER: &str = "$setElementOrder";
+pub(super) const SET_ORDER: &str = "$setElementOrder";
 
 type Object = Map<String, Value>;
 
@@ -43,7 +43,7 @@ fn bad(why: impl Into<String>) -> PatchError {
     PatchError::BadRequest(why.into())
 }
 
-fn failed(why: String) -> PatchError {
+pub(super) fn failed(why: String) -> PatchError {
     PatchError::Internal(why)
 }
 
@@ -196,13 +196,14 @@ fn merge_list(
         return Ok(());
     }
     if !is_of_objects(original, patch)? {
-        let server = original.clone();
-        for value in patch {
-            if !original.contains(value) {
-                original.push(value.clone());
+        let server = std::mem::take(original);
+        let mut each: Vec<Value> = Vec::with_capacity(server.len() + patch.len());
+        for value in server.iter().chain(patch) {
+            if !each.contains(value) {
+                each.push(value.clone());
             }
         }
-        *original = Order::of(None).arrange(std::mem::take(original), patch, &server);
+        *original = Order::of(None).arrange(each, patch, &server);
         return Ok(());
     }
     let Some(key) = key else {
@@ -276,7 +277,7 @@ fn is_of_objects(original: &[Value], patch: &[Value]) -> Result<bool, PatchError
 }
 
 /// Every item of a list that is merged by a key has to have it.
-fn have_key(items: &[Value], key: &str) -> Result<(), PatchError> {
+pub(super) fn have_key(items: &[Value], key: &str) -> Result<(), PatchError> {
     for item in items {
         if !item.is_object() {
             return Err(wrong_type("map[string]interface {}", item));
@@ -296,7 +297,7 @@ fn no_merge_key(item: &Value, key: &str) -> PatchError {
 }
 
 /// A value where something of another type has to be.
-fn wrong_type(wanted: &str, found: &Value) -> PatchError {
+pub(super) fn wrong_type(wanted: &str, found: &Value) -> PatchError {
     let found = go_type(found);
     failed(format!("expected a {wanted}, but received a {found}"))
 }
@@ -362,11 +363,9 @@ fn merge_in_order(
     };
     let server = server.unwrap_or_default();
     if let Some(key) = key {
-        have_key(&merged, key)?;
-        if let Some(at) = order.iter().position(|item| !item.is_object())
-            && !merged.is_empty()
-        {
-            return Err(failed(format!("value for key {at} is not a map")));
+        for item in &merged {
+            have_key(std::slice::from_ref(item), key)?;
+            is_sought(order, item, key)?;
         }
     }
     if is_of_objects(&server, patch.unwrap_or_default())?
@@ -393,38 +392,6 @@ fn directed(item: &Value) -> Option<Value> {
         Value::Array(items) => Some(Value::Array(items.iter().filter_map(directed).collect())),
         scalar => Some(scalar.clone()),
     }
-}
-
-/// What a patch says of a list has to come in the order that it asks for.
-fn is_in_order(patch: &[Value], order: &[Value], key: Option<&str>) -> Result<(), PatchError> {
-    if patch.is_empty() || order.is_empty() {
-        return Ok(());
-    }
-    if key.is_some()
-        && let Some(other) = patch.iter().find(|item| !item.is_object())
-    {
-        return Err(wrong_type("map[string]interface {}", other));
-    }
-    let mut items = patch.iter().filter(|item| item.get(PATCH).is_none());
-    let mut next = items.next();
-    for wanted in order {
-        let Some(item) = next else { return Ok(()) };
-        if let Some(key) = key {
-            have_key(std::slice::from_ref(item), key)?;
-            have_key(std::slice::from_ref(wanted), key)?;
-        }
-        if same_element(wanted, item, key) {
-            next = items.next();
-        }
-    }
-    if next.is_none() {
-        return Ok(());
-    }
-    Err(failed(format!(
-        "The order in patch list:\n{}\n doesn't match {SET_ORDER} list:\n{}\n",
-        go_map(&Value::Array(patch.to_vec())),
-        go_map(&Value::Array(order.to_vec()))
-    )))
 }
 
 #[cfg(test)]
@@ -511,6 +478,11 @@ mod tests {
             json!({"metadata": {"finalizers": ["c", "b"], "$deleteFromPrimitiveList/finalizers": ["a"]}}),
             json!({"metadata": {"finalizers": ["c", "b"]}}),
         );
+        check(
+            json!({"metadata": {"finalizers": ["b", "a", "b"]}}),
+            json!({"metadata": {"finalizers": ["c"]}}),
+            json!({"metadata": {"finalizers": ["c", "b", "a"]}}),
+        );
     }
 
     #[test]
@@ -530,6 +502,14 @@ mod tests {
             json!({"spec": {
                 "$setElementOrder/containers": [{"name": "a"}],
                 "containers": [{"name": "z"}],
+            }}),
+            "doesn't match $setElementOrder",
+        );
+        refuse(
+            containers(json!([{"name": "a"}])),
+            json!({"spec": {
+                "$setElementOrder/containers": [{"name": "a"}],
+                "containers": [{"name": "a"}, {"name": "b", "$patch": "merge"}],
             }}),
             "doesn't match $setElementOrder",
         );

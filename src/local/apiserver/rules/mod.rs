@@ -2,6 +2,7 @@
 //! the words of Kubernetes (`k8s.io/kubernetes/pkg/apis/*/validation`), as far as people run
 //! into it.
 
+mod cluster_ips;
 mod config;
 mod definition;
 mod pod;
@@ -12,7 +13,7 @@ mod workload;
 
 use serde_json::Value;
 
-pub use settings::address;
+pub use cluster_ips::cluster_ips;
 
 use super::behaviour::Behaviour;
 use super::core::Core;

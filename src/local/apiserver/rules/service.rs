@@ -8,77 +8,80 @@ use super::super::addresses;
 use super::super::metadata::names;
 use super::super::object;
 use super::super::status::Cause;
-use super::{list, named, settings};
+use super::{cluster_ips::cluster_ips, list, named, settings};
 
 pub(super) fn service(service: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let mut causes = Vec::new();
     let text = |path: &str| object::text_at(service, path);
-    let (kind, ip) = (text("spec.type"), text("spec.clusterIP"));
+    let kind = text("spec.type");
     let external = kind == "ExternalName";
-    let before = old
-        .filter(|old| object::text_at(old, "spec.type") != "ExternalName")
-        .map(|old| object::text_at(old, "spec.clusterIP"))
-        .unwrap_or_default();
-    if !before.is_empty() && before != ip && !external {
-        causes.push(Cause::invalid(
-            "spec.clusterIPs[0]",
-            &json!([ip]),
-            "may not change once set",
-        ));
-    }
+    let is_headless = object::strings(object::at(service, "spec.clusterIPs")) == ["None"];
     let ports = list(service, "spec.ports");
-    let all = object::strings(object::at(service, "spec.clusterIPs"));
-    if !external && !ip.is_empty() && all.is_empty() {
-        causes.push(Cause::required("spec.clusterIPs", ""));
-    }
-    if ports.is_empty() && !external && all != ["None"] {
+    let mut causes = Vec::from_iter(another_address(service, old));
+    if ports.is_empty() && !external && !is_headless {
         causes.push(Cause::required("spec.ports", ""));
     }
-    causes.extend(twice(ports));
+    if is_headless && matches!(kind.as_str(), "LoadBalancer" | "NodePort") {
+        let why = format!("may not be set to 'None' for {kind} services");
+        causes.push(Cause::invalid("spec.clusterIPs[0]", &"None".into(), &why));
+    }
     if external {
         causes.extend(external_name(service));
     }
-    if !text("spec.externalTrafficPolicy").is_empty() && !addresses::is_open(service) {
-        causes.push(Cause::invalid(
-            "spec.externalTrafficPolicy",
-            &text("spec.externalTrafficPolicy").into(),
-            "may only be set for externally-accessible services",
-        ));
+    let mut seen = BTreeSet::new();
+    for (at, port) in ports.iter().enumerate() {
+        let field = format!("spec.ports[{at}]");
+        self::port(port, &field, ports.len() > 1, &mut seen, &mut causes);
     }
-    for (field, supported) in [
-        ("spec.sessionAffinity", ["ClientIP", "None"]),
-        ("spec.internalTrafficPolicy", ["Cluster", "Local"]),
-    ] {
-        let given = text(field);
-        if !given.is_empty() && !supported.contains(&given.as_str()) {
-            causes.push(Cause::not_supported(field, &given.into(), &supported));
-        }
-    }
+    causes.extend(one_of(
+        service,
+        "spec.sessionAffinity",
+        &["ClientIP", "None"],
+    ));
+    causes.extend(cluster_ips(service, old));
     for (at, ip) in object::strings(object::at(service, "spec.externalIPs"))
         .iter()
         .enumerate()
     {
         causes.extend(settings::address(ip, &format!("spec.externalIPs[{at}]")));
     }
-    let mut names = BTreeSet::new();
-    for (at, port) in ports.iter().enumerate() {
-        let field = format!("spec.ports[{at}]");
-        self::port(port, &field, ports.len() > 1, &mut names, &mut causes);
-    }
-    if !matches!(ip.as_str(), "" | "None") {
-        causes.extend(settings::address(&ip, "spec.clusterIPs[0]"));
-    }
-    if !matches!(
-        kind.as_str(),
-        "" | "ClusterIP" | "ExternalName" | "LoadBalancer" | "NodePort"
-    ) {
-        causes.push(Cause::not_supported(
-            "spec.type",
-            &kind.into(),
-            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+    let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    causes.extend(one_of(service, "spec.type", &kinds));
+    causes.extend(twice(ports));
+    let from_outside = "spec.externalTrafficPolicy";
+    if addresses::is_open(service) {
+        causes.extend(one_of(service, from_outside, &["Cluster", "Local"]));
+    } else if !text(from_outside).is_empty() {
+        let why = "may only be set for externally-accessible services";
+        causes.push(Cause::invalid(
+            from_outside,
+            &text(from_outside).into(),
+            why,
         ));
     }
+    causes.extend(one_of(
+        service,
+        "spec.internalTrafficPolicy",
+        &["Cluster", "Local"],
+    ));
     causes
+}
+
+/// An address that was given stays the same.
+fn another_address(service: &Value, old: Option<&Value>) -> Option<Cause> {
+    let is_external = |of| object::text_at(of, "spec.type") == "ExternalName";
+    let old = old.filter(|old| !is_external(old) && !is_external(service))?;
+    let [before, ip] = [old, service].map(|of| object::text_at(of, "spec.clusterIP"));
+    (!before.is_empty() && before != ip).then(|| {
+        let field = "spec.clusterIPs[0]";
+        Cause::invalid(field, &json!([ip]), "may not change once set")
+    })
+}
+
+/// A word that is there has to be one of these.
+fn one_of(service: &Value, field: &str, supported: &[&str]) -> Option<Cause> {
+    let given = object::text_at(service, field);
+    let fits = given.is_empty() || supported.contains(&given.as_str());
+    (!fits).then(|| Cause::not_supported(field, &given.into(), supported))
 }
 
 /// Another name for something outside has no address.
@@ -161,26 +164,29 @@ fn port(
     port: &Value,
     field: &str,
     one_of_several: bool,
-    names: &mut BTreeSet<String>,
+    seen: &mut BTreeSet<String>,
     causes: &mut Vec<Cause>,
 ) {
     let name = object::text_at(port, "name");
     if name.is_empty() && one_of_several {
         causes.push(Cause::required(format!("{field}.name"), ""));
-    } else if !name.is_empty() && !names.insert(name.clone()) {
-        causes.push(Cause::duplicate(format!("{field}.name"), &name.into()));
-    }
-    for key in ["port", "targetPort"] {
-        let field = format!("{field}.{key}");
-        if let Some(name) = port.get(key).and_then(Value::as_str) {
-            causes.extend(named(&field, name, names::port_name(name)));
-            continue;
-        }
-        let number = port.get(key).and_then(Value::as_i64).unwrap_or(0);
-        if let Some(why) = names::port(number) {
-            causes.push(Cause::invalid(field, &number.into(), why));
+    } else if !name.is_empty() {
+        let field = format!("{field}.name");
+        causes.extend(named(&field, &name, names::label(&name)));
+        if !seen.insert(name.clone()) {
+            causes.push(Cause::duplicate(field, &name.into()));
         }
     }
+    let number = |key: &str| port.get(key).and_then(Value::as_i64).unwrap_or(0);
+    let out_of_range = |key: &str| {
+        let why = names::port(number(key))?;
+        Some(Cause::invalid(
+            format!("{field}.{key}"),
+            &number(key).into(),
+            why,
+        ))
+    };
+    causes.extend(out_of_range("port"));
     let protocol = object::text_at(port, "protocol");
     if !matches!(protocol.as_str(), "" | "TCP" | "UDP" | "SCTP") {
         causes.push(Cause::not_supported(
@@ -188,5 +194,17 @@ fn port(
             &protocol.into(),
             &["SCTP", "TCP", "UDP"],
         ));
+    }
+    match port.get("targetPort").and_then(Value::as_str) {
+        Some(name) => {
+            let field = format!("{field}.targetPort");
+            causes.extend(named(&field, name, names::port_name(name)));
+        }
+        None => causes.extend(out_of_range("targetPort")),
+    }
+    let application = object::text_at(port, "appProtocol");
+    if port.get("appProtocol").is_some() {
+        let field = format!("{field}.appProtocol");
+        causes.extend(named(&field, &application, names::qualified(&application)));
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn of_container(container: &Value, path: &str, causes: &mut Vec<Cause
 }
 
 /// What is no address.
-pub fn address(ip: &str, field: &str) -> Option<Cause> {
+pub(super) fn address(ip: &str, field: &str) -> Option<Cause> {
     let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
     let is_one = ip.parse::<IpAddr>().is_ok();
     (!is_one).then(|| Cause::invalid(field, &ip.into(), why))

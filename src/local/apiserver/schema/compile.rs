@@ -13,6 +13,9 @@ use super::node::{ATOMIC, Arena, DEDUCED, Field, Kind, ListType, Node, NodeId, P
 use super::object_meta::{self, OBJECT_META};
 use super::rules::Rules;
 
+/// An amount: published as of no type, and to typed walks any scalar.
+const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+
 struct Compiler<'d> {
     arena: Arena,
     definitions: &'d Definitions,
@@ -98,7 +101,8 @@ impl Compiler<'_> {
         };
         let id = self.arena.reserve();
         self.named.insert(name.to_owned(), id);
-        let node = self.build(definition, false, false);
+        let mut node = self.build(definition, false, false);
+        node.any_scalar |= name == QUANTITY;
         self.arena.fill(id, node);
         id
     }
@@ -237,7 +241,7 @@ fn extensions(node: &mut Node, schema: &Value) {
     if flag(schema, "x-kubernetes-embedded-resource") {
         node.embedded = true;
     }
-    node.any_scalar = node.kind == Kind::String && !matches!(text(schema, "format"), "" | "byte");
+    node.any_scalar |= node.kind == Kind::String && !matches!(text(schema, "format"), "" | "byte");
     if flag(schema, STRUCT) {
         node.always = true;
     }

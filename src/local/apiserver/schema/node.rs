@@ -78,7 +78,7 @@ pub(crate) struct Node {
     pub default: Option<Value>,
     /// A default that only typed walks know: the zero value of a list key.
     pub key_default: Option<Value>,
-    /// A text with a format is any scalar to typed walks.
+    /// A text with a format is any scalar to typed walks, and so is an amount.
     pub any_scalar: bool,
     /// A Go struct that is there even when nothing is in it, so that nobody owns it as such.
     pub always: bool,

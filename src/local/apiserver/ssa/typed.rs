@@ -217,7 +217,7 @@ fn check_at(typed: TypeRef<'_>, value: &Value, path: &mut String, errors: &mut V
                 format!("expected boolean, got &{{{}}}", strict_json::go_map(value)),
             );
         }
-        (Kind::String, Value::Array(_) | Value::Object(_)) => {
+        (_, Value::Array(_) | Value::Object(_)) if typed.node().any_scalar => {
             fault(
                 path,
                 format!(
