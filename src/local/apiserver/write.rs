@@ -211,10 +211,7 @@ fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
 pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
     let is_scale = call.subresource == Some("scale");
     let (sent, empties) = if is_scale {
-        (
-            scale::read(call.resource, sent.value, name)?.into(),
-            Vec::new(),
-        )
+        (scale::read(call, sent.value, name)?.into(), Vec::new())
     } else {
         let (mut object, empties) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
         metadata::check_name(&object, name)?;
@@ -238,20 +235,21 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
                 }
                 return create(call, object.into());
             }
+            Err(_) if is_scale => return Err(scale::of_nothing(call, name, None)),
             Err(missing) => return Err(missing),
         };
-        let old = view::live(call.resource, &live);
-        let object = if is_scale {
-            scale::put(call.resource, &old, &sent.value)?
-        } else {
-            sent.value.clone()
-        };
-        let uid = object::uid(&object);
+        let uid = object::uid(&sent.value);
         if !uid.is_empty() && uid != live.uid {
             return Err(other_uid(call, name, &live.uid, uid));
         }
+        let old = view::live(call.resource, &live);
+        let (object, by) = if is_scale {
+            (scale::replace(call, &old, &sent.value)?, By::Known)
+        } else {
+            (sent.value.clone(), By::Update)
+        };
         let given = given_version(&object).to_owned();
-        if let Some(written) = update(call, &live, &old, object, By::Update, &empties)? {
+        if let Some(written) = update(call, &live, &old, object, by, &empties)? {
             return Ok(written);
         }
         if !given.is_empty() {
@@ -301,8 +299,16 @@ pub fn patch(
 ) -> Result<Written, ApiError> {
     let may_create = form == PatchType::Apply
         && (call.subresource.is_none() || may_create_by_update(call.resource));
-    if !may_create {
-        call.live(name)?;
+    let is_scale = call.subresource == Some("scale");
+    if !may_create
+        && let Err(missing) = call.live(name)
+        && !(is_scale && form == PatchType::Apply)
+    {
+        return Err(if is_scale {
+            scale::of_nothing(call, name, None)
+        } else {
+            missing
+        });
     }
     let (patch, duplicates) = patching::read(form, sent)?;
     let (patch, duplicates) = (&patch, duplicates.as_slice());
@@ -313,6 +319,7 @@ pub fn patch(
     for _ in 0..TRIES {
         let live = match call.live(name) {
             Ok(live) => live,
+            Err(_) if is_scale => return Err(scale::of_nothing(call, name, Some(patch))),
             Err(missing) => {
                 if !may_create {
                     return Err(missing);
@@ -326,12 +333,8 @@ pub fn patch(
         let old = view::live(call.resource, &live);
         let mut seen = old.clone();
         view::from_storage(call.resource, &mut seen);
-        let (object, by, empties) = if call.subresource == Some("scale") {
-            let shown = scale::to_patch(call.resource, &seen)?;
-            let patched = patching::apply_to(call, &shown, patch)?;
-            let patched = scale::patched(patched.object, patch)?;
-            let object = scale::put(call.resource, &old, &patched)?;
-            (object, By::Update, Vec::new())
+        let (object, by, empties) = if is_scale {
+            (scale::patch(call, &old, patch)?, By::Known, Vec::new())
         } else {
             let patched = patching::apply_to(call, &seen, patch)?;
             let (mut object, empties) = incoming(call, patched.object, source, duplicates)?;
@@ -410,8 +413,8 @@ fn unversioned(resource: &Resource, name: &str) -> ApiError {
 pub enum By {
     /// Everything that differs from the live object is the writer's.
     Update,
-    /// Server-side apply worked the managers out already.
-    Apply,
+    /// The managers were worked out already, by server-side apply or for a Scale.
+    Known,
 }
 
 /// One try at an update; nothing when the write lost a race.
