@@ -84,3 +84,94 @@ impl<'a> Versions<'a> {
         self.api_version
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::super::{ApplyOptions, ResetFields, UpdateOptions, apply, update};
+    use super::*;
+
+    fn version(name: &str, fields: &[&str]) -> Version {
+        let fields = fields
+            .iter()
+            .map(|field| (*field, json!({"type": "string"})));
+        let properties: serde_json::Map<String, Value> = fields
+            .map(|(field, schema)| (field.to_owned(), schema))
+            .collect();
+        Version {
+            api_version: format!("g/{name}"),
+            schema: Schema::from_openapi(&json!({"type": "object", "properties": properties})),
+        }
+    }
+
+    fn applied(
+        all: &[Version],
+        live: Option<&Value>,
+        name: &str,
+        fields: Value,
+    ) -> Result<Value, String> {
+        let api_version = format!("g/{name}");
+        let mut object = fields;
+        object["apiVersion"] = api_version.as_str().into();
+        let options = ApplyOptions {
+            manager: "a",
+            force: false,
+            subresource: None,
+            reset: ResetFields::None,
+            now: Timestamp::UNIX_EPOCH,
+            may_not_fit: true,
+        };
+        let own = all
+            .iter()
+            .find(|version| version.api_version == api_version);
+        let versions = Versions::each(&api_version, &own.unwrap().schema, all);
+        apply(live, &object, &versions, &options).map_err(|error| error.to_string())
+    }
+
+    fn updated(all: &[Version], live: &Value, mut new: Value) -> Value {
+        let options = UpdateOptions {
+            manager: "u",
+            subresource: None,
+            reset: ResetFields::None,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        new["apiVersion"] = "g/v2".into();
+        let versions = Versions::each("g/v2", &all[1].schema, all);
+        update(Some(live), new, &versions, &options)
+    }
+
+    #[test]
+    fn an_owner_in_a_version_that_cannot_say_the_object_is_forgotten_with_all_others() {
+        let live = |all: &[Version]| {
+            let mut live = applied(all, None, "v1", json!({"x": "1"})).unwrap();
+            live["metadata"]["uid"] = "u1".into();
+            live
+        };
+        let alike = [version("v1", &["x", "y"]), version("v2", &["x", "y"])];
+        let told = updated(&alike, &live(&alike), json!({"x": "1", "y": "2"}));
+        let owned = |at: usize| told["metadata"]["managedFields"][at]["fieldsV1"].clone();
+        assert_eq!(owned(0), json!({"f:x": {}}));
+        assert_eq!(owned(1), json!({"f:y": {}}));
+
+        let unlike = [version("v1", &["x"]), version("v2", &["x", "y"])];
+        let told = updated(&unlike, &live(&unlike), json!({"x": "1", "y": "2"}));
+        assert_eq!(told["metadata"], Value::Null);
+    }
+
+    #[test]
+    fn what_was_applied_last_is_taken_away_in_the_version_that_it_was_applied_in() {
+        let alike = [version("v1", &["x", "y"]), version("v2", &["x", "y"])];
+        let live = applied(&alike, None, "v1", json!({"x": "1"})).unwrap();
+        let told = applied(&alike, Some(&live), "v2", json!({"y": "1"})).unwrap();
+        assert_eq!((&told["x"], &told["y"]), (&Value::Null, &json!("1")));
+
+        let unlike = [version("v1", &["x"]), version("v2", &["x", "y"])];
+        let live = applied(&unlike, None, "v1", json!({"x": "1"})).unwrap();
+        assert_eq!(
+            applied(&unlike, Some(&live), "v2", json!({"y": "1"})).unwrap_err(),
+            "failed to prune fields: failed to convert merged object to last applied version: .y: field not declared in schema"
+        );
+    }
+}
