@@ -105,7 +105,7 @@ pub fn apply_scale(call: &Call<'_>, live: &Value, applied: &Value) -> Result<Val
         return Err(ApiError::plain(
             500,
             format!(
-                "{NO_OWNERS}: failed to convert live object (/; {SCALE_KIND}) to proper version: {UNREADABLE}"
+                "failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, Kind=Scale) to proper version: {UNREADABLE}"
             ),
         ));
     }
@@ -123,22 +123,7 @@ pub fn apply_scale(call: &Call<'_>, live: &Value, applied: &Value) -> Result<Val
     Ok(scale)
 }
 
-const SCALE_KIND: &str = "autoscaling/v1, Kind=Scale";
-const NO_OWNERS: &str = "failed to create manager for existing fields";
 const UNREADABLE: &str = "request to convert CR to an invalid group/version: autoscaling/v1";
-
-/// Why a Scale of an object of a made-up kind that is not there cannot be applied.
-pub fn apply_scale_to_nothing(applied: &Value) -> ApiError {
-    match check_type(applied, SCALE) {
-        Err(error) => error,
-        Ok(()) => ApiError::plain(
-            500,
-            format!(
-                "{NO_OWNERS}: failed to convert new object (/; {SCALE_KIND}) to proper version (autoscaling/v1): {UNREADABLE}"
-            ),
-        ),
-    }
-}
 
 fn check_type(applied: &Value, wanted: (&str, &str)) -> Result<(), ApiError> {
     let text = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();

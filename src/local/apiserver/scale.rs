@@ -6,7 +6,7 @@ mod write;
 use serde_json::{Value, json};
 
 pub use made_up::faults;
-pub use write::{of_nothing, patch, replace};
+pub use write::{patch, replace};
 
 use super::resource::{Resource, ScalePaths};
 use super::status::{ApiError, Cause};

@@ -125,11 +125,21 @@ pub fn put_away(resource: &Resource, mut value: Value) -> Value {
     value
 }
 
+/// A custom object that is not stored, as if it had been.
+pub fn as_if_stored(resource: &Resource, value: Value) -> Value {
+    if resource.origin != Origin::Custom || is_stored_form(resource) {
+        return value;
+    }
+    let mut value = put_away(resource, value);
+    read(resource, &mut value);
+    value
+}
+
 /// Whether an object that nobody changes is stored in another form than it was: its definition was
-/// changed meanwhile.
+/// changed meanwhile, or it is written in a version that does not know all of it.
 pub fn is_stored_anew(resource: &Resource, stored: &Stored, value: &Value) -> bool {
     resource.origin == Origin::Custom
-        && stored.revision <= resource.since
+        && (stored.revision <= resource.since || !is_stored_form(resource))
         && put_away(resource, value.clone()) != stored.value()
 }
 

@@ -107,7 +107,8 @@ impl Call<'_> {
         self.not_stored(object, true)
     }
 
-    fn not_stored(&self, mut object: Value, created: bool) -> Written {
+    fn not_stored(&self, object: Value, created: bool) -> Written {
+        let mut object = view::as_if_stored(self.resource, object);
         metadata::take_empties(&mut object);
         if self.subresource == Some("status") {
             view::from_storage(self.resource, &mut object);
@@ -235,7 +236,6 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
                 }
                 return create(call, object.into());
             }
-            Err(_) if is_scale => return Err(scale::of_nothing(call, name, None)),
             Err(missing) => return Err(missing),
         };
         let uid = object::uid(&sent.value);
@@ -299,16 +299,8 @@ pub fn patch(
 ) -> Result<Written, ApiError> {
     let may_create = form == PatchType::Apply
         && (call.subresource.is_none() || may_create_by_update(call.resource));
-    let is_scale = call.subresource == Some("scale");
-    if !may_create
-        && let Err(missing) = call.live(name)
-        && !(is_scale && form == PatchType::Apply)
-    {
-        return Err(if is_scale {
-            scale::of_nothing(call, name, None)
-        } else {
-            missing
-        });
+    if !may_create {
+        call.live(name)?;
     }
     let (patch, duplicates) = patching::read(form, sent)?;
     let (patch, duplicates) = (&patch, duplicates.as_slice());
@@ -319,7 +311,6 @@ pub fn patch(
     for _ in 0..TRIES {
         let live = match call.live(name) {
             Ok(live) => live,
-            Err(_) if is_scale => return Err(scale::of_nothing(call, name, Some(patch))),
             Err(missing) => {
                 if !may_create {
                     return Err(missing);
@@ -333,7 +324,7 @@ pub fn patch(
         let old = view::live(call.resource, &live);
         let mut seen = old.clone();
         view::from_storage(call.resource, &mut seen);
-        let (object, by, empties) = if is_scale {
+        let (object, by, empties) = if call.subresource == Some("scale") {
             (scale::patch(call, &old, patch)?, By::Known, Vec::new())
         } else {
             let patched = patching::apply_to(call, &seen, patch)?;

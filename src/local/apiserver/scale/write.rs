@@ -34,15 +34,6 @@ pub fn patch(call: &Call<'_>, whole: &Value, patch: &Patch) -> Result<Value, Api
     put(call, whole, &scale, &owners)
 }
 
-/// Whether there is an object whose Scale could be written is asked last.
-pub fn of_nothing(call: &Call<'_>, name: &str, patch: Option<&Patch>) -> ApiError {
-    match (call.resource.origin, patch) {
-        (Origin::Custom, Some(Patch::Apply(applied))) => managed::apply_scale_to_nothing(applied),
-        (Origin::Custom, _) => ApiError::not_found(call.resource, name),
-        (Origin::BuiltIn, _) => ApiError::not_found(&scales(call.resource), name),
-    }
-}
-
 /// What the Scales of a kind of Kubernetes' own are called in errors.
 fn scales(resource: &Resource) -> Resource {
     Resource {
