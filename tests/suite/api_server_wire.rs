@@ -151,5 +151,5 @@ macro_rules! conversations {
 }
 
 conversations! {
-    bodies, metadata, lists, patches, deletions, kinds, definitions, paths, writes,
+    bodies, metadata, lists, patches, deletions, kinds, definitions, paths, writes, scales,
 }

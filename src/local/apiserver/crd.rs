@@ -17,6 +17,7 @@ use super::registry::{Registry, version_rank};
 use super::resource::{Column, Origin, Resource, ScalePaths, api_version};
 use super::schema::Schema;
 use super::schemas::SchemaCell;
+use super::ssa::Version;
 use super::store::Stored;
 use naming::Naming;
 
@@ -70,9 +71,17 @@ fn compile(stored: &Stored, known: Option<Definition>) -> Definition {
         .filter(|known| known.generation == generation)
         .map_or(stored.revision, |known| known.since);
     let versions = versions(&definition);
-    let schemas: Vec<(String, Schema)> = versions
+    let group = object::text_at(&definition, "spec.group");
+    let known: Vec<Version> = versions
         .iter()
-        .map(|version| (object::text_at(version, "name"), schema(version)))
+        .map(|version| Version {
+            api_version: api_version(&group, &object::text_at(version, "name")),
+            schema: schema(version),
+        })
+        .collect();
+    let replicas: Vec<Option<String>> = versions
+        .iter()
+        .map(|version| scale(version).map(|paths| paths.spec))
         .collect();
     let is_served = |version: &&Value| version.get("served") == Some(&Value::Bool(true));
     let served = if established(&definition) {
@@ -82,7 +91,8 @@ fn compile(stored: &Stored, known: Option<Definition>) -> Definition {
     };
     let resources = served.into_iter().map(|version| {
         Arc::new(Resource {
-            versions: schemas.clone(),
+            known: known.clone(),
+            replicas: replicas.clone(),
             since,
             ..resource(&definition, version)
         })
@@ -151,6 +161,17 @@ fn texts(object: &Value, path: &str) -> Vec<String> {
         .collect()
 }
 
+fn scale(version: &Value) -> Option<ScalePaths> {
+    let scale = version.pointer("/subresources/scale")?;
+    Some(ScalePaths {
+        spec: object::text_at(scale, "specReplicasPath"),
+        status: object::text_at(scale, "statusReplicasPath"),
+        selector: object::at(scale, "labelSelectorPath")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    })
+}
+
 fn resource(definition: &Value, version: &Value) -> Resource {
     let text = |path: &str| object::text_at(definition, path);
     let group = text("spec.group");
@@ -159,15 +180,6 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         .find(|version| version.get("storage") == Some(&Value::Bool(true)))
         .map(|version| object::text_at(version, "name"))
         .unwrap_or_default();
-    let scale = version
-        .pointer("/subresources/scale")
-        .map(|scale| ScalePaths {
-            spec: object::text_at(scale, "specReplicasPath"),
-            status: object::text_at(scale, "statusReplicasPath"),
-            selector: object::at(scale, "labelSelectorPath")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-        });
     let selectable = version
         .get("selectableFields")
         .and_then(Value::as_array)
@@ -187,13 +199,14 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         categories: texts(definition, "status.acceptedNames.categories"),
         status: version.pointer("/subresources/status").is_some(),
         generation: true,
-        scale,
+        scale: scale(version),
         columns: printer_columns(version),
         selectable,
         storage: object::name(definition).to_owned(),
         storage_api_version: api_version(&group, &storage_version),
         schema: SchemaCell::from(schema(version)),
-        versions: Vec::new(),
+        known: Vec::new(),
+        replicas: Vec::new(),
         since: 0,
         warning: deprecation(definition, version),
         fingerprint: object::meta_str(definition, "resourceVersion").to_owned(),

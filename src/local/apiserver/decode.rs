@@ -75,11 +75,14 @@ pub fn yaml(bytes: &[u8]) -> Result<Sent, String> {
 /// Reads a body that is to hold an object of the kind.
 pub fn body(
     resource: &Resource,
+    subresource: Option<&str>,
     media: &str,
     bytes: &[u8],
     validation: FieldValidation,
 ) -> Result<Sent, ApiError> {
     let unrecognized = |why: &str| unrecognized(resource, why, bytes);
+    // What is a Go struct need not say its kind, and a Scale is one for all kinds.
+    let says_kind = !resource.is_kubernetes_own() && subresource != Some("scale");
     let mut sent = read(media, bytes).map_err(|unread| match unread {
         Unread::MediaType => ApiError::unsupported_media_type(readable(resource)),
         Unread::Syntax(why) => unrecognized(&why),
@@ -90,11 +93,11 @@ pub fn body(
                 return Err(unrecognized(&misfit));
             }
             let kind = object.get("kind").and_then(Value::as_str);
-            if !resource.is_kubernetes_own() && kind.is_none_or(str::is_empty) {
+            if says_kind && kind.is_none_or(str::is_empty) {
                 return Err(no_kind(resource, validation, bytes));
             }
         }
-        Value::Null if resource.is_kubernetes_own() => {
+        Value::Null if !says_kind => {
             sent.value = Value::Object(serde_json::Map::new());
         }
         Value::Null => return Err(no_kind(resource, validation, bytes)),

@@ -88,7 +88,13 @@ async fn resource(
         }
         let sent = media::read(body).await?;
         let media_type = media::content_type(&parts.headers);
-        let sent = decode::body(&resource, media_type, &sent, FieldValidation::default())?;
+        let sent = decode::body(
+            &resource,
+            None,
+            media_type,
+            &sent,
+            FieldValidation::default(),
+        )?;
         return review::answer(&resource, &user(&parts.extensions), sent.value);
     }
     match path.subresource.as_deref() {
@@ -310,7 +316,7 @@ fn carry_out(
 ) -> Result<Answered, ApiError> {
     let (resource, subresource) = (call.resource, call.subresource);
     let validation = call.options.field_validation;
-    let body = || decode::body(resource, media_type, &request.sent, validation);
+    let body = || decode::body(resource, subresource, media_type, &request.sent, validation);
     let written = match (&request.method, path.name.as_deref(), patch) {
         (&Method::POST, None, _) if !resource.namespaced || path.namespace.is_some() => {
             write::create(call, body()?)?

@@ -129,7 +129,7 @@ pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched,
         Patch::Apply(applied) => {
             return Ok(Patched {
                 object: managed::apply(call, Some(seen), applied)?,
-                by: By::Apply,
+                by: By::Known,
             });
         }
         Patch::Json(patch) => json_patch(seen, patch),
@@ -174,6 +174,6 @@ pub fn apply_to_nothing(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Pa
     };
     Ok(Patched {
         object: managed::apply(call, None, applied)?,
-        by: By::Apply,
+        by: By::Known,
     })
 }

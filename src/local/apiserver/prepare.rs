@@ -21,7 +21,11 @@ pub fn prepare(
     let core = call.core;
     let resource = call.resource;
     let name = object::name(&object).to_owned();
-    schemas::default(resource, &mut object);
+    // Who writes a number of replicas does not write the rest anew.
+    let is_scale = call.subresource == Some("scale");
+    if !is_scale {
+        schemas::default(resource, &mut object);
+    }
     let fill_in = |object: &mut Value| {
         match old {
             Some(old) => {
@@ -96,16 +100,19 @@ pub fn mutate(call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Resul
     if hooks.is_empty() {
         return Ok(());
     }
-    schemas::default(call.resource, object);
+    // A number of replicas that the kind does not know is dropped when it is stored, and not before.
+    let is_whole = call.subresource != Some("scale");
+    if is_whole {
+        schemas::default(call.resource, object);
+    }
     let name = object::name(object).to_owned();
     let review = call.review(&name, operation(old), old);
     for hook in hooks {
         hook.mutate(&review, object)?;
     }
-    // A number of replicas that the kind does not know is dropped when it is stored, and not before.
-    if call.subresource != Some("scale") {
+    if is_whole {
         schemas::prune(call.resource, object);
+        schemas::default(call.resource, object);
     }
-    schemas::default(call.resource, object);
     Ok(())
 }

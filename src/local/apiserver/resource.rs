@@ -2,8 +2,8 @@
 
 use super::behaviour::Behaviour;
 use super::jsonpath::JsonPath;
-use super::schema::Schema;
 use super::schemas::SchemaCell;
+use super::ssa::Version;
 
 /// Where the numbers of `/scale` live in the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +79,10 @@ pub struct Resource {
     pub storage_api_version: String,
     /// What its objects may look like, see [`Resource::schema`].
     pub schema: SchemaCell,
-    /// The schemas of all versions of a custom kind, by which its objects are read from the store.
-    pub versions: Vec<(String, Schema)>,
+    /// All versions of a custom kind, by which its objects are read from the store.
+    pub known: Vec<Version>,
+    /// Where each of them has the number of replicas, if it has one.
+    pub replicas: Vec<Option<String>>,
     /// The revision since which a custom kind is defined as it is; older objects may be of another form.
     pub since: u64,
     /// What everybody is told who asks for it: that it is deprecated.

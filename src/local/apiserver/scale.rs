@@ -1,15 +1,16 @@
 //! `/scale`: a number of replicas, wherever the kind keeps it.
 
 mod made_up;
+mod write;
 
 use serde_json::{Value, json};
 
 pub use made_up::faults;
+pub use write::{patch, replace};
 
-use super::decode::unfit_patch;
-use super::patching::Patch;
 use super::resource::{Resource, ScalePaths};
 use super::status::{ApiError, Cause};
+use super::write::Call;
 use super::{builtin, metadata, object};
 
 /// The object's `autoscaling/v1` Scale.
@@ -50,8 +51,8 @@ pub fn get(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
     }
 }
 
-/// The Scale that a patch changes. Where there is no number it has one that must not stay.
-pub fn to_patch(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
+/// The Scale that a write changes. Where there is no number it has one that must not stay.
+fn to_patch(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
     let mut scale = of(resource, whole)?;
     if made_up::paths(resource).is_some_and(|paths| has_none(paths, whole)) {
         object::child_mut(&mut scale, "spec").insert("replicas".to_owned(), made_up::NONE.into());
@@ -93,9 +94,9 @@ fn shown(whole: &Value, wanted: i64, seen: i64, selector: String) -> Value {
 }
 
 /// Reads a Scale that replaces the one of an object.
-pub fn read(resource: &Resource, mut scale: Value, name: &str) -> Result<Value, ApiError> {
+pub fn read(call: &Call<'_>, mut scale: Value, name: &str) -> Result<Value, ApiError> {
     decode(&mut scale).map_err(|why| {
-        ApiError::bad_request(if made_up::paths(resource).is_some() {
+        ApiError::bad_request(if made_up::paths(call.resource).is_some() {
             // Who serves made-up kinds has no words for it.
             "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:110\""
                 .to_owned()
@@ -103,17 +104,10 @@ pub fn read(resource: &Resource, mut scale: Value, name: &str) -> Result<Value, 
             format!("Scale in version \"v1\" cannot be handled as a Scale: {why}")
         })
     })?;
+    metadata::check_namespace(call, &mut scale)?;
     metadata::check_name(&scale, name)?;
     metadata::version(&scale)?;
     Ok(scale)
-}
-
-/// Holds a patched Scale against its kind.
-pub fn patched(mut scale: Value, patch: &Patch) -> Result<Value, ApiError> {
-    match decode(&mut scale) {
-        Ok(()) => Ok(scale),
-        Err(why) => Err(unfit_patch(patch, &scale, &why)),
-    }
 }
 
 fn decode(scale: &mut Value) -> Result<(), String> {
@@ -121,56 +115,6 @@ fn decode(scale: &mut Value) -> Result<(), String> {
         Some(schema) => builtin::decode::decode(&schema, "io.k8s.api.autoscaling.v1.Scale", scale),
         None => Ok(()),
     }
-}
-
-/// The object with the Scale's wanted number.
-pub fn put(resource: &Resource, whole: &Value, scale: &Value) -> Result<Value, ApiError> {
-    let Some(paths) = &resource.scale else {
-        return Err(ApiError::no_such_path());
-    };
-    let mut changed = whole.clone();
-    // The Scale carries the object's own version: a stale one is a conflict as ever.
-    let given = object::meta_str(scale, "resourceVersion");
-    if !given.is_empty() {
-        object::set_meta(&mut changed, "resourceVersion", given);
-    }
-    if let Some(paths) = made_up::paths(resource) {
-        let wanted = object::at(scale, "spec.replicas").and_then(Value::as_i64);
-        if wanted == Some(made_up::NONE) {
-            return Err(ApiError::bad_request(format!(
-                "the spec replicas field {:?} cannot be empty",
-                paths.spec
-            )));
-        }
-        made_up::read(paths, whole).map_err(|why| ApiError::plain(500, why))?;
-        made_up::write(paths, &mut changed, wanted.unwrap_or(0))?;
-        return Ok(changed);
-    }
-    let name = object::name(whole);
-    let replicas = match object::at(scale, "spec.replicas") {
-        None | Some(Value::Null) => 0,
-        Some(given) => given
-            .as_i64()
-            .filter(|replicas| *replicas >= 0)
-            .ok_or_else(|| {
-                let cause =
-                    Cause::invalid("spec.replicas", given, "must be greater than or equal to 0");
-                ApiError::invalid_as("autoscaling", "Scale", name, vec![cause])
-            })?,
-    };
-    let steps: Vec<&str> = paths
-        .spec
-        .split('.')
-        .filter(|step| !step.is_empty())
-        .collect();
-    if let Some((last, parents)) = steps.split_last() {
-        let mut map = object::as_map(&mut changed);
-        for step in parents {
-            map = object::map_in(map, step);
-        }
-        map.insert((*last).to_owned(), replicas.into());
-    }
-    Ok(changed)
 }
 
 /// A label selector as text.

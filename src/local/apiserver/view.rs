@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::behaviour::Behaviour;
 use super::object;
 use super::resource::{Origin, Resource};
+use super::schema::Schema;
 use super::store::Stored;
 
 /// The core group's word and the later word for each renamed field of an event.
@@ -82,22 +83,25 @@ pub fn hide(resource: &Resource, value: &mut Value) {
 /// fills in, and then by that of the version that is asked for.
 fn read(resource: &Resource, value: &mut Value) {
     let stored_in = object::text_at(value, "apiVersion");
-    let stored_in = stored_in.rsplit('/').next().unwrap_or_default();
-    let schema_of = |version: &str| {
-        let mut versions = resource.versions.iter();
-        versions.find(|(name, _)| name == version)
-    };
-    if let Some((_, schema)) = schema_of(stored_in) {
+    if let Some(schema) = schema_of(resource, &stored_in) {
         schema.prune(value);
         schema.drop_nulls(value);
         schema.default(value);
     }
-    if stored_in != resource.version
-        && let Some((_, schema)) = schema_of(&resource.version)
+    let asked_for = resource.api_version();
+    if stored_in != asked_for
+        && let Some(schema) = schema_of(resource, &asked_for)
     {
         schema.prune(value);
         schema.drop_nulls(value);
     }
+}
+
+/// The schema of a version of a custom kind.
+fn schema_of<'r>(resource: &'r Resource, api_version: &str) -> Option<&'r Schema> {
+    let mut known = resource.known.iter();
+    let version = known.find(|version| version.api_version == api_version)?;
+    Some(&version.schema)
 }
 
 /// The object that a write goes on from: custom objects are written in the version that is asked for.
@@ -111,17 +115,9 @@ pub fn live(resource: &Resource, stored: &Stored) -> Value {
 /// A written object as it is stored: what the version that is stored does not know is left out.
 pub fn put_away(resource: &Resource, mut value: Value) -> Value {
     if resource.origin == Origin::Custom {
-        let stored_in = resource.storage_api_version.rsplit('/').next();
-        object::set(
-            &mut value,
-            "apiVersion",
-            resource.storage_api_version.as_str(),
-        );
-        let known = resource
-            .versions
-            .iter()
-            .find(|(name, _)| Some(name.as_str()) == stored_in);
-        if let Some((_, schema)) = known {
+        let stored_in = resource.storage_api_version.as_str();
+        object::set(&mut value, "apiVersion", stored_in);
+        if let Some(schema) = schema_of(resource, stored_in) {
             schema.prune(&mut value);
             schema.drop_nulls(&mut value);
         }
@@ -129,11 +125,21 @@ pub fn put_away(resource: &Resource, mut value: Value) -> Value {
     value
 }
 
+/// A custom object that is not stored, as if it had been.
+pub fn as_if_stored(resource: &Resource, value: Value) -> Value {
+    if resource.origin != Origin::Custom || is_stored_form(resource) {
+        return value;
+    }
+    let mut value = put_away(resource, value);
+    read(resource, &mut value);
+    value
+}
+
 /// Whether an object that nobody changes is stored in another form than it was: its definition was
-/// changed meanwhile.
+/// changed meanwhile, or it is written in a version that does not know all of it.
 pub fn is_stored_anew(resource: &Resource, stored: &Stored, value: &Value) -> bool {
     resource.origin == Origin::Custom
-        && stored.revision <= resource.since
+        && (stored.revision <= resource.since || !is_stored_form(resource))
         && put_away(resource, value.clone()) != stored.value()
 }
 

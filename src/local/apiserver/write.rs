@@ -107,7 +107,8 @@ impl Call<'_> {
         self.not_stored(object, true)
     }
 
-    fn not_stored(&self, mut object: Value, created: bool) -> Written {
+    fn not_stored(&self, object: Value, created: bool) -> Written {
+        let mut object = view::as_if_stored(self.resource, object);
         if self.subresource != Some("status") {
             view::hide(self.resource, &mut object);
         }
@@ -216,10 +217,7 @@ fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
 pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
     let is_scale = call.subresource == Some("scale");
     let (sent, empties) = if is_scale {
-        (
-            scale::read(call.resource, sent.value, name)?.into(),
-            Vec::new(),
-        )
+        (scale::read(call, sent.value, name)?.into(), Vec::new())
     } else {
         let (mut object, empties) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
         metadata::check_name(&object, name)?;
@@ -245,18 +243,18 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
             }
             Err(missing) => return Err(missing),
         };
-        let old = view::live(call.resource, &live);
-        let object = if is_scale {
-            scale::put(call.resource, &old, &sent.value)?
-        } else {
-            sent.value.clone()
-        };
-        let uid = object::uid(&object);
+        let uid = object::uid(&sent.value);
         if !uid.is_empty() && uid != live.uid {
             return Err(other_uid(call, name, &live.uid, uid));
         }
+        let old = view::live(call.resource, &live);
+        let (object, by) = if is_scale {
+            (scale::replace(call, &old, &sent.value)?, By::Known)
+        } else {
+            (sent.value.clone(), By::Update)
+        };
         let is_versioned = metadata::version(&object).is_ok_and(|version| version != 0);
-        if let Some(written) = update(call, &live, &old, object, By::Update, &empties)? {
+        if let Some(written) = update(call, &live, &old, object, by, &empties)? {
             return Ok(written);
         }
         if is_versioned {
@@ -332,11 +330,7 @@ pub fn patch(
         let mut seen = old.clone();
         view::from_storage(call.resource, &mut seen);
         let (object, by, empties) = if call.subresource == Some("scale") {
-            let shown = scale::to_patch(call.resource, &seen)?;
-            let patched = patching::apply_to(call, &shown, patch)?;
-            let patched = scale::patched(patched.object, patch)?;
-            let object = scale::put(call.resource, &old, &patched)?;
-            (object, By::Update, Vec::new())
+            (scale::patch(call, &old, patch)?, By::Known, Vec::new())
         } else {
             let patched = patching::apply_to(call, &seen, patch)?;
             let (mut object, empties) = incoming(call, patched.object, source, duplicates)?;
@@ -419,8 +413,8 @@ fn unversioned(resource: &Resource, name: &str) -> ApiError {
 pub enum By {
     /// Everything that differs from the live object is the writer's.
     Update,
-    /// Server-side apply worked the managers out already.
-    Apply,
+    /// The managers were worked out already, by server-side apply or for a Scale.
+    Known,
 }
 
 /// One try at an update; nothing when the write lost a race.

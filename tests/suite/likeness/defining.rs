@@ -30,7 +30,12 @@ pub fn definitions(_: &[&super::kinds::Kind], chance: &mut Chance) -> Vec<Step> 
     for change in 0..=changes {
         let kind = Hats::of(&definition);
         for _ in 0..(20 + chance.below(30)) / (changes + 1) {
-            steps.push(kind.write(chance));
+            let write = kind.write(chance);
+            // Whose the number is by now, its object tells.
+            let object = write.path.strip_suffix("/scale").map(str::to_owned);
+            let about = write.about.replace("scales/", "hats/");
+            steps.push(write);
+            steps.extend(object.map(|object| step("GET", object, &about)));
         }
         if change < changes {
             let before = definition.clone();
@@ -245,7 +250,12 @@ impl Hats {
             fields.insert("metadata".to_owned(), metadata);
         }
         let mut path = format!("{collection}/{name}");
-        let subresource = chance.percent(15) && !self.subresources.is_empty();
+        let often = if self.subresources.contains(&"scale") {
+            30
+        } else {
+            15
+        };
+        let subresource = chance.percent(often) && !self.subresources.is_empty();
         if subresource {
             let which = *chance.pick(&self.subresources);
             path = format!("{path}/{which}");
@@ -312,34 +322,57 @@ impl Hats {
     }
 }
 
-/// A read of an object's number of replicas, or a write that is refused: whose the number is after one
-/// that is not is not compared.
+/// A read of an object's number of replicas, or a write of it.
 fn scale(path: String, name: &str, chance: &mut Chance) -> Step {
     // What is answered is another object than the one that it is of.
     let mut step = step("PATCH", path, &format!("scales/{name}"));
-    let replicas = chance.pick(&[json!(-1), json!("x"), json!(1.5)]).clone();
+    let numbers = [1, 2, 3, 0, -1].map(Value::from);
+    let replicas = if chance.percent(90) {
+        chance.pick(&numbers).clone()
+    } else {
+        chance.pick(&[json!("x"), json!(1.5), Value::Null]).clone()
+    };
+    let named = if chance.percent(95) { name } else { "c" };
     let scale = json!({
-        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": name},
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": named},
         "spec": {"replicas": replicas},
     });
-    match chance.below(8) {
-        0 | 1 => step.method = "GET",
-        2 | 3 => {
+    match chance.below(14) {
+        0 => step.method = "GET",
+        1 | 2 => {
             step.method = "PUT";
             step.body = Body::Is(scale);
         }
-        4 | 5 => {
+        3 | 4 => {
+            step.method = "PUT";
+            step.body = Body::Seen(json!({"spec": {"replicas": replicas}}));
+        }
+        5..=7 => {
             step.media = MERGE_PATCH;
             step.body = Body::Is(json!({"spec": {"replicas": replicas}}));
         }
-        6 => {
+        8 => {
             step.media = JSON_PATCH;
             let change = json!([{"op": "add", "path": "/spec/replicas", "value": replicas}]);
             step.body = Body::Is(change);
         }
+        9..=12 => {
+            step.media = APPLY;
+            step.body = Body::Is(scale);
+            if chance.percent(40) {
+                step.query.push(("force", "true".into()));
+            }
+        }
         _ => {
             step.method = *chance.pick(&["POST", "DELETE"]);
             step.body = Body::Is(scale);
+        }
+    }
+    if matches!(step.method, "PUT" | "PATCH") {
+        let manager = *chance.pick(&["ann", "bob"]);
+        step.query.push(("fieldManager", manager.into()));
+        if chance.percent(6) {
+            step.query.push(("dryRun", "All".into()));
         }
     }
     step

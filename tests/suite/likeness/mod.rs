@@ -94,6 +94,13 @@ impl Found {
             && real.warnings.ends_with(&ours.warnings)
     }
 
+    /// The controller that removes the objects of a removed definition may come late, and takes those of the
+    /// next one of that name.
+    fn may_be_of_a_removed_kind(&self) -> bool {
+        let (ours, real) = (self.ours.code, self.real.code);
+        ours == 409 && real == 201 && self.ours.body["reason"] == "AlreadyExists"
+    }
+
     fn is_like(&self, other: &Self) -> bool {
         (self.ours.code, self.real.code) == (other.ours.code, other.real.code)
             && self.ours.body["reason"] == other.ours.body["reason"]
@@ -246,7 +253,9 @@ impl Lane<'_> {
             .query
             .iter()
             .any(|(name, _)| *name == "watch");
-        (is_watch || found.may_be_of_an_old_copy()) && self.play(steps, None).await.is_none()
+        let may_pass =
+            is_watch || found.may_be_of_an_old_copy() || found.may_be_of_a_removed_kind();
+        may_pass && self.play(steps, None).await.is_none()
     }
 
     /// Makes a difference small and keeps it, if nothing like it was told.
@@ -374,7 +383,7 @@ async fn lists_and_watches_are_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`: the bed's controllers stand still; what is left is issue 4"]
+#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
 async fn defined_kinds_are_alike() {
     compare_area(Area {
         kinds: &[],

@@ -153,7 +153,7 @@ fn unordered(body: &mut Value) {
     let Some(Value::String(message)) = body.get_mut("message") else {
         return;
     };
-    if let Some((head, faults)) = message.split_once(": errors:\n") {
+    if let Some((head, faults)) = message.split_once("errors:\n") {
         let mut faults: Vec<&str> = faults.lines().collect();
         // Nothing beside a field that is not declared is looked at, as chance has it.
         if let Some(only) = faults.iter().find(|fault| fault.ends_with(UNDECLARED)) {
@@ -161,12 +161,16 @@ fn unordered(body: &mut Value) {
         }
         faults.sort_unstable();
         *message = match faults.as_slice() {
-            [only] => format!("{head}: {}", only.trim_start()),
-            several => format!("{head}: errors:\n{}", several.join("\n")),
+            [only] => format!("{head}{}", only.trim_start()),
+            several => format!("{head}errors:\n{}", several.join("\n")),
         };
     }
-    if let (true, Some(at)) = (message.ends_with(UNDECLARED), message.find("): ")) {
-        message.replace_range(at.., UNDECLARED);
+    if message.ends_with(UNDECLARED) {
+        let fields = [message.find("): "), message.rfind(": .")];
+        let field = fields.into_iter().flatten().next();
+        if let Some(at) = field.or(message.starts_with('.').then_some(0)) {
+            message.replace_range(at.., UNDECLARED);
+        }
     }
 }
 

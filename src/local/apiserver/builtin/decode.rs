@@ -71,6 +71,13 @@ impl<'d> Walker<'d> {
             }
             _ => {}
         }
+        // A schema among schemas, where a list or a boolean may stand as well.
+        let either = name.strip_suffix("OrArray").or(name.strip_suffix("OrBool"));
+        if let Some(one) = either
+            && value.is_object()
+        {
+            return self.definition(one, value, within);
+        }
         let Some(schema) = self.definitions.get(name) else {
             return Ok(());
         };

@@ -16,7 +16,8 @@ pub(crate) struct Rules {
     pub maximum: Option<Bound>,
     pub multiple_of: Option<Number>,
     pub min_length: Option<u64>,
-    pub max_length: Option<u64>,
+    /// Below zero everything is too long.
+    pub max_length: Option<i64>,
     pub min_items: Option<u64>,
     pub max_items: Option<u64>,
     pub min_properties: Option<u64>,
@@ -97,7 +98,7 @@ impl Rules {
             }),
             multiple_of: number("multipleOf"),
             min_length: count("minLength"),
-            max_length: count("maxLength"),
+            max_length: schema.get("maxLength").and_then(Value::as_i64),
             min_items: count("minItems"),
             max_items: count("maxItems"),
             min_properties: count("minProperties"),

@@ -133,18 +133,19 @@ impl Walker {
     }
 
     fn string(&mut self, rules: &Rules, text: &str, value: &Value) {
-        let length = text.chars().count() as u64;
+        let length = text.chars().count();
         // The first of these that fails is told alone.
         if let Some(max) = rules.max_length
-            && length > max
+            && length as i64 > max
         {
-            let unit = if max == 1 { "byte" } else { "bytes" };
-            self.push(
-                FieldErrorReason::TooLong,
-                format!("Too long: may not be more than {max} {unit}"),
-            );
+            let why = match max {
+                1 => "may not be more than 1 byte".to_owned(),
+                0.. => format!("may not be more than {max} bytes"),
+                _ => "value is too long".to_owned(),
+            };
+            self.push(FieldErrorReason::TooLong, format!("Too long: {why}"));
         } else if let Some(min) = rules.min_length
-            && length < min
+            && (length as u64) < min
         {
             self.body(value, &format!("should be at least {min} chars long"));
         } else if let Some(pattern) = &rules.pattern

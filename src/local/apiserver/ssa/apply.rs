@@ -3,18 +3,18 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::super::schema::{Schema, TypeRef};
 use super::compare::compare;
 use super::conflict::{Conflict, Conflicts};
 use super::managers::{Entry, Managed, ManagerId, Operation, stamp};
 use super::merge::merge;
 use super::path::same;
-use super::reconcile::reconcile;
-use super::remove::remove;
+use super::prune::prune;
+use super::reconcile::reconcile_all;
 use super::reset::{ResetFields, identity};
 use super::set::Set;
-use super::typed::{check, field_set, is_duplicate};
-use super::update::{UpdateOptions, give_up, managed_after_update};
+use super::typed::{check, field_set, is_duplicate, told};
+use super::update::{Changes, UpdateOptions, give_up, managed_after_update};
+use super::versions::Versions;
 
 /// Who owns what an object had before its first apply, where nobody kept account.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -64,9 +64,36 @@ pub enum ApplyError {
 pub fn apply(
     live: Option<&Value>,
     applied: &Value,
-    schema: &Schema,
+    versions: &Versions<'_>,
     options: &ApplyOptions<'_>,
 ) -> Result<Value, ApplyError> {
+    let mut managed = live
+        .map(Managed::decode)
+        .transpose()
+        .map_err(|why| ApplyError::Typed(format!("failed to decode managed fields: {why}")))?
+        .unwrap_or_default();
+    let root = versions.root();
+    let misfit = live.filter(|_| options.may_not_fit).and_then(|live| {
+        let mut faults = check(root, live);
+        faults.retain(|fault| !is_duplicate(fault));
+        (!faults.is_empty()).then(|| told(&faults))
+    });
+    if let Some(live) = live
+        && managed.entries.is_empty()
+    {
+        managed = match &misfit {
+            Some(misfit) => Err(format!(
+                "failed to convert new object ({}) to smd typed: {misfit}",
+                which(live)
+            )),
+            None => before_first_apply(live, versions, options),
+        }
+        .map_err(|why| {
+            ApplyError::Typed(format!(
+                "failed to create manager for existing fields: {why}"
+            ))
+        })?;
+    }
     let managed_fields = applied.pointer("/metadata/managedFields");
     // What is no list of objects is none of managed fields: its type is told.
     let is_given = |entries: &Value| {
@@ -78,48 +105,44 @@ pub fn apply(
             "metadata.managedFields must be nil".to_owned(),
         ));
     }
-    let faults = check(schema.root(), applied);
+    let faults = check(root, applied);
     if !faults.is_empty() {
-        return Err(ApplyError::Typed(untypable("patch", applied, &faults)));
+        return Err(ApplyError::Typed(format!(
+            "failed to create typed patch object ({}): {}",
+            which(applied),
+            told(&faults)
+        )));
     }
-    if let Some(live) = live.filter(|_| options.may_not_fit) {
-        let faults = check(schema.root(), live);
-        let faults: Vec<String> = faults
-            .into_iter()
-            .filter(|fault| !is_duplicate(fault))
-            .collect();
-        if !faults.is_empty() {
-            return Err(ApplyError::Typed(untypable("live", live, &faults)));
-        }
-    }
-    let mut managed = live
-        .map(Managed::decode)
-        .transpose()
-        .map_err(|why| ApplyError::Typed(format!("failed to decode managed fields: {why}")))?
-        .unwrap_or_default();
-    if let Some(live) = live
-        && managed.entries.is_empty()
-    {
-        managed = before_first_apply(live, schema, options);
+    if let (Some(live), Some(misfit)) = (live, misfit) {
+        return Err(ApplyError::Typed(format!(
+            "failed to create typed live object ({}): {misfit}",
+            which(live)
+        )));
     }
 
     let mut request = Request {
-        root: schema.root(),
+        versions,
         live,
         applied,
         options,
     };
     let result = match request.run(&managed, options.force) {
-        Err(conflicts) if request.may_upgrade(&conflicts) => request.run(&managed, true),
+        Err(ApplyError::Conflict(conflicts)) if request.may_upgrade(&conflicts) => {
+            request.run(&managed, true)
+        }
         other => other,
     };
-    let (mut object, managed) = result.map_err(ApplyError::Conflict)?;
+    let (mut object, managed) = result?;
     request.sync_last_applied(&mut object);
     managed.encode_into(&mut object);
     Ok(object)
 }
 
-fn before_first_apply(live: &Value, schema: &Schema, options: &ApplyOptions<'_>) -> Managed {
+fn before_first_apply(
+    live: &Value,
+    versions: &Versions<'_>,
+    options: &ApplyOptions<'_>,
+) -> Result<Managed, String> {
     let identity_only: Map<String, Value> = ["apiVersion", "kind"]
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), live.get(name)?.clone())))
@@ -128,7 +151,7 @@ fn before_first_apply(live: &Value, schema: &Schema, options: &ApplyOptions<'_>)
         &Value::Object(identity_only),
         live,
         Managed::default(),
-        schema,
+        versions,
         &UpdateOptions {
             manager: BEFORE_FIRST_APPLY,
             subresource: options.subresource,
@@ -139,22 +162,19 @@ fn before_first_apply(live: &Value, schema: &Schema, options: &ApplyOptions<'_>)
 }
 
 struct Request<'a> {
-    root: TypeRef<'a>,
+    versions: &'a Versions<'a>,
     live: Option<&'a Value>,
     applied: &'a Value,
     options: &'a ApplyOptions<'a>,
 }
 
 impl Request<'_> {
-    fn run(&self, managed: &Managed, force: bool) -> Result<(Value, Managed), Conflicts> {
+    fn run(&self, managed: &Managed, force: bool) -> Result<(Value, Managed), ApplyError> {
         let mut managed = managed.clone();
-        for entry in &mut managed.entries {
-            if let Some(set) = reconcile(self.root, &entry.set) {
-                entry.set = set;
-            }
-        }
+        let root = self.versions.root();
         let empty = Value::Object(Map::new());
         let live = self.live.unwrap_or(&empty);
+        reconcile_all(self.versions, live, &mut managed).map_err(ApplyError::Typed)?;
         let api_version = self.applied.get("apiVersion").and_then(Value::as_str);
         let id = ManagerId::new(
             self.options.manager,
@@ -163,29 +183,29 @@ impl Request<'_> {
             self.options.subresource,
         );
 
-        let mut merged = merge(self.root, live, self.applied);
+        let mut merged = merge(root, live, self.applied);
         let last = managed.take(&id);
-        let set = field_set(self.root, self.applied).recursive_difference(self.options.reset.set());
+        let set = field_set(root, self.applied).recursive_difference(self.options.reset.set());
         if let Some(last) = &last {
-            self.drop_abandoned(&mut merged, &last.set, &set, &managed);
+            prune(self.versions, &mut merged, last, &set, &managed)
+                .map_err(|why| ApplyError::Typed(format!("failed to prune fields: {why}")))?;
         }
 
-        let changes = compare(self.root, live, &merged).without(self.options.reset.set());
-        let claimed = changes.modified.union(&changes.added);
-        if !force {
-            let mut owners: Vec<&Entry> = managed.entries.iter().collect();
-            owners.sort_by(|one, another| one.id.order().cmp(&another.id.order()));
-            let mut conflicts = Vec::new();
-            for owner in owners {
-                let paths = owner.set.intersection(&claimed).paths();
-                conflicts.extend(paths.iter().map(|path| Conflict::new(&owner.id, path)));
-            }
-            if !conflicts.is_empty() {
-                return Err(Conflicts(conflicts));
-            }
+        let mut changes = Changes::of(self.versions, self.options.reset, live, &merged);
+        let mut owners: Vec<&mut Entry> = managed.entries.iter_mut().collect();
+        owners.sort_by(|one, another| one.id.order().cmp(&another.id.order()));
+        let mut conflicts = Vec::new();
+        for owner in owners {
+            let changes = changes
+                .in_version(&owner.api_version)
+                .map_err(ApplyError::Typed)?;
+            let claimed = changes.modified.union(&changes.added);
+            let paths = owner.set.intersection(&claimed).paths();
+            conflicts.extend(paths.iter().map(|path| Conflict::new(&owner.id, path)));
+            give_up(&mut owner.set, changes);
         }
-        for entry in &mut managed.entries {
-            give_up(&mut entry.set, &changes);
+        if !force && !conflicts.is_empty() {
+            return Err(ApplyError::Conflict(Conflicts(conflicts)));
         }
 
         let set = set.difference(identity());
@@ -204,34 +224,6 @@ impl Request<'_> {
         });
         managed.drop_empty();
         Ok((merged, managed))
-    }
-
-    /// Removes from the merged object what the manager applied last time, does not apply
-    /// now, and nobody else owns.
-    fn drop_abandoned(&self, merged: &mut Value, last: &Set, now: &Set, others: &Managed) {
-        if last.is_subset(now) {
-            return;
-        }
-        let root = self.root;
-        let last = last.with_named_parents(root);
-        let mut owned = now.clone();
-        for entry in &others.entries {
-            owned = owned.union(&entry.set);
-        }
-        let owned = owned.with_named_parents(root);
-        let all = field_set(root, merged).with_named_parents(root);
-
-        // Take out all that was applied last time; put back what anyone owns ...
-        let mut pruned = merged.clone();
-        remove(root, &mut pruned, &last);
-        let left = field_set(root, &pruned).with_named_parents(root);
-        let unowned = all.difference(&left.union(&owned));
-        let mut kept = merged.clone();
-        remove(root, &mut kept, &unowned);
-        // ... and what was never this manager's to remove.
-        let left = field_set(root, &kept).with_named_parents(root);
-        let abandoned = all.difference(&left).intersection(&last);
-        remove(root, merged, &abandoned);
     }
 
     /// kubectl's way from client-side to server-side apply: conflicts over fields that
@@ -257,8 +249,9 @@ impl Request<'_> {
         if last.get("apiVersion") != live.get("apiVersion") {
             return None;
         }
-        let changes = compare(self.root, &last, live);
-        let set = field_set(self.root, &last)
+        let root = self.versions.root();
+        let changes = compare(root, &last, live);
+        let set = field_set(root, &last)
             .difference(&changes.modified)
             .difference(&changes.added)
             .difference(&changes.removed);
@@ -288,22 +281,18 @@ fn annotations(object: &Value) -> Option<&Map<String, Value>> {
     object.pointer("/metadata/annotations")?.as_object()
 }
 
-/// `failed to create typed patch object (default/web; apps/v1, Kind=Deployment): ...`
-fn untypable(which: &str, applied: &Value, faults: &[String]) -> String {
+/// An object as errors name it: `default/web; apps/v1, Kind=Deployment`.
+pub fn which(object: &Value) -> String {
     let text = |pointer: &str| {
-        applied
+        object
             .pointer(pointer)
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let what = match faults {
-        [only] => only.clone(),
-        several => format!("errors:\n  {}", several.join("\n  ")),
-    };
     let version = text("/apiVersion");
     let of_core = if version.contains('/') { "" } else { "/" };
     format!(
-        "failed to create typed {which} object ({}/{}; {of_core}{version}, Kind={}): {what}",
+        "{}/{}; {of_core}{version}, Kind={}",
         text("/metadata/namespace"),
         text("/metadata/name"),
         text("/kind"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::super::object;
 use super::path::PathElement;
 use super::set::Set;
 
@@ -50,11 +51,17 @@ fn encode_element(element: &PathElement) -> String {
                 .iter()
                 .map(|(name, value)| (name.to_string(), value.clone()))
                 .collect();
-            format!("k:{}", Value::Object(key))
+            format!("k:{}", written(Value::Object(key)))
         }
-        PathElement::Value(value) => format!("v:{value}"),
+        PathElement::Value(value) => format!("v:{}", written(Value::clone(value))),
         PathElement::Index(index) => format!("i:{index}"),
     }
+}
+
+/// Go writes a whole number without a point, whatever it was read from.
+fn written(mut value: Value) -> Value {
+    object::whole_numbers(&mut value);
+    value
 }
 
 pub(crate) fn decode(fields: &Value) -> Result<Set, DecodeError> {

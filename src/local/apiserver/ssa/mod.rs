@@ -25,24 +25,29 @@ mod fields_v1;
 mod managers;
 mod merge;
 mod path;
+mod prune;
 mod reconcile;
 mod remove;
+mod scale;
 mod set;
 mod settle;
 #[cfg(test)]
 mod tests;
 mod typed;
 mod update;
+mod versions;
 
-pub use apply::{ApplyError, ApplyOptions, apply};
+pub use apply::{ApplyError, ApplyOptions, apply, which};
 pub use conflict::{Conflict, Conflicts};
 pub use managers::Operation;
 pub use path::{Path, PathElement};
 pub use remove::extract;
+pub use scale::Scale;
 pub use set::Set;
-pub use settle::settle;
+pub use settle::{is_change, settle};
 pub use typed::fits;
 pub use update::{UpdateOptions, update};
+pub use versions::{Version, Versions};
 
 pub use reset::ResetFields;
 mod reset;

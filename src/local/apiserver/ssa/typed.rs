@@ -171,6 +171,14 @@ pub fn fits(schema: &Schema, object: &Value) -> bool {
     faults.iter().all(|fault| is_duplicate(fault))
 }
 
+/// Faults in one sentence.
+pub(super) fn told(faults: &[String]) -> String {
+    match faults {
+        [only] => only.clone(),
+        several => format!("errors:\n  {}", several.join("\n  ")),
+    }
+}
+
 /// Whether a fault is that an item is there twice, which only who applies may not have.
 pub(super) fn is_duplicate(fault: &str) -> bool {
     fault.contains("duplicate entries")

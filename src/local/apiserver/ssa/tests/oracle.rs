@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::super::super::builtin;
 use super::super::super::schema::Schema;
-use super::super::{ApplyOptions, ResetFields, UpdateOptions, apply, update};
+use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, update};
 use super::{generate, things};
 
 /// One request of a story.
@@ -93,7 +93,12 @@ impl Subject {
                     now,
                     may_not_fit: false,
                 };
-                apply(live.as_ref(), &object, &self.schema, &options)
+                apply(
+                    live.as_ref(),
+                    &object,
+                    &Versions::alike(&self.schema),
+                    &options,
+                )
             } else {
                 let options = UpdateOptions {
                     manager: step.manager,
@@ -101,7 +106,12 @@ impl Subject {
                     reset,
                     now,
                 };
-                Ok(update(live.as_ref(), object, &self.schema, &options))
+                Ok(update(
+                    live.as_ref(),
+                    object,
+                    &Versions::alike(&self.schema),
+                    &options,
+                ))
             };
             answers.push(match result {
                 Ok(object) => {
