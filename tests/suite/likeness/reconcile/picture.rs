@@ -47,13 +47,24 @@ fn ready(object: &Value) -> &str {
 }
 
 fn condition<'v>(object: &'v Value, name: &str) -> &'v str {
+    said_of(object, name, "/status")
+}
+
+/// What a condition says of itself.
+fn said_of<'v>(object: &'v Value, name: &str, at: &str) -> &'v str {
     let conditions = object.pointer("/status/conditions");
     let all = conditions.and_then(Value::as_array);
     let found = all
         .into_iter()
         .flatten()
         .find(|condition| condition["type"] == name);
-    found.map_or("", |condition| text(condition, "/status"))
+    found.map_or("", |condition| text(condition, at))
+}
+
+/// Whether the names of a Service's children are another one's: nothing is made of them then.
+fn is_taken(service: &Value) -> bool {
+    let mut children = ["ConfigurationsReady", "RoutesReady"].iter();
+    children.any(|child| said_of(service, child, "/reason") == "NotOwned")
 }
 
 /// What the owner said in the metadata, which goes on to what is made of the object.
@@ -74,7 +85,7 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
         let mut all = objects.iter();
         all.find(|object| object["kind"] == kind && text(object, "/metadata/name") == name)
     };
-    if let Event::Delete(kind, name) = event {
+    if let Event::Delete(kind, name) | Event::Leave(kind, name) = event {
         // What it owned goes too, and what that owned.
         let orphaned = objects.iter().any(|object| {
             let owners = object["metadata"]["ownerReferences"].as_array();
@@ -96,6 +107,7 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
         confirmed
             && matches!(ready(object), "True" | "False")
             && match object["kind"].as_str() {
+                Some("Service") if is_taken(object) => true,
                 Some("Service") => {
                     let route = named("Route", name);
                     like("Configuration", "latestReadyRevisionName")

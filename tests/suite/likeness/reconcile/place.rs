@@ -59,6 +59,10 @@ impl Place {
                 let uri = format!("{}/{name}", self.list(of(kind)));
                 ("DELETE", uri, MERGE_PATCH, String::new())
             }
+            Event::Leave(kind, name) => {
+                let uri = format!("{}/{name}?propagationPolicy=Orphan", self.list(of(kind)));
+                ("DELETE", uri, MERGE_PATCH, String::new())
+            }
         };
         let answer = raw(&self.client, method, &uri, media, body.into_bytes()).await;
         assert!(answer.code < 300, "{event}: {}", answer.body);

@@ -1,4 +1,4 @@
-//! Stories of what happens seldom: hands that meddle, tags that move, scales at their ends.
+//! Stories of what happens seldom: hands that meddle, names that are taken, scales at their ends.
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,11 @@ fn annotated(name: &str, target: &str, annotations: Value) -> Event {
     let mut template = template(target);
     template["metadata"] = json!({"annotations": annotations});
     Event::Apply(object("Service", name, json!({"template": template})))
+}
+
+fn pulling(name: &str, image: &str) -> Event {
+    let spec = json!({"template": {"spec": {"containers": [{"image": image}]}}});
+    Event::Apply(object("Service", name, spec))
 }
 
 fn delete(kind: &'static str, name: &str) -> Event {
@@ -113,6 +118,44 @@ pub fn stories() -> Vec<Story> {
                     json!({"metadata": {"labels": {"networking.knative.dev/visibility": null}}}),
                 ),
                 gone("private"),
+            ],
+        ),
+        story(
+            "taken",
+            vec![
+                Event::Apply(object(
+                    "Configuration",
+                    "taken-other",
+                    json!({"template": template("one")}),
+                )),
+                Event::Apply(object(
+                    "Route",
+                    "taken",
+                    json!({"traffic": [{"configurationName": "taken-other", "percent": 100}]}),
+                )),
+                service("taken", "two"),
+                gone("taken"),
+                delete("Route", "taken"),
+                delete("Configuration", "taken-other"),
+            ],
+        ),
+        story(
+            "unpulled",
+            vec![
+                pulling("unpulled", "sluice.local/there-is-none"),
+                service("unpulled", "one"),
+                gone("unpulled"),
+            ],
+        ),
+        story(
+            "left",
+            vec![
+                service("left", "one"),
+                Event::Leave("Service", "left".to_owned()),
+                service("left", "two"),
+                gone("left"),
+                delete("Route", "left"),
+                delete("Configuration", "left"),
             ],
         ),
     ]
