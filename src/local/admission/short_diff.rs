@@ -257,6 +257,15 @@ mod tests {
         let old = env(json!([{"name": "B"}, {"name": "E", "valueFrom": optional}]));
         let new = env(json!([{"name": "C"}, {"name": "B"}]));
         expect![[r#"
+            {v1.RevisionSpec}.PodSpec.Containers[0].Env[0].Name:
+            	-: "B"
+            	+: "C"
+            {v1.RevisionSpec}.PodSpec.Containers[0].Env[1].Name:
+            	-: "E"
+            	+: "B"
+            {v1.RevisionSpec}.PodSpec.Containers[0].Env[1].ValueFrom:
+            	-: "&{"secretKeyRef":{"key":"k","name":"s"}}"
+            	+: "nil"
         "#]]
         .assert_eq(&revision_spec(&old, &new));
     }
