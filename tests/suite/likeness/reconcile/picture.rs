@@ -61,10 +61,15 @@ fn said_of<'v>(object: &'v Value, name: &str, at: &str) -> &'v str {
     found.map_or("", |condition| text(condition, at))
 }
 
-/// Whether the names of a Service's children are another one's: nothing is made of them then.
-fn is_taken(service: &Value) -> bool {
-    let mut children = ["ConfigurationsReady", "RoutesReady"].iter();
-    children.any(|child| said_of(service, child, "/reason") == "NotOwned")
+/// Whether the name of a Service's child is another one's: nothing is made of it then.
+fn is_taken(service: &Value, child: &str) -> bool {
+    said_of(service, child, "/reason") == "NotOwned"
+}
+
+/// The Routes that are noted on an object.
+fn routes(object: &Value) -> impl Iterator<Item = &str> {
+    let noted = text(object, "/metadata/annotations/serving.knative.dev~1routes");
+    noted.split(',').filter(|name| !name.is_empty())
 }
 
 /// What the owner said in the metadata, which goes on to what is made of the object.
@@ -85,7 +90,13 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
         let mut all = objects.iter();
         all.find(|object| object["kind"] == kind && text(object, "/metadata/name") == name)
     };
-    if let Event::Delete(kind, name) | Event::Leave(kind, name) = event {
+    let stays = |object: &Value| object["metadata"]["finalizers"] == json!(["orphan"]);
+    if let Event::Leave(kind, name) = event
+        && !named(kind, name).is_none_or(stays)
+    {
+        return false;
+    }
+    if let Event::Delete(kind, name) = event {
         // What it owned goes too, and what that owned.
         let orphaned = objects.iter().any(|object| {
             let owners = object["metadata"]["ownerReferences"].as_array();
@@ -96,64 +107,73 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
             return false;
         }
     }
-    objects.iter().all(|object| {
-        let confirmed = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-        let name = text(object, "/metadata/name");
-        let like = |child: &str, field: &str| {
-            named(child, name)
-                .is_some_and(|child| child["status"][field] == object["status"][field])
-        };
-        let is_ready = ready(object) == "True";
-        confirmed
-            && matches!(ready(object), "True" | "False")
-            && match object["kind"].as_str() {
-                Some("Service") if is_taken(object) => true,
-                Some("Service") => {
-                    let route = named("Route", name);
-                    like("Configuration", "latestReadyRevisionName")
-                        && like("Configuration", "latestCreatedRevisionName")
-                        && like("Route", "traffic")
-                        && like("Route", "url")
-                        && route.is_some_and(|route| ready(route) == ready(object) || !is_ready)
-                        && ["Configuration", "Route"].iter().all(|child| {
-                            named(child, name).is_some_and(|child| said(child) == said(object))
-                        })
-                }
-                Some("Route") => {
-                    let label = "/metadata/labels/networking.knative.dev~1visibility";
-                    let is_local = text(object, "/status/url").ends_with(".svc.cluster.local");
-                    is_local == (text(object, label) == "cluster-local")
-                }
-                Some("Configuration") => {
-                    let routes = "/metadata/annotations/serving.knative.dev~1routes";
-                    let routed = objects.iter().any(|object| {
-                        let targets = object["spec"]["traffic"].as_array();
-                        let mut targets = targets.into_iter().flatten();
-                        object["kind"] == "Route"
-                            && targets.any(|target| target["configurationName"] == name)
-                    });
-                    (routed || text(object, routes).is_empty()) && !is_ready
-                        || object["status"]["latestReadyRevisionName"]
-                            == object["status"]["latestCreatedRevisionName"]
-                }
-                Some("Revision") => {
-                    let labels = &object["metadata"]["labels"];
-                    let state = text(labels, "/serving.knative.dev~1routingState");
-                    let routed = objects
-                        .iter()
-                        .filter(|object| object["kind"] == "Route")
-                        .any(|route| {
-                            let targets = route["status"]["traffic"].as_array();
-                            targets
-                                .into_iter()
-                                .flatten()
-                                .any(|target| target["revisionName"] == name)
+    objects
+        .iter()
+        .filter(|object| !stays(object))
+        .all(|object| {
+            let confirmed =
+                object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            let name = text(object, "/metadata/name");
+            let like = |child: &str, field: &str| {
+                named(child, name)
+                    .is_some_and(|child| child["status"][field] == object["status"][field])
+            };
+            let is_ready = ready(object) == "True";
+            confirmed
+                && routes(object).all(|route| named("Route", route).is_some())
+                && matches!(ready(object), "True" | "False")
+                && match object["kind"].as_str() {
+                    Some("Service") if is_taken(object, "ConfigurationsReady") => true,
+                    // Knative notes the Route again each time that it fails.
+                    Some("Service") if is_taken(object, "RoutesReady") => {
+                        let configuration = named("Configuration", name);
+                        configuration.is_some_and(|found| routes(found).any(|route| route == name))
+                    }
+                    Some("Service") => {
+                        let route = named("Route", name);
+                        like("Configuration", "latestReadyRevisionName")
+                            && like("Configuration", "latestCreatedRevisionName")
+                            && like("Route", "traffic")
+                            && like("Route", "url")
+                            && route.is_some_and(|route| ready(route) == ready(object) || !is_ready)
+                            && ["Configuration", "Route"].iter().all(|child| {
+                                named(child, name).is_some_and(|child| said(child) == said(object))
+                            })
+                    }
+                    Some("Route") => {
+                        let label = "/metadata/labels/networking.knative.dev~1visibility";
+                        let is_local = text(object, "/status/url").ends_with(".svc.cluster.local");
+                        is_local == (text(object, label) == "cluster-local")
+                    }
+                    Some("Configuration") => {
+                        let routed = objects.iter().any(|object| {
+                            let targets = object["spec"]["traffic"].as_array();
+                            let mut targets = targets.into_iter().flatten();
+                            object["kind"] == "Route"
+                                && targets.any(|target| target["configurationName"] == name)
                         });
-                    (state == "active") == routed && condition(object, "Active") != "Unknown"
+                        (routed || routes(object).next().is_none()) && !is_ready
+                            || object["status"]["latestReadyRevisionName"]
+                                == object["status"]["latestCreatedRevisionName"]
+                    }
+                    Some("Revision") => {
+                        let labels = &object["metadata"]["labels"];
+                        let state = text(labels, "/serving.knative.dev~1routingState");
+                        let routed = objects
+                            .iter()
+                            .filter(|object| object["kind"] == "Route")
+                            .any(|route| {
+                                let targets = route["status"]["traffic"].as_array();
+                                targets
+                                    .into_iter()
+                                    .flatten()
+                                    .any(|target| target["revisionName"] == name)
+                            });
+                        (state == "active") == routed && condition(object, "Active") != "Unknown"
+                    }
+                    _ => true,
                 }
-                _ => true,
-            }
-    })
+        })
 }
 
 static UID: LazyLock<Regex> = LazyLock::new(|| {

@@ -88,8 +88,13 @@ impl Place {
             loop {
                 changes.next().await;
                 last = self.objects(prefix).await;
-                if is_settled(&last, event) {
-                    return;
+                // The kinds are listed one after the other: it counts if nothing happened meanwhile.
+                while is_settled(&last, event) {
+                    let again = self.objects(prefix).await;
+                    if again == last {
+                        return;
+                    }
+                    last = again;
                 }
             }
         };
