@@ -47,23 +47,13 @@ fn ready(object: &Value) -> &str {
 }
 
 fn condition<'v>(object: &'v Value, name: &str) -> &'v str {
-    said_of(object, name, "/status")
-}
-
-/// What a condition says of itself.
-fn said_of<'v>(object: &'v Value, name: &str, at: &str) -> &'v str {
     let conditions = object.pointer("/status/conditions");
     let all = conditions.and_then(Value::as_array);
     let found = all
         .into_iter()
         .flatten()
         .find(|condition| condition["type"] == name);
-    found.map_or("", |condition| text(condition, at))
-}
-
-/// Whether the name of a Service's child is another one's: nothing is made of it then.
-fn is_taken(service: &Value, child: &str) -> bool {
-    said_of(service, child, "/reason") == "NotOwned"
+    found.map_or("", |condition| text(condition, "/status"))
 }
 
 /// The Routes that are noted on an object.
@@ -123,12 +113,6 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
                 && routes(object).all(|route| named("Route", route).is_some())
                 && matches!(ready(object), "True" | "False")
                 && match object["kind"].as_str() {
-                    Some("Service") if is_taken(object, "ConfigurationsReady") => true,
-                    // Knative notes the Route again each time that it fails.
-                    Some("Service") if is_taken(object, "RoutesReady") => {
-                        let configuration = named("Configuration", name);
-                        configuration.is_some_and(|found| routes(found).any(|route| route == name))
-                    }
                     Some("Service") => {
                         let route = named("Route", name);
                         like("Configuration", "latestReadyRevisionName")

@@ -1,4 +1,4 @@
-//! Stories of what happens seldom: hands that meddle, names that are taken, scales at their ends.
+//! Stories of what happens seldom: hands that meddle, tags that move, scales at their ends, children that stay.
 
 use serde_json::{Value, json};
 
@@ -113,25 +113,6 @@ pub fn stories() -> Vec<Story> {
                     json!({"metadata": {"labels": {"networking.knative.dev/visibility": null}}}),
                 ),
                 gone("private"),
-            ],
-        ),
-        story(
-            "taken",
-            vec![
-                Event::Apply(object(
-                    "Configuration",
-                    "taken-other",
-                    json!({"template": template("one")}),
-                )),
-                Event::Apply(object(
-                    "Route",
-                    "taken",
-                    json!({"traffic": [{"configurationName": "taken-other", "percent": 100}]}),
-                )),
-                service("taken", "two"),
-                gone("taken"),
-                delete("Route", "taken"),
-                delete("Configuration", "taken-other"),
             ],
         ),
         story(
