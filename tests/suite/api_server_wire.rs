@@ -4,9 +4,10 @@
 //! | line | is |
 //! |---|---|
 //! | `## words` | a remark |
-//! | `> POST PATH as merge-patch+json` | a request, of that content type where it is not JSON |
+//! | `~ configmaps` | the server forgets the past of that kind |
+//! | `> POST PATH as merge-patch+json` | a request, of that content type where it is not JSON; `{continue}` in it is the last token to go on with |
 //! | `. {"some": "body"}` | its body; `. * 9000` makes the last string in it that long |
-//! | `< 404 NotFound: words` | the answer: a `Status`, or kind and name, or text |
+//! | `< 404 NotFound: words` | the answer: a `Status`, or kind and name, or text; of a watch each event |
 //! | `! words` | a warning beside it |
 //!
 //! To write a new case, write its `>` and `.` lines and run with `UPDATE_EXPECT=1`.
@@ -25,6 +26,7 @@ use tower::ServiceExt as _;
 
 enum Line {
     Remark(String),
+    Forget(String),
     Request { line: String, body: Vec<String> },
 }
 
@@ -33,6 +35,8 @@ fn read(text: &str) -> Vec<Line> {
     for line in text.lines() {
         if let Some(words) = line.strip_prefix("## ") {
             lines.push(Line::Remark(words.to_owned()));
+        } else if let Some(kind) = line.strip_prefix("~ ") {
+            lines.push(Line::Forget(kind.to_owned()));
         } else if let Some(request) = line.strip_prefix("> ") {
             lines.push(Line::Request {
                 line: request.to_owned(),
@@ -78,14 +82,25 @@ async fn send(server: &ApiServer, line: &str, body: String) -> (StatusCode, Head
 }
 
 fn told(text: &str) -> String {
-    let Ok(value) = serde_json::from_str::<Value>(text) else {
-        return text.trim_end().to_owned();
-    };
+    let events = serde_json::Deserializer::from_str(text).into_iter();
+    match events.collect::<Result<Vec<Value>, _>>() {
+        Ok(values) if !values.is_empty() => {
+            values.iter().map(of_value).collect::<Vec<_>>().join("\n")
+        }
+        _ => text.trim_end().to_owned(),
+    }
+}
+
+fn of_value(value: &Value) -> String {
     let at = |key: &str| value[key].as_str().unwrap_or_default();
+    if value["object"].is_object() {
+        return format!("{} {}", at("type"), of_value(&value["object"]));
+    }
     if at("kind") == "Status" {
         let reason = at("reason");
         let colon = if reason.is_empty() { "" } else { ": " };
-        return format!("{reason}{colon}{}", at("message"));
+        let goes_on = goes_on(value).map_or("", |_| " (goes on)");
+        return format!("{reason}{colon}{}{goes_on}", at("message"));
     }
     let mut told = format!(
         "{} {}",
@@ -99,7 +114,21 @@ fn told(text: &str) -> String {
             other => write!(told, " {part}={other}").unwrap(),
         }
     }
+    if at("apiVersion").starts_with("meta.k8s.io/") {
+        write!(told, " of {}", at("apiVersion")).unwrap();
+    }
+    if goes_on(value).is_some() {
+        let left = value["metadata"]["remainingItemCount"].as_u64();
+        let left = left.map_or("some".to_owned(), |left| left.to_string());
+        write!(told, ", {left} left").unwrap();
+    }
     told
+}
+
+/// The token that an answer goes on with.
+fn goes_on(value: &Value) -> Option<&str> {
+    let token = value["metadata"]["continue"].as_str();
+    token.filter(|token| !token.is_empty())
 }
 
 async fn talk(name: &str) {
@@ -111,14 +140,24 @@ async fn talk(name: &str) {
     let version = Regex::new(r#"(resourceVersion\\*":\\*")\d+"#).unwrap();
     let long = Regex::new("x{30,}").unwrap();
     let mut seen = String::new();
+    let mut token = String::new();
     for line in read(&script) {
         match line {
             Line::Remark(words) => {
                 let gap = if seen.is_empty() { "" } else { "\n" };
                 writeln!(seen, "{gap}## {words}").unwrap();
             }
+            Line::Forget(kind) => {
+                server.compact("", &kind);
+                writeln!(seen, "~ {kind}").unwrap();
+            }
             Line::Request { line, body: lines } => {
-                let (status, headers, text) = send(&server, &line, body(&lines)).await;
+                let sent = line.replace("{continue}", &token);
+                let (status, headers, text) = send(&server, &sent, body(&lines)).await;
+                let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+                if let Some(next) = goes_on(&answer) {
+                    next.clone_into(&mut token);
+                }
                 let told = told(&text);
                 let told = uid.replace_all(&told, "UID");
                 let told = time.replace_all(&told, "TIME");
@@ -151,5 +190,5 @@ macro_rules! conversations {
 }
 
 conversations! {
-    bodies, metadata, lists, patches, deletions, kinds, definitions, paths, writes, scales,
+    bodies, metadata, lists, pieces, patches, deletions, kinds, definitions, paths, writes, scales,
 }

@@ -9,6 +9,7 @@ mod autoscaling;
 mod container;
 mod defaults;
 pub(in crate::local) mod dns_names;
+mod edit_script;
 mod field_error;
 mod go_duration;
 mod go_number;

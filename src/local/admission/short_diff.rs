@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::edit_script::{self, Edit, Likeness};
 use super::go_types::{Field, Form, GoStruct, GoType, REVISION_SPEC, REVISION_TEMPLATE_SPEC, zero};
 use super::quantity;
 
@@ -73,101 +74,93 @@ fn walk(text: &mut String, path: &str, of: &GoType, old: &Value, new: &Value) {
     }
 }
 
-/// The longest list of items that are in both is left; what is between them is compared.
 fn items(text: &mut String, path: &str, item: &GoType, old: &[Value], new: &[Value]) {
     let (mut x, mut y) = (0, 0);
-    let ends = (old.len(), new.len());
-    for (to_x, to_y) in common(old, new).into_iter().chain([ends]) {
-        while x < to_x || y < to_y {
-            let pair = old.get(x).filter(|_| x < to_x);
-            let pair = pair.zip(new.get(y).filter(|_| y < to_y));
-            match pair {
-                Some((from, to)) if is_similar(item, from, to) => {
-                    let at = if x == y {
-                        format!("[{x}]")
-                    } else {
-                        format!("[{x}->{y}]")
-                    };
+    for edit in edits_of(item, old, new) {
+        let (from, to) = (old.get(x), new.get(y));
+        match edit {
+            Edit::Same | Edit::Changed => {
+                let at = if x == y {
+                    format!("[{x}]")
+                } else {
+                    format!("[{x}->{y}]")
+                };
+                if let (Some(from), Some(to)) = (from, to) {
                     walk(text, &format!("{path}{at}"), item, from, to);
-                    (x, y) = (x + 1, y + 1);
                 }
-                // Of two that have nothing to do with each other the longer rest goes first.
-                Some(_) if to_x - x < to_y - y => {
-                    report(text, &format!("{path}[?->{y}]"), item, None, new.get(y));
-                    y += 1;
-                }
-                _ if x < to_x => {
-                    report(text, &format!("{path}[{x}->?]"), item, old.get(x), None);
-                    x += 1;
-                }
-                _ => {
-                    report(text, &format!("{path}[?->{y}]"), item, None, new.get(y));
-                    y += 1;
-                }
+                (x, y) = (x + 1, y + 1);
+            }
+            Edit::Gone => {
+                report(text, &format!("{path}[{x}->?]"), item, from, None);
+                x += 1;
+            }
+            Edit::New => {
+                report(text, &format!("{path}[?->{y}]"), item, None, to);
+                y += 1;
             }
         }
-        (x, y) = (to_x + 1, to_y + 1);
     }
 }
 
-/// The places of the longest list of items that are in both, in order.
-fn common(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
-    let mut best: Vec<Vec<(usize, usize)>> = vec![Vec::new(); new.len() + 1];
-    for (x, from) in old.iter().enumerate() {
-        let mut next = vec![Vec::new()];
-        for (y, to) in new.iter().enumerate() {
-            let mut longest = best.get(y + 1).cloned().unwrap_or_default();
-            let left = next.last().cloned().unwrap_or_default();
-            if left.len() > longest.len() {
-                longest = left;
-            }
-            let mut matched = best.get(y).cloned().unwrap_or_default();
-            if from == to && matched.len() >= longest.len() {
-                matched.push((x, y));
-                longest = matched;
-            }
-            next.push(longest);
-        }
-        best = next;
-    }
-    best.pop().unwrap_or_default()
+fn edits_of(item: &GoType, old: &[Value], new: &[Value]) -> Vec<Edit> {
+    edit_script::edits(old.len(), new.len(), |x, y| {
+        let pair = old.get(x).zip(new.get(y));
+        pair.map_or(DIFFERENT, |(from, to)| compared(item, from, to))
+    })
 }
 
-/// Whether one item is the other, changed: no more of it may differ than is the same, and one.
-fn is_similar(of: &GoType, old: &Value, new: &Value) -> bool {
-    let (same, different) = compared(of, old, new);
-    same + 1 >= different
-}
+const SAME: Likeness = Likeness {
+    same: 1,
+    different: 0,
+};
+const DIFFERENT: Likeness = Likeness {
+    same: 0,
+    different: 1,
+};
 
 /// How many values in them are the same, and how many are not.
-fn compared(of: &GoType, old: &Value, new: &Value) -> (usize, usize) {
-    let one = if old == new { (1, 0) } else { (0, 1) };
-    let sum = |all: Vec<(usize, usize)>| {
-        let add = |sum: (usize, usize), one: (usize, usize)| (sum.0 + one.0, sum.1 + one.1);
-        all.into_iter().fold((0, 0), add)
-    };
+fn compared(of: &GoType, old: &Value, new: &Value) -> Likeness {
+    let one = if old == new { SAME } else { DIFFERENT };
     match (of, old, new) {
         (GoType::Struct(of), _, _) => {
             let of_field = |field: &Field| {
                 let (old, new) = (member(field, old), member(field, new));
                 compared(&field.go_type, &old, &new)
             };
-            sum(of.all_fields().into_iter().map(of_field).collect())
+            of.all_fields().into_iter().map(of_field).sum()
         }
         (GoType::Pointer(of), _, _) if !old.is_null() && !new.is_null() => compared(of, old, new),
         (GoType::List(item), Value::Array(a), Value::Array(b)) => {
-            let pairs = a.iter().zip(b).map(|(a, b)| compared(item, a, b));
-            let mut all: Vec<_> = pairs.collect();
-            all.push((0, a.len().abs_diff(b.len())));
-            sum(all)
+            let (mut from, mut to) = (a.iter(), b.iter());
+            let of_edit = |edit| match edit {
+                Edit::Same | Edit::Changed => from
+                    .next()
+                    .zip(to.next())
+                    .map_or(DIFFERENT, |(a, b)| compared(item, a, b)),
+                Edit::Gone => {
+                    from.next();
+                    DIFFERENT
+                }
+                Edit::New => {
+                    to.next();
+                    DIFFERENT
+                }
+            };
+            edits_of(item, a, b).into_iter().map(of_edit).sum()
         }
-        (GoType::Map(..), Value::Object(a), Value::Object(b)) => {
-            let same = a.iter().filter(|(key, value)| b.get(*key) == Some(value));
-            let same = same.count();
-            (same, a.len().max(b.len()) - same)
+        (GoType::Map(_, member), Value::Object(a), Value::Object(b)) => {
+            let of_old = a.iter().map(|(key, from)| {
+                let to = b.get(key);
+                to.map_or(DIFFERENT, |to| compared(member, from, to))
+            });
+            let only_new = b.keys().filter(|key| !a.contains_key(*key));
+            of_old.chain(only_new.map(|_| DIFFERENT)).sum()
+        }
+        (GoType::Quantity, Value::String(a), Value::String(b)) if quantity::same_amount(a, b) => {
+            SAME
         }
         // To Go it is a kind, a number and a text.
-        (GoType::IntOrString, _, _) => (2 + one.0, one.1),
+        (GoType::IntOrString, _, _) => SAME + SAME + one,
         _ => one,
     }
 }
@@ -256,6 +249,26 @@ mod tests {
     use super::*;
     use expect_test::expect;
     use serde_json::json;
+
+    #[test]
+    fn items_that_moved_are_compared_with_what_stood_in_their_place() {
+        let env = |env: Value| json!({"containers": [{"image": "a", "env": env}]});
+        let optional = json!({"secretKeyRef": {"name": "s", "key": "k"}});
+        let old = env(json!([{"name": "B"}, {"name": "E", "valueFrom": optional}]));
+        let new = env(json!([{"name": "C"}, {"name": "B"}]));
+        expect![[r#"
+            {v1.RevisionSpec}.PodSpec.Containers[0].Env[0].Name:
+            	-: "B"
+            	+: "C"
+            {v1.RevisionSpec}.PodSpec.Containers[0].Env[1].Name:
+            	-: "E"
+            	+: "B"
+            {v1.RevisionSpec}.PodSpec.Containers[0].Env[1].ValueFrom:
+            	-: "&{"secretKeyRef":{"key":"k","name":"s"}}"
+            	+: "nil"
+        "#]]
+        .assert_eq(&revision_spec(&old, &new));
+    }
 
     #[test]
     fn a_difference_reads_as_knative_writes_it() {

@@ -221,7 +221,9 @@ fn attempt(
     if options.dry_run && goes {
         return shown(old, goes, None);
     }
-    if options.dry_run || (!goes && object == old) {
+    // What was stored with something empty in it is not what is written without.
+    let is_same = object == old && live.empties.is_empty();
+    if options.dry_run || (!goes && is_same) {
         return shown(object, goes, None);
     }
     let store = &call.core.store;

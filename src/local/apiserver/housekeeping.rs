@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Operation;
 use super::behaviour::Behaviour;
 use super::core::Core;
 use super::deletion::{self, DeleteOptions, FOREGROUND, ORPHAN, Propagation};
@@ -83,6 +84,21 @@ impl House {
         }
         if !object.owners.is_empty() {
             self.examine(&object, &value);
+            self.finish_owners(&object, |owner| object::finalizers(owner).contains(&ORPHAN));
+        }
+    }
+
+    /// Brings the deletions of an object's owners further, of those that are meant.
+    fn finish_owners(&self, object: &Stored, is_meant: impl Fn(&Value) -> bool) {
+        for owner in &object.owners {
+            let owner = self.core.store.by_uid(owner);
+            let Some(owner) = owner.filter(|owner| owner.terminating) else {
+                continue;
+            };
+            let value = owner.value();
+            if is_meant(&value) {
+                self.finish(&owner, &value);
+            }
         }
     }
 
@@ -90,16 +106,7 @@ impl House {
         for dependent in self.core.store.dependents(&gone.uid) {
             self.examine(&dependent, &dependent.value());
         }
-        for owner in &gone.owners {
-            if let Some(owner) = self
-                .core
-                .store
-                .by_uid(owner)
-                .filter(|owner| owner.terminating)
-            {
-                self.finish(&owner, &owner.value());
-            }
-        }
+        self.finish_owners(gone, |_| true);
         if !gone.key.namespace.is_empty()
             && let Some(namespace) = self.core.store.get(&Key {
                 storage: "namespaces".to_owned(),
@@ -152,10 +159,15 @@ impl House {
         }
         let finalizers = object::finalizers(value);
         if finalizers.contains(&ORPHAN) {
-            for dependent in self.core.store.dependents(&object.uid) {
-                self.let_go(&dependent, &[object.uid.as_str()]);
+            let dependents = self.core.store.dependents(&object.uid);
+            let uids = [object.uid.as_str()];
+            let held = dependents
+                .iter()
+                .filter(|dependent| !self.let_go(dependent, &uids));
+            // The owner stays as long as one of them may not go without it.
+            if held.count() == 0 {
+                self.drop_finalizer(&resource, &object.key, ORPHAN);
             }
-            self.drop_finalizer(&resource, &object.key, ORPHAN);
         } else if finalizers.contains(&FOREGROUND) {
             let dependents = self.core.store.dependents(&object.uid);
             let blocked = dependents
@@ -244,8 +256,10 @@ impl House {
             .is_some()
     }
 
-    fn let_go(&self, dependent: &Stored, owners: &[&str]) {
-        self.change(&dependent.key, |value| {
+    /// Takes these owners from a dependent; whether it may be without them. That is the hooks' matter:
+    /// Knative's webhook keeps the children of a Service where they are.
+    fn let_go(&self, dependent: &Stored, owners: &[&str]) -> bool {
+        let edit = |value: &mut Value| {
             let Some(references) = value
                 .pointer_mut("/metadata/ownerReferences")
                 .and_then(Value::as_array_mut)
@@ -260,7 +274,28 @@ impl House {
                 object::remove_meta(value, "ownerReferences");
             }
             changed
-        });
+        };
+        let mut free = dependent.value();
+        edit(&mut free);
+        if let Err(error) = self.review(dependent, &free) {
+            tracing::debug!(storage = %dependent.key.storage, name = %dependent.key.name, %error,
+                "it is not let go");
+            return false;
+        }
+        self.change(&dependent.key, edit);
+        true
+    }
+
+    /// Asks the hooks about a change.
+    fn review(&self, object: &Stored, changed: &Value) -> Result<(), ApiError> {
+        let Some(resource) = self.resource(&object.key) else {
+            return Ok(());
+        };
+        let call = self.call(&resource, &object.key.namespace);
+        let old = object.value();
+        let review = call.review(&object.key.name, Operation::Update, Some(&old));
+        let mut hooks = self.core.hooks.iter();
+        hooks.try_for_each(|hook| hook.validate(&review, changed))
     }
 
     fn drop_finalizer(&self, resource: &Resource, key: &Key, finalizer: &str) {

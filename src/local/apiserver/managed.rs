@@ -22,8 +22,8 @@ pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
     };
     // Who owns what of an object that does not fit its kind, or did not, cannot be said. Most of those
     // are refused later, but not a null in a list that a webhook makes something of.
-    let fits = |object: &Value| ssa::fits(call.resource.schema(), object);
-    if !call.resource.is_kubernetes_own() && !(fits(object) && old.is_none_or(fits)) {
+    let misfits = |object: &Value| !ssa::fits(call.resource.schema(), object);
+    if !call.resource.is_kubernetes_own() && (misfits(object) || old.is_some_and(misfits)) {
         super::object::remove_meta(object, "managedFields");
         return;
     }

@@ -94,48 +94,104 @@ pub struct Accepted {
     pub yaml: bool,
 }
 
-/// Picks the first form of the `Accept` header that can be given.
+/// Picks the form of the `Accept` header that can be given and is wanted most.
 pub fn accepted(headers: &HeaderMap) -> Result<Accepted, ApiError> {
-    wanted(headers)
-        .split(',')
-        .find_map(choice)
-        .ok_or_else(|| ApiError::not_acceptable(WRITTEN))
+    let wanted = wanted(headers);
+    if wanted.is_empty() {
+        let form = Form::Plain;
+        return Ok(Accepted { form, yaml: false });
+    }
+    let found = clauses(wanted).iter().find_map(Clause::accepted);
+    found.ok_or_else(|| ApiError::not_acceptable(WRITTEN))
 }
 
-/// What one choice of the header comes to, if it can be given.
-fn choice(choice: &str) -> Option<Accepted> {
-    let mut parts = choice.split(';').map(str::trim);
-    let media = parts.next().unwrap_or_default();
-    let yaml = media == "application/yaml";
-    if !yaml && !matches!(media, "application/json" | "application/*" | "*/*" | "") {
-        return None;
-    }
-    let (mut shape, mut group, mut version) = (None, None, None);
-    for part in parts {
-        match part.split_once('=') {
-            Some(("as", kind)) => shape = Some(kind),
-            Some(("g", name)) => group = Some(name),
-            Some(("v", name)) => version = Some(name),
-            _ => {}
+/// One of the choices that an `Accept` header gives.
+struct Clause<'a> {
+    kind: &'a str,
+    subtype: &'a str,
+    quality: f32,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Clause<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(';');
+        let media: Vec<&str> = parts.next()?.split('/').map(str::trim).collect();
+        let (kind, subtype) = match media.as_slice() {
+            ["*"] => ("*", "*"),
+            [kind, subtype] if !subtype.is_empty() => (*kind, *subtype),
+            _ => return None,
+        };
+        let mut quality = 1.0;
+        let mut parameters = Vec::new();
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            match name.trim() {
+                "q" => quality = value.parse().unwrap_or(0.0),
+                name => parameters.push((name, value.trim())),
+            }
         }
+        Some(Self {
+            kind,
+            subtype,
+            quality,
+            parameters,
+        })
     }
-    // Whoever names a group or a version wants another form, even where it is not said which.
-    if (shape, group, version) == (None, None, None) {
-        let form = Form::Plain;
-        return Some(Accepted { form, yaml });
+
+    /// As Kubernetes has it, which is no order: of two each may be before the other.
+    fn is_before(&self, other: &Self) -> bool {
+        self.quality > other.quality
+            || (self.kind != "*" && other.kind == "*")
+            || (self.subtype != "*" && other.subtype == "*")
     }
-    let meta = match (group?, version?) {
-        ("meta.k8s.io", "v1") => Meta::V1,
-        ("meta.k8s.io", "v1beta1") => Meta::V1beta1,
-        _ => return None,
-    };
-    let form = match shape? {
-        "Table" => Form::Table(meta),
-        "PartialObjectMetadata" => Form::Metadata(meta),
-        "PartialObjectMetadataList" => Form::MetadataList(meta),
-        _ => return None,
-    };
-    Some(Accepted { form, yaml })
+
+    /// What the choice comes to, if it can be given.
+    fn accepted(&self) -> Option<Accepted> {
+        let yaml = match (self.kind, self.subtype) {
+            ("application", "yaml") => true,
+            ("application", "json" | "*") | ("*", "*") => false,
+            _ => return None,
+        };
+        let (mut shape, mut group, mut version) = (None, None, None);
+        for (name, value) in &self.parameters {
+            match *name {
+                "as" => shape = Some(*value),
+                "g" => group = Some(*value),
+                "v" => version = Some(*value),
+                "stream" if *value != "watch" => return None,
+                _ => {}
+            }
+        }
+        // Whoever names a group or a version wants another form, even where it is not said which.
+        if (shape, group, version) == (None, None, None) {
+            let form = Form::Plain;
+            return Some(Accepted { form, yaml });
+        }
+        let meta = match (group?, version?) {
+            ("meta.k8s.io", "v1") => Meta::V1,
+            ("meta.k8s.io", "v1beta1") => Meta::V1beta1,
+            _ => return None,
+        };
+        let form = match shape? {
+            "Table" => Form::Table(meta),
+            "PartialObjectMetadata" => Form::Metadata(meta),
+            "PartialObjectMetadataList" => Form::MetadataList(meta),
+            _ => return None,
+        };
+        Some(Accepted { form, yaml })
+    }
+}
+
+/// The choices of a header, the one that is wanted most at the front. Where the rule is no order the
+/// outcome is the way of sorting: each is put before those that were there.
+fn clauses(header: &str) -> Vec<Clause<'_>> {
+    let mut sorted: Vec<Clause<'_>> = Vec::new();
+    for clause in header.split(',').filter_map(Clause::parse) {
+        let after = sorted.iter().rev();
+        let after = after.take_while(|other| clause.is_before(other)).count();
+        sorted.insert(sorted.len() - after, clause);
+    }
+    sorted
 }
 
 /// The content type without its parameters; JSON where there is none.
@@ -258,6 +314,25 @@ mod tests {
                 .code,
             406
         );
+    }
+
+    #[test]
+    fn what_is_wanted_most_is_given() {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        let is_table = |accept: String| matches!(form(&accept), Ok(Form::Table(_)));
+        assert!(is_table(format!("application/json;q=0.5, {table}")));
+        assert!(!is_table(format!("application/json, {table}")));
+        assert!(!is_table(format!("{table};q=0.1, application/json;q=0.2")));
+        assert!(!is_table(format!("{table};q=odd, application/json;q=0.2")));
+        // What is said precisely comes before what is not, however little it is wanted.
+        assert!(is_table(format!("*/*, {table};q=0.1")));
+        assert!(is_table(format!("application/*, {table};q=0.1")));
+        assert_eq!(form("*"), Ok(Form::Plain));
+        for nothing in ["json", "application/", "application/json/x", " "] {
+            assert_eq!(form(nothing).unwrap_err().code, 406, "{nothing:?}");
+        }
+        assert_eq!(form("application/json;stream=watch"), Ok(Form::Plain));
+        assert_eq!(form("application/json;stream=odd").unwrap_err().code, 406);
     }
 
     #[tokio::test]

@@ -108,9 +108,6 @@ pub async fn watch(
         }
     } else if wanted == 0 {
         watch.cursor = core.store.revision();
-    } else if wanted > core.store.revision() {
-        // One server, one counter: a later revision is another run's.
-        watch.expire(wanted);
     }
     let frames = stream::unfold(watch, |mut watch| async move {
         let frame = watch.next().await?;
@@ -164,16 +161,23 @@ impl Watch {
                 () = self.presence.cancelled() => self.over = true,
                 () = tokio::time::sleep_until(self.ends) => {
                     self.over = true;
-                    if self.bookmarks {
+                    if self.may_tell_its_place() {
                         return self.bookmark(false);
                     }
                 }
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.next_bookmark += self.core.bookmark_every;
-                    return self.bookmark(false);
+                    if self.may_tell_its_place() {
+                        return self.bookmark(false);
+                    }
                 }
             }
         }
+    }
+
+    /// Whether a bookmark may be sent: one that waits for a revision to come has no place yet.
+    fn may_tell_its_place(&self) -> bool {
+        self.bookmarks && self.cursor <= self.core.store.revision()
     }
 
     fn begin_with(&mut self, objects: &[Arc<Stored>]) {

@@ -104,6 +104,8 @@ impl Pass {
                 Err(why) => {
                     let message = format!("Unable to fetch image {image:?}: {why}");
                     self.conditions.fail(HEALTHY, "ContainerMissing", &message);
+                    // Knative looks for it again and again, and says so meanwhile.
+                    self.conditions.unknown(RESOURCES, "ResolvingDigests", "");
                     self.decision.problem = Some(message);
                     return None;
                 }

@@ -67,3 +67,35 @@ async fn a_definition_lives_and_takes_its_objects_along() {
     assert_eq!(status, 404);
     server.shutdown().await;
 }
+
+/// What Kubernetes stores empty it reads as absent: the next write is one, though nothing changes.
+#[tokio::test]
+async fn deleting_again_writes_what_was_stored_with_something_empty() {
+    let server = server();
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let shirts = shirts().to_string();
+    send(&server, Method::POST, definitions, &[], shirts).await;
+    let path = "/apis/example.com/v1/namespaces/default/shirts";
+    let shirt = json!({
+        "apiVersion": "example.com/v1", "kind": "Shirt", "spec": {"color": "blue"},
+        "metadata": {"name": "s", "finalizers": ["example.com/hold"]},
+    });
+    let (status, _, made) = send(&server, Method::POST, path, &[], shirt.to_string()).await;
+    assert_eq!(status, 201, "{made}");
+    let one = format!("{path}/s");
+    send(&server, Method::DELETE, &one, &[], "").await;
+    let apply = [("content-type", "application/apply-patch+yaml")];
+    let empty = json!({
+        "apiVersion": "example.com/v1", "kind": "Shirt",
+        "metadata": {"name": "s", "labels": {}},
+    });
+    let uri = format!("{one}?fieldManager=m");
+    let (status, _, applied) = send(&server, Method::PATCH, &uri, &apply, empty.to_string()).await;
+    assert_eq!(status, 200, "{applied}");
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let (_, _, first) = send(&server, Method::DELETE, &one, &[], "").await;
+    let (_, _, second) = send(&server, Method::DELETE, &one, &[], "").await;
+    assert_ne!(version(&first), version(&applied));
+    assert_eq!(version(&first), version(&second));
+    server.shutdown().await;
+}

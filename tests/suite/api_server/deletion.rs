@@ -201,3 +201,70 @@ async fn a_pod_on_a_node_goes_when_its_node_says_so() {
     assert!(pods.get_opt("p").await.unwrap().is_none());
     server.shutdown().await;
 }
+
+/// Knative's webhook keeps the children of a Service: whoever lets them go is refused, and the Service
+/// stays until they are gone.
+#[tokio::test]
+async fn an_owner_stays_while_its_dependents_may_not_be_let_go() {
+    let server = ApiServer::builder()
+        .admission(Arc::new(sluice::local::admission::ServingWebhook))
+        .build()
+        .unwrap();
+    let of = |plural: &str| format!("/apis/serving.knative.dev/v1/namespaces/default/{plural}");
+    let spec = json!({"template": {"spec": {"containers": [{"image": "sluice.local/hello"}]}}});
+    let service = json!({
+        "apiVersion": "serving.knative.dev/v1", "kind": "Service",
+        "metadata": {"name": "a"}, "spec": spec,
+    });
+    let (status, _, service) = send(
+        &server,
+        Method::POST,
+        &of("services"),
+        &[],
+        service.to_string(),
+    )
+    .await;
+    assert_eq!(status, 201, "{service}");
+    let owner = json!([{
+        "apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "a",
+        "uid": service["metadata"]["uid"], "controller": true,
+    }]);
+    let configuration = json!({
+        "apiVersion": "serving.knative.dev/v1", "kind": "Configuration",
+        "metadata": {
+            "name": "a", "ownerReferences": owner,
+            "labels": {"serving.knative.dev/service": "a"},
+        },
+        "spec": spec,
+    });
+    let (status, _, made) = send(
+        &server,
+        Method::POST,
+        &of("configurations"),
+        &[],
+        configuration.to_string(),
+    )
+    .await;
+    assert_eq!(status, 201, "{made}");
+    let maps = maps(&server);
+    let mut map = config_map("a", "owned");
+    map.metadata.owner_references = serde_json::from_value(owner).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let orphan = r#"{"propagationPolicy":"Orphan"}"#;
+    let one = format!("{}/a", of("services"));
+    let (status, _, going) = send(&server, Method::DELETE, &one, &[], orphan).await;
+    assert_eq!(status, 200, "{going}");
+    let free = kube::runtime::wait::await_condition(maps, "a", |map: Option<&ConfigMap>| {
+        map.is_some_and(|map| map.metadata.owner_references.is_none())
+    });
+    tokio::time::timeout(Duration::from_secs(10), free)
+        .await
+        .unwrap()
+        .unwrap();
+    let held = format!("{}/a", of("configurations"));
+    let (_, _, held) = send(&server, Method::GET, &held, &[], "").await;
+    assert!(held["metadata"]["ownerReferences"].is_array(), "{held}");
+    let (_, _, stays) = send(&server, Method::GET, &one, &[], "").await;
+    assert_eq!(stays["metadata"]["finalizers"], json!(["orphan"]));
+    server.shutdown().await;
+}

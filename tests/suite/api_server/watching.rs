@@ -146,3 +146,38 @@ async fn a_list_in_pieces_is_the_list_at_one_revision() {
     );
     server.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_watch_from_a_version_to_come_tells_what_comes_after_it() {
+    let server = server();
+    let maps = maps(&server);
+    let first = maps
+        .create(&PostParams::default(), &config_map("a", "1"))
+        .await
+        .unwrap();
+    let version = |map: &ConfigMap| -> u64 {
+        let version = map.metadata.resource_version.as_ref().unwrap();
+        version.parse().unwrap()
+    };
+    let later = version(&first) + 20;
+    let mut events = maps
+        .watch(&WatchParams::default(), &later.to_string())
+        .await
+        .unwrap()
+        .boxed();
+    let mut now = 0;
+    for value in 0.. {
+        let patch = Patch::Merge(json!({"data": {"key": value.to_string()}}));
+        let map = maps.patch("a", &PatchParams::default(), &patch).await;
+        now = version(&map.unwrap());
+        if now > later {
+            break;
+        }
+    }
+    let told = events.try_next().await.unwrap();
+    assert!(
+        matches!(&told, Some(WatchEvent::Modified(map)) if version(map) == now),
+        "{told:?}"
+    );
+    server.shutdown().await;
+}

@@ -131,6 +131,7 @@ impl Side {
     async fn watch(&self, step: &Step) -> Answer {
         let mut opened = Vec::new();
         for watch in std::iter::once(step).chain(&step.beside) {
+            self.catch_up(watch).await;
             let response = self.client.send(self.request(watch)).await.unwrap();
             if response.status() != 200 {
                 return answer(response).await;
@@ -154,6 +155,22 @@ impl Side {
             code: 200,
             warnings: Vec::new(),
             body,
+        }
+    }
+
+    /// A watch that names no version begins wherever Kubernetes' cache is, which may not have been told
+    /// of the last writes. A list of what there is now waits until it has.
+    async fn catch_up(&self, watch: &Step) {
+        let version = watch
+            .query
+            .iter()
+            .find(|(name, _)| *name == "resourceVersion");
+        let version = version.map_or("0".to_owned(), |(_, text)| {
+            self.filled_in(text, &watch.about)
+        });
+        if version == "0" {
+            let list = format!("{}?limit=1", watch.path.replace("{ns}", &self.namespace));
+            raw(&self.client, "GET", &list, JSON, Vec::new()).await;
         }
     }
 

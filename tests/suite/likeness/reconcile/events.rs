@@ -14,6 +14,8 @@ pub enum Event {
     Patch(&'static str, String, Value),
     /// The object goes.
     Delete(&'static str, String),
+    /// The object goes, and what it owned stays.
+    Leave(&'static str, String),
 }
 
 impl fmt::Display for Event {
@@ -22,6 +24,7 @@ impl fmt::Display for Event {
             Self::Apply(object) => write!(f, "apply {object}"),
             Self::Patch(kind, name, patch) => write!(f, "patch {kind} {name} by {patch}"),
             Self::Delete(kind, name) => write!(f, "delete {kind} {name}"),
+            Self::Leave(kind, name) => write!(f, "delete {kind} {name} alone"),
         }
     }
 }

@@ -56,6 +56,12 @@ fn condition<'v>(object: &'v Value, name: &str) -> &'v str {
     found.map_or("", |condition| text(condition, "/status"))
 }
 
+/// The Routes that are noted on an object.
+fn routes(object: &Value) -> impl Iterator<Item = &str> {
+    let noted = text(object, "/metadata/annotations/serving.knative.dev~1routes");
+    noted.split(',').filter(|name| !name.is_empty())
+}
+
 /// What the owner said in the metadata, which goes on to what is made of the object.
 fn said(object: &Value) -> Vec<(String, Value)> {
     let maps = ["labels", "annotations"].iter();
@@ -74,6 +80,12 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
         let mut all = objects.iter();
         all.find(|object| object["kind"] == kind && text(object, "/metadata/name") == name)
     };
+    let stays = |object: &Value| object["metadata"]["finalizers"] == json!(["orphan"]);
+    if let Event::Leave(kind, name) = event
+        && !named(kind, name).is_none_or(stays)
+    {
+        return false;
+    }
     if let Event::Delete(kind, name) = event {
         // What it owned goes too, and what that owned.
         let orphaned = objects.iter().any(|object| {
@@ -85,63 +97,67 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
             return false;
         }
     }
-    objects.iter().all(|object| {
-        let confirmed = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-        let name = text(object, "/metadata/name");
-        let like = |child: &str, field: &str| {
-            named(child, name)
-                .is_some_and(|child| child["status"][field] == object["status"][field])
-        };
-        let is_ready = ready(object) == "True";
-        confirmed
-            && matches!(ready(object), "True" | "False")
-            && match object["kind"].as_str() {
-                Some("Service") => {
-                    let route = named("Route", name);
-                    like("Configuration", "latestReadyRevisionName")
-                        && like("Configuration", "latestCreatedRevisionName")
-                        && like("Route", "traffic")
-                        && like("Route", "url")
-                        && route.is_some_and(|route| ready(route) == ready(object) || !is_ready)
-                        && ["Configuration", "Route"].iter().all(|child| {
-                            named(child, name).is_some_and(|child| said(child) == said(object))
-                        })
-                }
-                Some("Route") => {
-                    let label = "/metadata/labels/networking.knative.dev~1visibility";
-                    let is_local = text(object, "/status/url").ends_with(".svc.cluster.local");
-                    is_local == (text(object, label) == "cluster-local")
-                }
-                Some("Configuration") => {
-                    let routes = "/metadata/annotations/serving.knative.dev~1routes";
-                    let routed = objects.iter().any(|object| {
-                        let targets = object["spec"]["traffic"].as_array();
-                        let mut targets = targets.into_iter().flatten();
-                        object["kind"] == "Route"
-                            && targets.any(|target| target["configurationName"] == name)
-                    });
-                    (routed || text(object, routes).is_empty()) && !is_ready
-                        || object["status"]["latestReadyRevisionName"]
-                            == object["status"]["latestCreatedRevisionName"]
-                }
-                Some("Revision") => {
-                    let labels = &object["metadata"]["labels"];
-                    let state = text(labels, "/serving.knative.dev~1routingState");
-                    let routed = objects
-                        .iter()
-                        .filter(|object| object["kind"] == "Route")
-                        .any(|route| {
-                            let targets = route["status"]["traffic"].as_array();
-                            targets
-                                .into_iter()
-                                .flatten()
-                                .any(|target| target["revisionName"] == name)
+    objects
+        .iter()
+        .filter(|object| !stays(object))
+        .all(|object| {
+            let confirmed =
+                object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            let name = text(object, "/metadata/name");
+            let like = |child: &str, field: &str| {
+                named(child, name)
+                    .is_some_and(|child| child["status"][field] == object["status"][field])
+            };
+            let is_ready = ready(object) == "True";
+            confirmed
+                && routes(object).all(|route| named("Route", route).is_some())
+                && matches!(ready(object), "True" | "False")
+                && match object["kind"].as_str() {
+                    Some("Service") => {
+                        let route = named("Route", name);
+                        like("Configuration", "latestReadyRevisionName")
+                            && like("Configuration", "latestCreatedRevisionName")
+                            && like("Route", "traffic")
+                            && like("Route", "url")
+                            && route.is_some_and(|route| ready(route) == ready(object) || !is_ready)
+                            && ["Configuration", "Route"].iter().all(|child| {
+                                named(child, name).is_some_and(|child| said(child) == said(object))
+                            })
+                    }
+                    Some("Route") => {
+                        let label = "/metadata/labels/networking.knative.dev~1visibility";
+                        let is_local = text(object, "/status/url").ends_with(".svc.cluster.local");
+                        is_local == (text(object, label) == "cluster-local")
+                    }
+                    Some("Configuration") => {
+                        let routed = objects.iter().any(|object| {
+                            let targets = object["spec"]["traffic"].as_array();
+                            let mut targets = targets.into_iter().flatten();
+                            object["kind"] == "Route"
+                                && targets.any(|target| target["configurationName"] == name)
                         });
-                    (state == "active") == routed && condition(object, "Active") != "Unknown"
+                        (routed || routes(object).next().is_none()) && !is_ready
+                            || object["status"]["latestReadyRevisionName"]
+                                == object["status"]["latestCreatedRevisionName"]
+                    }
+                    Some("Revision") => {
+                        let labels = &object["metadata"]["labels"];
+                        let state = text(labels, "/serving.knative.dev~1routingState");
+                        let routed = objects
+                            .iter()
+                            .filter(|object| object["kind"] == "Route")
+                            .any(|route| {
+                                let targets = route["status"]["traffic"].as_array();
+                                targets
+                                    .into_iter()
+                                    .flatten()
+                                    .any(|target| target["revisionName"] == name)
+                            });
+                        (state == "active") == routed && condition(object, "Active") != "Unknown"
+                    }
+                    _ => true,
                 }
-                _ => true,
-            }
-    })
+        })
 }
 
 static UID: LazyLock<Regex> = LazyLock::new(|| {

@@ -59,6 +59,10 @@ impl Place {
                 let uri = format!("{}/{name}", self.list(of(kind)));
                 ("DELETE", uri, MERGE_PATCH, String::new())
             }
+            Event::Leave(kind, name) => {
+                let uri = format!("{}/{name}?propagationPolicy=Orphan", self.list(of(kind)));
+                ("DELETE", uri, MERGE_PATCH, String::new())
+            }
         };
         let answer = raw(&self.client, method, &uri, media, body.into_bytes()).await;
         assert!(answer.code < 300, "{event}: {}", answer.body);
@@ -84,8 +88,13 @@ impl Place {
             loop {
                 changes.next().await;
                 last = self.objects(prefix).await;
-                if is_settled(&last, event) {
-                    return;
+                // The kinds are listed one after the other: it counts if nothing happened meanwhile.
+                while is_settled(&last, event) {
+                    let again = self.objects(prefix).await;
+                    if again == last {
+                        return;
+                    }
+                    last = again;
                 }
             }
         };

@@ -1,4 +1,4 @@
-//! Stories of what happens seldom: hands that meddle, tags that move, scales at their ends.
+//! Stories of what happens seldom: hands that meddle, tags that move, scales at their ends, children that stay.
 
 use serde_json::{Value, json};
 
@@ -113,6 +113,15 @@ pub fn stories() -> Vec<Story> {
                     json!({"metadata": {"labels": {"networking.knative.dev/visibility": null}}}),
                 ),
                 gone("private"),
+            ],
+        ),
+        story(
+            "left",
+            vec![
+                service("left", "one"),
+                // The webhook lets no child go, so that it never does.
+                Event::Leave("Service", "left".to_owned()),
+                service("left", "two"),
             ],
         ),
     ]
