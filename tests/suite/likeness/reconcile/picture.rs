@@ -127,7 +127,9 @@ pub fn is_settled(objects: &[Value], event: &Event) -> bool {
                     Some("Route") => {
                         let label = "/metadata/labels/networking.knative.dev~1visibility";
                         let is_local = text(object, "/status/url").ends_with(".svc.cluster.local");
+                        // Whoever notes Routes on what they name holds each of them.
                         is_local == (text(object, label) == "cluster-local")
+                            && object["metadata"]["finalizers"].is_array()
                     }
                     Some("Configuration") => {
                         let routed = objects.iter().any(|object| {
