@@ -211,7 +211,11 @@ fn attempt(
     let object = marked(call, &old, options);
     let goes = lifecycle::may_go(call.resource, &object);
     let shown = |mut object: Value, gone: bool, revision: Option<u64>| {
-        view::show(call.resource, &mut object);
+        view::from_storage(call.resource, &mut object);
+        // One that waits for its end is answered as it was written, and not as it would be read.
+        if gone {
+            view::hide(call.resource, &mut object);
+        }
         Ok(Some(Deleted {
             object,
             gone,

@@ -65,12 +65,6 @@ pub fn whole(resource: &Resource, stored: &Stored) -> Value {
     value
 }
 
-/// Turns an object as it is stored into what clients see.
-pub fn show(resource: &Resource, value: &mut Value) {
-    from_storage(resource, value);
-    hide(resource, value);
-}
-
 /// Where a Service is another name for something outside, how traffic comes to it from inside is
 /// stored and not shown.
 pub fn hide(resource: &Resource, value: &mut Value) {

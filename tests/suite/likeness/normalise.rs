@@ -23,7 +23,7 @@ static TIME: LazyLock<Regex> =
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| pattern(r"10\.(9[6-9]|1\d\d)\.\d+\.\d+"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(resourceVersion\\*":\\*"|ResourceVersion in (?:record|the precondition) \(|current: )\d+"#,
+        r#"(resourceVersion(?:\\*":\\*"|:)|ResourceVersion in (?:record|the precondition) \(|current: )\d+"#,
     )
 });
 static ASKED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(resource version: )\d+(?: \(\d+\))?"));
