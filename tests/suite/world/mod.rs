@@ -22,6 +22,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -164,6 +165,14 @@ impl World {
     /// The kubeconfig of the cluster, for programs.
     pub fn kubeconfig(&self) -> &Path {
         &self.cluster.kubeconfig
+    }
+
+    /// A client with connections of its own: others outlive the runtime that makes these.
+    pub async fn fresh_client(&self) -> Client {
+        let file = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(file, &options).await;
+        Client::try_from(config.unwrap()).unwrap()
     }
 
     /// A folder that goes with the stage.

@@ -214,15 +214,15 @@ async fn a_first_delivery_ends_the_same_behind_whichever_write_the_agent_is_kill
 
 async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies(expand: Expand) {
     let world = hurried(expand).await;
-    let start = || {
-        let mut config = world.agent_config(world.client.clone());
+    let start = async || {
+        let mut config = world.agent_config(world.fresh_client().await);
         config.leader_elect = Some(world.namespace().to_owned());
         MortalAgent::start(config)
     };
-    let leader = start();
+    let leader = start().await;
     world.kinds_are_there().await;
     open_shop(&world, "1s").await;
-    let other = start();
+    let other = start().await;
     let second = world.push("Greet two", &[hello("two")]);
     world
         .until("hello", "on its way", |s| s.phase == Phase::Stepping)
