@@ -217,11 +217,15 @@ fn errors_that_stable_has_as_well_are_not_the_candidate_s() {
 fn a_stable_revision_that_hardly_anybody_asked_excuses_nobody() {
     says(
         window(12, counts(6, 12, 40.0), counts(4, 4, 40.0)),
-        expect![""],
+        expect![
+            "fail at once: error rate 50.0 % of 12 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms)"
+        ],
     );
     says(
         window(12, counts(6, 12, 40.0), counts(5, 5, 40.0)),
-        expect![""],
+        expect![
+            "inconclusive: error rate 50.0 % of 12 requests (limit 1 %), p99 25-50 ms (stable 25-50 ms), but stable fails as well (5 of 5): not this release's fault"
+        ],
     );
 }
 
