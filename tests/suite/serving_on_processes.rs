@@ -286,7 +286,7 @@ async fn an_image_that_nobody_knows_is_missing_before_a_pod_is_made() {
         conditions(&revision),
         format!(
             "ContainerHealthy False ContainerMissing {why}\nReady False ContainerMissing {why}\n\
-             ResourcesAvailable Unknown\n"
+             ResourcesAvailable Unknown ResolvingDigests\n"
         )
     );
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
