@@ -190,5 +190,5 @@ macro_rules! conversations {
 }
 
 conversations! {
-    bodies, metadata, lists, pieces, patches, deletions, kinds, definitions, paths, writes, scales,
+    bodies, metadata, lists, pieces, patches, deletions, kinds, definitions, paths, writes, scales, embedded,
 }

@@ -32,6 +32,10 @@ fn ours<'a>(review: &'a Review<'_>) -> Option<super::Review<'a>> {
 }
 
 impl Admission for ServingWebhook {
+    fn concerns(&self, review: &Review<'_>) -> bool {
+        ours(review).is_some()
+    }
+
     fn mutate(&self, review: &Review<'_>, object: &mut Value) -> Result<(), ApiError> {
         if let Some(review) = ours(review) {
             super::fill_defaults(&review, object)
@@ -39,15 +43,6 @@ impl Admission for ServingWebhook {
             // It is read into the type that the path says, and comes back as that.
             if let Some(fields) = object.as_object_mut() {
                 fields.insert("kind".to_owned(), review.kind.into());
-            }
-            // What is empty does not come back.
-            let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
-            if let Some(metadata) = metadata {
-                metadata.retain(|_, value| match value {
-                    Value::Object(map) => !map.is_empty(),
-                    Value::Array(list) => !list.is_empty(),
-                    _ => true,
-                });
             }
         }
         Ok(())

@@ -53,10 +53,15 @@ impl Review<'_> {
 
 /// A hook into writes; called in the order of registration.
 ///
-/// The hooks are called for every kind: look at `review.group` and `review.kind` first.
+/// The hooks may be called for every kind: look at `review.group` and `review.kind` first.
 /// They run inside the request and may run again when a write races with another,
 /// so they must be quick and without effects.
 pub trait Admission: Send + Sync + 'static {
+    /// Whether the hook is about such writes at all: what a hook has filled in is read anew.
+    fn concerns(&self, _review: &Review<'_>) -> bool {
+        true
+    }
+
     /// May change the object before it is validated (not called for deletes).
     fn mutate(&self, _review: &Review<'_>, _object: &mut Value) -> Result<(), ApiError> {
         Ok(())

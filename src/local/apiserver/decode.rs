@@ -1,9 +1,8 @@
 //! From the bytes of a request to an object of the kind that its path names; what is wrong
 //! with them is told in Kubernetes' words.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::core::Core;
 use super::metadata;
 use super::patching::Patch;
 use super::query::FieldValidation;
@@ -11,7 +10,7 @@ use super::resource::Resource;
 use super::status::{ApiError, Cause};
 use super::strict_json;
 use super::write::Call;
-use super::{builtin, openapi, protobuf};
+use super::{builtin, openapi, protobuf, schemas};
 use crate::local::admission::GROUP as SERVING;
 use crate::local::go_words;
 
@@ -98,7 +97,7 @@ pub fn body(
             }
         }
         Value::Null if !says_kind => {
-            sent.value = Value::Object(serde_json::Map::new());
+            sent.value = Value::Object(Map::new());
         }
         Value::Null => return Err(no_kind(resource, validation, bytes)),
         other => {
@@ -174,7 +173,12 @@ pub enum Source<'a> {
 
 /// Holds the object against its kind: apiVersion and kind, and the types of its fields where
 /// Kubernetes reads it into a Go struct. What is fine has its canonical form afterwards.
-pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<(), ApiError> {
+pub fn check(
+    call: &Call<'_>,
+    object: &mut Value,
+    source: Source<'_>,
+    duplicates: &[String],
+) -> Result<(), ApiError> {
     let resource = call.resource;
     let text = |object: &Value, key: &str, default: &str| {
         object
@@ -201,7 +205,7 @@ pub fn check(call: &Call<'_>, object: &mut Value, source: Source<'_>) -> Result<
     {
         return without_version(call, source, object);
     }
-    let fault = fault(call.core, resource, &api_version, &kind, source, object);
+    let fault = fault(call, &api_version, &kind, source, object, duplicates);
     match fault {
         Ok(()) => {
             metadata::stamp_identity(resource, object, &kind);
@@ -317,13 +321,7 @@ fn without_version(
     object: &mut Value,
 ) -> Result<(), ApiError> {
     let shown = std::mem::take(object);
-    let unknown: Vec<String> = shown
-        .as_object()
-        .into_iter()
-        .flat_map(serde_json::Map::keys)
-        .filter(|field| !matches!(field.as_str(), "apiVersion" | "kind"))
-        .cloned()
-        .collect();
+    let unknown = but_identity(&shown, &["apiVersion", "kind"]);
     metadata::stamp_identity(call.resource, object, &call.resource.kind);
     strictly(call, source, &shown, &unknown, &[])
 }
@@ -334,13 +332,14 @@ enum Fault {
 }
 
 fn fault(
-    core: &Core,
-    resource: &Resource,
+    call: &Call<'_>,
     api_version: &str,
     kind: &str,
     source: Source<'_>,
     object: &mut Value,
+    duplicates: &[String],
 ) -> Result<(), Fault> {
+    let resource = call.resource;
     let decoding = |why: String| Err(Fault::Decoding(why));
     let expected = resource.api_version();
     if !resource.is_kubernetes_own() {
@@ -360,7 +359,16 @@ fn fault(
         } else if let Some(metadata) = object.get_mut("metadata") {
             builtin::decode::decode_metadata(resource.schema(), metadata).or_else(decoding)?;
         }
+        if !matches!(source, Source::Applied(_))
+            && let Some(misfit) = resource.schema().embedded_misfit(object)
+        {
+            return decoding(misfit.to_string());
+        }
         if api_version != expected {
+            if matches!(source, Source::Body) {
+                as_other_version(call, api_version, kind, object, duplicates)
+                    .map_err(Fault::Status)?;
+            }
             return Err(Fault::Status(ApiError::bad_request(format!(
                 "the API version in the data ({api_version}) does not match the expected API version ({expected})"
             ))));
@@ -369,7 +377,8 @@ fn fault(
     }
     if api_version != expected || kind != resource.kind {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let is_known = core
+        let is_known = call
+            .core
             .registry
             .load()
             .by_kind(group, version, kind)
@@ -396,6 +405,36 @@ fn fault(
         _ => builtin::decode::decode,
     };
     read(&resource.published_schema(), &definition, object).or_else(decoding)
+}
+
+/// An object of another version than the path's is read as one of its own, and what is unknown in
+/// that is told, before the version is refused.
+fn as_other_version(
+    call: &Call<'_>,
+    api_version: &str,
+    kind: &str,
+    object: &Value,
+    duplicates: &[String],
+) -> Result<(), ApiError> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    if group != call.resource.group || kind != call.resource.kind {
+        return Ok(());
+    }
+    let registry = call.core.registry.load();
+    let unknown = match registry.by_kind(group, version, kind) {
+        Some(other) => schemas::prune(other, &mut object.clone()),
+        None => but_identity(object, &["apiVersion", "kind", "metadata"]),
+    };
+    strictly_in(call, version, Source::Body, object, &unknown, duplicates)
+}
+
+/// The names of an object's fields but for those that say what it is.
+fn but_identity(object: &Value, identity: &[&str]) -> Vec<String> {
+    let fields = object.as_object().into_iter().flat_map(Map::keys);
+    fields
+        .filter(|field| !identity.contains(&field.as_str()))
+        .cloned()
+        .collect()
 }
 
 /// A patch whose result is none of its kind.
@@ -426,15 +465,28 @@ pub fn strictly(
     unknown: &[String],
     duplicates: &[String],
 ) -> Result<(), ApiError> {
+    let version = &call.resource.version;
+    strictly_in(call, version, source, object, unknown, duplicates)
+}
+
+fn strictly_in(
+    call: &Call<'_>,
+    version: &str,
+    source: Source<'_>,
+    object: &Value,
+    unknown: &[String],
+    duplicates: &[String],
+) -> Result<(), ApiError> {
     if unknown.is_empty() && duplicates.is_empty() {
         return Ok(());
     }
-    // Of what is unknown that is said, and not how often it is there.
+    // Of what is unknown in a Go struct that is said, and not how often it is there.
     let is_unknown = |path: &str| {
-        unknown.iter().any(|unknown| {
-            path.strip_prefix(unknown.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        call.resource.is_kubernetes_own()
+            && unknown.iter().any(|unknown| {
+                path.strip_prefix(unknown.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            })
     };
     let twice = duplicates
         .iter()
@@ -455,8 +507,8 @@ pub fn strictly(
             let resource = call.resource;
             Err(match source {
                 Source::Body | Source::Applied(_) => ApiError::bad_request(format!(
-                    "{} in version \"{}\" cannot be handled as a {}: {why}",
-                    resource.kind, resource.version, resource.kind
+                    "{} in version \"{version}\" cannot be handled as a {}: {why}",
+                    resource.kind, resource.kind
                 )),
                 Source::Patched(patch) => unfit_patch(patch, object, &why),
             })

@@ -73,6 +73,10 @@ pub fn prepare(
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, &name, causes));
     }
+    if !resource.is_kubernetes_own() {
+        // What an apply left is not read before it is stored: until here it counts.
+        schemas::prune(resource, &mut object);
+    }
     if resource.origin == Origin::Custom {
         object::whole_numbers(&mut object);
     }
@@ -96,8 +100,11 @@ fn operation(old: Option<&Value>) -> Operation {
 
 /// Lets the hooks fill in what they will.
 pub fn mutate(call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
-    let hooks = &call.core.hooks;
-    if hooks.is_empty() {
+    let name = object::name(object).to_owned();
+    let review = call.review(&name, operation(old), old);
+    let hooks = call.core.hooks.iter();
+    let mut hooks = hooks.filter(|hook| hook.concerns(&review)).peekable();
+    if hooks.peek().is_none() {
         return Ok(());
     }
     // A number of replicas that the kind does not know is dropped when it is stored, and not before.
@@ -105,8 +112,6 @@ pub fn mutate(call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Resul
     if is_whole {
         schemas::default(call.resource, object);
     }
-    let name = object::name(object).to_owned();
-    let review = call.review(&name, operation(old), old);
     for hook in hooks {
         hook.mutate(&review, object)?;
     }

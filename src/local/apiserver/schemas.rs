@@ -42,7 +42,12 @@ impl Resource {
 
 /// Drops the fields that the kind does not know and tells which.
 pub fn prune(resource: &Resource, object: &mut Value) -> Vec<String> {
-    resource.schema().prune(object)
+    let mut unknown = resource.schema().prune(object);
+    if !resource.is_kubernetes_own() {
+        // The metadata of a custom object is read before the rest.
+        unknown.sort_by_key(|path| !path.starts_with("metadata."));
+    }
+    unknown
 }
 
 /// Drops what is null and may not be.
@@ -105,6 +110,7 @@ pub fn validate(
     // Lists of Kubernetes' own kinds may hold an item twice, and those of objects that had one.
     let had_twice = || old.is_some_and(|old| !duplicates(schema, old).is_empty());
     if !is_own {
+        found.extend(schema.embedded_faults(object));
         let twice = duplicates(schema, object);
         if !twice.is_empty() && !had_twice() {
             found.extend(twice);

@@ -497,7 +497,7 @@ fn incoming(
     duplicates: &[String],
 ) -> Result<(Value, Vec<&'static str>), ApiError> {
     let empties = rules::empties(call.resource, &object);
-    decode::check(call, &mut object, source)?;
+    decode::check(call, &mut object, source, duplicates)?;
     // How a number of a made-up kind is written is a matter until it is stored, unless it was applied.
     let is_made_up = call.resource.origin == Origin::Custom;
     if !call.resource.is_kubernetes_own() && (!is_made_up || matches!(source, Source::Applied(_))) {
@@ -523,11 +523,12 @@ fn unknown_fields(
         (Source::Patched(_), FieldValidation::Strict) => object.clone(),
         _ => Value::Null,
     };
-    let mut unknown = schemas::prune(call.resource, object);
-    if matches!(source, Source::Applied(_)) && !call.resource.is_kubernetes_own() {
-        // An apply has refused what is not declared; what goes besides is not told of.
-        unknown.clear();
-    }
+    // An apply of a custom object has refused what is not declared; what goes besides is not told of,
+    // and goes when it is stored.
+    let unknown = match source {
+        Source::Applied(_) if !call.resource.is_kubernetes_own() => Vec::new(),
+        _ => schemas::prune(call.resource, object),
+    };
     decode::strictly(call, source, &shown, &unknown, duplicates)
 }
 

@@ -3,6 +3,12 @@
 use super::types::GoType::{Flag, Int64, List, Map, Opaque, Pointer, Struct, Text, Time};
 use super::types::{GoStruct, TEXT, keep, omit};
 
+/// What every kind has besides its spec and its status.
+pub(super) static OBJECT: GoStruct = GoStruct {
+    name: "Object",
+    fields: &[omit("metadata", Struct(&OBJECT_META))],
+};
+
 pub(super) static OBJECT_META: GoStruct = GoStruct {
     name: "ObjectMeta",
     fields: &[

@@ -33,15 +33,23 @@ fn of_kind(kind: &str) -> Option<&'static GoStruct> {
     })
 }
 
-/// Rewrites the spec of an object as the webhook's types would write it; or says what does not fit.
+/// Rewrites metadata and spec of an object as the webhook's types would write them; or says what does
+/// not fit.
 pub fn round_trip(kind: &str, object: &mut Value) -> Result<(), String> {
     let (Some(of), Value::Object(fields)) = (of_kind(kind), object) else {
         return Ok(());
     };
-    let mut whole = Value::Object(fields.remove_entry("spec").into_iter().collect());
-    round_trip::round_trip(of, &mut whole)?;
-    if let Value::Object(spec) = whole {
-        fields.extend(spec);
+    let has_metadata = fields.contains_key("metadata");
+    let mut part = |key: &str, of| {
+        let mut part = Value::Object(fields.remove_entry(key).into_iter().collect());
+        round_trip::round_trip(of, &mut part)?;
+        if let Value::Object(part) = part {
+            fields.extend(part);
+        }
+        Ok::<(), String>(())
+    };
+    if has_metadata {
+        part("metadata", &metadata::OBJECT)?;
     }
-    Ok(())
+    part("spec", of)
 }

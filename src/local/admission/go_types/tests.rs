@@ -77,6 +77,10 @@ fn what_does_not_fit_is_told_in_gos_words() {
             "json: cannot unmarshal number into Go struct field Container.spec.ConfigurationSpec.template.spec.PodSpec.containers.image of type string",
         ),
         (
+            json!({"metadata": {"generation": 1.5}, "spec": []}),
+            "json: cannot unmarshal number 1.5 into Go struct field ObjectMeta.metadata.generation of type int64",
+        ),
+        (
             json!({"spec": {"template": []}}),
             "json: cannot unmarshal array into Go struct field ServiceSpec.spec.ConfigurationSpec.template of type v1.RevisionTemplateSpec",
         ),

@@ -268,10 +268,14 @@ fn generate(prefix: &str) -> String {
 }
 
 /// What a write cannot change is taken from the live object; that it is on its way out only after
-/// it was seen who says what.
+/// it was seen who says what. A generation that is no whole number stays until the hooks have seen
+/// it, one of which cannot read it.
 pub fn carry_over(object: &mut Value, old: &Value, with_end: bool) {
+    let is_odd = object::meta(object, "generation").is_some_and(Value::is_f64);
     for key in SYSTEM {
-        if key.starts_with("deletion") && !with_end {
+        let is_kept =
+            (key.starts_with("deletion") && !with_end) || (*key == "generation" && is_odd);
+        if is_kept {
             continue;
         }
         match object::meta(old, key) {

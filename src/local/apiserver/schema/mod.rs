@@ -9,6 +9,7 @@
 mod compile;
 mod correlate;
 mod defaulting;
+mod embedded;
 mod field_error;
 mod format;
 mod json_schema;
@@ -121,6 +122,19 @@ impl Schema {
         old: Option<&Value>,
     ) -> Vec<FieldError> {
         validate::validate_field(self.root(), name, value, old)
+    }
+
+    /// What the objects inside of the object (`x-kubernetes-embedded-resource`) do not say of
+    /// themselves, or say wrongly.
+    #[must_use]
+    pub fn embedded_faults(&self, object: &Value) -> Vec<FieldError> {
+        embedded::faults(self.root(), object, "")
+    }
+
+    /// The first object inside of the object that cannot be read.
+    #[must_use]
+    pub fn embedded_misfit(&self, object: &Value) -> Option<FieldError> {
+        embedded::misfit(self.root(), object, "")
     }
 
     /// Items that sets and keyed lists of the object have twice.

@@ -11,18 +11,22 @@ const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 struct Pruner {
     path: String,
-    removed: Vec<String>,
+    /// In metadata of an object inside of the object.
+    in_embedded: bool,
+    /// What went, and whether it was there: that is told last.
+    removed: Vec<(bool, String)>,
 }
 
 /// `whole` where the object says what it is: that is not for pruning.
 pub(super) fn prune(root: TypeRef<'_>, object: &mut Value, whole: bool) -> Vec<String> {
     let mut pruner = Pruner {
         path: String::new(),
+        in_embedded: false,
         removed: Vec::new(),
     };
     pruner.walk(Some(root), object, whole);
     pruner.removed.sort();
-    pruner.removed
+    pruner.removed.into_iter().map(|(_, path)| path).collect()
 }
 
 impl Pruner {
@@ -37,7 +41,11 @@ impl Pruner {
                     match known {
                         Some(member_type) => {
                             let length = self.enter(name);
+                            let embeds = typed.is_some_and(|typed| typed.node().embedded);
+                            let around = self.in_embedded;
+                            self.in_embedded |= embeds && name == "metadata";
                             self.walk(Some(member_type), member, false);
+                            self.in_embedded = around;
                             self.path.truncate(length);
                         }
                         None if preserve => {}
@@ -47,7 +55,7 @@ impl Pruner {
                 for name in unknown {
                     object.remove(&name);
                     let length = self.enter(&name);
-                    self.removed.push(self.path.clone());
+                    self.removed.push((self.in_embedded, self.path.clone()));
                     self.path.truncate(length);
                 }
             }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::field_error::{FieldError, NOWHERE};
 use super::json_schema::{below, child, flag, given, named, text};
 use super::node::TypeRef;
-use super::{compile, openapi_rules, prune, structural, validate};
+use super::{compile, embedded, openapi_rules, prune, structural, validate};
 
 /// Keywords that a root may not have where the status is written apart, since the status has to be
 /// valid on its own. Those of the first line come before the type in Go's struct.
@@ -109,6 +109,15 @@ fn default_of(default: &Value, typed: TypeRef<'_>, path: &str, all: &mut Vec<Fie
     if pruned != *default {
         let why = "must not have unknown fields";
         all.push(FieldError::invalid(path, default, why));
+    }
+    if let Some(misfit) = embedded::misfit(typed, default, path) {
+        all.push(misfit);
+        return;
+    }
+    let inside = embedded::faults(typed, default, path);
+    if !inside.is_empty() {
+        all.extend(inside);
+        return;
     }
     for fault in validate::validate(typed, default, None) {
         let field = match fault.field.as_str() {

@@ -58,10 +58,13 @@ func layerOf(program, name string) []byte {
 
 // stripped is a program without its symbols, which would double what every node unpacks.
 func stripped(program string) []byte {
-	small := filepath.Join(os.TempDir(), fmt.Sprintf("bed-strip-%d", os.Getpid()))
-	defer os.Remove(small)
-	if exec.Command("strip", "-o", small, program).Run() == nil {
-		program = small
+	// Two beds have the same process ids, each in a namespace of its own.
+	small, err := os.CreateTemp("", "bed-strip-")
+	check(err, "a file for a program without its symbols")
+	defer os.Remove(small.Name())
+	check(small.Close(), small.Name())
+	if exec.Command("strip", "-o", small.Name(), program).Run() == nil {
+		program = small.Name()
 	}
 	content, err := os.ReadFile(program)
 	check(err, program)
