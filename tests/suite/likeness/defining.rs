@@ -10,7 +10,7 @@ use super::{changing, schemas};
 /// Where definitions are.
 pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 /// The group of the kinds of a namespace.
-pub const GROUP: &str = "{ns}.example.com";
+pub const GROUP: &str = "{turn}.{ns}.example.com";
 /// What steps are about that write definitions.
 pub const DEFINITION: &str = "definition";
 

@@ -94,13 +94,6 @@ impl Found {
             && real.warnings.ends_with(&ours.warnings)
     }
 
-    /// The controller that removes the objects of a removed definition may come late, and takes those of the
-    /// next one of that name.
-    fn may_be_of_a_removed_kind(&self) -> bool {
-        let (ours, real) = (self.ours.code, self.real.code);
-        ours == 409 && real == 201 && self.ours.body["reason"] == "AlreadyExists"
-    }
-
     fn is_like(&self, other: &Self) -> bool {
         (self.ours.code, self.real.code) == (other.ours.code, other.real.code)
             && self.ours.body["reason"] == other.ours.body["reason"]
@@ -201,7 +194,8 @@ impl Lane<'_> {
         steps: &[Step],
         count: Option<(&AtomicU64, &Mutex<Tally>)>,
     ) -> Option<Found> {
-        let [mut ours, mut real] = self.stage.sides(self.namespace);
+        let turn = self.stage.turn();
+        let [mut ours, mut real] = self.stage.sides(self.namespace, turn);
         let mut found = None;
         for (at, step) in steps.iter().enumerate() {
             let answers = async { tokio::join!(ours.play(step), real.play(step)) };
@@ -241,7 +235,7 @@ impl Lane<'_> {
             }
         }
         if steps.iter().any(|step| step.about == defining::DEFINITION) {
-            self.stage.undefine(self.namespace).await;
+            self.stage.undefine(self.namespace, turn).await;
         }
         found
     }
@@ -253,8 +247,7 @@ impl Lane<'_> {
             .query
             .iter()
             .any(|(name, _)| *name == "watch");
-        let may_pass =
-            is_watch || found.may_be_of_an_old_copy() || found.may_be_of_a_removed_kind();
+        let may_pass = is_watch || found.may_be_of_an_old_copy();
         may_pass && self.play(steps, None).await.is_none()
     }
 

@@ -240,7 +240,10 @@ pub fn spoil(definition: &mut Value, chance: &mut Chance) {
     let root = |field: &str| format!("{SCHEMA}/{field}");
     let a = |field: &str| format!("{spec}/properties/a/{field}");
     let faults = [
-        ("/metadata/name".to_owned(), json!("caps.{ns}.example.com")),
+        (
+            "/metadata/name".to_owned(),
+            json!("caps.{turn}.{ns}.example.com"),
+        ),
         ("/spec/group".to_owned(), json!("nodots")),
         ("/spec/group".to_owned(), json!("")),
         ("/spec/scope".to_owned(), json!("Nope")),

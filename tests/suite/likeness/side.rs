@@ -43,6 +43,7 @@ impl Answer {
 pub struct Side {
     client: Client,
     namespace: String,
+    turn: usize,
     /// The last good answer about each object.
     seen: HashMap<String, Value>,
     /// The resource versions of each object, in the order of their coming.
@@ -55,10 +56,11 @@ pub struct Side {
 
 impl Side {
     /// The server, at the beginning of a sequence.
-    pub fn new(client: Client, namespace: &str) -> Self {
+    pub fn new(client: Client, namespace: &str, turn: usize) -> Self {
         Self {
             client,
             namespace: namespace.to_owned(),
+            turn,
             seen: HashMap::new(),
             versions: HashMap::new(),
             marks: Vec::new(),
@@ -169,7 +171,7 @@ impl Side {
             self.filled_in(text, &watch.about)
         });
         if version == "0" {
-            let list = format!("{}?limit=1", watch.path.replace("{ns}", &self.namespace));
+            let list = format!("{}?limit=1", self.placed(&watch.path));
             raw(&self.client, "GET", &list, JSON, Vec::new()).await;
         }
     }
@@ -202,7 +204,7 @@ impl Side {
     }
 
     fn uri(&self, step: &Step) -> String {
-        let mut uri = step.path.replace("{ns}", &self.namespace);
+        let mut uri = self.placed(&step.path);
         for (at, (name, value)) in step.query.iter().enumerate() {
             uri.push(if at == 0 { '?' } else { '&' });
             uri.push_str(name);
@@ -216,6 +218,10 @@ impl Side {
             }
         }
         uri
+    }
+
+    fn placed(&self, text: &str) -> String {
+        place(text, &self.namespace, self.turn)
     }
 
     fn fill_in(&self, value: &mut Value, about: &str) {
@@ -241,7 +247,7 @@ impl Side {
             .get(about)
             .and_then(|object| object.pointer("/metadata/uid")?.as_str());
         let mark = |ago: usize| self.marks.iter().rev().nth(ago).map_or("0", String::as_str);
-        text.replace("{ns}", &self.namespace)
+        self.placed(text)
             .replace("{later}", &later(mark(0)))
             .replace("{at 0}", mark(0))
             .replace("{at 1}", mark(1))
@@ -287,6 +293,12 @@ impl Side {
         }
         self.seen.insert(step.about.clone(), answer.body.clone());
     }
+}
+
+/// A text of a sequence, in the namespace and the turn in which it is played.
+pub fn place(text: &str, namespace: &str, turn: usize) -> String {
+    text.replace("{ns}", namespace)
+        .replace("{turn}", &format!("t{turn}"))
 }
 
 /// How often a new kind is asked for; each time takes the real one some milliseconds.

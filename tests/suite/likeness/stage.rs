@@ -1,6 +1,7 @@
 //! Both servers, with nobody at work on the real one while requests are compared.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube::{Client, Config};
@@ -10,7 +11,7 @@ use sluice::local::apiserver::{ApiServer, User};
 
 use super::defining::{DEFINITIONS, GROUP};
 use super::kinds::Kind;
-use super::side::{Side, raw};
+use super::side::{Side, place, raw};
 use super::step::{JSON, MERGE_PATCH};
 use crate::world::real::Real;
 use crate::world::still::Still;
@@ -22,6 +23,7 @@ pub struct Stage {
     real: Real,
     ours: Client,
     theirs: Client,
+    turns: AtomicUsize,
     /// What is compared must not be changed by controllers.
     _still: Still,
 }
@@ -41,6 +43,7 @@ impl Stage {
         let stage = Self {
             theirs: Client::try_from(config).unwrap(),
             ours: server.client_as(User::admin("admin")),
+            turns: AtomicUsize::new(0),
             server,
             real,
             _still: Still::now(),
@@ -95,9 +98,15 @@ impl Stage {
     }
 
     /// Both, at the beginning of a sequence.
-    pub fn sides(&self, namespace: &str) -> [Side; 2] {
+    pub fn sides(&self, namespace: &str, turn: usize) -> [Side; 2] {
         self.clients()
-            .map(|client| Side::new(client.clone(), namespace))
+            .map(|client| Side::new(client.clone(), namespace, turn))
+    }
+
+    /// The number of the next sequence that is played. Kinds of different sequences have different
+    /// names: who cleans up behind a removed kind may come late.
+    pub fn turn(&self) -> usize {
+        self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Both forget what was before, so that the first version there ever was is one that expired.
@@ -117,9 +126,13 @@ impl Stage {
     }
 
     /// Removes what a sequence defined, with its objects, from both.
-    pub async fn undefine(&self, namespace: &str) {
+    pub async fn undefine(&self, namespace: &str, turn: usize) {
         let [ours, real] = self.clients();
-        tokio::join!(undefine(ours, namespace), undefine(real, namespace));
+        let group = place(GROUP, namespace, turn);
+        tokio::join!(
+            undefine(ours, namespace, &group),
+            undefine(real, namespace, &group)
+        );
     }
 
     /// Ends both; nobody waits for what the real one has to clean up.
@@ -133,8 +146,7 @@ impl Stage {
     }
 }
 
-async fn undefine(client: &Client, namespace: &str) {
-    let group = GROUP.replace("{ns}", namespace);
+async fn undefine(client: &Client, namespace: &str, group: &str) {
     let uri = format!("{DEFINITIONS}/hats.{group}");
     if raw(client, "GET", &uri, JSON, Vec::new()).await.code == 404 {
         return;

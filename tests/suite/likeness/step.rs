@@ -22,7 +22,7 @@ pub enum Body {
 pub struct Step {
     /// The method.
     pub method: &'static str,
-    /// The path; `{ns}` stands for the namespace.
+    /// The path; `{ns}` stands for the namespace, `{turn}` for the sequence.
     pub path: String,
     /// The query.
     pub query: Vec<(&'static str, String)>,
