@@ -24,6 +24,20 @@ pub fn keep(resource: &Resource, subresource: Option<&str>, object: &mut Value, 
     }
 }
 
+/// Whether a write says something new of the part that it does not write.
+pub fn drops(resource: &Resource, subresource: Option<&str>, object: &Value, old: &Value) -> bool {
+    let is_new = |key: &str| object.get(key) != old.get(key);
+    if !resource.status {
+        return false;
+    }
+    if subresource != Some("status") {
+        return is_new("status");
+    }
+    let keys = [object, old].into_iter().filter_map(Value::as_object);
+    keys.flat_map(Map::keys)
+        .any(|key| !matches!(key.as_str(), "status" | "metadata") && is_new(key))
+}
+
 /// A new object has no status of its own; where it is a Go struct it is always there.
 pub fn begin(resource: &Resource, object: &mut Value) {
     if resource.status {

@@ -21,7 +21,9 @@ use super::resource::{Origin, Resource};
 use super::status::{ApiError, Cause};
 use super::store::{Key, Stored};
 use super::user::User;
-use super::{lifecycle, metadata, object, patching, prepare, rules, scale, schemas, ssa, view};
+use super::{
+    apart, lifecycle, metadata, object, patching, prepare, rules, scale, schemas, ssa, view,
+};
 
 /// How often a write that races with others is tried again before the client is told.
 const TRIES: usize = 16;
@@ -449,12 +451,14 @@ fn update(
     };
     causes.extend(rules::emptied(call.resource, empties, old));
     metadata::carry_over(&mut object, old, false);
+    let drops = by == By::Known && apart::drops(call.resource, call.subresource, &object, old);
     let mut object = prepare::prepare(call, object, Some(old), by, causes)?;
     let mut old = Cow::Borrowed(old);
     if !live.empties.is_empty() {
         metadata::put_empties(old.to_mut(), &live.empties);
     }
-    if !ssa::settle(&old, &mut object) && !view::is_stored_anew(call.resource, live, &object) {
+    if !ssa::settle(&old, &mut object, drops) && !view::is_stored_anew(call.resource, live, &object)
+    {
         return Ok(Some(call.stored(live, false)));
     }
     // The last finalizer is gone: the write is the removal.

@@ -7,9 +7,12 @@ use super::path::same;
 /// Puts the live object's managed fields back where a write changed nothing but the
 /// times in them, so that it compares equal and no new resource version is spent.
 ///
-/// Called after admission and defaulting. Returns whether the object differs from the
-/// live one.
-pub fn settle(live: &Value, new: &mut Value) -> bool {
+/// Called after admission and defaulting. `drops` says that the write asked for more than what is
+/// left of it: then its time counts. Returns whether the object differs from the live one.
+pub fn settle(live: &Value, new: &mut Value, drops: bool) -> bool {
+    if drops {
+        return !same(live, new);
+    }
     if !same_but_times(live, new) {
         return true;
     }
