@@ -89,6 +89,8 @@ fn read(resource: &Resource, value: &mut Value) {
         schema.prune(value);
         schema.drop_nulls(value);
     }
+    // What is stored now may have been written when another version was stored.
+    object::set(value, "apiVersion", asked_for);
 }
 
 /// The schema of a version of a custom kind.

@@ -41,30 +41,34 @@ pub(super) fn default(typed: TypeRef<'_>, value: &mut Value) {
                     None => {
                         object.insert(name.to_string(), default.clone());
                     }
-                    Some(member) if member.is_null() && !field.node().nullable => {
-                        *member = default.clone();
-                    }
-                    Some(_) => {}
+                    Some(member) => stand_in(field, member),
                 }
             }
             for (name, member) in object.iter_mut() {
-                if let Some(member_type) = typed.field(name).or_else(|| typed.additional()) {
-                    default(member_type, member);
+                if let Some(field) = typed.field(name) {
+                    default(field, member);
+                } else if let Some(further) = typed.additional() {
+                    stand_in(further, member);
+                    default(further, member);
                 }
             }
         }
         Value::Array(items) => {
-            let item_type = typed.item();
             for item in items {
-                if item.is_null()
-                    && !item_type.node().nullable
-                    && let Some(default) = &item_type.node().default
-                {
-                    *item = default.clone();
-                }
-                default(item_type, item);
+                stand_in(typed.item(), item);
+                default(typed.item(), item);
             }
         }
         _ => {}
+    }
+}
+
+/// A default stands for a null that may not be.
+fn stand_in(typed: TypeRef<'_>, value: &mut Value) {
+    if value.is_null()
+        && !typed.node().nullable
+        && let Some(default) = &typed.node().default
+    {
+        *value = default.clone();
     }
 }
