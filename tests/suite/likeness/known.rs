@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::defining::DEFINITION;
 use super::side::Answer;
 use super::step::{Body, JSON_PATCH, STRATEGIC_PATCH, Step};
 
@@ -16,6 +17,7 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("go-types", go_types),
     ("items-kind", items_kind),
     ("nil-and-empty", nil_and_empty),
+    ("empty-enums", empty_enums),
     ("moved-fields", moved_fields),
     ("strategic-misfits", strategic_misfits),
     ("printed-structs", printed_structs),
@@ -132,6 +134,19 @@ fn nil_and_empty(_: &Step, ours: &mut Answer, real: &mut Answer) {
         texts(answer, |text| {
             *text = text.replace("null: `selector`", "OBJECT: `selector`");
         });
+    });
+}
+
+/// Who owns the versions of a definition with a schema that says `enum: []`.
+fn empty_enums(step: &Step, ours: &mut Answer, real: &mut Answer) {
+    let says_so = |spec: &Value| spec.to_string().contains("\"enum\":[]");
+    if step.about != DEFINITION || !step.says("spec").is_some_and(says_so) {
+        return;
+    }
+    both(ours, real, |answer| {
+        if let Some(metadata) = answer.body["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
     });
 }
 
