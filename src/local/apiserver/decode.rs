@@ -197,8 +197,14 @@ pub fn check(
     if let Source::Patched(patch @ (Patch::Json(_) | Patch::Merge(_))) = source {
         has_identity(resource, patch, object)?;
     }
-    let api_version = text(object, "apiVersion", &version_default);
-    let kind = text(object, "kind", &resource.kind);
+    let (api_version, kind) = match source {
+        // What it patches is a Go struct already, whatever it says of itself.
+        Source::Patched(Patch::Strategic(_)) => (resource.api_version(), resource.kind.clone()),
+        _ => (
+            text(object, "apiVersion", &version_default),
+            text(object, "kind", &resource.kind),
+        ),
+    };
     if let Source::Patched(Patch::Json(_) | Patch::Merge(_)) = source
         && is_own
         && text(object, "apiVersion", "").is_empty()

@@ -107,7 +107,9 @@ fn go_types(_: &Step, ours: &mut Answer, real: &mut Answer) {
             if text.contains("cannot unmarshal")
                 && let Some(at) = text
                     .rfind(" of type v1.")
+                    .or_else(|| text.rfind(" of type []v1."))
                     .or_else(|| text.rfind(" of type string"))
+                    .or_else(|| text.rfind(" of type []string"))
                     .or_else(|| text.rfind(" of type map[string]resource."))
             {
                 text.truncate(at);

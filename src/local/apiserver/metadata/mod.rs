@@ -182,7 +182,7 @@ pub fn version(object: &Value) -> Result<u64, ApiError> {
 
 /// What only the server may say of an object, said by a client.
 pub fn changed_by_client(object: &Value, old: &Value) -> Vec<Cause> {
-    ["uid", "deletionTimestamp"]
+    ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"]
         .into_iter()
         .filter_map(|key| {
             let given = object::meta(object, key).filter(|given| !given.is_null())?;
