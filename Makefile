@@ -57,7 +57,7 @@ likeness: bed
 SHARE ?= real::evidence::every_step real::kinds real::deploy::the_rights_of scenarios::first::a_first_delivery_is_probed \
 	scenarios::releases::what_is_never_ready scenarios::releases::a_crash_before_it_listens \
 	scenarios::drift::traffic_changed_by_hand_is_put_back scenarios::refusals::a_refused_first_delivery
-# Of the same random requests, 1,500 about each area that passes, always the same ones.
+# Of the same random requests, 1,000 about each area that passes, always the same ones.
 LIKE ?= $(addprefix likeness::,config_maps services deployments deliveries knative_objects admission lists defined)
 real: export LIKE := $(LIKE)
 real:
