@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::field_error::FieldError;
 use super::json_schema::below;
 use super::node::TypeRef;
+use super::walk::walk;
 use crate::local::admission::dns_names;
 
 const IDENTITY: [&str; 2] = ["apiVersion", "kind"];
@@ -14,7 +15,7 @@ const IDENTITY: [&str; 2] = ["apiVersion", "kind"];
 /// What embedded objects do not say of themselves, or say wrongly.
 pub(super) fn faults(typed: TypeRef<'_>, value: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    walk(typed, value, path, &mut |object, path| {
+    each(typed, value, path, |object, path| {
         errors.extend(identity(object, path));
     });
     errors
@@ -23,7 +24,7 @@ pub(super) fn faults(typed: TypeRef<'_>, value: &Value, path: &str) -> Vec<Field
 /// The first embedded object that cannot be read, since what it is said to be is no text.
 pub(super) fn misfit(typed: TypeRef<'_>, value: &Value, path: &str) -> Option<FieldError> {
     let mut first = None;
-    walk(typed, value, path, &mut |object, path| {
+    each(typed, value, path, |object, path| {
         if first.is_none() {
             first = IDENTITY.iter().find_map(|name| no_text(object, path, name));
         }
@@ -31,35 +32,17 @@ pub(super) fn misfit(typed: TypeRef<'_>, value: &Value, path: &str) -> Option<Fi
     first
 }
 
-fn walk(
+fn each(
     typed: TypeRef<'_>,
     value: &Value,
     path: &str,
-    visit: &mut impl FnMut(&Map<String, Value>, &str),
+    mut visit: impl FnMut(&Map<String, Value>, &str),
 ) {
-    match value {
-        Value::Object(fields) => {
-            if typed.node().embedded {
-                visit(fields, path);
-            }
-            let further = typed
-                .additional()
-                .filter(|_| typed.node().additional_declared);
-            for (name, member) in fields {
-                if let Some(member_type) = typed.field(name) {
-                    walk(member_type, member, &below(path, name), visit);
-                } else if let Some(member_type) = further {
-                    walk(member_type, member, &format!("{path}[{name}]"), visit);
-                }
-            }
+    walk(typed, value, path, &mut |typed, value, path| {
+        if let (true, Value::Object(object)) = (typed.node().embedded, value) {
+            visit(object, path);
         }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                walk(typed.item(), item, &format!("{path}[{index}]"), visit);
-            }
-        }
-        _ => {}
-    }
+    });
 }
 
 fn identity(object: &Map<String, Value>, path: &str) -> Vec<FieldError> {

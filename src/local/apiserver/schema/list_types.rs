@@ -7,37 +7,17 @@ use serde_json::Value;
 
 use super::field_error::{FieldError, FieldErrorReason, shown};
 use super::node::{ListType, TypeRef};
+use super::walk::walk;
 
 /// What is there twice in an object.
 pub(super) fn duplicates(root: TypeRef<'_>, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    walk(root, object, "", &mut errors);
+    walk(root, object, "", &mut |typed, value, path| {
+        if let Value::Array(items) = value {
+            unique(&typed.node().list, items, path, &mut errors);
+        }
+    });
     errors
-}
-
-fn walk(typed: TypeRef<'_>, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
-    match value {
-        Value::Object(fields) => {
-            let further = typed
-                .additional()
-                .filter(|_| typed.node().additional_declared);
-            for (name, member) in fields {
-                if let Some(member_type) = typed.field(name) {
-                    let dot = if path.is_empty() { "" } else { "." };
-                    walk(member_type, member, &format!("{path}{dot}{name}"), errors);
-                } else if let Some(member_type) = further {
-                    walk(member_type, member, &format!("{path}[{name}]"), errors);
-                }
-            }
-        }
-        Value::Array(items) => {
-            unique(&typed.node().list, items, path, errors);
-            for (index, item) in items.iter().enumerate() {
-                walk(typed.item(), item, &format!("{path}[{index}]"), errors);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn unique(list: &ListType, items: &[Value], path: &str, errors: &mut Vec<FieldError>) {

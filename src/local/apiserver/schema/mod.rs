@@ -26,6 +26,7 @@ mod structural;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

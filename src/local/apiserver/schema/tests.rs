@@ -28,6 +28,33 @@ fn refuse(openapi: Value, expected: Expect) {
     expected.assert_eq(&faults.join("\n"));
 }
 
+/// The path of a value says the items and the further fields that it is in.
+#[test]
+fn what_is_deep_in_lists_and_maps_is_told_by_its_path() {
+    let inside = json!({"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true});
+    let schema = schema(json!({
+        "list": {"type": "array", "items": {"type": "object", "properties": {
+            "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+            "inside": inside,
+        }}},
+        "map": {"type": "object", "additionalProperties": inside},
+    }));
+    let object = json!({
+        "list": [{}, {"set": ["a", "a"], "inside": {"kind": "A"}}],
+        "map": {"x": {"apiVersion": "v1"}},
+    });
+    let told = |errors: Vec<super::FieldError>| {
+        let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        words.join("\n")
+    };
+    expect![[r#"list[1].set[1]: Duplicate value: "a""#]]
+        .assert_eq(&told(schema.duplicates(&object)));
+    expect![[r"
+        list[1].inside.apiVersion: Required value
+        map[x].kind: Required value"]]
+    .assert_eq(&told(schema.embedded_faults(&object)));
+}
+
 #[test]
 fn unknown_fields_go_and_are_named_and_metadata_is_typed() {
     let schema = schema(json!({
