@@ -7,7 +7,7 @@ use super::index::condition;
 use crate::api::delivery::Expand;
 use crate::api::serving::{TrafficTarget, annotation};
 use crate::cluster::Cluster;
-use crate::plan::{ServiceIntent, normalize};
+use crate::plan::{LiveObject, Manager, ServiceIntent, normalize};
 use crate::rollout::{ConfigurationFacts, Live, RouteFacts};
 
 /// Reads a service's facts; costs no request.
@@ -38,16 +38,27 @@ pub fn read(cluster: &Cluster, hub: &Hub, intent: &ServiceIntent) -> Live {
         configuration: match (&configuration, &template) {
             (None, None) => None,
             // With `expand: Service` the child may follow a moment later.
-            (configuration, template) => Some(configuration_facts(
-                configuration.as_ref(),
-                template.as_ref(),
-                &intent.template.value(),
-            )),
+            (configuration, template) => Some(ConfigurationFacts {
+                begun_here: cluster
+                    .get(&intent.template_key())
+                    .is_some_and(|written| is_our_first(&written)),
+                ..configuration_facts(
+                    configuration.as_ref(),
+                    template.as_ref(),
+                    &intent.template.value(),
+                )
+            }),
         },
         route,
         revisions: hub.revisions(&intent.namespace, &intent.name, &others),
         refused: None,
     }
+}
+
+/// Whether an object asks for what we first applied, and nobody has changed that since.
+fn is_our_first(written: &LiveObject) -> bool {
+    written.applied_by(Manager::Objects.name())
+        && written.value().pointer("/metadata/generation") == Some(&1.into())
 }
 
 fn configuration_facts(
@@ -94,6 +105,7 @@ fn configuration_facts(
         latest_created: text("/status/latestCreatedRevisionName"),
         latest_ready: text("/status/latestReadyRevisionName"),
         template_written: holds(written),
+        begun_here: false,
         written_observed: observed(written) >= generation(written),
         template_taken_up: holds(configuration),
         attempt,

@@ -14,6 +14,7 @@ mod gateway;
 mod hub;
 mod index;
 mod lineage;
+mod memory;
 mod metrics;
 mod planning;
 mod queue_proxies;

@@ -1,7 +1,8 @@
 //! The loop of one service's release: look, decide, store, write, wait.
 //!
 //! Every decision is [`decide`]'s; this only keeps its promise that the status is
-//! stored before anything is written, so that a loop killed anywhere is gone on with.
+//! stored before anything is written (where it may not wait), so that a loop killed
+//! anywhere is gone on with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,11 @@ use tracing::{debug, info, warn};
 
 use super::context::Context;
 use super::evidence::Gatherer;
-use super::facts;
+use super::{facts, memory};
 use crate::api::delivery::Drift;
-use crate::api::object::{ObjectKey, TemplateHash};
-use crate::api::rollout::{Phase, Quarantine, RolloutSpec, RolloutStatus};
+use crate::api::object::TemplateHash;
+use crate::api::rollout::{Phase, Quarantine, RolloutStatus};
 use crate::api::serving::{API_VERSION, annotation};
-use crate::api::{GROUP, VERSION};
 use crate::cluster::{self, Refusal, WriteError};
 use crate::plan::{DeliveryId, FieldChange, LiveObject, Manager, ServiceIntent, marks, normalize};
 use crate::policy::{self, Policy};
@@ -72,6 +72,8 @@ pub struct ServiceLoop {
     news: Arc<Notify>,
     gatherer: Gatherer,
     status: RolloutStatus,
+    /// The cluster has that status too.
+    is_stored: bool,
     /// The last policy that could be read.
     policy: Option<Policy>,
     /// The digest of a manifest that the cluster refused, and its words.
@@ -94,11 +96,7 @@ impl ServiceLoop {
         news: Arc<Notify>,
     ) -> Self {
         let first = wanted.borrow().clone();
-        let status = context
-            .cluster
-            .get(&rollout_key(&first.intent))
-            .and_then(|live| serde_json::from_value(live.value().get("status")?.clone()).ok())
-            .unwrap_or_default();
+        let status = memory::status(&context.cluster, &first.intent);
         let gatherer = Gatherer::new(context.clone(), &first.intent.namespace, &first.intent.name);
         Self {
             context,
@@ -107,6 +105,7 @@ impl ServiceLoop {
             news,
             gatherer,
             status,
+            is_stored: true,
             policy: None,
             refused: None,
             checked: None,
@@ -176,7 +175,7 @@ impl ServiceLoop {
         self.problem = wanted.policy.as_ref().err().cloned();
         let mut live = facts::read(&self.context.cluster, &self.context.hub, intent);
         live.watching_since = Some(self.context.watching_since(&intent.namespace));
-        let spec = self.asked(intent);
+        let spec = memory::spec(&self.context.cluster, intent);
         let waits = wanted.suspended || spec.paused || wanted.policy.is_err();
         self.check_template(&wanted, &live, waits).await;
         live.refused = self
@@ -226,12 +225,18 @@ impl ServiceLoop {
     ) -> Result<Option<Duration>, WriteError> {
         let intent = &wanted.intent;
         // One that somebody deleted is written again: what is in quarantine must stay there.
-        let stored = self.context.cluster.get(&rollout_key(intent)).is_some();
-        if decided.status != self.status || !stored {
-            self.store(intent, &decided.status).await?;
-            let before = std::mem::replace(&mut self.status, decided.status);
-            self.count_endings(&intent.delivery, &before);
+        let cluster = &self.context.cluster;
+        if cluster.get(&memory::key(intent)).is_none() {
+            memory::create(cluster, intent).await?;
+            self.is_stored = false;
         }
+        self.is_stored &= decided.status == self.status;
+        if !self.is_stored && !decided.may_wait {
+            memory::store(cluster, intent, &decided.status).await?;
+            self.is_stored = true;
+        }
+        let before = std::mem::replace(&mut self.status, decided.status);
+        self.count_endings(&intent.delivery, &before);
         for event in &decided.events {
             if matches!(event, Event::Retried { .. }) {
                 self.refused = None;
@@ -398,30 +403,8 @@ impl ServiceLoop {
             fields.join(", ")
         );
         self.context
-            .tell(&rollout_key(intent), "MetadataDrift", &message, true);
+            .tell(&memory::key(intent), "MetadataDrift", &message, true);
         true
-    }
-
-    /// Writes the Rollout's status, creating the object where it is not there.
-    async fn store(
-        &self,
-        intent: &ServiceIntent,
-        status: &RolloutStatus,
-    ) -> Result<(), WriteError> {
-        let cluster = &self.context.cluster;
-        let object = |marks: Value, part: &str, value: Value| {
-            json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout",
-                "metadata": {"name": intent.name, "namespace": intent.namespace, "annotations": marks}, part: value})
-        };
-        if cluster.get(&rollout_key(intent)).is_none() {
-            let mark = json!({marks::DELIVERY: intent.delivery.to_string()});
-            cluster
-                .apply(&object(mark, "spec", json!({})), Manager::Objects)
-                .await?;
-        }
-        let object = object(json!({}), "status", json!(status));
-        cluster.apply_status(&object).await?;
-        Ok(())
     }
 
     /// Counts the releases that a new status remembers and the one before it did not.
@@ -433,14 +416,6 @@ impl ServiceLoop {
         for entry in new {
             self.context.metrics.ended(delivery, entry.outcome);
         }
-    }
-
-    fn asked(&self, intent: &ServiceIntent) -> RolloutSpec {
-        self.context
-            .cluster
-            .get(&rollout_key(intent))
-            .and_then(|live| serde_json::from_value(live.value().get("spec")?.clone()).ok())
-            .unwrap_or_default()
     }
 
     /// A template that is refused for good is a fact that the next decision is made from.
@@ -498,7 +473,7 @@ impl ServiceLoop {
             info!(delivery = %intent.delivery, service, revision, commit, reason = event.word(), "{event}");
         }
         self.context.tell(
-            &rollout_key(intent),
+            &memory::key(intent),
             event.word(),
             &event.to_string(),
             event.is_warning(),
@@ -558,11 +533,6 @@ async fn sleep(wait: Option<Duration>) {
         Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
     }
-}
-
-/// The key of a service's Rollout.
-pub fn rollout_key(intent: &ServiceIntent) -> ObjectKey {
-    ObjectKey::namespaced(GROUP, "Rollout", &intent.namespace, &intent.name)
 }
 
 fn intent_of(wanted: &Wanted) -> Intent {

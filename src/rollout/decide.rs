@@ -1,5 +1,7 @@
 //! The decision: requests of people first, then the phase, then what follows from both.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
@@ -18,7 +20,8 @@ const MOST_TURNS: usize = 16;
 ///
 /// Pure: the clock, the cluster and the evidence are arguments, and the same arguments
 /// always give the same answer. Store [`Decision::status`] before carrying out
-/// [`Decision::writes`]; then any crash in between is made good by the next pass.
+/// [`Decision::writes`], unless it [may wait](Decision::may_wait); then any crash in
+/// between is made good by the next pass.
 pub fn decide(
     policy: &Policy,
     intent: &Intent,
@@ -164,7 +167,12 @@ impl Pass<'_> {
         }
     }
 
-    fn decision(mut self, wake_after: Option<std::time::Duration>) -> Decision {
+    fn decision(mut self, wake_after: Option<Duration>) -> Decision {
+        let unstored = self.beginning_may_wait();
+        let wake_after = match (wake_after, unstored) {
+            (Some(wait), Some(unstored)) => Some(wait.min(unstored)),
+            (wait, unstored) => wait.or(unstored),
+        };
         // Suspended, nothing is written but the way back (and the last word of a promotion).
         let frozen =
             self.intent.suspended && !matches!(self.phase(), Phase::RollingBack | Phase::Promoting);
@@ -187,6 +195,7 @@ impl Pass<'_> {
         }
         Decision {
             status: self.status,
+            may_wait: unstored.is_some(),
             writes,
             events: self.events,
             gather: self.gather,

@@ -3,6 +3,12 @@
 //! A Route's percentages must add up to 100, so the first revision cannot be tagged at 0 %
 //! beside something else. It gets its Route when it is Ready, is probed on its tag URL,
 //! and only then counts as stable.
+//!
+//! Its beginning is the one status that need not be stored before the write that it leads to: where there was
+//! nothing to remember, an agent that is killed and remembers nothing begins in the same way. That is one write
+//! fewer for each of a thousand services that are delivered for the first time.
+
+use std::time::Duration;
 
 use crate::api::rollout::{Outcome, Phase};
 
@@ -12,7 +18,26 @@ use super::pass::{Pass, Turn};
 use super::reason::Reason;
 use super::traffic::Parts;
 
+/// How long nothing of a first delivery is to be read in its Rollout, where the cluster makes nothing of it.
+const UNSTORED: Duration = Duration::from_secs(10);
+
 impl Pass<'_> {
+    /// How long the status may stay unstored, if it may: a first delivery has begun, nothing has come of it, and
+    /// there is nothing else to remember.
+    pub fn beginning_may_wait(&self) -> Option<Duration> {
+        let status = &self.status;
+        let has_just_begun = status.phase == Phase::Initial
+            && status
+                .candidate
+                .as_ref()
+                .is_some_and(|candidate| candidate.revision.is_none() && candidate.attempt == 0);
+        let remembers = !status.history.is_empty()
+            || !status.quarantine.is_empty()
+            || status.handled_request.is_some();
+        let left = UNSTORED.saturating_sub(self.in_phase());
+        (has_just_begun && !remembers && !left.is_zero()).then_some(left)
+    }
+
     /// Begins the first delivery.
     pub fn start_first(&mut self, attempt: u32) -> Turn {
         self.events.push(Event::Started {

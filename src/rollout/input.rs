@@ -70,6 +70,8 @@ pub struct ConfigurationFacts {
     /// The object that we write (this one, or the Service above it) has Git's template on
     /// every field that Git sets.
     pub template_written: bool,
+    /// Nobody but Sluice has written what that object asks for, and Sluice once: its first delivery was begun.
+    pub begun_here: bool,
     /// Knative's controller has looked at that object as it is now, whatever came of it.
     pub written_observed: bool,
     /// This Configuration has it too: with `expand: Service` the child follows a moment later.

@@ -1,10 +1,11 @@
 //! At rest: adoption, drift, and what makes a release begin.
 
-use crate::api::delivery::Drift;
+use crate::api::delivery::{Drift, Expand};
 use crate::api::rollout::{HistoryEntry, Outcome, Phase, Quarantine, Release, TemplateState};
 
 use super::decision::Write;
 use super::event::Event;
+use super::input::ConfigurationFacts;
 use super::pass::{Pass, Turn};
 use super::reason::short;
 use super::traffic::{self, Parts, Wanted};
@@ -30,6 +31,14 @@ impl Pass<'_> {
     /// What serves most of the users of a service that was there before us.
     fn adoptable(&self) -> Option<Release> {
         let route = self.live.route.as_ref()?;
+        // A Service serves by itself what it is given first. Where an agent was killed right behind that, it is
+        // still a first delivery. (A Route is written later, when the beginning has been stored.)
+        let begun_here = |c: &ConfigurationFacts| c.begun_here && c.template_written;
+        if self.intent.expand == Expand::Service
+            && self.live.configuration.as_ref().is_some_and(begun_here)
+        {
+            return None;
+        }
         // What Git's shape names on purpose is no split of ours to judge; the newest of
         // the largest shares is what people would call stable.
         let serving = route

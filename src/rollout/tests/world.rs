@@ -100,6 +100,8 @@ pub struct World {
     pub git: Intent,
     pub spec: RolloutSpec,
     pub status: RolloutStatus,
+    /// What an agent that begins anew finds.
+    stored: RolloutStatus,
     pub route: Option<Route>,
     pub story: String,
     /// Requests of users a second.
@@ -164,6 +166,7 @@ impl World {
             git,
             spec: RolloutSpec::default(),
             status: RolloutStatus::default(),
+            stored: RolloutStatus::default(),
             route: None,
             story: String::new(),
             users: 20,
@@ -328,6 +331,21 @@ impl World {
             template: "v1".to_owned(),
             attempt: 0,
         });
+        self.serves_for_long(split);
+    }
+
+    /// A Service that got Git's template, and which serves by itself. The agent has forgotten it.
+    pub fn begun(&mut self) {
+        self.git.expand = Expand::Service;
+        self.configuration = Some(Config {
+            generation: 1,
+            template: "v1".to_owned(),
+            ..Config::default()
+        });
+        self.serves_for_long(&[("latest", 100)]);
+    }
+
+    fn serves_for_long(&mut self, split: &[(&str, i64)]) {
         self.route = Some(Route::default());
         self.by_hand(split);
         self.away = true;

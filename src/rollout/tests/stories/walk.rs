@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::check;
+use crate::api::rollout::Action;
 use crate::rollout::tests::world::{Behaviour, World, failing, good};
 
 #[test]
@@ -285,6 +286,23 @@ fn a_live_service_is_adopted_and_pinned_by_name() {
 }
 
 #[test]
+fn a_service_whose_agent_was_killed_right_behind_its_first_write_is_delivered_and_not_adopted() {
+    let mut world = World::new("fast");
+    world.begun();
+    check(
+        world,
+        20,
+        expect![[r#"
+            00:00  first release of commit 1111111 "v1" begins
+            00:00  hello-00001 staged, 0 %
+            00:00  hello-00001 Ready after 0s
+            00:02  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
+            end    Stable; hello-00001 100 %; 0 of 400 requests harmed
+        "#]],
+    );
+}
+
+#[test]
 fn a_split_found_at_adoption_is_kept_until_the_first_release() {
     let mut world = World::new("fast").at(20, |world| world.commit("v2", failing(100)));
     world.foreign(&[("hello-00001", 30), ("hello-00002", 70)]);
@@ -327,9 +345,24 @@ fn an_adopted_service_that_differs_from_git_begins_a_release_from_what_serves() 
 }
 
 #[test]
-fn nothing_is_stored_while_the_revision_of_a_new_template_is_awaited() {
+fn the_beginning_of_a_first_delivery_is_stored_with_what_comes_of_it_or_after_ten_seconds() {
     let mut world = World::new("fast");
     world.stuck = true;
-    world.run(30);
-    assert_eq!(world.calls, 2, "the status, then the template");
+    world.run(10);
+    assert_eq!(world.calls, 1, "the template");
+    world.run(20);
+    assert_eq!(world.calls, 2, "and the status, once");
+
+    let mut world = World::new("fast");
+    world.run(3);
+    assert_eq!(world.calls, 2, "the template; the status with its revision");
+}
+
+#[test]
+fn the_beginning_of_a_first_delivery_is_stored_at_once_where_there_is_something_to_remember() {
+    let mut world = World::new("fast");
+    world.stuck = true;
+    world.ask(Action::Undo, None);
+    world.run(5);
+    assert_eq!(world.calls, 2, "the answer to a person, then the template");
 }

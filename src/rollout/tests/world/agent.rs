@@ -172,6 +172,9 @@ impl World {
         if decision.status != self.status {
             let before = std::mem::replace(&mut self.status, decision.status);
             self.check_step(&before);
+        }
+        if self.status != self.stored && !decision.may_wait {
+            self.stored = self.status.clone();
             if self.dies() {
                 return;
             }
@@ -209,6 +212,7 @@ impl World {
     pub(super) fn dies(&mut self) -> bool {
         self.calls += 1;
         if self.dies_after == Some(self.calls) {
+            self.status = self.stored.clone();
             self.dead_until = self.second + 2;
             self.watching_since = self.dead_until;
             self.gather = Gather::Nothing;

@@ -1,0 +1,56 @@
+//! A service's Rollout: what is remembered of its releases, and what people ask of them.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::api::object::ObjectKey;
+use crate::api::rollout::{RolloutSpec, RolloutStatus};
+use crate::api::{GROUP, VERSION};
+use crate::cluster::{Cluster, WriteError};
+use crate::plan::{Manager, ServiceIntent, marks};
+
+/// The key of a service's Rollout.
+pub fn key(intent: &ServiceIntent) -> ObjectKey {
+    ObjectKey::namespaced(GROUP, "Rollout", &intent.namespace, &intent.name)
+}
+
+/// What was stored last; nothing where there is no Rollout.
+pub fn status(cluster: &Cluster, intent: &ServiceIntent) -> RolloutStatus {
+    part(cluster, intent, "status")
+}
+
+/// What people ask for.
+pub fn spec(cluster: &Cluster, intent: &ServiceIntent) -> RolloutSpec {
+    part(cluster, intent, "spec")
+}
+
+/// Makes the Rollout, with nothing in it.
+pub async fn create(cluster: &Cluster, intent: &ServiceIntent) -> Result<(), WriteError> {
+    let marks = json!({marks::DELIVERY: intent.delivery.to_string()});
+    let object = object(intent, marks, "spec", json!({}));
+    cluster.apply(&object, Manager::Objects).await?;
+    Ok(())
+}
+
+/// Stores the status.
+pub async fn store(
+    cluster: &Cluster,
+    intent: &ServiceIntent,
+    status: &RolloutStatus,
+) -> Result<(), WriteError> {
+    let object = object(intent, json!({}), "status", json!(status));
+    cluster.apply_status(&object).await?;
+    Ok(())
+}
+
+fn part<T: Default + DeserializeOwned>(cluster: &Cluster, intent: &ServiceIntent, part: &str) -> T {
+    cluster
+        .get(&key(intent))
+        .and_then(|live| serde_json::from_value(live.value().get(part)?.clone()).ok())
+        .unwrap_or_default()
+}
+
+fn object(intent: &ServiceIntent, marks: Value, part: &str, value: Value) -> Value {
+    json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout", part: value, "metadata":
+        {"name": intent.name, "namespace": intent.namespace, "annotations": marks}})
+}
