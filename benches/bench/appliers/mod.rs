@@ -35,8 +35,8 @@ pub struct Options {
 struct Row {
     who: String,
     first: Duration,
-    /// Requests about objects, as the API server counted them.
-    first_requests: u64,
+    /// Requests about objects until then, and until nothing more was to be said, as the API server counted them.
+    requests: (u64, u64),
     /// `None` where it is nothing that is waited for.
     no_op: Option<Duration>,
     /// In words.
@@ -84,7 +84,7 @@ async fn by_peer(peer: Peer, stage: &Stage, bed: &Bed, count: usize) -> anyhow::
     Ok(Row {
         who: format!("`{}`", peer.words()),
         first: first.took,
-        first_requests: after_first - before,
+        requests: (after_first - before, after_first - before),
         no_op: Some(no_op.took),
         no_op_requests: (after_no_op - after_first).to_string(),
         change: change.took,
@@ -115,8 +115,9 @@ async fn by_sluice(expand: Expand, stage: &Stage, bed: &Bed, count: usize) -> an
     meter.wish("first").await?;
     progress.applied(count, "one").await?;
     let first = begun.elapsed();
+    let until_first = bed.requests().await? - before;
     meter.calm().await;
-    let first_requests = bed.requests().await? - before;
+    let requests = (until_first, bed.requests().await? - before);
 
     meter.interval("1s").await?;
     meter.calm().await;
@@ -143,7 +144,7 @@ async fn by_sluice(expand: Expand, stage: &Stage, bed: &Bed, count: usize) -> an
     Ok(Row {
         who: format!("`sluice run`, `expand: {}`", word(expand)),
         first,
-        first_requests,
+        requests,
         no_op: None,
         no_op_requests: idle.requests.to_string(),
         change,
@@ -157,7 +158,7 @@ fn report(rows: &[Row]) -> String {
         "who",
         "first sync",
         "of kapp's",
-        "requests",
+        "requests (with what comes after it)",
         "no-op",
         "requests",
         "one change",
@@ -169,7 +170,7 @@ fn report(rows: &[Row]) -> String {
             row.who.clone(),
             seconds(row.first),
             format!("{:.2}", row.first.as_secs_f64() / kapp),
-            row.first_requests.to_string(),
+            format!("{} ({})", row.requests.0, row.requests.1),
             row.no_op.map_or("-".to_owned(), seconds),
             row.no_op_requests.clone(),
             seconds(row.change),
