@@ -57,8 +57,7 @@ pub fn read(cluster: &Cluster, hub: &Hub, intent: &ServiceIntent) -> Live {
 
 /// Whether an object asks for what we first applied, and nobody has changed that since.
 fn is_our_first(written: &LiveObject) -> bool {
-    written.applied_by(Manager::Objects.name())
-        && written.value().pointer("/metadata/generation") == Some(&1.into())
+    written.applied_by(Manager::Objects.name()) && written.generation == Some(1)
 }
 
 fn configuration_facts(

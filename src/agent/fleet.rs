@@ -6,10 +6,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::context::Context;
 use super::delivery;
+use super::service::Wanted;
+use super::services::Services;
 use crate::api::delivery::{Delivery, SYNC};
 use crate::plan::DeliveryId;
 
@@ -94,6 +96,23 @@ impl Fleet {
                     self.running.insert(id, started);
                 }
             }
+        }
+    }
+
+    /// Takes back what is under way for Deliveries that were deleted while no agent looked.
+    pub fn take_back(&mut self, orphans: BTreeMap<DeliveryId, Vec<Arc<Wanted>>>) {
+        for (id, releases) in orphans {
+            warn!(delivery = %id, releases = releases.len(), "deleted while no agent looked; its releases are taken back");
+            let services = Services::new(
+                self.context.clone(),
+                Arc::default(),
+                self.cancel.child_token(),
+            );
+            self.leaving.insert(id.clone());
+            self.ending.spawn(async move {
+                services.take_back(releases).await;
+                id
+            });
         }
     }
 

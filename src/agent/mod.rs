@@ -16,6 +16,7 @@ mod index;
 mod lineage;
 mod memory;
 mod metrics;
+mod orphans;
 mod planning;
 mod queue_proxies;
 pub mod reading;
@@ -241,6 +242,7 @@ impl Agent {
     async fn lead(&self, cancel: &CancellationToken) {
         self.context.metrics.leads(true);
         let mut fleet = Fleet::new(self.context.clone(), cancel.child_token());
+        fleet.take_back(orphans::find(&self.context, self.namespace.as_deref()));
         let changes = self.context.cluster.changes();
         loop {
             fleet.attend(self.deliveries());

@@ -247,7 +247,8 @@ impl ServiceLoop {
         for write in &decided.writes {
             self.write(wanted, write).await?;
         }
-        if decided.writes.is_empty() {
+        // What a deleted Delivery leaves behind stays as it is.
+        if decided.writes.is_empty() && !wanted.withdrawn {
             self.follow_metadata(intent, live, wanted.drift).await?;
         }
         self.gatherer
@@ -515,7 +516,7 @@ impl ServiceLoop {
 }
 
 /// Whether a release is between two revisions, or held there.
-fn is_on_its_way(status: &RolloutStatus) -> bool {
+pub fn is_on_its_way(status: &RolloutStatus) -> bool {
     let under = status.hold.as_ref().map_or(status.phase, |hold| hold.phase);
     matches!(
         under,

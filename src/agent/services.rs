@@ -224,6 +224,17 @@ impl Services {
         }
     }
 
+    /// Takes back releases that no Delivery watches, and ends.
+    pub async fn take_back(mut self, releases: Vec<Arc<Wanted>>) {
+        for wanted in releases {
+            let name = (wanted.intent.namespace.clone(), wanted.intent.name.clone());
+            let running = self.start(wanted);
+            self.running.insert(name, running);
+        }
+        self.withdraw().await;
+        self.stop().await;
+    }
+
     /// The Delivery was deleted: nobody will watch its releases any more, so what is not yet
     /// good is taken back. What rests stays as it is.
     pub async fn withdraw(&mut self) {

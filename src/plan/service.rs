@@ -12,6 +12,7 @@ use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
 
 use super::digest;
+use super::live::LiveObject;
 use super::manager::Manager;
 use super::marks::{self, DeliveryId};
 
@@ -43,6 +44,35 @@ pub struct ServiceIntent {
 }
 
 impl ServiceIntent {
+    /// A service as the cluster has it, where no Git says what it wants any more. The hash is that of its
+    /// template in Git; of its Route's labels and annotations it has those that are ours.
+    pub fn of_cluster(
+        delivery: DeliveryId,
+        mode: Expand,
+        template: &LiveObject,
+        route: &LiveObject,
+        template_hash: TemplateHash,
+        traffic: Vec<TrafficTarget>,
+    ) -> Self {
+        let mut annotations = owned_metadata(route, "annotations");
+        annotations.remove(marks::DIGEST);
+        let found = template.value().pointer("/spec/template").cloned();
+        Self {
+            delivery,
+            namespace: template.key.namespace.clone().unwrap_or_default(),
+            name: template.key.name.clone(),
+            mode,
+            origin: template.key.to_string(),
+            template: JsonText::of(&found.unwrap_or_default()),
+            template_hash,
+            traffic,
+            policy: None,
+            force: false,
+            labels: owned_metadata(route, "labels"),
+            annotations,
+        }
+    }
+
     /// The key of one of its objects: `Service`, `Configuration`, `Route`.
     pub fn key(&self, kind: &str) -> ObjectKey {
         ObjectKey::namespaced(GROUP, kind, &self.namespace, &self.name)
@@ -154,4 +184,20 @@ impl ServiceIntent {
         }
         json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
     }
+}
+
+/// A Route's labels or annotations that we applied.
+fn owned_metadata(route: &LiveObject, part: &str) -> Map<String, Value> {
+    let owner = route.owner(Manager::Traffic.name());
+    let owned: Value = owner
+        .and_then(|owner| serde_json::from_str(&owner.fields).ok())
+        .unwrap_or_default();
+    let live = route.value();
+    let (owned, live) = (
+        owned.pointer(&format!("/f:metadata/f:{part}")),
+        live.pointer(&format!("/metadata/{part}")),
+    );
+    let mut values = live.and_then(Value::as_object).cloned().unwrap_or_default();
+    values.retain(|key, _| owned.is_some_and(|owned| owned.get(format!("f:{key}")).is_some()));
+    values
 }

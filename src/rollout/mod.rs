@@ -36,4 +36,4 @@ pub use decision::{Decision, Gather, ProbeTargets, Write};
 pub use event::Event;
 pub use input::{ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts};
 pub use reason::Reason;
-pub use traffic::describe;
+pub use traffic::{describe, traffic_without_release};

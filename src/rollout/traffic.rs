@@ -119,6 +119,31 @@ pub(super) fn bare(stable: &str) -> Vec<TrafficTarget> {
     vec![named(None, stable, 100)]
 }
 
+/// The block that a Route in the middle of a release goes back to, where Git cannot be asked for it: the
+/// release's entries are one again, and follow the newest revision; the others are the user's own.
+pub fn traffic_without_release(
+    spec: &[TrafficTarget],
+    stable: &str,
+    candidate: Option<&str>,
+    service: &str,
+) -> Vec<TrafficTarget> {
+    let (_, own) = tags(&[], service);
+    let is_release_s = |entry: &&TrafficTarget| match entry.revision_name.as_deref() {
+        None => false,
+        Some(name) if name == stable => entry.tag.as_ref().is_none_or(|tag| *tag == own),
+        name => name == candidate,
+    };
+    let (release, kept): (Vec<_>, Vec<_>) = spec.iter().partition(is_release_s);
+    let share = TrafficTarget {
+        latest_revision: Some(true),
+        percent: Some(release.iter().filter_map(|entry| entry.percent).sum()),
+        ..TrafficTarget::default()
+    };
+    std::iter::once(share)
+        .chain(kept.into_iter().cloned())
+        .collect()
+}
+
 /// The tags that a release uses for the candidate and for stable beside it.
 pub(super) fn tags(git: &[TrafficTarget], service: &str) -> (String, String) {
     let user_tags: BTreeSet<String> = git.iter().filter_map(|entry| entry.tag.clone()).collect();
@@ -348,6 +373,39 @@ mod tests {
         };
         let wanted = wanted(&git, parts, &known);
         expected.assert_eq(&describe(&wanted.targets));
+    }
+
+    /// What a Route is taken back to in the middle of a release, with Git's block unknown.
+    fn way_back(git: &[&str], expected: Expect) {
+        let git: Vec<_> = git.iter().map(|text| entry(text)).collect();
+        let known = Known {
+            service: "hello",
+            usable: &|_| true,
+            tainted: &BTreeSet::new(),
+            newest: None,
+        };
+        let parts = |candidate: Option<_>| Parts {
+            stable: "s",
+            candidate,
+            tag_stable: candidate.is_some(),
+        };
+        let split = wanted(&git, parts(Some(("c", 20))), &known).targets;
+        let found = traffic_without_release(&split, "s", Some("c"), "hello");
+        expected.assert_eq(&describe(&wanted(&found, parts(None), &known).targets));
+    }
+
+    #[test]
+    fn the_way_back_is_found_in_the_route_where_git_cannot_be_asked() {
+        way_back(&[], expect!["s 100 %"]);
+        way_back(
+            &["latest 90", "old 10 last-year"],
+            expect!["s 90 %, old 10 % #last-year"],
+        );
+        way_back(
+            &["latest 100 live", "old 0 last-year"],
+            expect!["s 20 %, s 80 % #live, old 0 % #last-year"],
+        );
+        way_back(&["@other 30", "latest 70"], expect!["s 70 %, other 30 %"]);
     }
 
     #[test]

@@ -78,6 +78,10 @@ pub fn prepare(
         schemas::prune(resource, &mut object);
     }
     if resource.origin == Origin::Custom {
+        if is_scale {
+            // A number may have made the object that it is in, whose defaults are there once it is read anew.
+            schemas::default(resource, &mut object);
+        }
         object::whole_numbers(&mut object);
     }
     if call.subresource.is_none() || old.is_none() {

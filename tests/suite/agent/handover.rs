@@ -2,16 +2,15 @@
 
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use sluice::api::delivery::Delivery;
-use sluice::api::rollout::{Outcome, Phase, Rollout};
+use sluice::api::rollout::{Phase, Rollout};
 
 use super::stage::until;
-use crate::world::{Answer, Hello, NAMESPACE, World};
+use crate::world::{Answer, Hello, World};
 
 fn deliveries(world: &World) -> Api<Delivery> {
-    Api::namespaced(world.client.clone(), NAMESPACE)
+    Api::namespaced(world.client.clone(), world.namespace())
 }
 
 async fn change(world: &World, name: &str, spec: Value) {
@@ -24,60 +23,6 @@ async fn change(world: &World, name: &str, spec: Value) {
 
 fn harmed(answers: &[Answer]) -> usize {
     answers.iter().filter(|answer| answer.status != 200).count()
-}
-
-fn serving(world: &World, kind: &str) -> Api<DynamicObject> {
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("serving.knative.dev", "v1", kind));
-    Api::namespaced_with(world.client.clone(), NAMESPACE, &kind)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_is_deleted_in_the_middle_of_a_release_leaves_nobody_on_the_new_revision() {
-    let world = World::start().await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let stable = world
-        .promoted("hello", &first)
-        .await
-        .stable
-        .unwrap()
-        .revision;
-    let users = world.users("hello", 20);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
-        .until("hello", "its first users", |status| {
-            status.phase == Phase::Stepping && status.confirmed_at.is_some()
-        })
-        .await;
-    deliveries(&world)
-        .delete("shop", &DeleteParams::default())
-        .await
-        .unwrap();
-    let status = world
-        .until("hello", "taken back", |status| {
-            status.candidate.is_none() && status.phase == Phase::Stable
-        })
-        .await;
-    assert_eq!(
-        status.history[0].outcome,
-        Outcome::Interrupted,
-        "{status:#?}"
-    );
-    assert!(
-        status.quarantine.is_empty(),
-        "nobody is to blame: {status:#?}"
-    );
-    let route = serving(&world, "Route").get("hello").await.unwrap();
-    let traffic = route.data["status"]["traffic"].as_array().unwrap().clone();
-    assert_eq!(traffic.len(), 1, "{traffic:#?}");
-    assert_eq!(
-        traffic[0]["revisionName"].as_str().map(str::to_owned),
-        stable
-    );
-    // Made again, it goes on as if nothing had been.
-    world.deliver().await;
-    world.promoted("hello", &second).await;
-    assert_eq!(harmed(&users.stop().await), 0);
-    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +55,7 @@ async fn a_service_that_moves_to_another_delivery_serves_on_and_is_released_by_t
         .repository
         .git(&["mv", "apps/hello.yaml", "annex/hello.yaml"]);
     world.repository.push("It moves");
-    let routes = serving(&world, "Route");
+    let routes = world.serving("Route");
     until(&routes, "hello", "the annex's", |route: &DynamicObject| {
         let marks = route.metadata.annotations.as_ref();
         marks
@@ -148,7 +93,7 @@ async fn a_service_keeps_the_form_that_it_serves_in_whatever_the_delivery_asks_f
     );
     world.promoted("young", &second).await;
     world.promoted("hello", &second).await;
-    let services = serving(&world, "Service");
+    let services = world.serving("Service");
     assert!(services.get_opt("hello").await.unwrap().is_none());
     assert!(
         services.get_opt("young").await.unwrap().is_some(),
@@ -176,7 +121,7 @@ async fn a_rollout_that_somebody_deletes_comes_back_with_what_it_keeps_out() {
         &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
     );
     world.taken_back("hello", &bad).await;
-    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), world.namespace());
     let uid = rollouts.get("hello").await.unwrap().metadata.uid;
     rollouts
         .delete("hello", &DeleteParams::default())

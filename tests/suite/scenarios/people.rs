@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 use sluice::api::delivery::Delivery;
@@ -425,13 +424,11 @@ async fn suspend(world: &World, suspended: bool) {
 
 /// The names of the Revisions that there are.
 async fn revisions(world: &World) -> Vec<String> {
-    let kind = GroupVersionKind::gvk("serving.knative.dev", "v1", "Revision");
-    let api: Api<DynamicObject> = Api::namespaced_with(
-        world.client.clone(),
-        world.namespace(),
-        &ApiResource::from_gvk(&kind),
-    );
-    let found = api.list(&ListParams::default()).await.unwrap();
+    let found = world
+        .serving("Revision")
+        .list(&ListParams::default())
+        .await
+        .unwrap();
     let mut names: Vec<String> = found
         .items
         .into_iter()

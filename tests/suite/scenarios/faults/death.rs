@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 use sluice::api::delivery::Expand;
 use sluice::api::rollout::{Phase, Rollout, RolloutStatus};
@@ -131,7 +130,7 @@ fn is_confirmed(status: &RolloutStatus) -> bool {
 async fn end(world: &World, service: &str, before: i64, commit: &str) -> String {
     let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), world.namespace());
     let status = rollouts.get(service).await.unwrap().status.unwrap();
-    let revisions = world.api("Revision");
+    let revisions = world.serving("Revision");
     let made = |revision: &DynamicObject| {
         let labels = revision.metadata.labels.clone().unwrap_or_default();
         labels
@@ -153,7 +152,7 @@ async fn end(world: &World, service: &str, before: i64, commit: &str) -> String 
         true => "the new one".to_owned(),
         false => "the old one".to_owned(),
     };
-    let route = world.api("Route").get(service).await.unwrap();
+    let route = world.serving("Route").get(service).await.unwrap();
     let targets = |path: &str| -> Vec<String> {
         let targets = route.data.pointer(path).and_then(Value::as_array).cloned();
         targets
@@ -194,7 +193,11 @@ fn generation_of(text: Option<&String>) -> i64 {
 
 /// The generation of a service's Configuration; 0 where there is none.
 async fn generation(world: &World, service: &str) -> i64 {
-    let found = world.api("Configuration").get_opt(service).await.unwrap();
+    let found = world
+        .serving("Configuration")
+        .get_opt(service)
+        .await
+        .unwrap();
     found
         .and_then(|c| c.metadata.generation)
         .unwrap_or_default()
@@ -455,14 +458,5 @@ fn all_end(family: BTreeSet<u32>) {
             "of {family:?} some are left"
         );
         std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Resources of Knative by kind.
-impl World {
-    fn api(&self, kind: &str) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("serving.knative.dev", "v1", kind);
-        let resource = ApiResource::from_gvk(&kind);
-        Api::namespaced_with(self.client.clone(), self.namespace(), &resource)
     }
 }

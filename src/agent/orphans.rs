@@ -1,0 +1,91 @@
+//! Releases whose Delivery was deleted while no agent looked.
+//!
+//! Nobody would ever move or judge them again, so they go back, as they do where an agent sees the
+//! deletion. What Git wanted cannot be asked any more; what the cluster has is enough to go back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::service::{Wanted, is_on_its_way};
+use crate::api::GROUP;
+use crate::api::delivery::{Drift, Expand};
+use crate::api::object::ObjectKey;
+use crate::api::rollout::RolloutStatus;
+use crate::api::serving;
+use crate::cluster::Cluster;
+use crate::plan::{DeliveryId, LiveObject, ServiceIntent};
+use crate::policy;
+use crate::rollout::traffic_without_release;
+
+/// The releases that no Delivery watches, by the Delivery that did; of one namespace's Deliveries, or of all.
+pub fn find(context: &Context, namespace: Option<&str>) -> BTreeMap<DeliveryId, Vec<Arc<Wanted>>> {
+    let cluster = &context.cluster;
+    let mut found: BTreeMap<DeliveryId, Vec<Arc<Wanted>>> = BTreeMap::new();
+    for rollout in cluster.list(GROUP, "Rollout", None) {
+        let Some(wanted) = way_back(cluster, &rollout) else {
+            continue;
+        };
+        let id = &wanted.intent.delivery;
+        if namespace.is_none_or(|only| only == id.namespace) && !is_there(cluster, id) {
+            found.entry(id.clone()).or_default().push(Arc::new(wanted));
+        }
+    }
+    found
+}
+
+/// One that cannot be read is there, and says so itself.
+fn is_there(cluster: &Cluster, id: &DeliveryId) -> bool {
+    let key = ObjectKey::namespaced(GROUP, "Delivery", &id.namespace, &id.name);
+    cluster.get(&key).is_some_and(|delivery| !delivery.deleting)
+}
+
+/// What is wanted of a release under way that goes back; `None` where none is.
+fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<Wanted> {
+    let status: RolloutStatus =
+        serde_json::from_value(rollout.value().get("status")?.clone()).ok()?;
+    let stable = status.stable.as_ref()?.revision.as_deref()?;
+    if !is_on_its_way(&status) {
+        return None;
+    }
+    let namespace = rollout.key.namespace.as_deref()?;
+    let get = |kind| {
+        let key = ObjectKey::namespaced(serving::GROUP, kind, namespace, &rollout.key.name);
+        cluster.get(&key)
+    };
+    let mode = status.expand.unwrap_or(Expand::Routes);
+    let (template, route) = match mode {
+        Expand::Routes => (get("Configuration")?, get("Route")?),
+        Expand::Service => (get("Service")?, get("Service")?),
+    };
+    // Not the Rollout's own word: a service may have gone over to another Delivery.
+    let delivery = template.delivery.clone()?;
+    let release = status.candidate.as_ref().or(status.stable.as_ref())?;
+    let spec = route.value().pointer("/spec/traffic").cloned()?;
+    let traffic = traffic_without_release(
+        &serde_json::from_value::<Vec<_>>(spec).ok()?,
+        stable,
+        status
+            .candidate
+            .as_ref()
+            .and_then(|c| c.revision.as_deref()),
+        &rollout.key.name,
+    );
+    let intent = ServiceIntent::of_cluster(
+        delivery,
+        mode,
+        &template,
+        &route,
+        release.template_hash.clone()?,
+        traffic,
+    );
+    Some(Wanted {
+        intent: Arc::new(intent),
+        policy: Ok(policy::of_last_resort()),
+        commit: release.commit.clone().unwrap_or_default(),
+        subject: release.subject.clone().unwrap_or_default(),
+        suspended: false,
+        withdrawn: true,
+        drift: Drift::default(),
+    })
+}
