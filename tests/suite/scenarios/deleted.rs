@@ -20,12 +20,16 @@ struct UnderWay {
     commit: String,
 }
 
+fn hello(target: &str) -> Hello {
+    Hello::new("hello", target).annotated("example.com/owner", "the shop")
+}
+
 async fn under_way(expand: Expand) -> UnderWay {
     let world = World::brisk(expand).await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
+    let first = world.push("Open the shop", &[hello("one")]);
     let stable = world.promoted("hello", &first).await.stable.unwrap();
     let users = world.users("hello", 20);
-    let commit = world.push("Greet two", &[Hello::new("hello", "two")]);
+    let commit = world.push("Greet two", &[hello("two")]);
     world
         .until("hello", "its first users", |status| {
             status.phase == Phase::Stepping && status.confirmed_at.is_some()
