@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::index::Name;
+use super::memory;
 use super::source::Checkout;
 use crate::api::GROUP;
 use crate::api::object::{ObjectKey, TemplateHash};
-use crate::api::rollout::RolloutStatus;
 use crate::cluster::Cluster;
 
 /// What is known of each service's template.
@@ -47,7 +47,7 @@ impl Lineage {
 
 fn remembered(cluster: &Cluster, name: &Name, hash: &TemplateHash) -> Option<(String, String)> {
     let live = cluster.get(&ObjectKey::namespaced(GROUP, "Rollout", &name.0, &name.1))?;
-    let status: RolloutStatus = serde_json::from_value(live.value().get("status")?.clone()).ok()?;
+    let status = memory::status_of(&live)?;
     let mut releases = status.candidate.iter().chain(&status.stable);
     let release = releases.find(|release| release.template_hash.as_ref() == Some(hash))?;
     Some((

@@ -7,7 +7,7 @@ use crate::api::object::ObjectKey;
 use crate::api::rollout::{RolloutSpec, RolloutStatus};
 use crate::api::{GROUP, VERSION};
 use crate::cluster::{Cluster, WriteError};
-use crate::plan::{Manager, ServiceIntent, marks};
+use crate::plan::{LiveObject, Manager, ServiceIntent, marks};
 
 /// The key of a service's Rollout.
 pub fn key(intent: &ServiceIntent) -> ObjectKey {
@@ -16,12 +16,23 @@ pub fn key(intent: &ServiceIntent) -> ObjectKey {
 
 /// What was stored last; nothing where there is no Rollout.
 pub fn status(cluster: &Cluster, intent: &ServiceIntent) -> RolloutStatus {
-    part(cluster, intent, "status")
+    let rollout = cluster.get(&key(intent));
+    rollout
+        .and_then(|live| status_of(&live))
+        .unwrap_or_default()
+}
+
+/// What a Rollout remembers, if it can be read.
+pub fn status_of(rollout: &LiveObject) -> Option<RolloutStatus> {
+    part(rollout, "status")
 }
 
 /// What people ask for.
 pub fn spec(cluster: &Cluster, intent: &ServiceIntent) -> RolloutSpec {
-    part(cluster, intent, "spec")
+    let rollout = cluster.get(&key(intent));
+    rollout
+        .and_then(|live| part(&live, "spec"))
+        .unwrap_or_default()
 }
 
 /// Makes the Rollout, with nothing in it.
@@ -43,11 +54,8 @@ pub async fn store(
     Ok(())
 }
 
-fn part<T: Default + DeserializeOwned>(cluster: &Cluster, intent: &ServiceIntent, part: &str) -> T {
-    cluster
-        .get(&key(intent))
-        .and_then(|live| serde_json::from_value(live.value().get(part)?.clone()).ok())
-        .unwrap_or_default()
+fn part<T: DeserializeOwned>(rollout: &LiveObject, part: &str) -> Option<T> {
+    serde_json::from_value(rollout.value().get(part)?.clone()).ok()
 }
 
 fn object(intent: &ServiceIntent, marks: Value, part: &str, value: Value) -> Value {

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::memory;
 use super::service::{Wanted, is_on_its_way};
 use crate::api::GROUP;
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::ObjectKey;
-use crate::api::rollout::RolloutStatus;
 use crate::api::serving;
 use crate::cluster::Cluster;
 use crate::plan::{DeliveryId, LiveObject, ServiceIntent};
@@ -42,8 +42,7 @@ fn is_there(cluster: &Cluster, id: &DeliveryId) -> bool {
 
 /// What is wanted of a release under way that goes back; `None` where none is.
 fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<Wanted> {
-    let status: RolloutStatus =
-        serde_json::from_value(rollout.value().get("status")?.clone()).ok()?;
+    let status = memory::status_of(rollout)?;
     let stable = status.stable.as_ref()?.revision.as_deref()?;
     if !is_on_its_way(&status) {
         return None;
@@ -62,13 +61,11 @@ fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<Wanted> {
     let delivery = template.delivery.clone()?;
     let release = status.candidate.as_ref().or(status.stable.as_ref())?;
     let spec = route.value().pointer("/spec/traffic").cloned()?;
+    let candidate = status.candidate.as_ref();
     let traffic = traffic_without_release(
         &serde_json::from_value::<Vec<_>>(spec).ok()?,
         stable,
-        status
-            .candidate
-            .as_ref()
-            .and_then(|c| c.revision.as_deref()),
+        candidate.and_then(|candidate| candidate.revision.as_deref()),
         &rollout.key.name,
     );
     let intent = ServiceIntent::of_cluster(

@@ -65,8 +65,11 @@ pub(super) fn service(
     if absent.len() == service.keys().len() {
         reasons = vec![ReleaseReason::New];
     } else {
-        // The first delivery writes its Route last: until then it is not gone.
-        let first = matches!(phase(input, &service), Some(Phase::Initial | Phase::Failed));
+        // The first delivery writes its Route last: until then it is not gone. That it began may not be stored yet.
+        let first = matches!(
+            phase(input, &service),
+            Some(Phase::Pending | Phase::Initial | Phase::Failed)
+        );
         absent.retain(|key| !first || *key != service.traffic_key());
         reasons.extend(absent.into_iter().map(ReleaseReason::Missing));
     }

@@ -259,21 +259,22 @@ fn a_new_image_is_a_release_and_a_label_is_not_a_new_template() {
 
 #[test]
 fn a_route_that_the_first_delivery_has_not_written_yet_is_not_gone() {
-    let without_route = |phase: &str| {
-        let phase = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
-            "metadata": {"name": "hello", "namespace": "default"}, "status": {"phase": phase}});
+    let without_route = |status: Value| {
+        let rollout = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "hello", "namespace": "default"}, "status": status});
         story()
             .git([service("hello", "hello:1")])
             .delivered()
             .with(|s| {
                 s.live.retain(|key, _| key.kind != "Route");
-                s.serve(&phase, "sluice");
+                s.serve(&rollout, "sluice");
             })
     };
+    without_route(Value::Null).tells(expect!["nothing to do\n"]);
     for phase in ["Initial", "Failed"] {
-        without_route(phase).tells(expect!["nothing to do\n"]);
+        without_route(json!({"phase": phase})).tells(expect!["nothing to do\n"]);
     }
-    without_route("Stable").tells(expect![[r#"
+    without_route(json!({"phase": "Stable"})).tells(expect![[r#"
         release default/hello: Route is gone
     "#]]);
 }
