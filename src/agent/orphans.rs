@@ -59,9 +59,9 @@ fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<Wanted> {
     };
     // Not the Rollout's own word: a service may have gone over to another Delivery.
     let delivery = template.delivery.clone()?;
-    let release = status.candidate.as_ref().or(status.stable.as_ref())?;
-    let spec = route.value().pointer("/spec/traffic").cloned()?;
     let candidate = status.candidate.as_ref();
+    let release = candidate.or(status.stable.as_ref())?;
+    let spec = route.value().pointer("/spec/traffic").cloned()?;
     let traffic = traffic_without_release(
         &serde_json::from_value::<Vec<_>>(spec).ok()?,
         stable,

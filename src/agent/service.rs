@@ -1,7 +1,7 @@
 //! The loop of one service's release: look, decide, store, write, wait.
 //!
 //! Every decision is [`decide`]'s; this only keeps its promise that the status is
-//! stored before anything is written (where it may not wait), so that a loop killed
+//! stored before anything is written, unless it may wait, so that a loop killed
 //! anywhere is gone on with.
 
 use std::sync::Arc;
