@@ -1,6 +1,6 @@
 //! What all loops of an agent share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use super::gateway::Gateway;
 use super::hub::Hub;
 use super::metrics::Metrics;
+use super::{AgentConfig, ClusterWide};
 use crate::api::GROUP;
 use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
@@ -48,11 +49,19 @@ pub struct Context {
     pub gateway: Gateway,
     /// Where copies of repositories are kept.
     pub cache_dir: PathBuf,
+    /// Who this agent is among the agents of the cluster.
+    pub identity: String,
+    /// The Deliveries whose agent is asked to hand them over to this one.
+    pub take_over: BTreeSet<DeliveryId>,
+    /// Which Deliveries may write outside their own namespace.
+    pub cluster_wide: ClusterWide,
     /// What is counted of all that.
     pub metrics: Metrics,
     /// The turns of services that no release is under way of.
     pub turns: Arc<Semaphore>,
     watching_since: Mutex<Timestamp>,
+    /// Since when this agent leads them.
+    leading_since: Mutex<HashMap<DeliveryId, Timestamp>>,
     deliveries: Mutex<HashMap<DeliveryId, Known>>,
 }
 
@@ -68,15 +77,19 @@ struct Known {
 
 impl Context {
     /// A context whose caches are live from now on.
-    pub fn new(cluster: Cluster, hub: Arc<Hub>, gateway: Gateway, cache_dir: PathBuf) -> Self {
+    pub fn new(cluster: Cluster, hub: Arc<Hub>, gateway: Gateway, config: AgentConfig) -> Self {
         Self {
             metrics: Metrics::new(cluster.clone()),
             cluster,
             hub,
             gateway,
-            cache_dir,
+            cache_dir: config.cache_dir,
+            identity: config.identity,
+            take_over: config.take_over,
+            cluster_wide: config.cluster_wide,
             turns: Arc::new(Semaphore::new(TURNS)),
             watching_since: Mutex::new(Timestamp::now()),
+            leading_since: Mutex::default(),
             deliveries: Mutex::default(),
         }
     }
@@ -118,9 +131,9 @@ impl Context {
         now
     }
 
-    /// Since when the caches are live and the clock has not jumped: deadlines count from here
-    /// at the earliest, so that an outage blames no release.
-    pub fn watching_since(&self, namespace: &str) -> Timestamp {
+    /// Since when the caches are live, the clock has not jumped, and this agent leads the Delivery: deadlines
+    /// count from here at the earliest, so that no release is blamed for a time in which nobody acted.
+    pub fn watching_since(&self, delivery: &DeliveryId, namespace: &str) -> Timestamp {
         let blind = DECISIVE
             .iter()
             .any(|(group, kind)| self.cluster.is_lost(group, kind, namespace));
@@ -129,13 +142,22 @@ impl Context {
             return Timestamp::now();
         }
         let since = *self.watching_since.lock();
+        let leading = self.leading_since.lock().get(delivery).copied();
+        let since = leading.map_or(since, |leading| leading.max(since));
         // One watch answers again some seconds before the last one does.
         self.cluster.recovered().map_or(since, |at| at.max(since))
     }
 
-    /// From now on, whatever was watched before.
-    pub fn watch_anew(&self) {
-        *self.watching_since.lock() = Timestamp::now();
+    /// From now on this agent delivers it, or another one does.
+    pub fn leads(&self, delivery: &DeliveryId, leads: bool) {
+        let mut leading = self.leading_since.lock();
+        if leads {
+            leading.insert(delivery.clone(), Timestamp::now());
+        } else {
+            leading.remove(delivery);
+            self.metrics.stands_by(delivery);
+        }
+        self.metrics.leads(delivery, leads);
     }
 
     /// Moves that moment forward after each outage of the API server and each jump of the clock.

@@ -9,9 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::context::Context;
-use super::delivery;
-use super::service::Wanted;
-use super::services::Services;
+use super::leadership;
 use crate::api::delivery::{Delivery, SYNC};
 use crate::plan::DeliveryId;
 
@@ -99,18 +97,14 @@ impl Fleet {
         }
     }
 
-    /// Takes back what is under way for Deliveries that were deleted while no agent looked.
-    pub fn take_back(&mut self, orphans: BTreeMap<DeliveryId, Vec<Arc<Wanted>>>) {
-        for (id, releases) in orphans {
-            warn!(delivery = %id, releases = releases.len(), "deleted while no agent looked; its releases are taken back");
-            let services = Services::new(
-                self.context.clone(),
-                Arc::default(),
-                self.cancel.child_token(),
-            );
+    /// Rolls back what is under way for Deliveries that were deleted while no agent ran.
+    pub fn roll_back(&mut self, orphaned: BTreeSet<DeliveryId>) {
+        for id in orphaned {
+            warn!(delivery = %id, "deleted while no agent ran; its releases are rolled back");
             self.leaving.insert(id.clone());
+            let (context, cancel) = (self.context.clone(), self.cancel.child_token());
             self.ending.spawn(async move {
-                services.take_back(releases).await;
+                leadership::roll_back_orphans(context, id.clone(), cancel).await;
                 id
             });
         }
@@ -119,7 +113,7 @@ impl Fleet {
     fn start(&self, id: &DeliveryId, delivery: Arc<Delivery>) -> Running {
         let (spec, seen) = watch::channel(delivery);
         let (cancel, withdrawn) = (self.cancel.child_token(), CancellationToken::new());
-        let task = tokio::spawn(delivery::run(
+        let task = tokio::spawn(leadership::run(
             self.context.clone(),
             id.clone(),
             seen,

@@ -71,7 +71,7 @@ pub struct Metrics {
     ready: Family<Of, Gauge>,
     problems: Family<Of, Gauge>,
     corrections: Family<Of, Counter>,
-    leads: Gauge,
+    leads: Family<Of, Gauge>,
 }
 
 impl Metrics {
@@ -92,7 +92,7 @@ impl Metrics {
             ready: Family::default(),
             problems: Family::default(),
             corrections: Family::default(),
-            leads: Gauge::default(),
+            leads: Family::default(),
             registry: Registry::default(),
         };
         let r = &mut registry;
@@ -145,7 +145,11 @@ impl Metrics {
             "Changes by hand that were put back",
             this.corrections.clone(),
         );
-        r.register("leader", "1 where this agent acts", this.leads.clone());
+        r.register(
+            "delivery_leader",
+            "1 where this agent delivers it, 0 where it waits for the Lease",
+            this.leads.clone(),
+        );
         r.register_collector(Box::new(Requests(cluster)));
         Self { registry, ..this }
     }
@@ -231,13 +235,20 @@ impl Metrics {
             .inc_by(objects);
     }
 
-    /// Whether this agent acts, or waits for the Lease.
-    pub fn leads(&self, leads: bool) {
-        self.leads.set(i64::from(leads));
+    /// Whether this agent delivers it, or waits for the Lease.
+    pub fn leads(&self, delivery: &DeliveryId, leads: bool) {
+        let leader = self.leads.get_or_create_owned(&delivery.into());
+        leader.set(i64::from(leads));
     }
 
     /// A Delivery is gone: its state is no longer told. (What was counted stays counted.)
     pub fn forget(&self, delivery: &DeliveryId) {
+        self.leads.remove(&delivery.into());
+        self.stands_by(delivery);
+    }
+
+    /// Another agent delivers it: its state is that agent's to tell.
+    pub fn stands_by(&self, delivery: &DeliveryId) {
         let of = delivery.into();
         for gauges in [
             &self.last_look,
@@ -330,7 +341,7 @@ mod tests {
         metrics.looked(&shop, false);
         metrics.synced(&shop, true, Duration::from_millis(3));
         metrics.says(&shop, true, 0);
-        metrics.leads(true);
+        metrics.leads(&shop, true);
         let page = metrics.page().unwrap();
         for line in [
             r#"sluice_releases_total{namespace="default",delivery="shop",outcome="rolled_back"} 2"#,
@@ -340,7 +351,7 @@ mod tests {
             r#"sluice_delivery_syncs_total{namespace="default",delivery="shop",result="success"} 1"#,
             r#"sluice_delivery_sync_duration_seconds_bucket{le="0.004",namespace="default",delivery="shop"} 1"#,
             r#"sluice_delivery_ready{namespace="default",delivery="shop"} 1"#,
-            "sluice_leader 1",
+            r#"sluice_delivery_leader{namespace="default",delivery="shop"} 1"#,
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

@@ -13,6 +13,7 @@ mod fleet;
 mod gateway;
 mod hub;
 mod index;
+mod leadership;
 mod lineage;
 mod memory;
 mod metrics;
@@ -25,14 +26,14 @@ mod service;
 mod services;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use self::context::Context;
 use self::fleet::Fleet;
@@ -52,14 +53,20 @@ pub struct AgentConfig {
     pub namespace: Option<String>,
     /// Whether Sluice's own kinds are installed at the start.
     pub install_crds: bool,
-    /// The namespace of the Lease whose holder alone acts; absent, this agent acts in any case.
-    pub leader_elect: Option<String>,
+    /// Who this agent is among the agents of the cluster; an agent that takes up the work of one that died at
+    /// once has that one's name.
+    pub identity: String,
+    /// The Deliveries whose agent is asked to hand them over to this one.
+    pub take_over: BTreeSet<DeliveryId>,
+    /// Which Deliveries may write outside their own namespace.
+    pub cluster_wide: ClusterWide,
     /// Where copies of repositories are kept.
     pub cache_dir: PathBuf,
 }
 
 impl AgentConfig {
-    /// The defaults: every namespace, own kinds installed, no election.
+    /// The defaults: every namespace, own kinds installed, an identity of its own, and the client's rights
+    /// for every Delivery.
     pub fn new(client: kube::Client) -> Self {
         let cache = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
@@ -69,10 +76,46 @@ impl AgentConfig {
             client,
             namespace: None,
             install_crds: true,
-            leader_elect: None,
+            identity: identity(),
+            take_over: BTreeSet::new(),
+            cluster_wide: ClusterWide::All,
             cache_dir: cache.join("sluice/git"),
         }
     }
+}
+
+/// Which Deliveries may write outside their own namespace: in others, and objects of the whole cluster.
+///
+/// An agent has more rights than the author of a Delivery, so it is not the Delivery that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterWide {
+    /// All of them, as far as the agent's own rights go.
+    All,
+    /// Those of these namespaces.
+    Of(BTreeSet<String>),
+}
+
+impl ClusterWide {
+    /// Whether a Delivery may write nothing outside its own namespace.
+    pub fn confines(&self, delivery: &DeliveryId) -> bool {
+        match self {
+            Self::All => false,
+            Self::Of(namespaces) => !namespaces.contains(&delivery.namespace),
+        }
+    }
+}
+
+/// The host's name and something that no other agent has.
+fn identity() -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}_{}", host_name(), random.get(..8).unwrap_or(&random))
+}
+
+/// The host's name; of a Pod, the Pod's.
+pub fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok();
+    let name = name.and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "unknown-host".to_owned())
 }
 
 /// Why an agent does not start.
@@ -107,13 +150,9 @@ impl AgentError {
 pub struct Agent {
     context: Arc<Context>,
     namespace: Option<String>,
-    lease: Option<String>,
     stop: CancellationToken,
     hub: JoinHandle<()>,
 }
-
-/// The Lease that agents on one cluster stand for.
-const LEASE: &str = "sluice-agent";
 
 /// What every release is decided from.
 const WATCHED: [(&str, &str); 8] = [
@@ -131,7 +170,7 @@ impl Agent {
     /// Installs the kinds, opens the watches, and waits until the caches are filled.
     pub async fn prepare(config: AgentConfig) -> Result<Self, AgentError> {
         let stop = CancellationToken::new();
-        let cluster = Cluster::over(config.client, stop.clone());
+        let cluster = Cluster::over(config.client.clone(), stop.clone());
         if config.install_crds {
             install(&cluster).await?;
         }
@@ -159,11 +198,11 @@ impl Agent {
             )
             .await?;
         let gateway = Gateway::new(cluster.client());
-        let context = Arc::new(Context::new(cluster, hub, gateway, config.cache_dir));
+        let namespace = config.namespace.clone();
+        let context = Arc::new(Context::new(cluster, hub, gateway, config));
         Ok(Self {
             context,
-            namespace: config.namespace,
-            lease: config.leader_elect,
+            namespace,
             stop,
             hub: following,
         })
@@ -189,10 +228,7 @@ impl Agent {
             let cluster = self.context.cluster.clone();
             async move { cluster.record_events().await }
         });
-        match &self.lease {
-            None => self.lead(&cancel).await,
-            Some(namespace) => self.lead_when_elected(namespace, &cancel).await,
-        }
+        self.follow(&cancel).await;
         self.stop.cancel();
         for (name, task) in [("hub", self.hub), ("outages", outages), ("events", events)] {
             if let Err(error) = task.await {
@@ -203,46 +239,13 @@ impl Agent {
         Ok(())
     }
 
-    /// Acts while this agent holds the Lease, and waits while another one does.
-    async fn lead_when_elected(&self, namespace: &str, cancel: &CancellationToken) {
-        let election =
-            self.context
-                .cluster
-                .stand(namespace, LEASE, &uuid::Uuid::new_v4().to_string());
-        let mut leading = election.leading.clone();
-        while !cancel.is_cancelled() {
-            tokio::select! {
-                () = cancel.cancelled() => break,
-                elected = leading.wait_for(|leads| *leads) => {
-                    if elected.is_err() {
-                        break;
-                    }
-                }
-            }
-            info!("this agent leads");
-            let term = cancel.child_token();
-            // Nobody acted while nobody led: that time counts against no release.
-            self.context.watch_anew();
-            let mut lead = std::pin::pin!(self.lead(&term));
-            let lost = async {
-                let _ = leading.wait_for(|leads| !*leads).await;
-            };
-            tokio::select! {
-                () = &mut lead => continue,
-                () = lost => info!("another agent leads"),
-            }
-            // The loops end in good order, before they may begin again.
-            term.cancel();
-            lead.await;
-        }
-        election.end().await;
-    }
-
     /// Follows every Delivery until cancelled.
-    async fn lead(&self, cancel: &CancellationToken) {
-        self.context.metrics.leads(true);
+    async fn follow(&self, cancel: &CancellationToken) {
         let mut fleet = Fleet::new(self.context.clone(), cancel.child_token());
-        fleet.take_back(orphans::find(&self.context, self.namespace.as_deref()));
+        fleet.roll_back(orphans::deliveries(
+            &self.context,
+            self.namespace.as_deref(),
+        ));
         let changes = self.context.cluster.changes();
         loop {
             fleet.attend(self.deliveries());
@@ -255,7 +258,6 @@ impl Agent {
             }
         }
         fleet.end().await;
-        self.context.metrics.leads(false);
     }
 
     /// The Deliveries that are this agent's to follow.

@@ -3,12 +3,15 @@
 //! Nobody would ever move or judge them again, so they go back, as they do where an agent sees the
 //! deletion. What Git wanted cannot be asked any more; what the cluster has is enough to go back.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::memory;
 use super::service::{Wanted, is_on_its_way};
+use super::services::Services;
 use crate::api::GROUP;
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::ObjectKey;
@@ -18,20 +21,36 @@ use crate::plan::{DeliveryId, LiveObject, ServiceIntent};
 use crate::policy;
 use crate::rollout::traffic_without_release;
 
-/// The releases that no Delivery watches, by the Delivery that did; of one namespace's Deliveries, or of all.
-pub fn find(context: &Context, namespace: Option<&str>) -> BTreeMap<DeliveryId, Vec<Arc<Wanted>>> {
-    let cluster = &context.cluster;
-    let mut found: BTreeMap<DeliveryId, Vec<Arc<Wanted>>> = BTreeMap::new();
-    for rollout in cluster.list(GROUP, "Rollout", None) {
-        let Some(wanted) = way_back(cluster, &rollout) else {
-            continue;
-        };
-        let id = &wanted.intent.delivery;
-        if namespace.is_none_or(|only| only == id.namespace) && !is_there(cluster, id) {
-            found.entry(id.clone()).or_default().push(Arc::new(wanted));
-        }
-    }
-    found
+/// The Deliveries that are gone while releases of theirs are under way; of one namespace, or of all.
+pub fn deliveries(context: &Context, namespace: Option<&str>) -> BTreeSet<DeliveryId> {
+    let of_namespace = |id: &DeliveryId| namespace.is_none_or(|only| only == id.namespace);
+    let orphans = all(&context.cluster).map(|wanted| wanted.intent.delivery.clone());
+    orphans.filter(of_namespace).collect()
+}
+
+/// The releases under way of one Delivery that is gone; none while it is there.
+pub fn find(context: &Context, id: &DeliveryId) -> Vec<Arc<Wanted>> {
+    let orphans = all(&context.cluster).filter(|wanted| wanted.intent.delivery == *id);
+    orphans.map(Arc::new).collect()
+}
+
+/// Rolls the releases back, and returns when they are.
+pub async fn roll_back(
+    context: &Arc<Context>,
+    id: &DeliveryId,
+    releases: Vec<Arc<Wanted>>,
+    cancel: &CancellationToken,
+) {
+    context.leads(id, true);
+    let services = Services::new(context.clone(), Arc::default(), cancel.child_token());
+    services.take_back(releases).await;
+    context.leads(id, false);
+}
+
+fn all(cluster: &Cluster) -> impl Iterator<Item = Wanted> {
+    let rollouts = cluster.list(GROUP, "Rollout", None).into_iter();
+    let releases = rollouts.filter_map(|rollout| way_back(cluster, &rollout));
+    releases.filter(|wanted| !is_there(cluster, &wanted.intent.delivery))
 }
 
 /// One that cannot be read is there, and says so itself.

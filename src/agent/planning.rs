@@ -33,6 +33,7 @@ pub fn plan(
         delivery: id.clone(),
         namespace: namespace(id, delivery),
         expand: delivery.spec.target.expand,
+        confined: context.cluster_wide.confines(id),
     };
     let elsewhere = context.claims(id);
     let mut input = Input {

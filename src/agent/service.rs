@@ -174,7 +174,10 @@ impl ServiceLoop {
         let policy = self.policy.clone().unwrap_or_else(policy::of_last_resort);
         self.problem = wanted.policy.as_ref().err().cloned();
         let mut live = facts::read(&self.context.cluster, &self.context.hub, intent);
-        live.watching_since = Some(self.context.watching_since(&intent.namespace));
+        live.watching_since = Some(
+            self.context
+                .watching_since(&intent.delivery, &intent.namespace),
+        );
         let spec = memory::spec(&self.context.cluster, intent);
         let waits = wanted.suspended || spec.paused || wanted.policy.is_err();
         self.check_template(&wanted, &live, waits).await;

@@ -345,6 +345,7 @@ mod tests {
                 delivery: DeliveryId::new("default", "shop"),
                 namespace: "default".to_owned(),
                 expand: Expand::Routes,
+                confined: false,
             },
             manifests: &manifests,
             broken: &[],

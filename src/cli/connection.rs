@@ -26,13 +26,15 @@ pub struct Session {
     pub client: kube::Client,
     /// The namespace that the command works in.
     pub namespace: String,
+    /// Whether it is the account of the Pod that this process runs in.
+    pub in_cluster: bool,
     server: String,
 }
 
 impl ClusterArgs {
     /// Connects; no request is sent yet.
     pub async fn connect(&self) -> anyhow::Result<Session> {
-        let mut config = self.config().await?;
+        let (mut config, in_cluster) = self.config().await?;
         // The agent's retries are its own, and a person wants to hear at once.
         config.default_retry = false;
         let namespace = self
@@ -46,11 +48,13 @@ impl ClusterArgs {
         Ok(Session {
             client,
             namespace,
+            in_cluster,
             server,
         })
     }
 
-    async fn config(&self) -> anyhow::Result<kube::Config> {
+    /// The configuration, and whether it is the Pod's own.
+    async fn config(&self) -> anyhow::Result<(kube::Config, bool)> {
         let options = KubeConfigOptions {
             context: self.context.clone(),
             ..Default::default()
@@ -60,26 +64,28 @@ impl ClusterArgs {
             let file = Kubeconfig::read_from(path).map_err(|error| useless(&place, error))?;
             let contexts: Vec<String> = file.contexts.iter().map(|c| c.name.clone()).collect();
             let config = kube::Config::from_custom_kubeconfig(file, &options).await;
-            return config.map_err(|error| match error {
-                KubeconfigError::LoadContext(name) => anyhow::anyhow!(
-                    "{place} has no context {name}; it has {}",
-                    if contexts.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        contexts.join(", ")
-                    }
-                ),
-                error => useless(&place, error),
-            });
+            return config
+                .map(|config| (config, false))
+                .map_err(|error| match error {
+                    KubeconfigError::LoadContext(name) => anyhow::anyhow!(
+                        "{place} has no context {name}; it has {}",
+                        if contexts.is_empty() {
+                            "none".to_owned()
+                        } else {
+                            contexts.join(", ")
+                        }
+                    ),
+                    error => useless(&place, error),
+                });
         }
         let error = match kube::Config::from_kubeconfig(&options).await {
-            Ok(config) => return Ok(config),
+            Ok(config) => return Ok((config, false)),
             Err(error) => error,
         };
         if self.context.is_none()
             && let Ok(config) = kube::Config::incluster()
         {
-            return Ok(config);
+            return Ok((config, true));
         }
         let named = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
         Err(match error {

@@ -163,6 +163,7 @@ fn make_plan(
             delivery: id,
             namespace: namespace.to_owned(),
             expand: delivery.spec.target.expand,
+            confined: false,
         },
         manifests: &manifests,
         broken: &broken,

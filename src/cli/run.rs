@@ -1,5 +1,6 @@
 //! `sluice run`: the agent, on the cluster of a kubeconfig or of the Pod it runs in.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
@@ -11,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::shutdown::Shutdown;
 use super::{ClusterArgs, Outcome, output};
-use crate::agent::{Agent, AgentConfig, AgentError};
+use crate::agent::{self, Agent, AgentConfig, AgentError, ClusterWide};
 use crate::api::delivery::{Delivery, DeliverySpec, Expand, GitReference, Source, Target};
 use crate::api::duration::HumanDuration;
+use crate::plan::DeliveryId;
 
 /// A repository given on the command line: the Delivery that it stands for.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -131,9 +133,16 @@ pub struct RunArgs {
     /// Leave Sluice's own kinds as they are in the cluster
     #[arg(long)]
     no_install_crds: bool,
-    /// Run beside others: only the holder of a Lease acts
-    #[arg(long)]
-    leader_elect: bool,
+    /// Take these Deliveries over from the agent that delivers them now
+    #[arg(long, value_name = "[NAMESPACE/]NAME", value_delimiter = ',')]
+    take_over: Vec<String>,
+    /// Who this agent is among those of the cluster [default: host name and a random part; a Pod's name]
+    #[arg(long, value_name = "NAME")]
+    identity: Option<String>,
+    /// Namespaces whose Deliveries may write in every namespace and objects of the whole cluster; `*` for all
+    /// [default: `*` with a kubeconfig; in a Pod none: a Delivery writes in its own namespace only]
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
+    cluster_wide: Option<Vec<String>>,
     /// Where copies of repositories are kept [default: ~/.cache/sluice]
     #[arg(long, value_name = "DIR", env = "SLUICE_CACHE_DIR")]
     cache_dir: Option<std::path::PathBuf>,
@@ -150,7 +159,16 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     let mut config = AgentConfig::new(client.clone());
     config.namespace = args.one_namespace.then(|| namespace.clone());
     config.install_crds = !args.no_install_crds;
-    config.leader_elect = args.leader_elect.then(|| namespace.clone());
+    config.take_over = (args.take_over.iter())
+        .map(|name| delivery_id(name, &namespace))
+        .collect();
+    config.cluster_wide = cluster_wide(args.cluster_wide.as_deref(), session.in_cluster);
+    config.identity = match args.identity {
+        Some(identity) => identity,
+        // A Pod has its name to itself: after a crash its next container goes on at once.
+        None if session.in_cluster => agent::host_name(),
+        None => config.identity,
+    };
     if let Some(dir) = args.cache_dir {
         config.cache_dir = dir;
     }
@@ -190,13 +208,35 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+fn delivery_id(name: &str, namespace: &str) -> DeliveryId {
+    match name.split_once('/') {
+        Some((namespace, name)) => DeliveryId::new(namespace, name),
+        None => DeliveryId::new(namespace, name),
+    }
+}
+
+fn cluster_wide(namespaces: Option<&[String]>, in_cluster: bool) -> ClusterWide {
+    match namespaces {
+        None if in_cluster => ClusterWide::Of(BTreeSet::new()),
+        None => ClusterWide::All,
+        Some(all) if all.iter().any(|one| one == "*") => ClusterWide::All,
+        Some(some) => {
+            let named = some.iter().filter(|one| !one.is_empty());
+            ClusterWide::Of(named.cloned().collect())
+        }
+    }
+}
+
 /// Starts an agent with its defaults in this process, and applies `delivery`.
 pub async fn start_agent(
     client: kube::Client,
     delivery: Delivery,
     cancel: CancellationToken,
 ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
-    start(AgentConfig::new(client), Some(delivery), None, cancel).await
+    let mut config = AgentConfig::new(client);
+    // The cluster is this process's alone: whatever agent ran in it before is dead.
+    config.identity = format!("{}_local", agent::host_name());
+    start(config, Some(delivery), None, cancel).await
 }
 
 /// Taken before anything else starts: an address that is in use ends the command at once.

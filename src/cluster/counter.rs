@@ -31,9 +31,11 @@ pub enum Verb {
     Delete,
     /// Any write with `dryRun`.
     DryRun,
+    /// Anything about a Lease: who leads is asked and said for as long as an agent runs.
+    Lease,
 }
 
-const VERBS: [Verb; 9] = [
+const VERBS: [Verb; 10] = [
     Verb::Discovery,
     Verb::Get,
     Verb::List,
@@ -43,6 +45,7 @@ const VERBS: [Verb; 9] = [
     Verb::Update,
     Verb::Delete,
     Verb::DryRun,
+    Verb::Lease,
 ];
 
 /// Requests so far.
@@ -149,6 +152,9 @@ impl Service<Request<Body>> for Counting {
 }
 
 fn verb(method: &Method, uri: &http::Uri) -> Verb {
+    if uri.path().starts_with("/apis/coordination.k8s.io/") {
+        return Verb::Lease;
+    }
     let query = uri.query().unwrap_or_default();
     let asks = |wanted: &str| query.split('&').any(|part| part == wanted);
     if method != Method::GET && asks("dryRun=All") {
@@ -211,6 +217,11 @@ mod tests {
                 Verb::DryRun,
             ),
             ("DELETE", "/api/v1/namespaces/a", Verb::Delete),
+            (
+                "PUT",
+                "/apis/coordination.k8s.io/v1/namespaces/a/leases/b",
+                Verb::Lease,
+            ),
         ] {
             let method: Method = method.parse().unwrap();
             assert_eq!(

@@ -1,65 +1,158 @@
-//! Leader election: of several agents on one cluster, one writes.
+//! Leader election: of several agents on one cluster, one delivers a Delivery.
 //!
-//! The rules and times are client-go's: a Lease is renewed every two seconds, given
-//! up by its holder when no renewal went through for ten, and taken by others when
-//! they saw it unchanged for fifteen, measured on their own clocks.
+//! The rules are client-go's: a Lease is renewed by its holder every few seconds, given up by it
+//! when no renewal went through for ten, and taken by others when they saw it unchanged for
+//! fifteen, measured on their own clocks. Beyond client-go's, an agent may ask for a Lease that
+//! another one holds ([`TAKE_OVER`]): the holder ends what it is doing, and hands it over.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Cluster;
+
+/// The annotation of a Lease that names the agent which asks its holder for it.
+pub const TAKE_OVER: &str = "sluice.dev/take-over";
 
 /// How long others leave an unchanged Lease alone.
 const DURATION: Duration = Duration::from_secs(15);
 /// How long a holder goes on without a renewal.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// Time between two tries.
+/// Time between two renewals. A Lease a Delivery is many Leases: client-go's two seconds are for one a process.
+const RENEW: Duration = Duration::from_secs(4);
+/// Time between two tries of an agent that does not lead, or whose renewal failed.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// An agent's part in the election.
+/// What an agent stands for.
+#[derive(Clone, Debug)]
+pub struct Candidacy {
+    /// The namespace of the Lease.
+    pub namespace: String,
+    /// The name of the Lease.
+    pub lease: String,
+    /// The agent; it must differ between agents that run at the same time.
+    pub identity: String,
+    /// Whether the present holder is asked to hand the Lease over, once.
+    pub take_over: bool,
+}
+
+/// Who leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// Nobody that this agent knows of.
+    Unknown,
+    /// This agent.
+    Ours,
+    /// Another agent.
+    Another(Holder),
+}
+
+/// An agent that holds a Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The agent.
+    pub identity: String,
+    /// Since when it holds it, by its own clock.
+    pub since: Option<Timestamp>,
+}
+
+/// An agent's part in the election. Dropped, it takes no more part, and its Lease runs out.
 pub struct Election {
-    /// Whether this agent leads, now and as it changes.
-    pub leading: watch::Receiver<bool>,
+    lead: watch::Receiver<Lead>,
+    at_rest: watch::Sender<bool>,
     cancel: CancellationToken,
-    task: JoinHandle<()>,
+    task: Option<JoinHandle<Ending>>,
+}
+
+/// What a candidate leaves behind.
+struct Ending {
+    api: Api<Lease>,
+    lease: Option<Lease>,
 }
 
 impl Election {
+    /// Who leads, now and as it changes.
+    pub fn lead(&self) -> watch::Receiver<Lead> {
+        self.lead.clone()
+    }
+
+    /// Says whether everything that only a leader may do has ended: before that, a Lease that
+    /// another agent asked for is not handed over.
+    pub fn at_rest(&self, at_rest: bool) {
+        self.at_rest.send_replace(at_rest);
+    }
+
     /// Steps down (the Lease is free at once for others) and ends.
     pub async fn end(self) {
+        self.finish().await;
+    }
+
+    /// Ends, and deletes the Lease where this agent held it: what it was about is gone.
+    pub async fn dissolve(self) {
+        let Some(Ending { api, lease }) = self.finish().await else {
+            return;
+        };
+        let Some(metadata) = lease.map(|lease| lease.metadata) else {
+            return;
+        };
+        let params = DeleteParams::default().preconditions(Preconditions {
+            resource_version: metadata.resource_version,
+            uid: metadata.uid,
+        });
+        let name = metadata.name.unwrap_or_default();
+        let deleted = api.delete(&name, &params);
+        if !matches!(tokio::time::timeout(RETRY, deleted).await, Ok(Ok(_))) {
+            tracing::debug!(lease = %name, "the Lease was not deleted");
+        }
+    }
+
+    async fn finish(mut self) -> Option<Ending> {
+        self.at_rest(true);
         self.cancel.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!("the election broke: {error}");
+        match self.task.take()?.await {
+            Ok(ending) => Some(ending),
+            Err(error) => {
+                tracing::error!("the election broke: {error}");
+                None
+            }
         }
     }
 }
 
+impl Drop for Election {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
 impl Cluster {
-    /// Stands for election under a Lease. `identity` must differ between agents.
-    pub fn stand(&self, namespace: &str, lease: &str, identity: &str) -> Election {
-        let (leading, seen) = watch::channel(false);
+    /// Stands for election under a Lease.
+    pub fn stand(&self, candidacy: Candidacy) -> Election {
+        let (lead, seen) = watch::channel(Lead::Unknown);
+        let (at_rest, resting) = watch::channel(true);
         let cancel = self.0.stop.child_token();
         let candidate = Candidate {
-            api: Api::namespaced(self.0.client.clone(), namespace),
-            lease: lease.to_owned(),
-            identity: identity.to_owned(),
-            leading,
+            api: Api::namespaced(self.0.client.clone(), &candidacy.namespace),
+            candidacy,
+            lead,
+            resting,
             seen: None,
             renewed: None,
             trouble: None,
         };
         let task = tokio::spawn(candidate.run(cancel.clone()));
         Election {
-            leading: seen,
+            lead: seen,
+            at_rest,
             cancel,
-            task,
+            task: Some(task),
         }
     }
 }
@@ -72,109 +165,174 @@ struct Seen {
 
 struct Candidate {
     api: Api<Lease>,
-    lease: String,
-    identity: String,
-    leading: watch::Sender<bool>,
+    candidacy: Candidacy,
+    lead: watch::Sender<Lead>,
+    /// Whether nothing goes on that only a leader may do.
+    resting: watch::Receiver<bool>,
     seen: Option<Seen>,
     renewed: Option<Instant>,
     /// Why the last try failed.
     trouble: Option<String>,
 }
 
+/// What a try came to.
+enum Tried {
+    /// The Lease is ours.
+    Ours,
+    /// It is another's, or another was faster.
+    NotOurs,
+    /// It is ours, and another agent asks for it.
+    AskedFor,
+}
+
 impl Candidate {
-    async fn run(mut self, cancel: CancellationToken) {
+    async fn run(mut self, cancel: CancellationToken) -> Ending {
         loop {
-            let tried = tokio::time::timeout(RENEW_DEADLINE, self.try_once());
+            // The Lease is renewed as of the beginning of the try, and given up when its time is over,
+            // whatever a try is waiting for then.
+            let begun = Instant::now();
+            let tried = tokio::time::timeout_at(begun + self.time_left(begun), self.try_once());
             let answer = tokio::select! {
                 () = cancel.cancelled() => break,
                 answer = tried => answer,
             };
-            let (leads, trouble) = match answer {
-                Ok(Ok(leads)) => (leads, None),
-                Ok(Err(error)) => (false, Some(error.to_string())),
-                Err(_) => (false, Some("no answer in time".to_owned())),
+            let (tried, trouble) = match answer {
+                Ok(Ok(tried)) => (tried, None),
+                Ok(Err(error)) => (Tried::NotOurs, Some(error.to_string())),
+                Err(_) => (Tried::NotOurs, Some("no answer in time".to_owned())),
             };
             self.say(trouble);
+            let mut wait = RETRY;
+            match tried {
+                Tried::Ours => {
+                    self.renewed = Some(begun);
+                    wait = RENEW;
+                }
+                Tried::NotOurs => {}
+                Tried::AskedFor => {
+                    tokio::select! {
+                        () = cancel.cancelled() => break,
+                        () = self.hand_over() => {}
+                    }
+                }
+            }
             let now = Instant::now();
-            if leads {
-                self.renewed = Some(now);
-            }
-            let still = leads || self.is_fresh(now);
-            if self
-                .leading
-                .send_if_modified(|leading| std::mem::replace(leading, still) != still)
-            {
-                tracing::info!(lease = %self.lease, identity = %self.identity, leading = still, "election");
-            }
+            self.publish(now);
             tokio::select! {
                 () = cancel.cancelled() => break,
-                () = tokio::time::sleep(RETRY) => {}
+                () = tokio::time::sleep(wait.min(self.time_left(now))) => {}
             }
         }
         self.step_down().await;
+        Ending {
+            api: self.api,
+            lease: self.seen.map(|seen| seen.lease),
+        }
     }
 
     /// An agent that cannot even stand would wait for ever: that is said, once for each reason.
     fn say(&mut self, trouble: Option<String>) {
         if let Some(why) = trouble.as_ref().filter(|_| self.trouble != trouble) {
-            tracing::warn!(lease = %self.lease, "no part in the election: {why}");
+            tracing::warn!(lease = %self.candidacy.lease, namespace = %self.candidacy.namespace,
+                "no part in the election: {why}");
         }
         self.trouble = trouble;
     }
 
+    /// Tells whoever follows the election who leads.
+    fn publish(&mut self, now: Instant) {
+        let lead = if self.is_fresh(now) {
+            self.candidacy.take_over = false;
+            Lead::Ours
+        } else {
+            let another = self.seen.as_ref().and_then(|seen| holder(&seen.lease));
+            another
+                .filter(|holder| holder.identity != self.candidacy.identity)
+                .map_or(Lead::Unknown, Lead::Another)
+        };
+        self.lead.send_if_modified(|known| {
+            let changed = *known != lead;
+            *known = lead;
+            changed
+        });
+    }
+
+    /// How long a holder may go on without a renewal; any try of others has the whole time.
+    fn time_left(&self, now: Instant) -> Duration {
+        match self.renewed {
+            Some(at) if self.is_fresh(now) => RENEW_DEADLINE - now.duration_since(at),
+            _ => RENEW_DEADLINE,
+        }
+    }
+
     /// A try that failed costs the lead only once the deadline has passed; a Lease that
-    /// is seen in another's hand costs it at once.
+    /// is seen in another's hand, or in nobody's, costs it at once.
     fn is_fresh(&self, now: Instant) -> bool {
-        let lost = self
-            .seen
-            .as_ref()
-            .is_some_and(|seen| holder(&seen.lease).is_some_and(|holder| holder != self.identity));
+        let lost = self.seen.as_ref().is_some_and(|seen| {
+            holder(&seen.lease).is_none_or(|holder| holder.identity != self.candidacy.identity)
+        });
         !lost
             && self
                 .renewed
                 .is_some_and(|at| now.duration_since(at) < RENEW_DEADLINE)
     }
 
-    /// Renews or takes the Lease; `true` where it is ours then.
-    async fn try_once(&mut self) -> Result<bool, kube::Error> {
+    /// Renews or takes the Lease.
+    async fn try_once(&mut self) -> Result<Tried, kube::Error> {
         // The holder's own copy is good until someone else writes: a renewal is one request.
-        if !*self.leading.borrow() || self.seen.is_none() {
-            let read = self.api.get_opt(&self.lease).await?;
+        if *self.lead.borrow() != Lead::Ours || self.seen.is_none() {
+            let read = self.api.get_opt(&self.candidacy.lease).await?;
             self.look(read);
         }
+        let identity = &self.candidacy.identity;
         let now = Timestamp::now();
-        let written = match &self.seen {
+        let params = PostParams::default();
+        let (written, ours) = match &self.seen {
             None => {
                 let lease = Lease {
                     metadata: ObjectMeta {
-                        name: Some(self.lease.clone()),
+                        name: Some(self.candidacy.lease.clone()),
                         ..ObjectMeta::default()
                     },
-                    spec: Some(claim(None, &self.identity, now)),
+                    spec: Some(claim(None, identity, now)),
                 };
-                self.api.create(&PostParams::default(), &lease).await
+                (self.api.create(&params, &lease).await, true)
             }
+            // The resource version goes along: of two who try, one gets a conflict.
             Some(seen) => {
-                if !may_claim(&seen.lease, seen.since.elapsed(), &self.identity) {
-                    return Ok(false);
+                if self.asked_for() {
+                    return Ok(Tried::AskedFor);
                 }
-                // The resource version goes along: of two who try, one gets a conflict.
                 let mut lease = seen.lease.clone();
-                lease.spec = Some(claim(lease.spec.as_ref(), &self.identity, now));
-                self.api
-                    .replace(&self.lease, &PostParams::default(), &lease)
-                    .await
+                let ours = may_claim(&lease, seen.since.elapsed(), identity);
+                if ours {
+                    lease.spec = Some(claim(lease.spec.as_ref(), identity, now));
+                    // Who claims it has answered every request for it.
+                    if let Some(annotations) = &mut lease.metadata.annotations {
+                        annotations.remove(TAKE_OVER);
+                    }
+                } else if self.candidacy.take_over && requester(&lease) != Some(identity) {
+                    let annotations = lease.metadata.annotations.get_or_insert_default();
+                    annotations.insert(TAKE_OVER.to_owned(), identity.clone());
+                } else {
+                    return Ok(Tried::NotOurs);
+                }
+                let name = &self.candidacy.lease;
+                (self.api.replace(name, &params, &lease).await, ours)
             }
         };
         match written {
             Ok(lease) => {
                 self.look(Some(lease));
-                Ok(true)
+                Ok(if ours { Tried::Ours } else { Tried::NotOurs })
             }
             Err(kube::Error::Api(status)) if status.code == 409 => {
-                let read = self.api.get_opt(&self.lease).await?;
+                let read = self.api.get_opt(&self.candidacy.lease).await?;
                 self.look(read);
-                Ok(false)
+                Ok(match self.asked_for() {
+                    true => Tried::AskedFor,
+                    false => Tried::NotOurs,
+                })
             }
             Err(kube::Error::Api(status)) if status.is_not_found() => {
                 self.seen = None;
@@ -182,6 +340,30 @@ impl Candidate {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the Lease is ours, and another agent asks for it.
+    fn asked_for(&self) -> bool {
+        let identity = self.candidacy.identity.as_str();
+        self.seen.as_ref().is_some_and(|seen| {
+            holder(&seen.lease).is_some_and(|by| by.identity == identity)
+                && requester(&seen.lease).is_some_and(|by| by != identity)
+        })
+    }
+
+    /// Gives the Lease up for the agent that asked for it, once nothing is under way any more.
+    async fn hand_over(&mut self) {
+        let by = self.seen.as_ref().and_then(|seen| requester(&seen.lease));
+        tracing::info!(lease = %self.candidacy.lease, to = by.unwrap_or_default(), "the lead is asked for, and handed over");
+        self.lead.send_replace(Lead::Unknown);
+        let rest = self.resting.wait_for(|resting| *resting);
+        if tokio::time::timeout(RENEW_DEADLINE, rest).await.is_err() {
+            // It is not renewed any more, and free after its time whatever happens.
+            tracing::warn!(lease = %self.candidacy.lease, "what is under way takes long to end");
+        } else {
+            self.free().await;
+        }
+        self.renewed = None;
     }
 
     fn look(&mut self, lease: Option<Lease>) {
@@ -196,9 +378,15 @@ impl Candidate {
     }
 
     async fn step_down(&mut self) {
-        if !self.leading.send_replace(false) {
-            return;
+        if self.lead.send_replace(Lead::Unknown) == Lead::Ours {
+            self.free().await;
+        } else {
+            self.seen = None;
         }
+    }
+
+    /// Writes that nobody holds the Lease.
+    async fn free(&mut self) {
         let Some(seen) = self.seen.take() else { return };
         let mut lease = seen.lease;
         if let Some(spec) = &mut lease.spec {
@@ -206,22 +394,36 @@ impl Candidate {
             spec.lease_duration_seconds = Some(1);
         }
         let params = PostParams::default();
-        let freed = self.api.replace(&self.lease, &params, &lease);
-        if !matches!(tokio::time::timeout(RETRY, freed).await, Ok(Ok(_))) {
-            tracing::debug!(lease = %self.lease, "the Lease was not freed; it runs out by itself");
+        let freed = self.api.replace(&self.candidacy.lease, &params, &lease);
+        match tokio::time::timeout(RETRY, freed).await {
+            Ok(Ok(lease)) => self.look(Some(lease)),
+            _ => {
+                tracing::debug!(lease = %self.candidacy.lease, "the Lease was not freed; it runs out by itself")
+            }
         }
     }
 }
 
-fn holder(lease: &Lease) -> Option<&str> {
-    let holder = lease.spec.as_ref()?.holder_identity.as_deref()?;
-    (!holder.is_empty()).then_some(holder)
+fn holder(lease: &Lease) -> Option<Holder> {
+    let spec = lease.spec.as_ref()?;
+    let identity = spec.holder_identity.clone()?;
+    (!identity.is_empty()).then(|| Holder {
+        identity,
+        since: spec.acquire_time.as_ref().map(|time| time.0),
+    })
 }
 
-/// Whether the Lease is ours, nobody's, or was left unrenewed for too long.
+/// The agent that asks the holder for the Lease.
+fn requester(lease: &Lease) -> Option<&str> {
+    let annotations = lease.metadata.annotations.as_ref()?;
+    annotations.get(TAKE_OVER).map(String::as_str)
+}
+
+/// Whether the Lease is ours, nobody's, or was left unrenewed for too long. One that was given
+/// up for somebody who asked for it is that agent's for as long as any Lease would be.
 fn may_claim(lease: &Lease, unchanged_for: Duration, identity: &str) -> bool {
     let Some(holder) = holder(lease) else {
-        return true;
+        return requester(lease).is_none_or(|by| by == identity) || unchanged_for >= DURATION;
     };
     let duration = lease
         .spec
@@ -229,7 +431,7 @@ fn may_claim(lease: &Lease, unchanged_for: Duration, identity: &str) -> bool {
         .and_then(|spec| spec.lease_duration_seconds)
         .and_then(|seconds| u64::try_from(seconds).ok())
         .map_or(DURATION, Duration::from_secs);
-    holder == identity || unchanged_for >= duration
+    holder.identity == identity || unchanged_for >= duration
 }
 
 fn claim(before: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> LeaseSpec {
@@ -251,6 +453,65 @@ fn claim(before: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> LeaseSpe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::future::BoxFuture;
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// An API server that takes the first Lease, and answers nothing while it hangs.
+    fn server(hangs: Arc<AtomicBool>) -> kube::Client {
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let hangs = hangs.clone();
+            let answer: BoxFuture<'static, Result<Response<Body>, std::io::Error>> = Box::pin(
+                async move {
+                    if hangs.load(Ordering::Relaxed) {
+                        return std::future::pending().await;
+                    }
+                    let (status, body) = if request.method() == Method::GET {
+                        let missing = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                            "reason": "NotFound", "code": 404, "message": "not found"});
+                        (404, missing.to_string().into_bytes())
+                    } else {
+                        (
+                            200,
+                            request.into_body().collect_bytes().await.unwrap().to_vec(),
+                        )
+                    };
+                    Ok(Response::builder()
+                        .status(status)
+                        .body(Body::from(body))
+                        .unwrap())
+                },
+            );
+            answer
+        });
+        kube::Client::new(service, "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_cannot_be_renewed_is_given_up_after_ten_seconds_and_no_later() {
+        let hangs = Arc::new(AtomicBool::new(false));
+        let stop = CancellationToken::new();
+        let cluster = Cluster::over(server(hangs.clone()), stop.clone());
+        let election = cluster.stand(Candidacy {
+            namespace: "default".to_owned(),
+            lease: "sluice-shop".to_owned(),
+            identity: "me".to_owned(),
+            take_over: false,
+        });
+        let mut lead = election.lead();
+        lead.wait_for(|lead| *lead == Lead::Ours).await.unwrap();
+        // Some renewals, and then no answer to one of them.
+        tokio::time::sleep(RENEW * 3 - Duration::from_secs(1)).await;
+        hangs.store(true, Ordering::Relaxed);
+        let renewed = Instant::now() - (RENEW - Duration::from_secs(1));
+        lead.wait_for(|lead| *lead != Lead::Ours).await.unwrap();
+        let held = Instant::now() - renewed;
+        assert_eq!(held.as_secs(), RENEW_DEADLINE.as_secs());
+        stop.cancel();
+    }
 
     fn lease(holder: &str) -> Lease {
         Lease {
@@ -267,6 +528,16 @@ mod tests {
         assert!(may_claim(&lease("you"), stale, "me"));
         assert!(may_claim(&lease(""), fresh, "me"));
         assert!(may_claim(&Lease::default(), fresh, "me"));
+    }
+
+    #[test]
+    fn a_lease_that_was_given_up_for_somebody_is_left_to_that_agent_for_a_while() {
+        let (fresh, stale) = (Duration::from_secs(14), Duration::from_secs(15));
+        let mut freed = lease("");
+        freed.metadata.annotations = Some([(TAKE_OVER.to_owned(), "you".to_owned())].into());
+        assert!(!may_claim(&freed, fresh, "me"));
+        assert!(may_claim(&freed, fresh, "you"));
+        assert!(may_claim(&freed, stale, "me"), "it never came");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use delete::Deleted;
 pub use error::{Refusal, WriteError};
 pub use events::Happened;
 pub use kinds::Kind;
-pub use lease::Election;
+pub use lease::{Candidacy, Election, Holder, Lead};
 pub use retry::Backoff;
 pub use watch::{Reach, WatchState, back};
 

@@ -37,6 +37,15 @@ pub struct Destination {
     pub namespace: String,
     /// What is applied for a Service manifest that does not say.
     pub expand: Expand,
+    /// Whether it may write nothing outside the Delivery's own namespace.
+    pub confined: bool,
+}
+
+impl Destination {
+    /// Whether an object may be written for the Delivery.
+    pub fn admits(&self, key: &ObjectKey) -> bool {
+        !self.confined || key.namespace.as_ref() == Some(&self.delivery.namespace)
+    }
 }
 
 /// A plain object, ready to be applied as [`super::Manager::Objects`].
@@ -155,6 +164,10 @@ fn one(
         Scope::Namespaced => {
             key.namespace.get_or_insert_with(|| to.namespace.clone());
         }
+    }
+    if !to.admits(&key) {
+        let why = Why::Outside(to.delivery.namespace.clone());
+        return Err(left(Some(key), why));
     }
     let mut object = cleaned(object, &key);
     if key.group == serving::GROUP && key.kind == "Service" {

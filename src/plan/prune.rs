@@ -75,6 +75,14 @@ fn verdict(
     unreadable: &BTreeSet<ObjectKey>,
     key: &ObjectKey,
 ) -> Verdict {
+    // The inventory stands in a status, and whoever may write that could put anything into it.
+    if !input.to.admits(key) {
+        return if unreadable.contains(key) {
+            Verdict::Said
+        } else {
+            Verdict::Keep(Why::Outside(input.to.delivery.namespace.clone()))
+        };
+    }
     let Some(live) = input.live.get(key) else {
         // To forget an object that we merely cannot see would leak it.
         return if input.live.would_show(key) {

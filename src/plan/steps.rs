@@ -198,6 +198,8 @@ pub enum Why {
     },
     /// Its namespace does not exist and is not in Git.
     NoNamespace,
+    /// It is outside this namespace, the Delivery's own, and the Delivery may not write there.
+    Outside(String),
     /// Another Delivery applies this object.
     OwnedBy(DeliveryId),
     /// It is being deleted; it is applied once it is gone.
@@ -246,6 +248,7 @@ impl Why {
             | Self::BadExpand(_)
             | Self::Clash { .. }
             | Self::NoNamespace
+            | Self::Outside(_)
             | Self::OwnedBy(_)
             | Self::EmptyRender
             | Self::NotSeen
@@ -408,6 +411,10 @@ impl fmt::Display for Why {
             },
             Self::NoNamespace => f.write_str(
                 "its namespace does not exist; create it or put a Namespace manifest in Git",
+            ),
+            Self::Outside(own) => write!(
+                f,
+                "a Delivery in namespace {own} may write only there; move the object or the Delivery, or start the agent with --cluster-wide={own}"
             ),
             Self::OwnedBy(delivery) => write!(
                 f,

@@ -21,6 +21,7 @@ pub(super) struct Story {
     pub elsewhere: Claims,
     pub awaits: Option<DeliveryId>,
     pub expand: Expand,
+    pub confined: bool,
     pub prune: bool,
     pub drift: Drift,
 }
@@ -34,6 +35,7 @@ pub(super) fn story() -> Story {
         elsewhere: Claims::default(),
         awaits: None,
         expand: Expand::Routes,
+        confined: false,
         prune: true,
         drift: Drift::Correct,
     }
@@ -135,6 +137,7 @@ impl Story {
                 delivery: DeliveryId::new("default", "shop"),
                 namespace: "default".to_owned(),
                 expand: self.expand,
+                confined: self.confined,
             },
             manifests: &manifests,
             broken: &self.broken,
@@ -442,6 +445,46 @@ fn every_guard_against_pruning_holds() {
 }
 
 #[test]
+fn a_confined_delivery_writes_and_deletes_nothing_outside_its_own_namespace() {
+    let elsewhere = |mut object: Value| {
+        object["metadata"]["namespace"] = json!("kube-system");
+        object
+    };
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "all"}});
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}});
+    let mut theirs = elsewhere(config_map("theirs", "1"));
+    theirs["metadata"]["annotations"] = json!({"sluice.dev/delivery": "default.shop"});
+    story()
+        .git([
+            config_map("settings", "1"),
+            elsewhere(config_map("aws-auth", "1")),
+            elsewhere(service("gateway", "hello:1")),
+            role,
+            namespace,
+        ])
+        .with(|s| {
+            s.confined = true;
+            // Somebody wrote it into the status: it does not become the Delivery's by that.
+            s.serve(&theirs, "kubectl-create");
+            s.inventory.push(ObjectKey::namespaced(
+                "",
+                "ConfigMap",
+                "kube-system",
+                "theirs",
+            ));
+        })
+        .tells(expect![[r#"
+            create  ConfigMap default/settings
+            skip    ConfigMap kube-system/aws-auth: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+            skip    Service.serving.knative.dev kube-system/gateway: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+            skip    ClusterRole.rbac.authorization.k8s.io all: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+            skip    Namespace default: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+            skip    ConfigMap kube-system/theirs: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+        "#]]);
+}
+
+#[test]
 fn what_cannot_be_seen_is_not_forgotten() {
     struct Blind;
     impl Live for Blind {
@@ -465,6 +508,7 @@ fn what_cannot_be_seen_is_not_forgotten() {
             delivery: DeliveryId::new("default", "shop"),
             namespace: "default".to_owned(),
             expand: Expand::Routes,
+            confined: false,
         },
         manifests: &[Wanted {
             value: &JsonText::of(&map),

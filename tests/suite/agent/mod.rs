@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod handover;
+mod leadership;
 mod pages;
 mod sources;
 mod stage;

@@ -129,13 +129,16 @@ async fn of_two_agents_one_delivers_and_the_other_goes_on_where_it_ends() {
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     let first = repository.push("One");
-    let one = stage.agent("one", Some("default")).await;
+    let one = stage.agent("one", |_| {}).await;
     stage
         .deliver("shop", &repository, json!({}), json!({}))
         .await;
     stage.delivered("shop", &first).await;
-    let (pages, (cancel, task)) = stage.agent("two", Some("default")).await;
-    let leads = async |pages: &Router| plain(&page(pages, "/metrics").await.1, "sluice_leader ");
+    let (pages, (cancel, task)) = stage.agent("two", |_| {}).await;
+    let leads = async |pages: &Router| {
+        let leader = r#"sluice_delivery_leader{namespace="default",delivery="shop"} "#;
+        plain(&page(pages, "/metrics").await.1, leader)
+    };
     assert_eq!((leads(&one.0).await, leads(&pages).await), (1, 0));
     assert_eq!(page(&pages, "/readyz").await.0, 200, "ready to take over");
 

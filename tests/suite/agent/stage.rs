@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
@@ -53,16 +54,20 @@ impl Stage {
     }
 
     pub async fn start_agent(&mut self) {
-        let (pages, running) = self.agent("cache", None).await;
+        let (pages, running) = self.agent("cache", |_| {}).await;
         self.pages = pages;
         self.agent = Some(running);
     }
 
-    /// An agent of its own cache, which may stand for a Lease; whoever asks for it ends it.
-    pub async fn agent(&self, cache: &str, lease: Option<&str>) -> (axum::Router, RunningAgent) {
+    /// An agent of its own cache, set up further by `with`; whoever asks for it ends it.
+    pub async fn agent(
+        &self,
+        cache: &str,
+        with: impl FnOnce(&mut AgentConfig),
+    ) -> (axum::Router, RunningAgent) {
         let mut config = AgentConfig::new(self.client.clone());
         config.cache_dir = self.dir.path().join(cache);
-        config.leader_elect = lease.map(str::to_owned);
+        with(&mut config);
         let agent = Agent::prepare(config).await.unwrap();
         let pages = agent.endpoint();
         let cancel = CancellationToken::new();
@@ -161,6 +166,35 @@ impl Stage {
         .await
     }
 
+    fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    /// The agent that delivers a Delivery.
+    pub async fn leader(&self, delivery: &str) -> Option<String> {
+        let lease = self.leases().get_opt(&format!("sluice-{delivery}")).await;
+        lease.unwrap().as_ref().and_then(holder)
+    }
+
+    /// Waits until an agent delivers a Delivery.
+    pub async fn led_by(&self, delivery: &str, agent: &str) {
+        let lease = format!("sluice-{delivery}");
+        until(&self.leases(), &lease, agent, |lease: &Lease| {
+            holder(lease).as_deref() == Some(agent)
+        })
+        .await;
+    }
+
+    /// Waits until nothing is left of who delivered a Delivery.
+    pub async fn without_lease(&self, delivery: &str) {
+        let lease = format!("sluice-{delivery}");
+        let gone = await_condition(self.leases(), &lease, |lease: Option<&Lease>| {
+            lease.is_none()
+        });
+        let gone = tokio::time::timeout(PATIENCE, gone).await;
+        gone.expect("it goes in time").unwrap();
+    }
+
     /// Waits until an object is gone, or another one has its name.
     pub async fn gone(&self, name: &str, uid: &str) {
         let gone = await_condition(self.maps(), name, |map: Option<&ConfigMap>| {
@@ -178,6 +212,11 @@ impl Stage {
     {
         api.delete(name, &DeleteParams::default()).await.unwrap();
     }
+}
+
+fn holder(lease: &Lease) -> Option<String> {
+    let holder = lease.spec.as_ref()?.holder_identity.clone()?;
+    (!holder.is_empty()).then_some(holder)
 }
 
 /// Waits until an object is as it should be, and gives it.

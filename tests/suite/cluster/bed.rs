@@ -90,6 +90,7 @@ impl Bed {
                 delivery: DeliveryId::new("default", "shop"),
                 namespace: "default".to_owned(),
                 expand: Expand::Routes,
+                confined: false,
             },
             manifests: &manifests,
             broken: &[],

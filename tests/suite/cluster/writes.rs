@@ -1,9 +1,10 @@
 //! Single writes: who owns what, what is refused, and in whose words.
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::json;
-use sluice::cluster::{Deleted, Happened, Refusal};
+use sluice::cluster::{Candidacy, Deleted, Election, Happened, Lead, Refusal};
 use sluice::plan::Manager;
 
 use super::bed::{Hand, PATIENCE, bed, config_map, data, key};
@@ -215,23 +216,58 @@ async fn an_event_is_written_on_its_object() {
 #[tokio::test]
 async fn of_two_agents_one_leads_and_the_other_follows_when_it_steps_down() {
     let bed = bed().await;
-    let leads = async |leading: &mut tokio::sync::watch::Receiver<bool>| {
-        let led = leading.wait_for(|leading| *leading);
-        tokio::time::timeout(PATIENCE, led)
-            .await
-            .expect("it leads")
-            .unwrap();
-    };
-    let mut first = bed.cluster.stand("default", "sluice", "one");
-    leads(&mut first.leading).await;
-    let mut second = bed.cluster.stand("default", "sluice", "two");
-    // The second had its first look; as long as the first renews, it stays behind.
-    tokio::time::timeout(std::time::Duration::from_secs(3), second.leading.changed())
-        .await
-        .unwrap_err();
-    assert!(*first.leading.borrow());
+    let first = bed.cluster.stand(candidate("one", false));
+    becomes(&first, |lead| *lead == Lead::Ours).await;
+    let second = bed.cluster.stand(candidate("two", false));
+    // It says who leads, and since when.
+    becomes(&second, |lead| match lead {
+        Lead::Another(holder) => holder.identity == "one" && holder.since.is_some(),
+        _ => false,
+    })
+    .await;
     first.end().await;
-    leads(&mut second.leading).await;
-    second.end().await;
+    becomes(&second, |lead| *lead == Lead::Ours).await;
+    second.dissolve().await;
+    let leases: Api<Lease> = Api::namespaced(bed.cluster.client(), "default");
+    assert!(leases.get_opt("sluice").await.unwrap().is_none());
     bed.end().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_another_agent_asks_for_is_handed_over_once_its_holder_has_come_to_rest() {
+    let bed = bed().await;
+    let first = bed.cluster.stand(candidate("one", false));
+    becomes(&first, |lead| *lead == Lead::Ours).await;
+    first.at_rest(false);
+    let second = bed.cluster.stand(candidate("two", true));
+    // The holder hears of the request, and stops acting before anybody else may begin.
+    becomes(&first, |lead| *lead == Lead::Unknown).await;
+    assert_ne!(*second.lead().borrow(), Lead::Ours);
+    first.at_rest(true);
+    becomes(&second, |lead| *lead == Lead::Ours).await;
+    // It asked once: the one that it was taken from waits, and gets it back where this one ends.
+    becomes(
+        &first,
+        |lead| matches!(lead, Lead::Another(holder) if holder.identity == "two"),
+    )
+    .await;
+    second.end().await;
+    becomes(&first, |lead| *lead == Lead::Ours).await;
+    first.end().await;
+    bed.end().await;
+}
+
+fn candidate(identity: &str, take_over: bool) -> Candidacy {
+    Candidacy {
+        namespace: "default".to_owned(),
+        lease: "sluice".to_owned(),
+        identity: identity.to_owned(),
+        take_over,
+    }
+}
+
+async fn becomes(election: &Election, wanted: impl FnMut(&Lead) -> bool) {
+    let mut lead = election.lead();
+    let seen = tokio::time::timeout(PATIENCE, lead.wait_for(wanted));
+    seen.await.expect("in time").unwrap();
 }

@@ -68,7 +68,6 @@ async fn releases(expand: Expand) {
     install_without_agent();
     let mut config = AgentConfig::new(as_the_agent(&world.client).await);
     config.install_crds = false;
-    config.leader_elect = Some(SYSTEM.to_owned());
     world.start_agent_with(config).await;
     world.deliver().await;
 

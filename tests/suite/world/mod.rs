@@ -183,6 +183,8 @@ impl World {
     /// How an agent of this stage is set up that talks to the cluster in its own way.
     pub fn agent_config(&self, client: Client) -> AgentConfig {
         let mut config = AgentConfig::new(client);
+        // Where one is killed, the next is the one that was started again in its place.
+        config.identity = "agent-of-the-story".to_owned();
         config.namespace = self.cluster.confined_to();
         config.cache_dir = self.dir.path().join("cache");
         config

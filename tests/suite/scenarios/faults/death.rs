@@ -217,15 +217,15 @@ async fn a_first_delivery_ends_the_same_behind_whichever_write_the_agent_is_kill
 
 async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies(expand: Expand) {
     let world = hurried(expand).await;
-    let start = async || {
+    let start = async |identity: &str| {
         let mut config = world.agent_config(world.fresh_client().await);
-        config.leader_elect = Some(world.namespace().to_owned());
+        config.identity = identity.to_owned();
         MortalAgent::start(config)
     };
-    let leader = start().await;
+    let leader = start("one").await;
     world.kinds_are_there().await;
     open_shop(&world, "1s").await;
-    let other = start().await;
+    let other = start("other").await;
     let second = world.push("Greet two", &[hello("two")]);
     world
         .until("hello", "on its way", |s| s.phase == Phase::Stepping)
@@ -235,7 +235,7 @@ async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies(expand: Ex
     assert_eq!(status.history.len(), 2, "{:#?}", status.history);
     let holder: Api<k8s_openapi::api::coordination::v1::Lease> =
         Api::namespaced(world.client.clone(), world.namespace());
-    let lease = holder.get("sluice-agent").await.unwrap().spec.unwrap();
+    let lease = holder.get("sluice-shop").await.unwrap().spec.unwrap();
     assert_eq!(lease.lease_transitions, Some(2), "it changed hands once");
     other.kill();
     world.end().await;
@@ -249,6 +249,7 @@ fn agent_process(world: &World) -> Child {
         .arg("--kubeconfig")
         .arg(world.kubeconfig())
         .args(["--namespace", world.namespace(), "--one-namespace"])
+        .args(["--identity", "agent-of-the-story"])
         .arg("--cache-dir")
         .arg(cache)
         .stderr(Stdio::piped())
