@@ -60,7 +60,7 @@ async fn deliveries_are_counted_and_health_is_said() {
     assert_eq!(figure("sluice_delivery_ready", ""), 1.0);
     assert_eq!(figure("sluice_delivery_problems", ""), 0.0);
     assert!(figure("sluice_delivery_sync_duration_seconds_count", "") >= 2.0);
-    assert!(text.contains("sluice_leader 1\n"), "{text}");
+    assert_eq!(figure("sluice_delivery_leader", ""), 1.0);
     assert!(
         plain(&text, "sluice_api_requests_total{verb=\"patch\"} ") > 0,
         "{text}"
