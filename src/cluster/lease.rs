@@ -259,10 +259,8 @@ impl Candidate {
 
     /// How long a holder may go on without a renewal; any try of others has the whole time.
     fn time_left(&self, now: Instant) -> Duration {
-        match self.renewed {
-            Some(at) if self.is_fresh(now) => RENEW_DEADLINE - now.duration_since(at),
-            _ => RENEW_DEADLINE,
-        }
+        let renewed = self.renewed.filter(|_| self.is_fresh(now));
+        time_left(renewed.map(|at| now.duration_since(at)))
     }
 
     /// A try that failed costs the lead only once the deadline has passed; a Lease that
@@ -434,6 +432,12 @@ fn may_claim(lease: &Lease, unchanged_for: Duration, identity: &str) -> bool {
     holder.identity == identity || unchanged_for >= duration
 }
 
+/// What is left of the deadline so long after the last renewal.
+fn time_left(since_renewal: Option<Duration>) -> Duration {
+    let passed = since_renewal.filter(|passed| *passed < RENEW_DEADLINE);
+    RENEW_DEADLINE - passed.unwrap_or_default()
+}
+
 fn claim(before: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> LeaseSpec {
     let ours = before.is_some_and(|spec| spec.holder_identity.as_deref() == Some(identity));
     let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
@@ -453,65 +457,6 @@ fn claim(before: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> LeaseSpe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::future::BoxFuture;
-    use http::{Method, Request, Response};
-    use kube::client::Body;
-    use serde_json::json;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    /// An API server that takes the first Lease, and answers nothing while it hangs.
-    fn server(hangs: Arc<AtomicBool>) -> kube::Client {
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let hangs = hangs.clone();
-            let answer: BoxFuture<'static, Result<Response<Body>, std::io::Error>> = Box::pin(
-                async move {
-                    if hangs.load(Ordering::Relaxed) {
-                        return std::future::pending().await;
-                    }
-                    let (status, body) = if request.method() == Method::GET {
-                        let missing = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
-                            "reason": "NotFound", "code": 404, "message": "not found"});
-                        (404, missing.to_string().into_bytes())
-                    } else {
-                        (
-                            200,
-                            request.into_body().collect_bytes().await.unwrap().to_vec(),
-                        )
-                    };
-                    Ok(Response::builder()
-                        .status(status)
-                        .body(Body::from(body))
-                        .unwrap())
-                },
-            );
-            answer
-        });
-        kube::Client::new(service, "default")
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lease_that_cannot_be_renewed_is_given_up_after_ten_seconds_and_no_later() {
-        let hangs = Arc::new(AtomicBool::new(false));
-        let stop = CancellationToken::new();
-        let cluster = Cluster::over(server(hangs.clone()), stop.clone());
-        let election = cluster.stand(Candidacy {
-            namespace: "default".to_owned(),
-            lease: "sluice-shop".to_owned(),
-            identity: "me".to_owned(),
-            take_over: false,
-        });
-        let mut lead = election.lead();
-        lead.wait_for(|lead| *lead == Lead::Ours).await.unwrap();
-        // Some renewals, and then no answer to one of them.
-        tokio::time::sleep(RENEW * 3 - Duration::from_secs(1)).await;
-        hangs.store(true, Ordering::Relaxed);
-        let renewed = Instant::now() - (RENEW - Duration::from_secs(1));
-        lead.wait_for(|lead| *lead != Lead::Ours).await.unwrap();
-        let held = Instant::now() - renewed;
-        assert_eq!(held.as_secs(), RENEW_DEADLINE.as_secs());
-        stop.cancel();
-    }
 
     fn lease(holder: &str) -> Lease {
         Lease {
@@ -528,6 +473,19 @@ mod tests {
         assert!(may_claim(&lease("you"), stale, "me"));
         assert!(may_claim(&lease(""), fresh, "me"));
         assert!(may_claim(&Lease::default(), fresh, "me"));
+    }
+
+    #[test]
+    fn a_try_to_renew_has_what_is_left_of_the_ten_seconds_and_not_ten_of_its_own() {
+        assert_eq!(time_left(None), RENEW_DEADLINE);
+        assert_eq!(time_left(Some(RENEW)), RENEW_DEADLINE - RENEW);
+        let just = Duration::from_millis(9_900);
+        assert_eq!(time_left(Some(just)), Duration::from_millis(100));
+        assert_eq!(
+            time_left(Some(RENEW_DEADLINE)),
+            RENEW_DEADLINE,
+            "it is given up already"
+        );
     }
 
     #[test]
