@@ -9,12 +9,10 @@
 pub mod agent;
 pub mod cli;
 pub mod cluster;
+pub mod evidence;
 pub mod git;
-pub mod health;
 pub mod local;
-pub mod manifest;
-pub mod plan;
-pub mod policy;
-pub mod rollout;
+pub mod presets;
 
 pub use sluicegate_api as api;
+pub use sluicegate_core::{analysis, manifest, plan, policy, rollout};

@@ -1,7 +1,7 @@
 //! Wires the rooms into loops: one a Delivery, one a service, one a repository.
 //!
 //! The only room with timers. Nothing is decided here: plans are `plan`'s, releases
-//! `rollout`'s, verdicts `health`'s.
+//! `rollout`'s, verdicts `analysis`'s.
 
 mod context;
 mod delivery;

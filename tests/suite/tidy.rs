@@ -9,17 +9,28 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &str, &[&str])] = &[
     ("api", "crates/api/src", &[]),
     ("git", "src/git", &[]),
-    ("manifest", "src/manifest", &["api"]),
-    ("policy", "src/policy", &["api", "manifest"]),
-    ("plan", "src/plan", &["api", "manifest"]),
-    ("rollout", "src/rollout", &["api", "policy", "health"]),
-    ("health", "src/health", &["api", "policy"]),
+    ("manifest", "crates/core/src/manifest", &["api"]),
+    ("policy", "crates/core/src/policy", &["api", "manifest"]),
+    ("plan", "crates/core/src/plan", &["api", "manifest"]),
+    ("analysis", "crates/core/src/analysis", &["api", "policy"]),
+    (
+        "rollout",
+        "crates/core/src/rollout",
+        &["api", "policy", "analysis"],
+    ),
+    ("presets", "src/presets.rs", &["policy"]),
+    (
+        "evidence",
+        "src/evidence",
+        &["api", "policy", "analysis", "presets"],
+    ),
     ("cluster", "src/cluster", &["api", "plan"]),
     (
         "agent",
         "src/agent",
         &[
-            "api", "git", "manifest", "policy", "plan", "rollout", "health", "cluster",
+            "api", "git", "manifest", "policy", "plan", "analysis", "rollout", "presets",
+            "evidence", "cluster",
         ],
     ),
     ("local", "src/local", &["api"]),
@@ -27,8 +38,8 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
         "cli",
         "src/cli",
         &[
-            "api", "git", "manifest", "policy", "plan", "rollout", "health", "cluster", "agent",
-            "local",
+            "api", "git", "manifest", "policy", "plan", "analysis", "rollout", "presets",
+            "evidence", "cluster", "agent", "local",
         ],
     ),
 ];

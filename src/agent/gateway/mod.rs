@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use tokio::sync::Mutex;
 
-use crate::health::Gateway as Metrics;
+use crate::evidence::Gateway as Metrics;
 
 /// The ConfigMap that names the gateway's metrics page, in Knative's namespace.
 const CONFIG: (&str, &str) = ("knative-serving", "sluice-gateway");

@@ -1,29 +1,60 @@
-//! The policies that come with Sluice: the files of `policies/`, in the binary.
+//! The policies that come with the program: texts that it hands in.
 
 use super::Policy;
 use super::validate::{PolicyError, read};
 use crate::api::rollout_policy::{Analysis, LatencyLimit, RolloutPolicySpec};
 
-/// Name and file of every preset.
-pub const PRESETS: [(&str, &str); 4] = [
-    ("standard", include_str!("../../policies/standard.yaml")),
-    ("cautious", include_str!("../../policies/cautious.yaml")),
-    ("fast", include_str!("../../policies/fast.yaml")),
-    ("demo", include_str!("../../policies/demo.yaml")),
-];
+/// The presets of a program: the name of each, and its RolloutPolicy as YAML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presets(&'static [(&'static str, &'static str)]);
 
-/// The preset of that name.
-///
-/// # Errors
-/// When there is none.
-pub fn preset(name: &str) -> Result<Policy, PolicyError> {
-    let (_, text) = PRESETS
-        .iter()
-        .find(|(preset, _)| *preset == name)
-        .ok_or_else(|| PolicyError::Unknown {
-            name: name.to_owned(),
-        })?;
-    read(text)
+impl Presets {
+    /// Takes name and text of every preset; a text is read when its name is asked for.
+    pub const fn new(texts: &'static [(&'static str, &'static str)]) -> Self {
+        Self(texts)
+    }
+
+    /// Returns the name of every preset.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(name, _)| *name)
+    }
+
+    /// Reads the preset of that name.
+    ///
+    /// # Errors
+    /// When there is none, or its text is not a valid RolloutPolicy.
+    pub fn policy(self, name: &str) -> Result<Policy, PolicyError> {
+        let (_, text) = self
+            .0
+            .iter()
+            .find(|(preset, _)| *preset == name)
+            .ok_or_else(|| PolicyError::Unknown {
+                name: name.to_owned(),
+                presets: self,
+            })?;
+        read(text)
+    }
+}
+
+/// The presets that the root package embeds, for the tests of whatever decides by a policy.
+#[cfg(test)]
+const PRESETS: Presets = Presets::new(&[
+    (
+        "standard",
+        include_str!("../../../../policies/standard.yaml"),
+    ),
+    (
+        "cautious",
+        include_str!("../../../../policies/cautious.yaml"),
+    ),
+    ("fast", include_str!("../../../../policies/fast.yaml")),
+    ("demo", include_str!("../../../../policies/demo.yaml")),
+]);
+
+/// The preset of that name, in tests.
+#[cfg(test)]
+pub(crate) fn preset(name: &str) -> Result<Policy, PolicyError> {
+    PRESETS.policy(name)
 }
 
 /// What a release on its way is watched by when its policy cannot be read and was never known
@@ -48,7 +79,7 @@ mod tests {
 
     #[test]
     fn every_preset_is_valid_and_bears_its_file_s_name() {
-        for (name, _) in PRESETS {
+        for name in PRESETS.names() {
             assert_eq!(preset(name).unwrap().name, name);
         }
     }

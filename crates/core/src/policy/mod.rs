@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use crate::api::rollout_policy::{LatencyLimit, RolloutPolicySpec};
 
-pub use preset::{PRESETS, of_last_resort, preset};
+#[cfg(test)]
+pub(crate) use preset::preset;
+pub use preset::{Presets, of_last_resort};
 pub use validate::{PolicyError, Problem, read};
 
 /// A service names its policy with this annotation, on top of its Delivery's `spec.policy`.
@@ -160,10 +162,11 @@ pub fn resolve<'a>(
     annotation: Option<&str>,
     delivery: Option<&str>,
     find: impl FnOnce(&str) -> Option<&'a RolloutPolicySpec>,
+    presets: Presets,
 ) -> Result<Policy, PolicyError> {
     let name = annotation.or(delivery).unwrap_or(DEFAULT);
     match find(name) {
         Some(spec) => validate::check(name, spec),
-        None => preset(name),
+        None => presets.policy(name),
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::analysis::{Evidence, Finding, Verdict};
 use crate::api::condition::{Condition, set_condition};
 use crate::api::rollout::{
     EvidenceSource, EvidenceVerdict, Hold, HoldReason, Outcome, Phase, Release, RolloutSpec,
     RolloutStatus, StepEvidence,
 };
 use crate::api::serving::TrafficTarget;
-use crate::health::{Evidence, Finding, Verdict};
 use crate::policy::Policy;
 
 use super::decision::{Gather, Write};

@@ -2,7 +2,7 @@
 //!
 //! [`decide`] is the whole of it: values in, values out. It knows no clock (the time is an
 //! argument), no cluster (what the cluster says is [`Live`]) and no network (what was seen
-//! of the candidate is [`Evidence`](crate::health::Evidence)). The same arguments always
+//! of the candidate is [`Evidence`](crate::analysis::Evidence)). The same arguments always
 //! give the same answer.
 //!
 //! It is level-triggered. In every phase the traffic that is wanted follows from the status

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::analysis::Evidence;
 use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
-use crate::health::Evidence;
 use crate::policy::Policy;
 
 use super::decision::{Decision, Gather, Write};

@@ -53,7 +53,7 @@ pub enum Gather {
     #[default]
     Nothing,
     /// Ask the tag URL, and stable's in the same way; add to what this revision's last
-    /// round showed ([`ProbeRound::add`](crate::health::ProbeRound::add)).
+    /// round showed ([`ProbeRound::add`](crate::analysis::ProbeRound::add)).
     Probes(ProbeTargets),
     /// Read the gateway's counters of both revisions; a change of revision, weight or `since`
     /// starts a new window.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::analysis::{Finding, Verdict, Window, judge_probes, judge_window, wants_synthetic};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
-use crate::health::{Finding, Verdict, Window, judge_probes, judge_window, wants_synthetic};
 
 use super::decision::{Gather, ProbeTargets};
 use super::event::Event;

@@ -9,12 +9,11 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use crate::analysis::judge::{LEAST_TO_COMPARE, Verdict, judge_probes};
+use crate::analysis::{Latencies, ProbeReport, ProbeRound};
 use crate::policy::Policy;
 
 use super::client::{Answer, FetchError, HttpClient};
-use super::evidence::{ProbeReport, ProbeRound};
-use super::judge::{LEAST_TO_COMPARE, Verdict, judge_probes};
-use super::latency::Latencies;
 
 /// Time that a revision has to wake from zero for its very first answer, which does not
 /// count. Knative's activator gives up later than that.
@@ -243,7 +242,7 @@ mod tests {
     use axum::http::{HeaderMap, StatusCode};
 
     use super::*;
-    use crate::policy::preset;
+    use crate::presets::PRESETS;
 
     /// A server whose n-th answer (from 0) has the status that `answer` says.
     async fn server(
@@ -307,7 +306,7 @@ mod tests {
     async fn a_revision_that_only_fails_is_not_asked_two_hundred_times() {
         let (bad, asked) = server(|_| 500).await;
         let (good, _) = server(|_| 200).await;
-        let policy = preset("fast").unwrap();
+        let policy = PRESETS.policy("fast").unwrap();
         let round = round(
             &policy,
             "hello-00002",
@@ -331,7 +330,7 @@ mod tests {
     async fn what_fails_for_stable_in_the_same_moments_is_not_the_candidate_s() {
         let failing = |_| 500;
         let ((candidate, _), (stable, _)) = (server(failing).await, server(failing).await);
-        let policy = preset("fast").unwrap();
+        let policy = PRESETS.policy("fast").unwrap();
         let (candidate, stable) = (target(candidate), target(stable));
         let round = round(
             &policy,

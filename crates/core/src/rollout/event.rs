@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::reason::{Reason, rounded, short};
+use crate::analysis::Finding;
 use crate::api::rollout::{HoldReason, Outcome};
-use crate::health::Finding;
 
 /// One thing that happened in a release.
 #[derive(Clone, Debug, PartialEq)]

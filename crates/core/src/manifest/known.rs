@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use k8s_openapi::api::{apps, autoscaling, batch, core, networking, policy, rbac};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::CustomResourceExt;
+use kube_core::CustomResourceExt;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Value, json};
 

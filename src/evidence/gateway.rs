@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::client::{FetchError, HttpClient};
-use super::metrics::Scrape;
+use crate::analysis::Scrape;
 
 /// A page that takes longer than this is no evidence.
 const PATIENCE: Duration = Duration::from_secs(5);

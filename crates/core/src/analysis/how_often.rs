@@ -262,7 +262,7 @@ const END: &str = "<!-- how_often: end -->";
 fn the_table_in_the_docs_is_what_these_policies_do() {
     let measured = table();
     println!("{measured}");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rollout.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rollout.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (written, after) = rest.split_once(END).unwrap();

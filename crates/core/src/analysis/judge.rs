@@ -24,7 +24,7 @@ const SLOW: f64 = 0.01;
 /// stable's seventy was.
 const GROSSLY_SLOW: f64 = 1e-4;
 /// Fewer answers than this of stable's are no figure to compare with.
-pub(super) const LEAST_TO_COMPARE: u64 = 5;
+pub const LEAST_TO_COMPARE: u64 = 5;
 
 /// What the evidence says.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::analysis::Finding;
 use crate::api::duration::HumanDuration;
-use crate::health::Finding;
 
 /// Why a candidate is taken back.
 #[derive(Clone, Debug, PartialEq)]

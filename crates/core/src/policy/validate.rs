@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::api::rollout_policy::{LatencyLimit, RolloutPolicy, RolloutPolicySpec};
 
-use super::{PRESETS, Policy};
+use super::{Policy, Presets};
 
 /// A policy that cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -13,11 +13,13 @@ pub enum PolicyError {
     /// Nothing has that name.
     #[error(
         "there is no RolloutPolicy {name:?} in the namespace and no preset of that name; the presets are {presets}",
-        presets = PRESETS.map(|(name, _)| name).join(", ")
+        presets = presets.names().collect::<Vec<_>>().join(", ")
     )]
     Unknown {
         /// The name.
         name: String,
+        /// The presets that were asked.
+        presets: Presets,
     },
     /// The text is not a RolloutPolicy.
     #[error("RolloutPolicy cannot be read: {0}")]

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::analysis::latency::{Bucket, Latencies};
+use crate::analysis::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{Action, Phase, Request, RolloutSpec, RolloutStatus};
 use crate::api::serving::{KnativeCondition, TrafficTarget};
-use crate::health::latency::{Bucket, Latencies};
-use crate::health::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
 use crate::policy::{Policy, preset};
 use crate::rollout::{
     ConfigurationFacts, Gather, Intent, Live, PodFacts, ProbeTargets, RevisionFacts, RouteFacts,
