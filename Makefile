@@ -20,6 +20,12 @@ unit:
 kubectl:
 	@if [ -x tests/kubectl/build.sh ]; then tests/kubectl/build.sh; fi
 
+# Dependencies that no code names.
+.PHONY: unused
+unused:
+	@if command -v cargo-machete >/dev/null; then cargo machete; \
+	else echo "=== NOT CHECKED for unused dependencies: cargo-machete is not here (cargo install --locked cargo-machete)" >&2; fi
+
 demo:
 	cargo run --release -- demo
 
