@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::core::Core;
 use super::query::WriteOptions;
 use super::status::ApiError;
 use super::user::User;
-use super::write::{self, Call};
+use super::write;
 
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 

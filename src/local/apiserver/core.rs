@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
-use super::crd::Compiled;
+use super::crd::compiled::Compiled;
 use super::path::ResourcePath;
 use super::registry::Registry;
 use super::resource::Resource;

@@ -3,37 +3,19 @@
 
 use serde_json::{Map, Value};
 
+use super::call::Call;
 use super::metadata;
-use super::patching::Patch;
+use super::patch_type::Patch;
 use super::query::FieldValidation;
 use super::resource::Resource;
 use super::status::{ApiError, Cause};
-use super::strict_json;
-use super::write::Call;
+use super::strict_json::{self, Sent};
 use super::{builtin, openapi, protobuf, schemas};
 use crate::local::admission::GROUP as SERVING;
 use crate::local::go_words;
 
 /// Bytes of a body that are quoted in an error.
 const QUOTED: usize = 30;
-
-/// A body, read, and what is written in it twice.
-#[derive(Debug, Clone, Default)]
-pub struct Sent {
-    /// What it says.
-    pub value: Value,
-    /// The paths of fields that are there more than once; the last one counts.
-    pub duplicates: Vec<String>,
-}
-
-impl From<Value> for Sent {
-    fn from(value: Value) -> Self {
-        Self {
-            value,
-            duplicates: Vec::new(),
-        }
-    }
-}
 
 /// Why a body is not even data.
 #[derive(Debug)]

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::admission::Operation;
 use super::behaviour::Behaviour;
+use super::call::Call;
 use super::core::key;
 use super::query::{self, Params};
 use super::resource::Resource;
 use super::status::{ApiError, Cause};
 use super::store::Stored;
-use super::write::Call;
 use super::{crd, lifecycle, object, view};
 
 /// The finalizer of a foreground deletion: the owner waits for its dependents.
@@ -235,7 +235,12 @@ fn attempt(
         store.remove(&live.key, live.revision)
     } else {
         let object = view::put_away(call.resource, object);
-        store.write(call.resource, live.key.clone(), Some(live.revision), object)
+        store.write(
+            &call.resource.selectable,
+            live.key.clone(),
+            Some(live.revision),
+            object,
+        )
     };
     let Ok(written) = written else {
         return Ok(None);

@@ -9,20 +9,22 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
+use super::call::Call;
 use super::core::Core;
 use super::decode;
 use super::deletion::{self, DeleteOptions};
 use super::media::{self, Form, Spoken};
 use super::metadata::names;
-use super::patching::PatchType;
+use super::patch_type::{self, PatchType};
 use super::path::{self, ResourcePath, Route};
 use super::query::{self, FieldValidation, Params, Write, WriteOptions};
 use super::resource::Resource;
 use super::status::ApiError;
 use super::store::Stored;
 use super::user::User;
-use super::write::{self, Call, Written};
-use super::{discovery, logs, openapi, patching, read, review, scale, table, view, watch};
+use super::write;
+use super::written::Written;
+use super::{discovery, logs, openapi, read, review, scale, table, view, watch};
 
 /// Answers a request; errors become `Status` objects.
 pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
@@ -123,7 +125,7 @@ async fn resource(
         Some(_) if resource.is_kubernetes_own() => return Err(ApiError::no_such_path()),
         Some(_) => {
             let name = path.name.as_deref().unwrap_or_default();
-            return Err(ApiError::not_found(&resource, name));
+            return Err(ApiError::not_found(&*resource, name));
         }
     }
     let is_read = parts.method == Method::GET;
@@ -276,7 +278,7 @@ fn change(
     check_verb(resource, path, &request.method, subresource)?;
     let media_type = media::content_type(&request.headers);
     let patch = match request.method {
-        Method::PATCH if path.name.is_some() => Some(patching::form(resource, media_type)?),
+        Method::PATCH if path.name.is_some() => Some(patch_type::form(resource, media_type)?),
         _ => None,
     };
     let kind = match (&request.method, &patch) {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Operation;
 use super::behaviour::Behaviour;
+use super::call::Call;
 use super::core::Core;
 use super::deletion::{self, DeleteOptions, FOREGROUND, ORPHAN, Propagation};
 use super::object;
@@ -22,7 +23,7 @@ use super::resource::Resource;
 use super::status::ApiError;
 use super::store::{Change, EventKind, Key, Stored};
 use super::user::User;
-use super::write::{self, Call};
+use super::write;
 
 /// Keeps house until cancelled.
 pub async fn run(

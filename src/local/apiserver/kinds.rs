@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::behaviour::Behaviour;
 use super::columns;
-use super::resource::{Origin, Resource, ScalePaths, api_version};
-use super::schemas::SchemaCell;
+use super::resource::{Origin, Resource, ScalePaths, SchemaCell, api_version};
 
 const KNATIVE: &[&str] = &["all", "knative", "serving"];
 const KNATIVE_INTERNAL: &[&str] = &["knative-internal", "autoscaling"];

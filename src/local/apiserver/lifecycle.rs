@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::behaviour::Behaviour;
+use super::call::Call;
 use super::core::Core;
 use super::resource::Resource;
 use super::status::{ApiError, Cause};
 use super::store::Key;
-use super::write::Call;
 use super::{crd, object};
 
 /// Refuses new objects in namespaces that are not there or are going.

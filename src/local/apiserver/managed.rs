@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::behaviour::Behaviour;
 use super::builtin;
+use super::call::Call;
 use super::resource::Origin;
 use super::schema::Schema;
 use super::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions, Versions};
 use super::status::{ApiError, Cause};
-use super::write::Call;
 
 /// Records that the caller set what differs from the live object.
 pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use super::status::ApiError;
+use super::status::{ApiError, PAGE_NOT_FOUND};
 
 /// The largest body that is taken: Kubernetes' own limit.
 pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -271,6 +271,35 @@ pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{clean}\"").as_bytes()) {
             response.headers_mut().append(header::WARNING, value);
         }
+    }
+}
+
+impl ApiError {
+    /// The error as the answer to a request.
+    pub fn into_response(self) -> Response<Body> {
+        if self.message == PAGE_NOT_FOUND {
+            let mut response = Response::new(Body::from(format!("{PAGE_NOT_FOUND}\n")));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            );
+            return response;
+        }
+        let mut response = Response::new(Body::from(self.to_status().to_string()));
+        *response.status_mut() =
+            StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        warn(&mut response, &self.details.warnings);
+        if let Some(seconds) = self.details.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

@@ -207,7 +207,7 @@ fn add_paths(paths: &mut Map<String, Value>, resource: &Resource, component: &st
         return;
     }
     let mut patches = Map::new();
-    for media in super::patching::accepted(resource) {
+    for media in super::patch_type::accepted(resource) {
         patches.insert(media.to_owned(), json!({"schema": {"type": "object"}}));
     }
     let one = json!({

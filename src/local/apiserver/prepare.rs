@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 use super::admission::Operation;
-use super::behaviour::{self, Behaviour};
+use super::behaviour::Behaviour;
+use super::call::{By, Call};
 use super::resource::Origin;
 use super::status::{ApiError, Cause};
-use super::write::{By, Call};
-use super::{addresses, apart, managed, metadata, object, rules, scale, schemas};
+use super::{addresses, apart, complete, managed, metadata, object, rules, scale, schemas};
 
 /// The pipeline between the client's object and the stored one.
 pub fn prepare(
@@ -37,7 +37,7 @@ pub fn prepare(
                 schemas::default(resource, object);
             }
         }
-        behaviour::complete(core, resource, object, old);
+        complete::complete(core, resource, object, old);
     };
     // What the server fills in belongs to nobody; what it fills into a definition are defaults.
     let is_definition = resource.behaviour == Behaviour::CustomResourceDefinition;

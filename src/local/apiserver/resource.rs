@@ -1,9 +1,12 @@
 //! One served resource: everything the request path needs to know about a kind.
 
+use std::sync::OnceLock;
+
 use super::behaviour::Behaviour;
 use super::jsonpath::JsonPath;
-use super::schemas::SchemaCell;
+use super::schema::Schema;
 use super::ssa::Version;
+use super::status::KindNames;
 
 /// Where the numbers of `/scale` live in the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,23 @@ pub enum Origin {
     BuiltIn,
     /// A CustomResourceDefinition.
     Custom,
+}
+
+/// A kind's schema; those of built-in kinds are made when they are first asked for.
+#[derive(Debug, Clone, Default)]
+pub struct SchemaCell(OnceLock<Schema>);
+
+impl SchemaCell {
+    /// The schema, made by `make` where it is not there yet.
+    pub fn get_or_init(&self, make: impl FnOnce() -> Schema) -> &Schema {
+        self.0.get_or_init(make)
+    }
+}
+
+impl From<Schema> for SchemaCell {
+    fn from(schema: Schema) -> Self {
+        Self(OnceLock::from(schema))
+    }
 }
 
 /// A kind as it is served: one entry for each group, version and plural.
@@ -105,16 +125,22 @@ impl Resource {
 
     /// `plural.group`, or the plural alone in the core group.
     pub fn qualified(&self) -> String {
-        if self.group.is_empty() {
-            self.plural.clone()
-        } else {
-            format!("{}.{}", self.plural, self.group)
-        }
+        KindNames::from(self).qualified()
     }
 
     /// `group/version`, or the version alone in the core group.
     pub fn api_version(&self) -> String {
         api_version(&self.group, &self.version)
+    }
+}
+
+impl<'a> From<&'a Resource> for KindNames<'a> {
+    fn from(resource: &'a Resource) -> Self {
+        Self {
+            group: &resource.group,
+            kind: &resource.kind,
+            plural: &resource.plural,
+        }
     }
 }
 

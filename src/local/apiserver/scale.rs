@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 pub use made_up::faults;
 pub use write::{patch, replace};
 
+use super::call::Call;
 use super::resource::{Resource, ScalePaths};
 use super::status::{ApiError, Cause};
-use super::write::Call;
 use super::{builtin, metadata, object};
 
 /// The object's `autoscaling/v1` Scale.

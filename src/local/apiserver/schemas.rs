@@ -1,7 +1,5 @@
 //! What a kind's schema does to its objects.
 
-use std::sync::OnceLock;
-
 use serde_json::Value;
 
 use super::behaviour::Behaviour;
@@ -10,20 +8,10 @@ use super::resource::{Origin, Resource};
 use super::schema::{FieldError, FieldErrorReason, Schema};
 use super::status::Cause;
 
-/// A kind's schema; those of built-in kinds are made when they are first asked for.
-#[derive(Debug, Clone, Default)]
-pub struct SchemaCell(OnceLock<Schema>);
-
-impl From<Schema> for SchemaCell {
-    fn from(schema: Schema) -> Self {
-        Self(OnceLock::from(schema))
-    }
-}
-
 impl Resource {
     /// The schema of the objects as they are stored.
     pub fn schema(&self) -> &Schema {
-        self.schema.0.get_or_init(|| {
+        self.schema.get_or_init(|| {
             let stored = self.storage_api_version.as_str();
             let (group, version) = stored.split_once('/').unwrap_or(("", stored));
             builtin::schema(group, version, &self.kind).unwrap_or_else(Schema::untyped)

@@ -124,7 +124,7 @@ impl Builder {
             store,
             registry: ArcSwap::from_pointee(registry),
             built_in,
-            compiled: crd::Compiled::default(),
+            compiled: crd::compiled::Compiled::default(),
             hooks: self.hooks,
             pod_logs: RwLock::new(self.pod_logs),
             clock: self.clock,

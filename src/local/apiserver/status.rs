@@ -3,11 +3,31 @@
 //! Clients branch on code and reason, people read the words; both are Kubernetes'
 //! own, so that nothing that works against a cluster is surprised here.
 
-use axum::body::Body;
-use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::resource::Resource;
+use super::object;
+
+/// What a kind is called, as errors need it.
+#[derive(Debug, Clone, Copy)]
+pub struct KindNames<'a> {
+    /// The API group, empty for the core.
+    pub group: &'a str,
+    /// The kind.
+    pub kind: &'a str,
+    /// The name in paths.
+    pub plural: &'a str,
+}
+
+impl KindNames<'_> {
+    /// `plural.group`, or the plural alone in the core group.
+    pub fn qualified(self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+}
 
 /// One entry of `details.causes`: what is wrong with which field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +158,8 @@ pub struct Details {
     pub always: bool,
 }
 
-const PAGE_NOT_FOUND: &str = "404 page not found";
+/// What a web server says that knows no such page.
+pub const PAGE_NOT_FOUND: &str = "404 page not found";
 
 impl ApiError {
     /// An error with no details.
@@ -158,15 +179,16 @@ impl ApiError {
         error
     }
 
-    fn about(mut self, resource: &Resource, name: &str) -> Self {
+    fn about(mut self, kind: KindNames<'_>, name: &str) -> Self {
         self.details.name = name.to_owned();
-        self.details.group = resource.group.clone();
-        self.details.kind = resource.plural.clone();
+        self.details.group = kind.group.to_owned();
+        self.details.kind = kind.plural.to_owned();
         self
     }
 
     /// The object is not there.
-    pub fn not_found(resource: &Resource, name: &str) -> Self {
+    pub fn not_found<'a>(resource: impl Into<KindNames<'a>>, name: &str) -> Self {
+        let resource = resource.into();
         let message = format!("{} \"{name}\" not found", resource.qualified());
         Self::new(404, "NotFound", message).about(resource, name)
     }
@@ -187,13 +209,15 @@ impl ApiError {
     }
 
     /// An object of that name is there already.
-    pub fn already_exists(resource: &Resource, name: &str) -> Self {
+    pub fn already_exists<'a>(resource: impl Into<KindNames<'a>>, name: &str) -> Self {
+        let resource = resource.into();
         let message = format!("{} \"{name}\" already exists", resource.qualified());
         Self::new(409, "AlreadyExists", message).about(resource, name)
     }
 
     /// The write was made from an older state of the object.
-    pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+    pub fn conflict<'a>(resource: impl Into<KindNames<'a>>, name: &str, why: &str) -> Self {
+        let resource = resource.into();
         let message = format!(
             "Operation cannot be fulfilled on {} \"{name}\": {why}",
             resource.qualified()
@@ -202,19 +226,20 @@ impl ApiError {
     }
 
     /// The object is not the one that is meant, in the words of a deletion: by its kind.
-    pub fn conflict_of_kind(resource: &Resource, name: &str, why: &str) -> Self {
+    pub fn conflict_of_kind<'a>(resource: impl Into<KindNames<'a>>, name: &str, why: &str) -> Self {
+        let resource = resource.into();
         let mut error = Self::conflict(resource, name, why);
-        let kind = match resource.group.as_str() {
-            "" => resource.kind.clone(),
+        let kind = match resource.group {
+            "" => resource.kind.to_owned(),
             group => format!("{}.{group}", resource.kind),
         };
         error.message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
-        error.details.kind = resource.kind.clone();
+        error.details.kind = resource.kind.to_owned();
         error
     }
 
     /// The write was made from an older state of the object, in the usual words.
-    pub fn stale(resource: &Resource, name: &str) -> Self {
+    pub fn stale<'a>(resource: impl Into<KindNames<'a>>, name: &str) -> Self {
         Self::conflict(
             resource,
             name,
@@ -223,8 +248,9 @@ impl ApiError {
     }
 
     /// The object breaks its kind's rules.
-    pub fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
-        Self::invalid_as(&resource.group, &resource.kind, name, causes)
+    pub fn invalid<'a>(resource: impl Into<KindNames<'a>>, name: &str, causes: Vec<Cause>) -> Self {
+        let resource = resource.into();
+        Self::invalid_as(resource.group, resource.kind, name, causes)
     }
 
     /// Something that is not a stored object breaks its rules: options, a patch, a Scale.
@@ -282,7 +308,8 @@ impl ApiError {
     }
 
     /// The request is understood and refused.
-    pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+    pub fn forbidden<'a>(resource: impl Into<KindNames<'a>>, name: &str, why: &str) -> Self {
+        let resource = resource.into();
         let message = format!("{} \"{name}\" is forbidden: {why}", resource.qualified());
         Self::new(403, "Forbidden", message).about(resource, name)
     }
@@ -318,7 +345,8 @@ impl ApiError {
     }
 
     /// The verb does not exist on this custom resource.
-    pub fn verb_not_supported(resource: &Resource, verb: &str) -> Self {
+    pub fn verb_not_supported<'a>(resource: impl Into<KindNames<'a>>, verb: &str) -> Self {
+        let resource = resource.into();
         let message = format!(
             "{verb} is not supported on resources of kind {:?}",
             resource.qualified()
@@ -405,10 +433,10 @@ impl ApiError {
             let causes = self.details.causes.iter().map(|cause| {
                 let mut entry = json!({"message": cause.message});
                 if !cause.reason.is_empty() {
-                    super::object::set(&mut entry, "reason", cause.reason);
+                    object::set(&mut entry, "reason", cause.reason);
                 }
                 if !cause.field.is_empty() {
-                    super::object::set(&mut entry, "field", cause.field.as_str());
+                    object::set(&mut entry, "field", cause.field.as_str());
                 }
                 entry
             });
@@ -426,7 +454,7 @@ impl ApiError {
             "code": self.code,
         });
         if let Some(goes_on) = &self.details.goes_on {
-            super::object::set_meta(&mut status, "continue", goes_on.as_str());
+            object::set_meta(&mut status, "continue", goes_on.as_str());
         }
         if let Some(map) = status.as_object_mut() {
             if !self.reason.is_empty() {
@@ -437,32 +465,5 @@ impl ApiError {
             }
         }
         status
-    }
-
-    /// The error as the answer to a request.
-    pub fn into_response(self) -> Response<Body> {
-        if self.message == PAGE_NOT_FOUND {
-            let mut response = Response::new(Body::from(format!("{PAGE_NOT_FOUND}\n")));
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response.headers_mut().insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            );
-            return response;
-        }
-        let mut response = Response::new(Body::from(self.to_status().to_string()));
-        *response.status_mut() =
-            StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        super::media::warn(&mut response, &self.details.warnings);
-        if let Some(seconds) = self.details.retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
     }
 }

@@ -6,7 +6,23 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::decode::Sent;
+/// A body, read, and what is written in it twice.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    /// What it says.
+    pub value: Value,
+    /// The paths of fields that are there more than once; the last one counts.
+    pub duplicates: Vec<String>,
+}
+
+impl From<Value> for Sent {
+    fn from(value: Value) -> Self {
+        Self {
+            value,
+            duplicates: Vec::new(),
+        }
+    }
+}
 
 /// Parses JSON and notes fields that are there more than once.
 pub fn parse(bytes: &[u8]) -> Result<Sent, serde_json::Error> {

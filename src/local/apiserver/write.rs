@@ -6,150 +6,26 @@
 //! the disk before it answers. Dry-run stops before the store.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::admission::{Operation, Review};
 use super::behaviour::Behaviour;
-use super::core::{Core, key};
-use super::decode::{self, Sent, Source};
-use super::patching::{Patch, PatchType};
-use super::query::{FieldValidation, WriteOptions};
+use super::call::{By, Call};
+use super::decode::{self, Source};
+use super::patch_type::{Patch, PatchType};
+use super::query::FieldValidation;
 use super::resource::{Origin, Resource};
 use super::status::{ApiError, Cause};
-use super::store::{Key, Stored};
-use super::user::User;
+use super::store::Stored;
+use super::strict_json::Sent;
+use super::written::Written;
 use super::{
     apart, lifecycle, metadata, object, patching, prepare, rules, scale, schemas, ssa, view,
 };
 
 /// How often a write that races with others is tried again before the client is told.
 const TRIES: usize = 16;
-
-/// A write request, read.
-pub struct Call<'a> {
-    /// The server.
-    pub core: &'a Arc<Core>,
-    /// Who writes.
-    pub user: &'a User,
-    /// The kind.
-    pub resource: &'a Resource,
-    /// The namespace, empty for cluster-scoped kinds.
-    pub namespace: String,
-    /// `status`, `scale`, or nothing.
-    pub subresource: Option<&'a str>,
-    /// The query's options.
-    pub options: WriteOptions,
-    /// The field manager where the query names none.
-    pub agent: String,
-    /// Sentences for the answer's `Warning` headers.
-    pub warnings: RefCell<Vec<String>>,
-}
-
-/// What a write came to.
-#[derive(Debug)]
-pub struct Written {
-    /// The object as the client sees it.
-    pub object: Value,
-    /// Whether it is new.
-    pub created: bool,
-    /// The revision to wait for; nothing was stored without one.
-    pub revision: Option<u64>,
-}
-
-impl Call<'_> {
-    /// The field manager of this write.
-    pub fn manager(&self) -> &str {
-        self.options
-            .field_manager
-            .as_deref()
-            .unwrap_or(self.agent.as_str())
-    }
-
-    fn key(&self, name: &str) -> Key {
-        key(self.resource, &self.namespace, name)
-    }
-
-    fn live(&self, name: &str) -> Result<Arc<Stored>, ApiError> {
-        self.core
-            .store
-            .get(&self.key(name))
-            .ok_or_else(|| ApiError::not_found(self.resource, name))
-    }
-
-    fn stored(&self, stored: &Stored, created: bool) -> Written {
-        let object = if self.subresource == Some("status") {
-            view::whole(self.resource, stored)
-        } else {
-            view::value(self.resource, stored)
-        };
-        Written {
-            object: self.answered(object),
-            created,
-            revision: Some(stored.revision),
-        }
-    }
-
-    /// What a client is shown of what it wrote.
-    fn answered(&self, object: Value) -> Value {
-        if self.subresource == Some("scale") {
-            // What was written has a number that can be shown.
-            return scale::of(self.resource, &object).unwrap_or_default();
-        }
-        object
-    }
-
-    /// What a dry-run would have made keeps the version that it came with.
-    fn not_created(&self, mut object: Value, version: String) -> Written {
-        if !version.is_empty() {
-            object::set_meta(&mut object, "resourceVersion", version);
-        }
-        self.not_stored(object, true)
-    }
-
-    fn not_stored(&self, object: Value, created: bool) -> Written {
-        let mut object = view::as_if_stored(self.resource, object);
-        if self.subresource != Some("status") {
-            view::hide(self.resource, &mut object);
-        }
-        self.never_read(object, created)
-    }
-
-    /// What is answered as it was written, and not as it would be read.
-    fn never_read(&self, mut object: Value, created: bool) -> Written {
-        metadata::take_empties(&mut object);
-        view::from_storage(self.resource, &mut object);
-        Written {
-            object: self.answered(object),
-            created,
-            revision: None,
-        }
-    }
-
-    /// The hooks' view of this write.
-    pub fn review<'b>(
-        &'b self,
-        name: &'b str,
-        operation: Operation,
-        old: Option<&'b Value>,
-    ) -> Review<'b> {
-        Review {
-            user: self.user,
-            group: &self.resource.group,
-            version: &self.resource.version,
-            kind: &self.resource.kind,
-            namespace: &self.namespace,
-            name,
-            subresource: self.subresource,
-            operation,
-            old,
-            dry_run: self.options.dry_run,
-            warnings: &self.warnings,
-        }
-    }
-}
 
 /// Creates an object.
 pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
@@ -180,7 +56,11 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
             ));
         }
         let object = view::put_away(call.resource, object);
-        match call.core.store.write(call.resource, key, None, object) {
+        match call
+            .core
+            .store
+            .write(&call.resource.selectable, key, None, object)
+        {
             Ok(stored) => {
                 lifecycle::after_write(call.core, call.resource);
                 return Ok(call.stored(&stored, true));
@@ -382,7 +262,7 @@ fn create_by_apply(
     match call
         .core
         .store
-        .write(call.resource, call.key(name), None, object)
+        .write(&call.resource.selectable, call.key(name), None, object)
     {
         Ok(stored) => {
             lifecycle::after_write(call.core, call.resource);
@@ -408,15 +288,6 @@ fn unversioned(resource: &Resource, name: &str) -> ApiError {
         "must be specified for an update",
     );
     ApiError::invalid_as(&resource.group, &resource.plural, name, vec![cause])
-}
-
-/// How the new object came about, which decides who owns its fields.
-#[derive(Debug, Clone, PartialEq)]
-pub enum By {
-    /// Everything that differs from the live object is the writer's.
-    Update,
-    /// The managers were worked out already, by server-side apply or for a Scale.
-    Known,
 }
 
 /// One try at an update; nothing when the write lost a race.
@@ -483,7 +354,12 @@ fn update(
         }));
     }
     let object = view::put_away(call.resource, object);
-    match store.write(call.resource, live.key.clone(), Some(live.revision), object) {
+    match store.write(
+        &call.resource.selectable,
+        live.key.clone(),
+        Some(live.revision),
+        object,
+    ) {
         Ok(stored) => {
             lifecycle::after_write(call.core, call.resource);
             Ok(Some(call.stored(&stored, false)))
@@ -573,7 +449,12 @@ pub fn amend(
             store.remove(&live.key, live.revision).is_ok()
         } else {
             store
-                .write(call.resource, live.key.clone(), Some(live.revision), object)
+                .write(
+                    &call.resource.selectable,
+                    live.key.clone(),
+                    Some(live.revision),
+                    object,
+                )
                 .is_ok()
         };
         if done {

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
+use super::super::call::Call;
 use super::super::decode::unfit_patch;
-use super::super::patching::{self, Patch};
+use super::super::patch_type::Patch;
+use super::super::patching;
 use super::super::resource::{Origin, Resource};
 use super::super::status::{ApiError, Cause};
-use super::super::write::Call;
 use super::super::{managed, metadata, object, ssa};
 use super::{decode, made_up, to_patch};
 

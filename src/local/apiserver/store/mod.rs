@@ -17,8 +17,8 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use super::resource::Resource;
-use super::{metadata, object};
+use super::metadata::empties::take_empties;
+use super::object;
 pub use journal::JournalError;
 use journal::{Journal, Record};
 use shelf::Shelf;
@@ -27,7 +27,7 @@ pub use shelf::{Event, EventKind};
 /// Where an object is: its shelf, namespace (empty for cluster-scoped) and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// The shelf, see [`Resource::storage`].
+    /// The shelf.
     pub storage: String,
     /// The namespace, empty for cluster-scoped objects.
     pub namespace: String,
@@ -61,7 +61,7 @@ pub struct Stored {
 impl Stored {
     fn new(key: Key, revision: u64, mut value: Value, selectable: &[String]) -> Self {
         object::set_meta(&mut value, "resourceVersion", revision.to_string());
-        let empties = metadata::take_empties(&mut value);
+        let empties = take_empties(&mut value);
         let body = Bytes::from(value.to_string());
         Self {
             empties,
@@ -274,10 +274,10 @@ impl Store {
     }
 
     /// Writes the object if what is there now is at `expected` (`None`: nothing is there).
-    /// A deletion marker set by the caller stays; the resource version is the store's.
+    /// `selectable` are the paths that field selectors may use. A deletion marker set by the caller stays; the resource version is the store's.
     pub fn write(
         &self,
-        resource: &Resource,
+        selectable: &[String],
         key: Key,
         expected: Option<u64>,
         value: Value,
@@ -290,7 +290,7 @@ impl Store {
         }
         inner.revision += 1;
         let revision = inner.revision;
-        let stored = Arc::new(Stored::new(key, revision, value, &resource.selectable));
+        let stored = Arc::new(Stored::new(key, revision, value, selectable));
         inner.index(previous.as_deref(), Some(&stored));
         let kind = match previous {
             None => EventKind::Added,
