@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::{GROUP, KINDS, MUTATION_WEBHOOK, VALIDATION_WEBHOOK};
-use crate::local::apiserver::admission::{Admission, Operation, Review};
-use crate::local::apiserver::status::ApiError;
+use crate::local::apiserver::{Admission, ApiError, Operation, Review};
 
 /// Defaults and checks of `serving.knative.dev`, for [`Builder::admission`].
 ///

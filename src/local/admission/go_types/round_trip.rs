@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::types::{Form, GoStruct, GoType};
 use crate::local::admission::quantity;
-use crate::local::go_words;
+use crate::local::apiserver::go_words;
 
 /// Rewrites a value as a struct writes it.
 pub fn round_trip(of: &'static GoStruct, value: &mut Value) -> Result<(), String> {

@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
-use super::super::schema::{Definitions, Schema};
 use super::pointers::is_pointer;
 use crate::local::admission::quantity;
-use crate::local::go_words;
+use crate::local::apiserver::json::go_words;
+use crate::local::apiserver::schema::{Definitions, Schema};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";

@@ -14,8 +14,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiext
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use super::super::schema::{Definitions, STRUCT, Schema, from_schemars, mark};
 use super::marks::TABLE;
+use crate::local::apiserver::schema::{Definitions, STRUCT, Schema, from_schemars, mark};
 
 /// Each kind with its type, and a place for its schema.
 macro_rules! kinds {

@@ -14,7 +14,7 @@ mod pointers;
 
 pub use defaults::default;
 
-use super::schema::Schema;
+use crate::local::apiserver::schema::Schema;
 
 /// The schema of a kind that needs no CRD: Kubernetes' own and Knative's. `None` where
 /// the kind is neither.

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::super::strict_json::go_map;
 use super::PatchError;
 use super::strategic::{PATCH, SET_ORDER, failed, have_key, wrong_type};
+use crate::local::apiserver::json::strict_json::go_map;
 
 /// How elements of a list are told apart.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::PatchError;
-use crate::local::go_words;
+use crate::local::apiserver::json::go_words;
 
 /// How many operations one patch may have (`maxJSONPatchOperations` of the API server).
 const MAX_OPERATIONS: usize = 10_000;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::PatchError;
-use crate::local::go_words;
+use crate::local::apiserver::json::go_words;
 
 /// Applies a merge patch to a copy of the object.
 ///

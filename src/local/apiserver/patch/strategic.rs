@@ -8,11 +8,11 @@ use std::mem::discriminant;
 
 use serde_json::{Map, Value};
 
-use super::super::schema::{Schema, TypeRef};
-use super::super::strict_json::go_map;
 use super::PatchError;
 use super::element_order::{Order, is_in_order, is_sought};
-use crate::local::go_words;
+use crate::local::apiserver::json::go_words;
+use crate::local::apiserver::json::strict_json::go_map;
+use crate::local::apiserver::schema::{Schema, TypeRef};
 
 pub(super) const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -398,8 +398,8 @@ fn directed(item: &Value) -> Option<Value> {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::builtin;
     use super::*;
+    use crate::local::apiserver::builtin;
 
     #[track_caller]
     fn check(object: Value, patch: Value, expected: Value) {

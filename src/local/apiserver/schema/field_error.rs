@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::super::object;
+use crate::local::apiserver::json::object;
 
 /// What sort of fault a [`FieldError`] is; the `reason` of a `Status` cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

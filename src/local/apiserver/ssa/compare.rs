@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::super::schema::{Kind, TypeRef};
 use super::path::{PathElement, same};
 use super::set::Set;
 use super::typed::{Shape, elements, field_element, is_atomic, shape};
+use crate::local::apiserver::schema::{Kind, TypeRef};
 
 /// What differs. No path is in more than one of the sets.
 #[derive(Debug, Clone, Default)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::super::object;
 use super::path::PathElement;
 use super::set::Set;
+use crate::local::apiserver::json::object;
 
 /// Why `fieldsV1` cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

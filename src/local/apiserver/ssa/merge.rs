@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::super::schema::TypeRef;
 use super::path::PathElement;
 use super::typed::{Shape, elements, is_atomic, shape};
+use crate::local::apiserver::schema::TypeRef;
 
 /// Merges the applied value into the live one: leaves are the applied one's; maps and
 /// keyed lists are joined. Items stand as in the applied list, with live-only items

@@ -1,7 +1,7 @@
 //! Server-side apply: who owns which field, and what an apply or an update makes of it.
 //!
 //! The model is Kubernetes' structured-merge-diff with its field manager on top,
-//! reimplemented over JSON values and [`Schema`](super::schema::Schema):
+//! reimplemented over JSON values and [`Schema`](crate::local::apiserver::schema::Schema):
 //!
 //! - [`Set`]: a set of field paths, with the `FieldsV1` codec;
 //! - typed walks over a schema: the field set of an object, merge, compare, removal;

@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
-use super::super::schema::{Kind, ListType, TypeRef};
 use super::managers::Managed;
 use super::path::PathElement;
 use super::set::Set;
 use super::versions::Versions;
+use crate::local::apiserver::schema::{Kind, ListType, TypeRef};
 
 /// Reads all owners' fields under the schemas of today, where the live object can be read in the
 /// versions that they wrote in.

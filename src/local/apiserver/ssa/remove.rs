@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::super::schema::{Schema, TypeRef};
 use super::managers::{Managed, Operation};
 use super::set::Set;
 use super::typed::{Shape, element, field_element, is_atomic, shape};
+use crate::local::apiserver::schema::{Schema, TypeRef};
 
 /// Removes the paths of the set. A field of which nothing is left stays, as null: whoever owns it
 /// is not forgotten. A decoder drops it later.

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::super::schema::TypeRef;
 use super::path::{Path, PathElement};
+use crate::local::apiserver::schema::TypeRef;
 
 /// A set of field paths, as a tree. Being a member and having members below are two
 /// things: `spec` may be owned, or only something in it, or both.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::super::schema::{Kind, ListType, Schema, TypeRef};
-use super::super::strict_json;
 use super::path::PathElement;
 use super::set::Set;
+use crate::local::apiserver::json::strict_json;
+use crate::local::apiserver::schema::{Kind, ListType, Schema, TypeRef};
 
 /// How a value is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::super::schema::{Schema, TypeRef};
 use super::typed::{check, told};
+use crate::local::apiserver::schema::{Schema, TypeRef};
 
 /// The version that a request is in, and those that owners may have written in.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,9 @@
 //! written, with what selectors and garbage collection ask for beside them. With a
 //! journal nothing is shown to anyone before it is on disk: see [`Store::durable`].
 
+pub mod empties;
 mod journal;
+pub mod selector;
 mod shelf;
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,8 +19,8 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use super::metadata::empties::take_empties;
-use super::object;
+use self::empties::take_empties;
+use crate::local::apiserver::json::object;
 pub use journal::JournalError;
 use journal::{Journal, Record};
 use shelf::Shelf;

@@ -20,7 +20,7 @@ pub use file::RunLog;
 pub use read::termination_message;
 pub use record::{Splitter, Stream};
 
-use crate::local::pod_logs::{LogError, LogRequest, PodLogs};
+use crate::local::apiserver::{LogError, LogRequest, PodLogs};
 
 /// All kept logs of the node. Made before the node runs, so that the API server
 /// can be given it.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::file::RunLog;
 use super::record::Record;
-use crate::local::pod_logs::LogRequest;
+use crate::local::apiserver::LogRequest;
 
 /// A kubelet's bounds for a termination message that is taken from the log.
 const MESSAGE_BYTES: usize = 2048;

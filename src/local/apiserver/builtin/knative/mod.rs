@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use super::super::schema::Schema;
+use crate::local::apiserver::schema::Schema;
 
 /// The schema of a Knative kind; `None` where the kind is not Knative's.
 pub(super) fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
@@ -402,8 +402,8 @@ fn int_or_string() -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::schema::faults;
     use super::*;
+    use crate::local::apiserver::schema::faults;
 
     #[test]
     fn every_schema_is_structural() {

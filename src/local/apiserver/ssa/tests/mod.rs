@@ -10,8 +10,8 @@ mod properties;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::super::schema::Schema;
 use super::*;
+use crate::local::apiserver::schema::Schema;
 
 /// One object, its schema, a clock that moves a second at each request.
 pub(super) struct Story {

@@ -13,10 +13,10 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use super::super::super::builtin;
-use super::super::super::schema::Schema;
 use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, update};
 use super::{generate, things};
+use crate::local::apiserver::builtin;
+use crate::local::apiserver::schema::Schema;
 
 /// One request of a story.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::super::builtin;
 use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, settle, update};
 use super::{Story, things};
+use crate::local::apiserver::builtin;
 
 fn story() -> Story {
     Story::of(things())
@@ -278,7 +278,7 @@ fn an_owner_of_something_in_a_list_that_became_atomic_owns_the_list() {
         "a",
         json!({"list": [{"name": "x", "value": 1}], "set": ["s"]}),
     );
-    story.schema = super::super::super::schema::Schema::from_openapi(&json!({
+    story.schema = crate::local::apiserver::schema::Schema::from_openapi(&json!({
         "type": "object",
         "properties": {
             "list": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
