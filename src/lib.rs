@@ -7,7 +7,6 @@
 //! `docs/architecture.md` names the rooms and the invariants.
 
 pub mod agent;
-pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod git;
@@ -17,3 +16,5 @@ pub mod manifest;
 pub mod plan;
 pub mod policy;
 pub mod rollout;
+
+pub use sluicegate_api as api;

@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions of Sluice's own kinds, generated from their types.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
+use kube_core::CustomResourceExt;
 
 use super::delivery::Delivery;
 use super::rollout::Rollout;

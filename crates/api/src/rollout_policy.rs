@@ -3,7 +3,7 @@
 //! Every field has a default (the preset `standard`), so a policy says only
 //! where it differs. The presets in `policies/` are files of this kind.
 
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use super::duration::HumanDuration;
 /// How a release goes from 0 to 100 %, and what takes it back.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
+    crates(kube_core = "::kube_core"),
     group = "sluice.dev",
     version = "v1alpha1",
     kind = "RolloutPolicy",

@@ -1,6 +1,6 @@
 //! `Delivery`: one path of one Git repository into one namespace or cluster.
 
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,7 @@ pub const SYNC: &str = "sluice.dev/sync";
 /// What to deliver, from where, to where, and under which policy.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
+    crates(kube_core = "::kube_core"),
     group = "sluice.dev",
     version = "v1alpha1",
     kind = "Delivery",

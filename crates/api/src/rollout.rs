@@ -4,7 +4,7 @@
 //! on from here. `spec` is what people ask for (`sluice rollout pause`, ...).
 
 use jiff::Timestamp;
-use kube::CustomResource;
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use super::object::TemplateHash;
 /// What people ask of a service's rollout. The object has the service's name and namespace.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
+    crates(kube_core = "::kube_core"),
     group = "sluice.dev",
     version = "v1alpha1",
     kind = "Rollout",
