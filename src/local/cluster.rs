@@ -9,12 +9,12 @@ use anyhow::Context;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::ServingWebhook;
 use super::apiserver::{Admission, ApiServer, Listening};
 use super::autoscaler::{self, AutoscalerConfig};
 use super::controllers::config::{ImageResolver, TrustTheNode};
 use super::controllers::{self, ControllersConfig};
 use super::gateway::{Gateway, GatewayConfig};
+use super::knative;
 use super::node::images::Images;
 use super::node::{self, NodeConfig};
 use super::place::{Endpoints, Place, Ports};
@@ -85,7 +85,7 @@ impl LocalCluster {
         let mut builder = ApiServer::builder()
             .data_dir(Some(data_dir.join("api")))
             .pod_logs(node_config.logs.clone())
-            .admission(Arc::new(ServingWebhook));
+            .register(knative::registration());
         for hook in config.admission {
             builder = builder.admission(hook);
         }

@@ -11,6 +11,7 @@ pub mod autoscaler;
 pub mod cluster;
 pub mod controllers;
 pub mod gateway;
+pub mod knative;
 pub mod node;
 pub mod place;
 pub mod pod_requests;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Operation, Review, annotation, go_types, quantity, spec_of};
+use super::{Operation, Review, annotation, go_types, spec_of};
+use crate::api::quantity;
 use crate::local::controllers::child_name;
 
 /// Seconds a request may take unless the template says otherwise.

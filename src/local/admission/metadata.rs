@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::defaults::same;
 use super::field_error::{CURRENT, FieldErrors};
-use super::{annotation, autoscaling, dns_names, go_duration::GoDuration, go_number, quantity};
+use super::{annotation, autoscaling, go_duration::GoDuration, go_number};
 use super::{list, spec_of, text, text_map};
+use crate::api::{dns_names, quantity};
 
 /// Annotations as pairs.
 pub type Annotations<'a> = [(&'a str, &'a str)];

@@ -8,7 +8,6 @@
 mod autoscaling;
 mod container;
 mod defaults;
-pub(in crate::local) mod dns_names;
 mod edit_script;
 mod field_error;
 mod go_duration;
@@ -18,7 +17,6 @@ mod image_reference;
 mod metadata;
 mod pod_spec;
 mod probe;
-pub(in crate::local) mod quantity;
 mod short_diff;
 mod traffic;
 mod validation;

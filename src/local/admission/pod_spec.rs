@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::container::{self, Role};
 use super::field_error::FieldErrors;
 use super::volumes::Volumes;
-use super::{dns_names, list, only, text};
+use super::{list, only, text};
+use crate::api::dns_names;
 
 /// Fields of a Pod that Knative passes on by default, and the revision's own.
 const FIELDS: &[&str] = &[

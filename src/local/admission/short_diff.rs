@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::edit_script::{self, Edit, Likeness};
 use super::go_types::{Field, Form, GoStruct, GoType, REVISION_SPEC, REVISION_TEMPLATE_SPEC, zero};
-use super::quantity;
+use crate::api::quantity;
 
 /// The difference of two revision specs; empty where they mean the same.
 pub fn revision_spec(old: &Value, new: &Value) -> String {

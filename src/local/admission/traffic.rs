@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::field_error::{CURRENT, FieldErrors};
 use super::metadata::go_list;
-use super::{dns_names, list, text};
+use super::{list, text};
+use crate::api::dns_names;
 
 /// Whose traffic list it is.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use serde_json::Value;
 use super::defaults::same;
 use super::field_error::FieldErrors;
 use super::{
-    Operation, Review, autoscaling, dns_names, metadata, pod_spec, short_diff, spec_of, text,
-    text_map, traffic,
+    Operation, Review, autoscaling, metadata, pod_spec, short_diff, spec_of, text, text_map,
+    traffic,
 };
+use crate::api::dns_names;
 
 /// The most seconds that a request may take (`max-revision-timeout-seconds`).
 const MAX_TIMEOUT_SECONDS: i64 = 600;

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::field_error::FieldErrors;
-use super::{dns_names, list, only, quantity, text};
+use super::{list, only, text};
+use crate::api::{dns_names, quantity};
 
 /// The volumes that containers may mount.
 pub struct Volumes<'a>(&'a [Value]);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
 
 use super::types::{Form, GoStruct, GoType};
-use crate::local::admission::quantity;
+use crate::api::quantity;
 use crate::local::apiserver::go_words;
 
 /// Rewrites a value as a struct writes it.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
 use super::pointers::is_pointer;
-use crate::local::admission::quantity;
+use crate::api::quantity;
 use crate::local::apiserver::json::go_words;
 use crate::local::apiserver::schema::{Definitions, Schema};
 

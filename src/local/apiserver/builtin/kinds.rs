@@ -21,7 +21,8 @@ use crate::local::apiserver::schema::{Definitions, STRUCT, Schema, from_schemars
 macro_rules! kinds {
     ($($group:literal $version:literal { $($kind:ident: $type:ty),* $(,)? })*) => {
         /// The schema of one of Kubernetes' own kinds; `None` where it is not one.
-        pub(super) fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
+        #[must_use]
+        pub fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
             $($(
                 if group == $group && version == $version && kind == stringify!($kind) {
                     static SCHEMA: OnceLock<Schema> = OnceLock::new();
@@ -121,7 +122,7 @@ fn build<T: JsonSchema>(group: &str, version: &str, kind: &str) -> Schema {
 }
 
 /// A type's definitions with Kubernetes' marks on them.
-pub(super) fn definitions<T: JsonSchema>() -> Definitions {
+pub fn definitions<T: JsonSchema>() -> Definitions {
     let mut definitions = from_schemars(schemars::schema_for!(T));
     for (name, definition) in &mut definitions {
         correct(name, definition);

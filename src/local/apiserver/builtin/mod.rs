@@ -1,4 +1,4 @@
-//! The schemas of the kinds that are there without a CRD, and what the API server fills
+//! The schemas of Kubernetes' own kinds, and what the API server fills
 //! in where a client leaves something out.
 //!
 //! Kubernetes' own kinds come from the published types, with the merge keys that
@@ -8,20 +8,11 @@
 pub mod decode;
 mod defaults;
 mod kinds;
-mod knative;
 mod marks;
 mod pointers;
 
 pub use defaults::default;
-
-use crate::local::apiserver::schema::Schema;
-
-/// The schema of a kind that needs no CRD: Kubernetes' own and Knative's. `None` where
-/// the kind is neither.
-#[must_use]
-pub fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
-    kinds::schema(group, version, kind).or_else(|| knative::schema(group, version, kind))
-}
+pub use kinds::{definitions, schema};
 
 #[cfg(test)]
 mod tests {

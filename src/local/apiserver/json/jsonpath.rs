@@ -192,18 +192,18 @@ mod tests {
     #[test]
     fn paths_of_real_printer_columns_find_their_values() {
         let object = json!({
-            "metadata": {"labels": {"serving.knative.dev/configuration": "hello"}},
+            "metadata": {"labels": {"serving.example.dev/configuration": "hello"}},
             "spec": {"list": [1, 2, 3]},
             "status": {"conditions": [
                 {"type": "Other", "status": "False"}, {"type": "Ready", "status": "True"}]},
         });
         for (path, found) in [
             (
-                ".metadata.labels['serving\\.knative\\.dev/configuration']",
+                ".metadata.labels['serving\\.example\\.dev/configuration']",
                 json!("hello"),
             ),
             (
-                ".metadata.labels.serving\\.knative\\.dev/configuration",
+                ".metadata.labels.serving\\.example\\.dev/configuration",
                 json!("hello"),
             ),
             (

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use super::behaviour::Behaviour;
 use super::columns;
 use super::resource::{Origin, Resource, ScalePaths, SchemaCell, api_version};
+use super::served_kind::ServedKind;
+use crate::local::apiserver::builtin;
 
-const KNATIVE: &[&str] = &["all", "knative", "serving"];
-const KNATIVE_INTERNAL: &[&str] = &["knative-internal", "autoscaling"];
-
-/// Every built-in resource, in the order in which clients are told of them.
-pub fn built_in() -> Vec<Arc<Resource>> {
+/// Every resource that is there from the start, in the order in which clients are told of them:
+/// Kubernetes' own and those that are handed in.
+pub fn built_in(handed_in: &[ServedKind]) -> Vec<Arc<Resource>> {
     core()
         .into_iter()
         .chain(groups())
-        .chain(knative())
+        .chain(handed_in.iter().map(ServedKind::resource))
         .chain(reviews())
         .map(Arc::new)
         .collect()
@@ -128,43 +128,6 @@ fn groups() -> Vec<Resource> {
     ]
 }
 
-fn knative() -> Vec<Resource> {
-    let serving = "serving.knative.dev";
-    let served = |name: &str, plural: &str| kind(serving, "v1", name, plural).status().generation();
-    vec![
-        served("Service", "services")
-            .short(&["kservice", "ksvc"])
-            .categories(KNATIVE),
-        served("Configuration", "configurations")
-            .short(&["config", "cfg"])
-            .categories(KNATIVE),
-        served("Revision", "revisions")
-            .short(&["rev"])
-            .categories(KNATIVE),
-        served("Route", "routes").short(&["rt"]).categories(KNATIVE),
-        kind(
-            "autoscaling.internal.knative.dev",
-            "v1alpha1",
-            "PodAutoscaler",
-            "podautoscalers",
-        )
-        .short(&["kpa", "pa"])
-        .categories(KNATIVE_INTERNAL)
-        .status()
-        .generation(),
-        kind(
-            "networking.internal.knative.dev",
-            "v1alpha1",
-            "Ingress",
-            "ingresses",
-        )
-        .short(&["kingress", "king"])
-        .categories(&["knative-internal", "networking"])
-        .status()
-        .generation(),
-    ]
-}
-
 fn reviews() -> Vec<Resource> {
     let authorization = "authorization.k8s.io";
     let authentication = "authentication.k8s.io";
@@ -192,7 +155,8 @@ fn reviews() -> Vec<Resource> {
     .collect()
 }
 
-fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Resource {
+/// A kind with nothing particular.
+pub fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Resource {
     let storage = if group.is_empty() {
         plural.to_owned()
     } else {
@@ -215,7 +179,8 @@ fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Resource {
         selectable: Vec::new(),
         storage,
         storage_api_version: api_version(group, version),
-        schema: SchemaCell::default(),
+        schema: SchemaCell::made_by(builtin::schema),
+        webhook: false,
         known: Vec::new(),
         replicas: Vec::new(),
         since: 0,

@@ -7,5 +7,6 @@ pub mod names;
 pub mod registry;
 pub mod resource;
 pub mod schemas;
+pub mod served_kind;
 pub mod status;
 pub mod user;

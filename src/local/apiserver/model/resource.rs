@@ -39,26 +39,50 @@ pub struct Column {
 /// Where an entry came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// It is part of the server.
+    /// It is one of Kubernetes' own, and part of the server.
     BuiltIn,
+    /// It was handed in when the server was built: a custom resource to clients.
+    HandedIn,
     /// A CustomResourceDefinition.
     Custom,
 }
 
-/// A kind's schema; those of built-in kinds are made when they are first asked for.
-#[derive(Debug, Clone, Default)]
-pub struct SchemaCell(OnceLock<Schema>);
+/// What makes the schema of a kind by its group, version and kind; `None` where it does not know it.
+pub type SchemaSource = fn(group: &str, version: &str, kind: &str) -> Option<Schema>;
+
+/// A kind's schema; those of kinds that no definition defines are made when they are first asked for.
+#[derive(Debug, Clone)]
+pub struct SchemaCell {
+    made: OnceLock<Schema>,
+    source: SchemaSource,
+}
 
 impl SchemaCell {
-    /// The schema, made by `make` where it is not there yet.
-    pub fn get_or_init(&self, make: impl FnOnce() -> Schema) -> &Schema {
-        self.0.get_or_init(make)
+    /// A schema that is made later.
+    pub fn made_by(source: SchemaSource) -> Self {
+        Self {
+            made: OnceLock::new(),
+            source,
+        }
+    }
+
+    /// The schema, made where it is not there yet.
+    pub fn get(&self, group: &str, version: &str, kind: &str) -> &Schema {
+        self.made.get_or_init(|| self.of(group, version, kind))
+    }
+
+    /// The schema of one version of the kind.
+    pub fn of(&self, group: &str, version: &str, kind: &str) -> Schema {
+        (self.source)(group, version, kind).unwrap_or_else(Schema::untyped)
     }
 }
 
 impl From<Schema> for SchemaCell {
     fn from(schema: Schema) -> Self {
-        Self(OnceLock::from(schema))
+        Self {
+            made: OnceLock::from(schema),
+            source: |_, _, _| None,
+        }
     }
 }
 
@@ -109,18 +133,19 @@ pub struct Resource {
     pub warning: Option<String>,
     /// Tells two states of a definition apart; empty for built-in kinds.
     pub fingerprint: String,
+    /// Whether a cluster asks a webhook about its writes.
+    pub webhook: bool,
     /// What is particular to the kind.
     pub behaviour: Behaviour,
-    /// Built in or defined by a CRD.
+    /// Built in, handed in or defined by a CRD.
     pub origin: Origin,
 }
 
 impl Resource {
-    /// Whether it is one of Kubernetes' own kinds, which are Go structs there. All others,
-    /// Knative's among them, are custom resources on a cluster, whose server speaks
-    /// differently of them now and then.
+    /// Whether it is one of Kubernetes' own kinds, which are Go structs there. All others are
+    /// custom resources on a cluster, whose server speaks differently of them now and then.
     pub fn is_kubernetes_own(&self) -> bool {
-        self.origin == Origin::BuiltIn && !self.group.ends_with("knative.dev")
+        self.origin == Origin::BuiltIn
     }
 
     /// `plural.group`, or the plural alone in the core group.

@@ -11,21 +11,43 @@ use crate::local::apiserver::schema::{FieldError, FieldErrorReason, Schema};
 impl Resource {
     /// The schema of the objects as they are stored.
     pub fn schema(&self) -> &Schema {
-        self.schema.get_or_init(|| {
-            let stored = self.storage_api_version.as_str();
-            let (group, version) = stored.split_once('/').unwrap_or(("", stored));
-            builtin::schema(group, version, &self.kind).unwrap_or_else(Schema::untyped)
-        })
+        let stored = self.storage_api_version.as_str();
+        let (group, version) = stored.split_once('/').unwrap_or(("", stored));
+        self.schema.get(group, version, &self.kind)
     }
 
     /// The schema of the objects as this version's clients see them.
     pub fn published_schema(&self) -> Schema {
         match self.origin {
             Origin::Custom => self.schema().clone(),
-            Origin::BuiltIn => builtin::schema(&self.group, &self.version, &self.kind)
-                .unwrap_or_else(Schema::untyped),
+            Origin::BuiltIn | Origin::HandedIn => {
+                self.schema.of(&self.group, &self.version, &self.kind)
+            }
         }
     }
+}
+
+/// `io.k8s.api.apps.v1.Deployment` for Kubernetes' own kinds, the group's name turned
+/// around for others.
+pub fn component_name(resource: &Resource) -> String {
+    let group = resource.group.as_str();
+    let own = resource.is_kubernetes_own();
+    if own && group == "apiextensions.k8s.io" {
+        return format!(
+            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.{}.{}",
+            resource.version, resource.kind
+        );
+    }
+    let package = if own {
+        let short = group.split('.').next().unwrap_or_default();
+        format!(
+            "io.k8s.api.{}",
+            if short.is_empty() { "core" } else { short }
+        )
+    } else {
+        group.split('.').rev().collect::<Vec<_>>().join(".")
+    };
+    format!("{package}.{}.{}", resource.version, resource.kind)
 }
 
 /// Drops the fields that the kind does not know and tells which.

@@ -12,6 +12,7 @@ use super::discovery;
 use crate::local::apiserver::model::behaviour::Behaviour;
 use crate::local::apiserver::model::registry::Registry;
 use crate::local::apiserver::model::resource::Resource;
+use crate::local::apiserver::model::schemas;
 use crate::local::apiserver::model::status::ApiError;
 use crate::local::apiserver::state::core::Core;
 use crate::local::apiserver::wire::media;
@@ -128,7 +129,7 @@ fn document_of(registry: &Registry, group: &str, version: &str) -> Value {
         for (name, definition) in schema.definitions() {
             schemas.insert(name.clone(), definition.clone());
         }
-        let name = component_name(resource);
+        let name = schemas::component_name(resource);
         let mut root = schema.to_openapi();
         if let Some(map) = root.as_object_mut() {
             map.insert(
@@ -150,29 +151,6 @@ fn document_of(registry: &Registry, group: &str, version: &str) -> Value {
 
 fn gvk(resource: &Resource) -> Value {
     json!({"group": resource.group, "version": resource.version, "kind": resource.kind})
-}
-
-/// `io.k8s.api.apps.v1.Deployment` for Kubernetes' own kinds, the group's name turned
-/// around for others.
-pub fn component_name(resource: &Resource) -> String {
-    let group = resource.group.as_str();
-    let own = resource.is_kubernetes_own();
-    if own && group == "apiextensions.k8s.io" {
-        return format!(
-            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.{}.{}",
-            resource.version, resource.kind
-        );
-    }
-    let package = if own {
-        let short = group.split('.').next().unwrap_or_default();
-        format!(
-            "io.k8s.api.{}",
-            if short.is_empty() { "core" } else { short }
-        )
-    } else {
-        group.split('.').rev().collect::<Vec<_>>().join(".")
-    };
-    format!("{package}.{}.{}", resource.version, resource.kind)
 }
 
 fn add_paths(paths: &mut Map<String, Value>, resource: &Resource, component: &str) {

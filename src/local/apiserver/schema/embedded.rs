@@ -8,7 +8,7 @@ use super::field_error::FieldError;
 use super::json_schema::below;
 use super::node::TypeRef;
 use super::walk::walk;
-use crate::local::admission::dns_names;
+use crate::api::dns_names;
 
 const IDENTITY: [&str; 2] = ["apiVersion", "kind"];
 

@@ -260,7 +260,7 @@ impl House {
     }
 
     /// Takes these owners from a dependent; whether it may be without them. That is the hooks' matter:
-    /// Knative's webhook keeps the children of a Service where they are.
+    /// a webhook may keep the children of a Service where they are.
     fn let_go(&self, dependent: &Stored, owners: &[&str]) -> bool {
         let edit = |value: &mut Value| {
             let Some(references) = value

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::listen::{Credentials, ListenError, Listening};
 use crate::local::apiserver::model::kinds;
 use crate::local::apiserver::model::registry::Registry;
+use crate::local::apiserver::model::served_kind::ServedKind;
 use crate::local::apiserver::model::status::ApiError;
 use crate::local::apiserver::model::user::User;
 use crate::local::apiserver::state::admission::Admission;
@@ -49,9 +50,19 @@ pub enum StartError {
     Listen(#[from] ListenError),
 }
 
+/// What somebody else adds to a server: kinds, each with its schema, and what is asked about their writes.
+#[derive(Clone, Default)]
+pub struct Registration {
+    /// The kinds that are served beside Kubernetes' own.
+    pub kinds: Vec<ServedKind>,
+    /// Admission hooks, in order.
+    pub admission: Vec<Arc<dyn Admission>>,
+}
+
 /// What a server is built from.
 pub struct Builder {
     data_dir: Option<PathBuf>,
+    kinds: Vec<ServedKind>,
     hooks: Vec<Arc<dyn Admission>>,
     pod_logs: Option<Arc<dyn PodLogs>>,
     history: usize,
@@ -65,6 +76,21 @@ impl Builder {
     #[must_use]
     pub fn data_dir(mut self, dir: Option<PathBuf>) -> Self {
         self.data_dir = dir;
+        self
+    }
+
+    /// Serves further kinds, and asks their hooks behind those that are there.
+    #[must_use]
+    pub fn register(mut self, registration: Registration) -> Self {
+        self.kinds.extend(registration.kinds);
+        self.hooks.extend(registration.admission);
+        self
+    }
+
+    /// Serves further kinds, about whose writes no hook is asked.
+    #[must_use]
+    pub fn kinds(mut self, kinds: Vec<ServedKind>) -> Self {
+        self.kinds.extend(kinds);
         self
     }
 
@@ -113,7 +139,7 @@ impl Builder {
 
     /// Opens the store and starts the housekeeping; call it inside a tokio runtime.
     pub fn build(self) -> Result<ApiServer, StartError> {
-        let built_in = kinds::built_in();
+        let built_in = kinds::built_in(&self.kinds);
         let registry = Registry::new(built_in.iter().cloned());
         let selectable = {
             let registry = registry.clone();
@@ -166,6 +192,7 @@ impl ApiServer {
     pub fn builder() -> Builder {
         Builder {
             data_dir: None,
+            kinds: Vec::new(),
             hooks: Vec::new(),
             pod_logs: None,
             history: HISTORY,

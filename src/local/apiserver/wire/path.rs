@@ -148,8 +148,8 @@ mod tests {
 
     #[test]
     fn an_object_in_a_namespace() {
-        let path = of("/apis/serving.knative.dev/v1/namespaces/shop/services/hello/status");
-        assert_eq!(path.group, "serving.knative.dev");
+        let path = of("/apis/serving.example.dev/v1/namespaces/shop/services/hello/status");
+        assert_eq!(path.group, "serving.example.dev");
         assert_eq!(path.namespace.as_deref(), Some("shop"));
         assert_eq!(path.plural, "services");
         assert_eq!(path.name.as_deref(), Some("hello"));

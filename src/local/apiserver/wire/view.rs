@@ -104,7 +104,7 @@ fn schema_of<'r>(resource: &'r Resource, api_version: &str) -> Option<&'r Schema
 pub fn live(resource: &Resource, stored: &Stored) -> Value {
     match resource.origin {
         Origin::Custom => value(resource, stored),
-        Origin::BuiltIn => stored.value(),
+        Origin::BuiltIn | Origin::HandedIn => stored.value(),
     }
 }
 
@@ -152,7 +152,7 @@ pub fn from_storage(resource: &Resource, value: &mut Value) {
 /// Turns an object of the resource's version into the one that is stored. Custom objects are turned when
 /// they are put away.
 pub fn to_storage(resource: &Resource, value: &mut Value) {
-    if resource.origin == Origin::BuiltIn {
+    if resource.origin != Origin::Custom {
         convert(
             resource,
             value,

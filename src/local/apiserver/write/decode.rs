@@ -5,14 +5,12 @@ use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::metadata;
-use crate::local::admission::GROUP as SERVING;
 use crate::local::apiserver::builtin;
 use crate::local::apiserver::json::go_words;
 use crate::local::apiserver::json::strict_json::{self, Sent};
 use crate::local::apiserver::model::resource::Resource;
 use crate::local::apiserver::model::schemas;
 use crate::local::apiserver::model::status::{ApiError, Cause};
-use crate::local::apiserver::read::openapi;
 use crate::local::apiserver::wire::patch_type::Patch;
 use crate::local::apiserver::wire::protobuf;
 use crate::local::apiserver::wire::query::FieldValidation;
@@ -272,7 +270,7 @@ fn has_identity(resource: &Resource, patch: &Patch, object: &Value) -> Result<()
     // Whom it is about is asked before.
     if is_missing("apiVersion") && !crate::local::apiserver::json::object::name(object).is_empty() {
         // Where a webhook is asked, the way to it is where this is found.
-        let why = if resource.group == SERVING {
+        let why = if resource.webhook {
             format!(
                 "Internal error occurred: /, Kind={} is unstructured and is not suitable for converting to \"{}\"",
                 crate::local::apiserver::json::object::text_at(object, "kind"),
@@ -391,7 +389,7 @@ fn fault(
             )
         });
     }
-    let definition = openapi::component_name(resource);
+    let definition = schemas::component_name(resource);
     let read = match source {
         Source::Applied(_) => builtin::decode::convert,
         _ => builtin::decode::decode,

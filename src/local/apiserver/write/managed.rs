@@ -68,7 +68,7 @@ fn versions<'a>(call: &'a Call<'_>, api_version: &'a str) -> Versions<'a> {
     let schema = call.resource.schema();
     match call.resource.origin {
         Origin::Custom => Versions::each(api_version, schema, &call.resource.known),
-        Origin::BuiltIn => Versions::alike(schema),
+        Origin::BuiltIn | Origin::HandedIn => Versions::alike(schema),
     }
 }
 

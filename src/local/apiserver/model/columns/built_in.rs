@@ -1,10 +1,7 @@
 //! Which columns the built-in kinds have.
 
 use super::super::resource::Column;
-use super::{age_column, column, custom_age_column, name};
-
-const READY: &str = ".status.conditions[?(@.type==\"Ready\")].status";
-const REASON: &str = ".status.conditions[?(@.type==\"Ready\")].reason";
+use super::{age_column, column, name};
 
 const DATA: &str = "Data contains the configuration data. Each key must consist of alphanumeric characters, '-', '_' or '.'. Values with non-UTF-8 byte sequences must use the BinaryData field. The keys stored in Data must not overlap with the keys in the BinaryData field, this is enforced during validation process.";
 
@@ -124,59 +121,6 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
             "string",
             ".metadata.creationTimestamp",
         )],
-        ("serving.knative.dev", "Service") => vec![
-            column("URL", "string", ".status.url"),
-            column(
-                "LatestCreated",
-                "string",
-                ".status.latestCreatedRevisionName",
-            ),
-            column("LatestReady", "string", ".status.latestReadyRevisionName"),
-            column("Ready", "string", READY),
-            column("Reason", "string", REASON),
-        ],
-        ("serving.knative.dev", "Configuration") => vec![
-            column(
-                "LatestCreated",
-                "string",
-                ".status.latestCreatedRevisionName",
-            ),
-            column("LatestReady", "string", ".status.latestReadyRevisionName"),
-            column("Ready", "string", READY),
-            column("Reason", "string", REASON),
-        ],
-        ("serving.knative.dev", "Revision") => vec![
-            column(
-                "Config Name",
-                "string",
-                ".metadata.labels['serving\\.knative\\.dev/configuration']",
-            ),
-            column(
-                "Generation",
-                "string",
-                ".metadata.labels['serving\\.knative\\.dev/configurationGeneration']",
-            ),
-            column("Ready", "string", READY),
-            column("Reason", "string", REASON),
-            column("Actual Replicas", "integer", ".status.actualReplicas"),
-            column("Desired Replicas", "integer", ".status.desiredReplicas"),
-        ],
-        ("serving.knative.dev", "Route") => vec![
-            column("URL", "string", ".status.url"),
-            column("Ready", "string", READY),
-            column("Reason", "string", REASON),
-        ],
-        ("autoscaling.internal.knative.dev", _) => vec![
-            column("DesiredScale", "integer", ".status.desiredScale"),
-            column("ActualScale", "integer", ".status.actualScale"),
-            column("Ready", "string", READY),
-            column("Reason", "string", REASON),
-        ],
-        ("networking.internal.knative.dev", _) => vec![
-            column("Ready", "string", READY),
-            column("Reason", "string", REASON),
-        ],
-        (custom, _) if custom.ends_with("knative.dev") => vec![custom_age_column()],
         _ => vec![age_column()],
     });
     columns

@@ -200,6 +200,41 @@ fn object(fields: Value) -> Value {
     object
 }
 
+/// A custom kind with a template: a Service whose lists are atomic, but for those of its containers.
+pub(super) fn templated() -> Schema {
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "object", "additionalProperties": text});
+    let container = json!({"type": "object", "properties": {
+        "name": text, "image": text, "resources": {"type": "object"},
+        "env": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            "items": {"type": "object", "required": ["name"], "properties": {"name": text, "value": text}},
+        },
+    }});
+    let template = json!({"type": "object", "properties": {
+        "metadata": {"type": "object", "properties": {"annotations": texts, "labels": texts}},
+        "spec": {"type": "object", "required": ["containers"], "properties": {
+            "containers": {"type": "array", "items": container},
+            "timeoutSeconds": {"type": "integer", "format": "int64"},
+        }},
+    }});
+    let traffic = json!({"type": "array", "items": {"type": "object", "properties": {
+        "latestRevision": {"type": "boolean"},
+        "percent": {"type": "integer", "format": "int64"},
+        "revisionName": text,
+    }}});
+    let condition = json!({"type": "object", "properties": {"status": text, "type": text}});
+    Schema::from_openapi(&json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {"template": template, "traffic": traffic}},
+        "status": {"type": "object", "properties": {
+            "conditions": {"type": "array", "items": condition},
+            "observedGeneration": {"type": "integer", "format": "int64"},
+        }},
+    }}))
+}
+
 /// A schema with one of everything.
 pub(super) fn things() -> Schema {
     Schema::from_openapi(&json!({

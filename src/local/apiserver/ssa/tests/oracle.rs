@@ -14,8 +14,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, update};
-use super::{generate, things};
-use crate::local::apiserver::builtin;
+use super::{generate, templated, things};
+
 use crate::local::apiserver::schema::Schema;
 
 /// One request of a story.
@@ -277,9 +277,9 @@ fn made_up_stories_end_as_in_kubernetes() {
 }
 
 #[test]
-fn the_story_of_a_knative_service_ends_as_in_kubernetes() {
+fn the_story_of_a_service_with_a_template_ends_as_in_kubernetes() {
     let template = |image: &str| {
-        json!({"metadata": {"annotations": {"autoscaling.knative.dev/min-scale": "1"}},
+        json!({"metadata": {"annotations": {"autoscaling.example.dev/min-scale": "1"}},
             "spec": {"containers": [{"image": image, "env": [{"name": "A", "value": "1"}]}]}})
     };
     let apply = |manager, force, fields| Step {
@@ -339,8 +339,8 @@ fn the_story_of_a_knative_service_ends_as_in_kubernetes() {
         apply("broken", false, json!({"spec": {"unknown": 1}})),
     ];
     let subject = Subject {
-        schema: builtin::schema("serving.knative.dev", "v1", "Service").unwrap(),
-        group: "serving.knative.dev",
+        schema: templated(),
+        group: "serving.example.dev",
         kind: "Service",
         reset: true,
     };

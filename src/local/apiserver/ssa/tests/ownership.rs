@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, settle, update};
-use super::{Story, things};
+use super::{Story, templated, things};
 use crate::local::apiserver::builtin;
 
 fn story() -> Story {
@@ -133,7 +133,7 @@ fn a_deployment_that_kubectl_created_is_owned_as_kubernetes_shows_it() {
     );
 }
 
-/// Knative's defaulting webhook, as far as it touches what is applied here.
+/// A defaulting webhook, as far as it touches what is applied here.
 fn webhook(object: &mut Value) {
     let container = &mut object["spec"]["template"]["spec"]["containers"][0];
     container["name"] = json!("user-container");
@@ -146,9 +146,9 @@ fn webhook(object: &mut Value) {
 
 #[test]
 fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
-    let schema = builtin::schema("serving.knative.dev", "v1", "Service").unwrap();
+    let schema = templated();
     let applied = json!({
-        "apiVersion": "serving.knative.dev/v1", "kind": "Service",
+        "apiVersion": "serving.example.dev/v1", "kind": "Service",
         "metadata": {"name": "hello", "namespace": "default"},
         "spec": {"template": {"spec": {"containers": [{"image": "hello:1"}]}}},
     });

@@ -184,6 +184,7 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         since: 0,
         warning: deprecation(definition, version),
         fingerprint: object::meta_str(definition, "resourceVersion").to_owned(),
+        webhook: false,
         behaviour: Behaviour::Plain,
         origin: Origin::Custom,
         group,

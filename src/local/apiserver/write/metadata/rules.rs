@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::local::admission::dns_names;
+use crate::api::dns_names;
 use crate::local::apiserver::json::object;
 use crate::local::apiserver::model::names::{self, Wrong};
 use crate::local::apiserver::model::resource::Resource;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{list, named, settings};
-use crate::local::admission::quantity;
+use crate::api::quantity;
 use crate::local::apiserver::json::object;
 use crate::local::apiserver::model::names;
 use crate::local::apiserver::model::status::Cause;
@@ -393,7 +393,7 @@ fn handler(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
         if way == "exec" && list(given, "command").is_empty() {
             causes.push(Cause::required(format!("{field}.command"), ""));
         }
-        // Knative's templates leave the port open with a zero, and so may whoever writes a Pod
+        // Templates leave the port open with a zero, and so may whoever writes a Pod
         // for this node: it is the port that the container is told to listen on.
         let port = given.get("port").and_then(Value::as_i64);
         if let Some(number) = port.filter(|number| *number != 0) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::list;
-use crate::local::admission::quantity;
+use crate::api::quantity;
 use crate::local::apiserver::json::object;
 
 /// The warnings about a Pod or a template of Pods, which stands at `path`.

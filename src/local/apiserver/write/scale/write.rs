@@ -62,7 +62,7 @@ fn owners(call: &Call<'_>, whole: &Value) -> Result<ssa::Scale, String> {
                 versions.map(|(version, path)| (version.api_version.clone(), path.as_deref()));
             ssa::Scale::of(whole, own, paths)
         }
-        Origin::BuiltIn => {
+        Origin::BuiltIn | Origin::HandedIn => {
             let path = call
                 .resource
                 .scale
@@ -97,7 +97,7 @@ fn put(
     let wanted = object::at(scale, "spec.replicas")
         .and_then(Value::as_i64)
         .unwrap_or(0);
-    if resource.origin == Origin::BuiltIn {
+    if resource.origin != Origin::Custom {
         valid(call, whole, scale, wanted)?;
     } else if wanted == made_up::NONE {
         return Err(ApiError::bad_request(format!(

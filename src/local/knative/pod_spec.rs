@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Map, Value, json};
 
-use super::super::kinds::definitions;
-use super::{int_or_string, set, strings};
+use super::schemas::{int_or_string, set, strings};
+use crate::local::apiserver::builtin::definitions;
 use crate::local::apiserver::schema::Definitions;
 
 /// `spec` of a Revision and of a template.

@@ -3,16 +3,15 @@
 //! Lists are atomic unless marked: who applies `spec.template.spec.containers` or
 //! `spec.traffic` owns all of it. A Pod spec has only the fields that Knative allows.
 
-mod pod_spec;
-
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
+use super::pod_spec;
 use crate::local::apiserver::schema::Schema;
 
 /// The schema of a Knative kind; `None` where the kind is not Knative's.
-pub(super) fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
+pub fn schema(group: &str, version: &str, kind: &str) -> Option<Schema> {
     macro_rules! kinds {
         ($($group:literal $version:literal $kind:literal => $build:expr;)*) => {
             match (group, version, kind) {
@@ -379,7 +378,7 @@ fn count(description: &str) -> Value {
     json!({"type": "integer", "format": "int32", "description": description})
 }
 
-fn strings(names: &[&str]) -> Value {
+pub(super) fn strings(names: &[&str]) -> Value {
     names
         .iter()
         .map(|name| ((*name).to_owned(), json!({"type": "string"})))
@@ -387,13 +386,13 @@ fn strings(names: &[&str]) -> Value {
         .into()
 }
 
-fn set(object: &mut Value, name: &str, value: Value) {
+pub(super) fn set(object: &mut Value, name: &str, value: Value) {
     if let Value::Object(object) = object {
         object.insert(name.to_owned(), value);
     }
 }
 
-fn int_or_string() -> Value {
+pub(super) fn int_or_string() -> Value {
     json!({
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "x-kubernetes-int-or-string": true,
