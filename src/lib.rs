@@ -11,10 +11,11 @@ pub mod cli;
 pub mod cluster;
 pub mod git;
 pub mod health;
-pub mod local;
 pub mod manifest;
 pub mod plan;
 pub mod policy;
 pub mod rollout;
 
 pub use sluicegate_api as api;
+#[cfg(feature = "local")]
+pub use sluicegate_local as local;
