@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod autoscaler;
+mod child_name;
 pub mod cluster;
 pub mod controllers;
 pub mod gateway;

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use super::behaviour::Behaviour;
 use super::columns;
 use super::resource::{Origin, Resource, ScalePaths, SchemaCell, api_version};
-use super::served_kind::ServedKind;
 use crate::builtin;
 
 /// Every resource that is there from the start, in the order in which clients are told of them:
 /// Kubernetes' own and those that are handed in.
-pub fn built_in(handed_in: &[ServedKind]) -> Vec<Arc<Resource>> {
+pub fn built_in(handed_in: impl IntoIterator<Item = Resource>) -> Vec<Arc<Resource>> {
     core()
         .into_iter()
         .chain(groups())
-        .chain(handed_in.iter().map(ServedKind::resource))
+        .chain(handed_in)
         .chain(reviews())
         .map(Arc::new)
         .collect()

@@ -73,7 +73,7 @@ impl ServedKind {
     }
 
     /// The kind as it is served.
-    pub(super) fn resource(&self) -> Resource {
+    pub(crate) fn resource(&self) -> Resource {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let mut shown = vec![columns::name()];
         if self.columns.is_empty() {

@@ -139,7 +139,7 @@ impl Builder {
 
     /// Opens the store and starts the housekeeping; call it inside a tokio runtime.
     pub fn build(self) -> Result<ApiServer, StartError> {
-        let built_in = kinds::built_in(&self.kinds);
+        let built_in = kinds::built_in(self.kinds.iter().map(ServedKind::resource));
         let registry = Registry::new(built_in.iter().cloned());
         let selectable = {
             let registry = registry.clone();

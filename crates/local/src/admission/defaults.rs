@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Operation, Review, annotation, go_types, spec_of};
 use crate::api::quantity;
-use crate::controllers::child_name;
+use crate::child_name;
 
 /// Seconds a request may take unless the template says otherwise.
 const TIMEOUT_SECONDS: i64 = 300;

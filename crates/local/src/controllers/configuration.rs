@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-use super::child_name::child_name;
 use super::conditions::{Conditions, to_seconds};
 use super::decision::{Decision, Note};
 use super::kind::Kind;
 use super::object::{
     Object, ObjectExt, controller_reference, key, new, routing_state, some_map, template_name, text,
 };
+use crate::child_name::child_name;
 
 /// `Ready` stands alone here.
 const DEPENDENTS: &[&str] = &[];

@@ -12,12 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use kube::api::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-use super::child_name::child_name;
 use super::conditions::to_seconds;
 use super::decision::{Decision, Step};
 use super::kind::Kind;
 use super::object::{Object, ObjectExt, condition_in, controller_reference, integer, new, text};
 use super::revision_children::fnv;
+use crate::child_name::child_name;
 
 /// The label with the hash of a Pod's template.
 const HASH: &str = "pod-template-hash";

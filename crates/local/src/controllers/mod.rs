@@ -8,7 +8,6 @@
 //! (the gateway plays it), no ReplicaSets, no certificates.
 
 mod cache;
-pub mod child_name;
 pub mod conditions;
 pub mod config;
 pub mod configuration;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use kube::api::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-use super::child_name::child_name;
 use super::config::ControllersConfig;
 use super::kind::Kind;
 use super::object::{
@@ -13,6 +12,7 @@ use super::object::{
     text, without,
 };
 use crate::admission::GoDuration;
+use crate::child_name::child_name;
 
 /// The port that a container serves on unless it declares another.
 const DEFAULT_PORT: i64 = 8080;
