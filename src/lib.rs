@@ -11,8 +11,9 @@ pub mod cli;
 pub mod cluster;
 pub mod evidence;
 pub mod git;
-pub mod local;
 pub mod presets;
 
 pub use sluicegate_api as api;
 pub use sluicegate_core::{analysis, manifest, plan, policy, rollout};
+#[cfg(feature = "local")]
+pub use sluicegate_local as local;

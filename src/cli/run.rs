@@ -191,6 +191,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
 }
 
 /// Starts an agent with its defaults in this process, and applies `delivery`.
+#[cfg(feature = "local")]
 pub async fn start_agent(
     client: kube::Client,
     delivery: Delivery,

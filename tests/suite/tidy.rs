@@ -1,5 +1,8 @@
 //! Keeps the house clean: who may use whom, headers, sizes, words that promise later work.
 
+mod imports;
+mod layers;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +36,8 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
             "evidence", "cluster",
         ],
     ),
-    ("local", "src/local", &["api"]),
+    ("apiserver", "crates/apiserver/src", &["api"]),
+    ("local", "crates/local/src", &["api", "apiserver"]),
     (
         "cli",
         "src/cli",
@@ -43,9 +47,6 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
         ],
     ),
 ];
-
-/// What is looked for after: a room of the same package, or of another one.
-const PATHS: &[&str] = &["crate::", "sluicegate_"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -82,30 +83,16 @@ fn all_sources() -> Vec<(String, String)> {
 }
 
 /// The rooms named by `crate::ROOM` in a file, or by `sluicegate_ROOM`; doc comments left out.
-fn used_rooms(text: &str, rooms: &BTreeSet<&str>) -> BTreeSet<String> {
-    let code = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
-    let mut used = BTreeSet::new();
-    for line in code {
-        let parts = PATHS.iter().flat_map(|path| line.split(path).skip(1));
-        for part in parts {
-            let names = part
-                .strip_prefix('{')
-                .map_or(vec![part], |list| list.split(',').collect());
-            for name in names {
-                let name: String = name
-                    .trim()
-                    .chars()
-                    .take_while(|c| c.is_alphanumeric() || *c == '_')
-                    .collect();
-                if rooms.contains(name.as_str()) {
-                    used.insert(name);
-                }
-            }
-        }
-    }
-    used
+fn used_rooms(file: &str, text: &str, rooms: &BTreeSet<&str>) -> BTreeSet<String> {
+    let below = file.split_once("src/").map_or(file, |(_, below)| below);
+    imports::with_tests(&imports::module_of(below), text)
+        .into_iter()
+        .filter_map(|path| {
+            let name = path.first()?;
+            let name = name.strip_prefix("sluicegate_").unwrap_or(name);
+            rooms.contains(name).then(|| name.to_owned())
+        })
+        .collect()
 }
 
 /// The room whose place a file is in; `None` for a package's `lib.rs` and `main.rs`.
@@ -127,11 +114,12 @@ fn rooms_use_only_the_rooms_that_the_table_allows() {
         let Some((room, place, allowed)) = room_of(&file) else {
             continue;
         };
-        // In a package that is one room, `crate::` leads to its own modules.
+        // In a package that is one room, `crate::` leads to its own modules, and what it may use of
+        // others is in its manifest.
         if place.ends_with("/src") {
             continue;
         }
-        for used in used_rooms(&text, &rooms) {
+        for used in used_rooms(&file, &text, &rooms) {
             if used != *room && !allowed.contains(&used.as_str()) {
                 broken.push(format!("{file} uses {used}"));
             }

@@ -8,9 +8,11 @@
 pub mod condition;
 pub mod crds;
 pub mod delivery;
+pub mod dns_names;
 pub mod duration;
 pub mod json_text;
 pub mod object;
+pub mod quantity;
 pub mod rollout;
 pub mod rollout_policy;
 pub mod serving;
