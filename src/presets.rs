@@ -1,4 +1,4 @@
-//! The policies that come with Sluice: the files of `policies/`, in the binary.
+//! Holds the policies that come with Sluice: the files of `policies/`, embedded in the binary.
 
 use crate::policy::Presets;
 

@@ -1,4 +1,4 @@
-//! The command line: one file a command; the only code that prints.
+//! Holds the command line, one file a command; the only code that prints.
 //!
 //! Exit status: 0 nothing to do or done, 1 differences (`diff`) or a release that
 //! did not end well (`sync --wait`, `demo --exit`), 2 an error.

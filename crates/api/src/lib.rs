@@ -1,8 +1,8 @@
-//! The types on the wire: our own kinds (`sluice.dev/v1alpha1`) and
-//! `serving.knative.dev` as far as we speak it.
+//! Holds the types on the wire: Sluice's own kinds (`sluice.dev/v1alpha1`) and
+//! `serving.knative.dev` as far as Sluice speaks it.
 //!
-//! Only shapes, parsing and names live here; what is decided with them lives in
-//! the rooms that use them.
+//! Shapes, parsing and names only; what is decided with them is decided in the
+//! packages that use this one. No I/O and no Kubernetes client.
 #![deny(missing_docs)]
 
 pub mod condition;

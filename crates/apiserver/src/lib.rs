@@ -1,5 +1,5 @@
-//! The embedded API server: Kubernetes' API in process, for Kubernetes' own kinds, for those that are
-//! handed in ([`Registration`]) and for those that CustomResourceDefinitions define.
+//! Holds an embedded Kubernetes API server, for Kubernetes' own kinds, for those that are handed in
+//! ([`Registration`]) and for those that CustomResourceDefinitions define.
 //!
 //! One path for every kind. A `Resource` says what a kind is, whether it is
 //! built in or comes from a CRD, and each request takes the same steps: decode, default,

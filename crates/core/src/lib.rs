@@ -1,4 +1,4 @@
-//! Everything that decides how Sluice delivers, pure: values in, values out.
+//! Holds everything that decides how Sluice delivers, as pure functions from values to values.
 //!
 //! Files become objects (`manifest`), objects and what is live become a plan (`plan`), what was
 //! seen of a candidate becomes a verdict (`analysis`), and a verdict becomes the next step of a

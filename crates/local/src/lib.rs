@@ -1,4 +1,4 @@
-//! The embedded cluster: a Kubernetes API server with Knative Serving, a gateway,
+//! Holds the embedded cluster: a Kubernetes API server with Knative Serving, a gateway,
 //! an autoscaler and a node that runs Pods as processes, all in one process.
 //!
 //! It is not a second code path for the agent: the agent talks to it through the

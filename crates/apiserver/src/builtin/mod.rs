@@ -1,5 +1,5 @@
-//! The schemas of Kubernetes' own kinds, and what the API server fills
-//! in where a client leaves something out.
+//! Holds the schemas of Kubernetes' own kinds, and the defaults that the API server fills in
+//! where a client leaves something out.
 //!
 //! Kubernetes' own kinds come from the published types, with the merge keys that
 //! Kubernetes publishes beside them (`marks`). Each schema is built when it is first

@@ -1,4 +1,5 @@
-//! Plain JSON: the parts of objects, paths into them, strict reading, and Go's words for its values.
+//! Holds what is done with plain JSON: reading it strictly, the parts of objects, paths into them, and
+//! how Go prints its values.
 
 pub mod go_words;
 pub mod jsonpath;

@@ -1,4 +1,4 @@
-//! What is served: the kinds, what is particular to them, and the errors that name them.
+//! Holds what the server serves: the kinds, what is particular to each, and the errors that name them.
 
 pub mod behaviour;
 pub mod columns;

@@ -1,7 +1,7 @@
-//! The patches of the Kubernetes API: JSON patch, merge patch, strategic merge patch.
+//! Applies the patches of the Kubernetes API: JSON patch, merge patch, strategic merge patch.
 //!
 //! Pure: an object and a patch in, a new object or the server's words out. Server-side
-//! apply is not a patch of this kind; it has its own room (`ssa`).
+//! apply is not a patch of this kind; it has a module of its own (`ssa`).
 
 mod element_order;
 mod json;

@@ -1,4 +1,4 @@
-//! Get and list.
+//! Answers requests that read: get and list, watches, logs, discovery, OpenAPI and reviews.
 
 pub mod discovery;
 pub mod logs;

@@ -1,4 +1,4 @@
-//! Structural schemas: what an object of a kind may look like.
+//! Holds structural schemas: what an object of a kind may look like.
 //!
 //! One `Schema` serves pruning, defaulting, validation, typed merging (`ssa`),
 //! strategic patches and OpenAPI. It is compiled once, from the

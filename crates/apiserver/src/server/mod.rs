@@ -1,4 +1,4 @@
-//! The server as its owner sees it: built, served on a socket, asked in process, stopped.
+//! Builds the server, serves it on a socket, gives a client in the same process, and stops it.
 
 mod bootstrap;
 mod handle;

@@ -1,4 +1,4 @@
-//! Server-side apply: who owns which field, and what an apply or an update makes of it.
+//! Implements server-side apply: who owns which field, and what an apply or an update makes of it.
 //!
 //! The model is Kubernetes' structured-merge-diff with its field manager on top,
 //! reimplemented over JSON values and [`Schema`](crate::schema::Schema):

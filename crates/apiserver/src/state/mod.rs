@@ -1,4 +1,5 @@
-//! What all requests share: the server's state, its admission hooks, and what stored definitions define.
+//! Holds what all requests share: the server's state, its admission hooks, and the kinds that stored
+//! CustomResourceDefinitions define.
 
 pub mod admission;
 pub mod core;

@@ -1,5 +1,5 @@
-//! Where objects live: a shelf a kind, one revision counter for all, and a bounded
-//! ring of events a shelf that watches are fed from.
+//! Stores the objects: one collection (a `Shelf`) a kind, one revision counter for all, and a bounded
+//! ring of events a collection that watches are fed from.
 //!
 //! Objects are kept as the bytes that are sent, serialised once when they are
 //! written, with what selectors and garbage collection ask for beside them. With a

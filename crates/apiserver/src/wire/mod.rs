@@ -1,4 +1,5 @@
-//! What goes over the wire: paths, queries, media types, tables, and objects as their versions' clients see them.
+//! Reads and writes what goes over the wire: paths, queries, media types, tables, and objects as the clients
+//! of their versions see them.
 
 pub mod media;
 pub mod patch_type;

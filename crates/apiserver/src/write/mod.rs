@@ -1,4 +1,4 @@
-//! Writes: create, replace and patch, through one pipeline.
+//! Carries out requests that write (create, replace, patch, delete), through one pipeline.
 //!
 //! decode → prune → default → managed fields → mutate (admission) → generation →
 //! validate → compare-and-swap → notify. Apply finds its owners first, so that what

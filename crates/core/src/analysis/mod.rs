@@ -1,4 +1,4 @@
-//! Is the candidate well? What was seen of it, and the judgement: pure.
+//! Judges whether a candidate is healthy: holds what was seen of it as values, and the statistics on them.
 //!
 //! Judging is [`judge_window`] and [`judge_probes`]: they take what was seen and a policy and
 //! say [`Verdict::Pass`], `Fail` or `Inconclusive`, each with its numbers. They know no clock

@@ -1,4 +1,4 @@
-//! Files to Kubernetes objects, each with its file and line; errors that point at the line.
+//! Reads files into Kubernetes objects, each with its file and line; errors point at the line.
 //!
 //! Pure: files in, objects and errors out; no Git, no cluster, no clock. One broken
 //! manifest costs its own object and nothing else, and is never taken for a deleted one

@@ -347,7 +347,7 @@ fn mode_note(to: &Destination, service: &ServiceIntent) -> Option<LeftAlone> {
 
 /// Two manifests that would be written to one object: neither is delivered, since
 /// any order between them would be a guess. (One identity in two files is found
-/// by the manifest room; this finds a Service beside its own Configuration.)
+/// by the `manifest` module; this finds a Service beside its own Configuration.)
 fn drop_clashes(out: &mut Expanded) {
     let mut seen: std::collections::BTreeMap<ObjectKey, Vec<String>> = Default::default();
     for object in &out.objects {

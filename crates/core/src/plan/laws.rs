@@ -31,7 +31,7 @@ fn manifest() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What a repository may hold: each identity once, as the manifest room sees to.
+/// What a repository may hold: each identity once, as the `manifest` module sees to.
 fn repository() -> impl Strategy<Value = Vec<Value>> {
     prop::collection::vec(manifest(), 0..8).prop_map(|manifests| {
         let mut seen = std::collections::BTreeSet::new();

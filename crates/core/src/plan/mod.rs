@@ -1,5 +1,4 @@
-//! Desired and live in, plan out: what is to be done to bring the cluster to what
-//! Git says, in which order, and why.
+//! Makes plans: what is to be done so that the cluster is as Git says, in which order, and why.
 //!
 //! Pure: values in, values out; no client, no clock, no logging. The [`Plan`] is
 //! an immutable list of steps, each with its reason, and a typed report of what is

@@ -1,4 +1,4 @@
-//! How carefully a release is let in, typed and checked.
+//! Holds rollout policies, typed and checked: how careful a release is.
 //!
 //! A [`Policy`] is what a name (`standard`, or a RolloutPolicy in the cluster) stands for,
 //! with every default filled in and every number within its range; whoever holds one need

@@ -1,4 +1,4 @@
-//! The state machine of one service's release.
+//! Holds the state machine of one service's release.
 //!
 //! [`decide`] is the whole of it: values in, values out. It knows no clock (the time is an
 //! argument), no cluster (what the cluster says is [`Live`]) and no network (what was seen

@@ -1,5 +1,5 @@
-//! What Knative's webhook does to a serving object on its way in: fill the defaults,
-//! then refuse what would not work, in Knative's own words.
+//! Does what Knative's webhook does to a serving object that is written: fills the defaults,
+//! then refuses what would not work, in Knative's own words.
 //!
 //! Everything in here is a pure function of the request; the API server calls it
 //! through its admission hook. The texts are part of the API: clients and people

@@ -1,4 +1,4 @@
-//! The rules in this room as a hook of the API server.
+//! The rules of this module as a hook of the API server.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::apiserver::{Admission, ApiError, Operation, Review};
 #[derive(Debug, Clone, Copy)]
 pub struct ServingWebhook;
 
-/// The request as this room takes it; nothing where it is none of its business.
+/// The request as this module takes it; `None` where it has no rules for it.
 ///
 /// Writes to a status change neither metadata nor spec: there is nothing to check.
 fn ours<'a>(review: &'a Review<'_>) -> Option<super::Review<'a>> {

@@ -1,4 +1,4 @@
-//! The autoscaler: how many instances each revision has, from none to many.
+//! Holds the autoscaler: it decides how many instances each revision has, from none to many.
 //!
 //! [`decide`] is pure: what a PodAutoscaler asks for, what the gateway sees and what was
 //! decided before go in, a scale comes out. [`run`] is the thin loop around it: it

@@ -1,5 +1,5 @@
-//! The controllers of the local cluster: what Knative Serving and Kubernetes do between
-//! a manifest and the Pods that answer it.
+//! Holds the controllers of the local cluster, which do what Knative Serving and Kubernetes do
+//! between a manifest and the Pods that answer it.
 //!
 //! Each controller is a pure `decide`: an object and what is there for it go in, a
 //! [`decision::Decision`] comes out (writes, status, events). One thin loop ([`run`])

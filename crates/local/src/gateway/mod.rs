@@ -1,9 +1,9 @@
-//! The gateway: every request to the local cluster comes in here.
+//! Holds the gateway, which every user's request to the local cluster goes through.
 //!
 //! ```text
 //!  client ── server ── proxy ──(table: host, path -> split -> revision)
 //!                        │
-//!                     backend: a place at an instance, or a place in line
+//!                     backend: a slot at an instance, or a wait in the queue
 //!                        │
 //!                     h1 / h2 ── instance
 //! ```

@@ -1,4 +1,4 @@
-//! A gateway and instances on real sockets, for the tests of this room.
+//! A gateway and instances on real sockets, for the tests of this module.
 
 use std::{
     convert::Infallible,

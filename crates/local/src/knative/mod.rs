@@ -1,4 +1,4 @@
-//! Knative's kinds as the embedded API server is given them: names, columns, schemas and the webhook.
+//! Holds Knative's kinds as they are handed to the embedded API server: names, columns, schemas and the webhook.
 
 mod pod_spec;
 pub mod schemas;

@@ -1,4 +1,4 @@
-//! The node: runs every Pod of the cluster as processes of this machine.
+//! Holds the node, which runs every Pod of the cluster as processes of this machine.
 //!
 //! It watches Pods through the API like a kubelet, claims those that nobody has,
 //! and gives each a [`worker`]. Decisions are made in [`lifecycle`], which is

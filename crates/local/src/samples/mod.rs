@@ -1,4 +1,4 @@
-//! The sample apps: one small HTTP server with knobs, under several names.
+//! Holds the sample apps: one small HTTP server with knobs, under several names.
 //!
 //! They stand in for a team's own services: what a manifest says in `env` decides
 //! whether a release is good, slow, failing, never ready or crashing. The node

@@ -2,7 +2,7 @@
 //!
 //! The [`World`] keeps objects, their caches and queues as the running controllers have
 //! them, asks the same decisions, and carries them out in memory. What is not a
-//! controller of this room is played: a node that makes Pods ready, a gateway, an
+//! controller of this module is played: a node that makes Pods ready, a gateway, an
 //! autoscaler.
 
 mod deploying;
