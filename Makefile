@@ -7,18 +7,24 @@ export SLUICE_CACHE
 test: fmt clippy kubectl unit real
 
 fmt:
-	cargo fmt --check
+	cargo fmt --all --check
 
 clippy:
-	cargo clippy --all-targets --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 # The suite's stories mostly wait for a cluster: ten side by side take hardly longer than two.
 unit:
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-10} cargo test --quiet
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-10} cargo test --workspace --quiet
 
 # The kubectl of the transcript test, from its Go module; skipped, loudly, where Go is missing.
 kubectl:
 	@if [ -x tests/kubectl/build.sh ]; then tests/kubectl/build.sh; fi
+
+# Dependencies that no code names.
+.PHONY: unused
+unused:
+	@if command -v cargo-machete >/dev/null; then cargo machete; \
+	else echo "=== NOT CHECKED for unused dependencies: cargo-machete is not here (cargo install --locked cargo-machete)" >&2; fi
 
 demo:
 	cargo run --release -- demo

@@ -1,19 +1,19 @@
 //! Sluice delivers Knative Services from Git, a few percent of traffic at a time,
-//! and takes a bad release back by itself.
+//! and rolls a bad release back by itself.
 //!
-//! One binary, two halves that meet only at the Kubernetes API: the **agent**
+//! One binary, two halves that meet only at the Kubernetes API: the **deployer**
 //! (Git to plan to server-side apply to rollout) and the **local cluster** (an
 //! embedded Kubernetes API server with Knative Serving, a gateway and a node).
-//! `docs/architecture.md` names the rooms and the invariants.
+//! `docs/architecture.md` names the modules, the ways through them, and the invariants.
 
 pub mod agent;
-pub mod api;
 pub mod cli;
 pub mod cluster;
+pub mod evidence;
 pub mod git;
-pub mod health;
-pub mod local;
-pub mod manifest;
-pub mod plan;
-pub mod policy;
-pub mod rollout;
+pub mod presets;
+
+pub use sluicegate_api as api;
+pub use sluicegate_core::{analysis, manifest, plan, policy, rollout};
+#[cfg(feature = "local")]
+pub use sluicegate_local as local;

@@ -14,9 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::gateway::Gateway;
 use super::queue_proxies;
-use crate::health::{
-    self, Evidence, ProbePlan, ProbeReport, ProbeRound, ProbeTarget, StepWindow, Window, probe,
-};
+use crate::analysis::{Evidence, ProbeReport, ProbeRound, StepWindow, Window};
+use crate::evidence::{self, ProbePlan, ProbeTarget, probe};
 use crate::policy::Policy;
 use crate::rollout::{Gather, ProbeTargets};
 
@@ -324,7 +323,7 @@ struct WindowWatcher {
     /// Candidate and stable.
     revisions: [String; 2],
     /// The queue-proxies' pages, where the gateway has none.
-    own_pages: HashMap<String, Arc<health::Gateway>>,
+    own_pages: HashMap<String, Arc<evidence::Gateway>>,
     template: Value,
     asked: watch::Receiver<Asked>,
     tell: mpsc::Sender<Box<News>>,
@@ -404,14 +403,14 @@ impl WindowWatcher {
         window.add("", Err(why), (Instant::now(), Timestamp::now()));
     }
 
-    fn queue_proxies(&mut self) -> Vec<Arc<health::Gateway>> {
+    fn queue_proxies(&mut self) -> Vec<Arc<evidence::Gateway>> {
         let [candidate, stable] = &self.revisions;
         let urls =
             queue_proxies::pages(&self.context.cluster, &self.namespace, &[candidate, stable]);
         self.own_pages.retain(|url, _| urls.contains(url));
         for url in urls {
             if !self.own_pages.contains_key(&url)
-                && let Ok(page) = health::Gateway::new(&url)
+                && let Ok(page) = evidence::Gateway::new(&url)
             {
                 self.own_pages.insert(url, Arc::new(page));
             }

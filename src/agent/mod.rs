@@ -1,7 +1,9 @@
-//! Wires the rooms into loops: one a Delivery, one a service, one a repository.
+//! Holds the agent: the loops that connect the other modules, one for each Delivery, each service and
+//! each repository.
 //!
-//! The only room with timers. Nothing is decided here: plans are `plan`'s, releases
-//! `rollout`'s, verdicts `health`'s.
+//! The intervals and waits of deliveries and releases are here (`cluster` waits only between retries).
+//! Nothing is decided here: `plan` makes the plans, `rollout` decides about releases, `analysis` judges
+//! the evidence.
 
 mod context;
 mod delivery;

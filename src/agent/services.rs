@@ -23,6 +23,7 @@ use crate::api::rollout_policy::RolloutPolicySpec;
 use crate::api::{GROUP, VERSION, serving};
 use crate::plan::{Action, Plan, ServiceIntent, Why};
 use crate::policy;
+use crate::presets::PRESETS;
 
 /// How long a Delivery that was deleted waits for its releases to be taken back: the cluster
 /// confirms a rollback within 30 s or says why not.
@@ -107,10 +108,12 @@ impl Services {
                 &intent.template_hash,
                 checkout,
             );
-            let policy =
-                policy::resolve(intent.policy.as_deref(), spec.policy.as_deref(), |name| {
-                    policies.get(name)
-                });
+            let policy = policy::resolve(
+                intent.policy.as_deref(),
+                spec.policy.as_deref(),
+                |name| policies.get(name),
+                PRESETS,
+            );
             let wanted = Arc::new(Wanted {
                 intent: intent.clone(),
                 policy: policy.map_err(|error| error.to_string()),

@@ -308,7 +308,7 @@ async fn credentials(
     Credentials::from_entries(&entries).map_err(|error| format!("Secret {name}: {error}"))
 }
 
-/// The spec's words as the Git room's.
+/// Translates the spec's source into the `git` module's.
 fn source_of(source: &Source, credentials: Credentials) -> Result<git::Source, String> {
     let url = RemoteUrl::parse(&source.url).map_err(|error| error.to_string())?;
     let reference = match &source.reference {

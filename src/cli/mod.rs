@@ -1,14 +1,17 @@
-//! The command line: one file a command; the only code that prints.
+//! Holds the command line, one file a command; the only code that prints.
 //!
 //! Exit status: 0 nothing to do or done, 1 differences (`diff`) or a release that
 //! did not end well (`sync --wait`, `demo --exit`), 2 an error.
 
 mod completions;
 mod connection;
+#[cfg(feature = "local")]
 mod demo;
 mod diff;
 mod folder;
+#[cfg(feature = "local")]
 mod hidden;
+#[cfg(feature = "local")]
 mod local;
 mod memory;
 mod output;
@@ -20,7 +23,6 @@ mod sync;
 mod validate;
 mod watching;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -47,8 +49,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The whole main job on this machine, with real requests, told as it happens
+    #[cfg(feature = "local")]
     Demo(demo::DemoArgs),
     /// The embedded cluster
+    #[cfg(feature = "local")]
     Local(local::LocalArgs),
     /// Run the agent on a cluster
     Run(Box<run::RunArgs>),
@@ -70,6 +74,7 @@ impl Command {
     /// What is logged where nothing is asked for: the demo tells the same story on standard output.
     fn default_log(&self) -> &'static str {
         match self {
+            #[cfg(feature = "local")]
             Self::Demo(_) => "error",
             // What the client of the API says of a lost connection is said in our own words.
             Self::Run(_) => "info,kube_client=off",
@@ -115,8 +120,8 @@ enum Outcome {
 
 /// Runs the command line and gives the process's exit status.
 pub fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().collect();
-    if let Some(status) = hidden::dispatch(&args) {
+    #[cfg(feature = "local")]
+    if let Some(status) = hidden::dispatch(&std::env::args_os().collect::<Vec<_>>()) {
         return status;
     }
     let cli = Cli::parse();
@@ -150,7 +155,9 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        #[cfg(feature = "local")]
         Command::Demo(args) => demo::run(args).await,
+        #[cfg(feature = "local")]
         Command::Local(args) => local::run(args).await,
         Command::Run(args) => run::run(*args).await,
         Command::Sync(args) => sync::run(args).await,

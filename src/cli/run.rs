@@ -228,6 +228,7 @@ fn cluster_wide(namespaces: Option<&[String]>, in_cluster: bool) -> ClusterWide 
 }
 
 /// Starts an agent with its defaults in this process, and applies `delivery`.
+#[cfg(feature = "local")]
 pub async fn start_agent(
     client: kube::Client,
     delivery: Delivery,

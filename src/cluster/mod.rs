@@ -1,5 +1,4 @@
-//! The one holder of the kube client on the agent's side: watch caches,
-//! server-side apply, prune, inventory, leases and events.
+//! Holds the deployer's only Kubernetes client: watch caches, server-side apply, prune, Leases and events.
 //!
 //! It decides nothing about releases; it carries out plans and answers what the
 //! cluster has. Everything that it knows comes from watches: looking something
@@ -125,7 +124,7 @@ impl Cluster {
         }))
     }
 
-    /// The counted client, for what this room has no verb for.
+    /// The counted client, for what this module has no verb for.
     pub fn client(&self) -> Client {
         self.0.client.clone()
     }

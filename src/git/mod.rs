@@ -1,4 +1,4 @@
-//! One folder of one commit of one Git repository, as a value; knows nothing of Kubernetes.
+//! Fetches one folder of one commit of a Git repository, as a value; knows nothing of Kubernetes.
 //!
 //! [`Repository::sync`] asks the remote's head and fetches only when it moved, over
 //! `file`, `http(s)` and `ssh`, without OpenSSL: libgit2 does the packs, the network is

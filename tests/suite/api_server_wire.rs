@@ -134,7 +134,10 @@ fn goes_on(value: &Value) -> Option<&str> {
 async fn talk(name: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/wire/{name}.txt"));
     let script = std::fs::read_to_string(&file).unwrap();
-    let server = ApiServer::builder().build().unwrap();
+    let server = ApiServer::builder()
+        .kinds(sluice::local::knative::kinds())
+        .build()
+        .unwrap();
     let uid = Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
     let time = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").unwrap();
     let version = Regex::new(r#"(resourceVersion\\*":\\*")\d+"#).unwrap();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sluice::api::crds;
 
 const HEADER: &str = "\
-# Sluice's own kinds, generated from their types in src/api: a test keeps this file equal to them, and
+# Sluice's own kinds, generated from their types in crates/api: a test keeps this file equal to them, and
 # `UPDATE_EXPECT=1 cargo test --test suite deploy::` writes it anew.
 ";
 

@@ -46,7 +46,10 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Self {
-        let server = ApiServer::builder().build().unwrap();
+        let server = ApiServer::builder()
+            .kinds(sluice::local::knative::kinds())
+            .build()
+            .unwrap();
         let client = server.client();
         let stop = CancellationToken::new();
         let config = GatewayConfig::default();

@@ -290,7 +290,11 @@ async fn routes_stand_while_the_api_server_is_away_and_follow_it_when_it_is_back
     let kubeconfig = folder.path().join("kubeconfig");
     let build = || {
         let data = Some(folder.path().join("api"));
-        ApiServer::builder().data_dir(data).build().unwrap()
+        ApiServer::builder()
+            .kinds(sluice::local::knative::kinds())
+            .data_dir(data)
+            .build()
+            .unwrap()
     };
     let server = build();
     let listening = server.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();

@@ -13,6 +13,7 @@ mod api_server_wire;
 mod cluster;
 mod command_line;
 mod deploy;
+mod documents;
 mod gateway;
 mod gateway_moves;
 mod kubectl;

@@ -1,4 +1,4 @@
-//! Where users' requests pass: the gateway's counters, and a way to the address behind a URL.
+//! Finds the cluster's gateway: where its counters are, and the address to connect to for a URL.
 //!
 //! A ConfigMap may name the counters' page (our own gateway's does); otherwise they are looked
 //! for where Kourier keeps them. What is found is good for half a minute.
@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use tokio::sync::Mutex;
 
-use crate::health::Gateway as Metrics;
+use crate::evidence::Gateway as Metrics;
 
 /// The ConfigMap that names the gateway's metrics page, in Knative's namespace.
 const CONFIG: (&str, &str) = ("knative-serving", "sluice-gateway");

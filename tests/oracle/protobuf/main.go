@@ -1,7 +1,7 @@
 // Prints how the messages of Kubernetes' own kinds are laid out, from the protobuf and json
-// tags of their Go types: src/local/apiserver/protobuf/messages.txt is its output.
+// tags of their Go types: crates/apiserver/src/wire/protobuf/messages.txt is its output.
 //
-//	go run . > ../../../src/local/apiserver/protobuf/messages.txt
+//	go run . > ../../../crates/apiserver/src/wire/protobuf/messages.txt
 package main
 
 import (

@@ -41,7 +41,11 @@ impl Stage {
 
     /// The same behind another admission hook.
     pub async fn with(hook: Arc<dyn Admission>) -> Self {
-        let server = ApiServer::builder().admission(hook).build().unwrap();
+        let server = ApiServer::builder()
+            .kinds(sluice::local::knative::kinds())
+            .admission(hook)
+            .build()
+            .unwrap();
         let mut stage = Self {
             client: server.client(),
             server,

@@ -207,7 +207,7 @@ async fn a_pod_on_a_node_goes_when_its_node_says_so() {
 #[tokio::test]
 async fn an_owner_stays_while_its_dependents_may_not_be_let_go() {
     let server = ApiServer::builder()
-        .admission(Arc::new(sluice::local::admission::ServingWebhook))
+        .register(sluice::local::knative::registration())
         .build()
         .unwrap();
     let of = |plural: &str| format!("/apis/serving.knative.dev/v1/namespaces/default/{plural}");

@@ -7,6 +7,7 @@ async fn a_data_directory_outlives_its_server() {
     let dir = tempfile::tempdir().unwrap();
     let open = || {
         ApiServer::builder()
+            .kinds(sluice::local::knative::kinds())
             .data_dir(Some(dir.path().to_owned()))
             .build()
             .unwrap()
@@ -71,6 +72,7 @@ async fn a_data_directory_outlives_its_server() {
 async fn what_was_answered_is_on_disk_at_that_moment() {
     let dir = tempfile::tempdir().unwrap();
     let server = ApiServer::builder()
+        .kinds(sluice::local::knative::kinds())
         .data_dir(Some(dir.path().to_owned()))
         .build()
         .unwrap();
@@ -92,6 +94,7 @@ async fn what_was_answered_is_on_disk_at_that_moment() {
     )
     .unwrap();
     let other = ApiServer::builder()
+        .kinds(sluice::local::knative::kinds())
         .data_dir(Some(left.path().to_owned()))
         .build()
         .unwrap();

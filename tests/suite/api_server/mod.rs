@@ -24,7 +24,10 @@ use sluice::local::apiserver::{Admission, ApiError, ApiServer, Review};
 use tower::ServiceExt as _;
 
 fn server() -> ApiServer {
-    ApiServer::builder().build().unwrap()
+    ApiServer::builder()
+        .kinds(sluice::local::knative::kinds())
+        .build()
+        .unwrap()
 }
 
 fn maps(server: &ApiServer) -> Api<ConfigMap> {
@@ -447,6 +450,7 @@ impl Admission for NoMonday {
 #[tokio::test]
 async fn admission_changes_and_refuses() {
     let server = ApiServer::builder()
+        .kinds(sluice::local::knative::kinds())
         .admission(Arc::new(NoMonday))
         .build()
         .unwrap();

@@ -44,7 +44,11 @@ async fn a_selector_turns_changes_into_comings_and_goings() {
 
 #[tokio::test]
 async fn a_watch_from_before_the_rings_end_is_told_to_list_again() {
-    let server = ApiServer::builder().history(4).build().unwrap();
+    let server = ApiServer::builder()
+        .kinds(sluice::local::knative::kinds())
+        .history(4)
+        .build()
+        .unwrap();
     let maps = maps(&server);
     let first = maps
         .create(&PostParams::default(), &config_map("a", "0"))
@@ -77,6 +81,7 @@ async fn a_watch_from_before_the_rings_end_is_told_to_list_again() {
 #[tokio::test]
 async fn a_streaming_list_ends_with_a_bookmark_and_idle_watches_get_more() {
     let server = ApiServer::builder()
+        .kinds(sluice::local::knative::kinds())
         .bookmark_every(Duration::from_millis(5))
         .build()
         .unwrap();

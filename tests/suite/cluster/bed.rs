@@ -11,7 +11,6 @@ use sluice::api::json_text::JsonText;
 use sluice::api::object::ObjectKey;
 use sluice::api::serving::TrafficTarget;
 use sluice::cluster::{Cluster, Outcome};
-use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{Admission, ApiError, ApiServer, Review};
 use sluice::plan::{
     Claims, DeliveryId, Destination, Input, Manager, Plan, Stage, Wanted, lint, plan,
@@ -42,7 +41,7 @@ pub struct Bed {
 
 pub async fn bed() -> Bed {
     let server = ApiServer::builder()
-        .admission(Arc::new(ServingWebhook))
+        .register(sluice::local::knative::registration())
         .admission(Arc::new(Guard))
         .build()
         .unwrap();

@@ -30,7 +30,10 @@ async fn an_expired_watch_lists_again_and_misses_nothing() {
 #[tokio::test]
 async fn a_lost_server_is_said_and_what_happened_meanwhile_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let server = ApiServer::builder().build().unwrap();
+    let server = ApiServer::builder()
+        .kinds(sluice::local::knative::kinds())
+        .build()
+        .unwrap();
     let listening = server.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listening.address;
     let kubeconfig = folder.path().join("kubeconfig");

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 use serde_json::{Value, json};
-use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{ApiServer, User};
 
 use super::defining::{DEFINITIONS, GROUP};
@@ -33,7 +32,7 @@ impl Stage {
     pub async fn set(namespaces: &[String]) -> Self {
         let real = Real::start(true).await;
         let server = ApiServer::builder()
-            .admission(Arc::new(ServingWebhook))
+            .register(sluice::local::knative::registration())
             .without_housekeeping()
             .build()
             .unwrap();

@@ -49,7 +49,12 @@ struct Running {
 
 impl Cluster {
     pub async fn start() -> Self {
-        let server = Arc::new(ApiServer::builder().build().unwrap());
+        let server = Arc::new(
+            ApiServer::builder()
+                .kinds(sluice::local::knative::kinds())
+                .build()
+                .unwrap(),
+        );
         let client = server.client();
         let pods = Api::default_namespaced(client.clone());
         let folder = tempfile::tempdir().unwrap();

@@ -15,7 +15,6 @@ use kube::api::{
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
-use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{ApiServer, User};
 use sluice::local::controllers::kind::Kind;
 use sluice::local::controllers::{ControllersConfig, RevisionGc};
@@ -66,7 +65,7 @@ impl Cluster {
             .with_test_writer()
             .try_init();
         let server = ApiServer::builder()
-            .admission(std::sync::Arc::new(ServingWebhook))
+            .register(sluice::local::knative::registration())
             .build()
             .unwrap();
         let cancel = CancellationToken::new();

@@ -109,7 +109,11 @@ impl World {
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
             .try_init();
-        let dir = tempfile::tempdir().unwrap();
+        let mut dir = tempfile::tempdir().unwrap();
+        if std::env::var_os("SLUICE_KEEP").is_some() {
+            dir.disable_cleanup(true);
+            eprintln!("kept: {}", dir.path().display());
+        }
         let hooks = std::mem::take(&mut setting.admission);
         let cluster = Cluster::start(dir.path(), setting.alone, hooks).await;
         let repository = TestRepository::create(&dir.path().join("shop.git"));

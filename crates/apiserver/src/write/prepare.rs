@@ -1,0 +1,129 @@
+//! Between the client's object and the stored one: defaults, owners, what the server fills in,
+//! admission, generation, and everything that may be wrong.
+
+use serde_json::Value;
+
+use super::call::{By, Call};
+use super::{addresses, apart, complete, managed, metadata, rules, scale};
+use crate::json::object;
+use crate::model::behaviour::Behaviour;
+use crate::model::resource::Origin;
+use crate::model::schemas;
+use crate::model::status::{ApiError, Cause};
+use crate::state::admission::Operation;
+
+/// The pipeline between the client's object and the stored one.
+pub fn prepare(
+    call: &Call<'_>,
+    mut object: Value,
+    old: Option<&Value>,
+    by: By,
+    mut causes: Vec<Cause>,
+) -> Result<Value, ApiError> {
+    let core = call.core;
+    let resource = call.resource;
+    let name = object::name(&object).to_owned();
+    // Who writes a number of replicas does not write the rest anew.
+    let is_scale = call.subresource == Some("scale");
+    if !is_scale {
+        schemas::default(resource, &mut object);
+    }
+    let fill_in = |object: &mut Value| {
+        match old {
+            Some(old) => {
+                metadata::carry_over(object, old, true);
+                apart::keep(resource, call.subresource, object, old);
+            }
+            None => {
+                apart::begin(resource, object);
+                schemas::default(resource, object);
+            }
+        }
+        complete::complete(core, resource, object, old);
+    };
+    // What the server fills in belongs to nobody; what it fills into a definition are defaults.
+    let is_definition = resource.behaviour == Behaviour::CustomResourceDefinition;
+    if is_definition {
+        fill_in(&mut object);
+    }
+    if by == By::Update {
+        managed::update(call, old, &mut object);
+    }
+    if !is_definition {
+        fill_in(&mut object);
+    }
+    if resource.behaviour == Behaviour::Service && call.subresource.is_none() {
+        let causes = addresses::complete(core, &mut object, old);
+        if !causes.is_empty() {
+            return Err(ApiError::invalid(resource, &name, causes));
+        }
+    }
+    let review = call.review(&name, operation(old), old);
+    mutate(call, &mut object, old)?;
+    metadata::check_kind(resource, &object)?;
+    metadata::set_generation(resource, call.subresource, &mut object, old);
+    causes.extend(metadata::validate(resource, &object, old));
+    causes.extend(schemas::validate(resource, call.subresource, &object, old));
+    causes.extend(scale::faults(resource, call.subresource, &object));
+    causes.extend(rules::validate(
+        core,
+        resource,
+        call.subresource,
+        &object,
+        old,
+    ));
+    if !causes.is_empty() {
+        return Err(ApiError::invalid(resource, &name, causes));
+    }
+    if !resource.is_kubernetes_own() {
+        // What an apply left is not read before it is stored: until here it counts.
+        schemas::prune(resource, &mut object);
+    }
+    if resource.origin == Origin::Custom {
+        if is_scale {
+            // A number may have made the object that it is in, whose defaults are there once it is read anew.
+            schemas::default(resource, &mut object);
+        }
+        object::whole_numbers(&mut object);
+    }
+    if call.subresource.is_none() || old.is_none() {
+        let mut warnings = call.warnings.borrow_mut();
+        warnings.extend(metadata::finalizer_warnings(resource, &object, old));
+        warnings.extend(rules::warnings(resource, &object, old));
+    }
+    for hook in &core.hooks {
+        hook.validate(&review, &object)?;
+    }
+    Ok(object)
+}
+
+fn operation(old: Option<&Value>) -> Operation {
+    match old {
+        None => Operation::Create,
+        Some(_) => Operation::Update,
+    }
+}
+
+/// Lets the hooks fill in what they will.
+pub fn mutate(call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+    let name = object::name(object).to_owned();
+    let review = call.review(&name, operation(old), old);
+    let hooks = call.core.hooks.iter();
+    let mut hooks = hooks.filter(|hook| hook.concerns(&review)).peekable();
+    if hooks.peek().is_none() {
+        return Ok(());
+    }
+    // A number of replicas that the kind does not know is dropped when it is stored, and not before.
+    let is_whole = call.subresource != Some("scale");
+    if is_whole {
+        schemas::default(call.resource, object);
+    }
+    for hook in hooks {
+        hook.mutate(&review, object)?;
+    }
+    if is_whole {
+        schemas::prune(call.resource, object);
+        schemas::default(call.resource, object);
+    }
+    Ok(())
+}

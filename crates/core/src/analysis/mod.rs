@@ -1,0 +1,29 @@
+//! Judges whether a candidate is healthy: holds what was seen of it as values, and the statistics on them.
+//!
+//! Judging is [`judge_window`] and [`judge_probes`]: they take what was seen and a policy and
+//! say [`Verdict::Pass`], `Fail` or `Inconclusive`, each with its numbers. They know no clock
+//! and no network, and they are what `rollout` decides with.
+//!
+//! What was seen are values: a gateway's Prometheus page is read into a [`Scrape`], and
+//! [`window::StepWindow`] remembers what was counted since a step began. Whoever gathers them
+//! hands them in, with the time.
+
+pub mod evidence;
+pub mod finding;
+#[cfg(test)]
+mod how_often;
+pub mod judge;
+#[cfg(test)]
+mod judge_tests;
+pub mod latency;
+pub mod metrics;
+pub mod prometheus;
+pub mod statistics;
+pub mod window;
+
+pub use evidence::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
+pub use finding::{Figures, Finding};
+pub use judge::{Verdict, judge_probes, judge_window, wants_synthetic};
+pub use latency::Latencies;
+pub use metrics::Scrape;
+pub use window::StepWindow;

@@ -1,0 +1,14 @@
+//! Holds everything that decides how Sluice delivers, as pure functions from values to values.
+//!
+//! Files become objects (`manifest`), objects and what is live become a plan (`plan`), what was
+//! seen of a candidate becomes a verdict (`analysis`), and a verdict becomes the next step of a
+//! release (`rollout`), by the terms of a policy (`policy`). No client, no runtime, no logger:
+//! they are not among this package's dependencies. The time is an argument.
+
+pub(crate) use sluicegate_api as api;
+
+pub mod analysis;
+pub mod manifest;
+pub mod plan;
+pub mod policy;
+pub mod rollout;

@@ -1,0 +1,58 @@
+//! Reads files into Kubernetes objects, each with its file and line; errors point at the line.
+//!
+//! Pure: files in, objects and errors out; no Git, no cluster, no clock. One broken
+//! manifest costs its own object and nothing else, and is never taken for a deleted one
+//! ([`Loaded::broken`], [`Loaded::may_prune`]). YAML means what it means to kubectl
+//! (`scalar`); folders made for Kustomize or Helm are named and left alone.
+
+mod error;
+mod guess;
+mod ignored;
+mod json;
+mod known;
+mod loader;
+mod names;
+mod node;
+mod object;
+mod scalar;
+mod schema;
+mod scope;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+pub use error::{Excerpt, ManifestError, Notice, Origin};
+pub use ignored::{IGNORE_FILE, is_manifest_file};
+pub use loader::{Loaded, Loader, Options, load};
+pub use object::Manifest;
+pub use scope::Scope;
+
+/// A file of a snapshot.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Path from the repository's root, with slashes.
+    pub path: Arc<str>,
+    /// The content.
+    pub content: Arc<[u8]>,
+    /// Names the content: equal ids promise equal content (Git's blob id).
+    pub id: [u8; 20],
+}
+
+impl PartialEq for File {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.path == other.path
+    }
+}
+
+impl Eq for File {}
+
+impl Hash for File {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.path.hash(state);
+        self.id.hash(state);
+    }
+}

@@ -1,0 +1,390 @@
+//! From manifests to what is applied for them.
+//!
+//! A Service manifest becomes a [`ServiceIntent`]; every other manifest becomes
+//! a plain object with its namespace, Sluice's marks, and without what only the
+//! server may write.
+
+use base64::Engine;
+use serde_json::{Map, Value, json};
+
+use crate::api::delivery::Expand;
+use crate::api::json_text::JsonText;
+use crate::api::object::{ObjectKey, TemplateHash};
+use crate::api::serving;
+
+use super::live::Live;
+use super::marks::{self, DeliveryId};
+use super::scope::Scope;
+use super::service::ServiceIntent;
+use super::steps::{LeftAlone, Why};
+use super::{digest, live};
+
+/// One manifest of Git.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The object as the file has it.
+    pub value: &'a JsonText,
+    /// `apps/hello.yaml:3`.
+    pub origin: &'a str,
+}
+
+/// Where a Delivery's objects go.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The Delivery.
+    pub delivery: DeliveryId,
+    /// The namespace of objects that name none.
+    pub namespace: String,
+    /// What is applied for a Service manifest that does not say.
+    pub expand: Expand,
+    /// Whether it may write nothing outside the Delivery's own namespace.
+    pub confined: bool,
+}
+
+impl Destination {
+    /// Whether an object may be written for the Delivery.
+    pub fn admits(&self, key: &ObjectKey) -> bool {
+        !self.confined || key.namespace.as_ref() == Some(&self.delivery.namespace)
+    }
+}
+
+/// A plain object, ready to be applied as [`super::Manager::Objects`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlainObject {
+    /// Which object.
+    pub key: ObjectKey,
+    /// What is applied.
+    pub object: Value,
+    /// Its digest, which it also carries.
+    pub digest: String,
+    /// Fields of other managers are taken without asking.
+    pub force: bool,
+    /// Its file, for messages.
+    pub origin: String,
+}
+
+/// What a set of manifests asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Expanded {
+    /// Everything but services.
+    pub objects: Vec<PlainObject>,
+    /// Services.
+    pub services: Vec<ServiceIntent>,
+    /// What is not delivered, and why.
+    pub left: Vec<LeftAlone>,
+}
+
+/// Works out what is applied for each manifest. Pure.
+pub fn expand(to: &Destination, manifests: &[Wanted<'_>], live: &dyn Live) -> Expanded {
+    let defined = definitions(manifests);
+    let mut out = Expanded::default();
+    for wanted in manifests {
+        match one(to, wanted, live, &defined) {
+            Ok(Unit::Plain(object)) => out.objects.push(object),
+            Ok(Unit::Service(service)) => {
+                if let Some(note) = mode_note(to, &service) {
+                    out.left.push(note);
+                }
+                out.services.push(service);
+            }
+            Err(left) => out.left.push(*left),
+        }
+    }
+    drop_clashes(&mut out);
+    out
+}
+
+enum Unit {
+    Plain(PlainObject),
+    Service(ServiceIntent),
+}
+
+/// The kind of what brings kinds.
+const CRD: &str = "CustomResourceDefinition";
+
+/// A kind that a CustomResourceDefinition among the manifests brings along.
+struct Defined {
+    group: String,
+    kind: String,
+    scope: Scope,
+}
+
+fn definitions(manifests: &[Wanted<'_>]) -> Vec<Defined> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    manifests
+        .iter()
+        .filter(|m| m.value.as_str().contains(CRD))
+        .map(|m| m.value.value())
+        .filter(|object| object.get("kind").and_then(Value::as_str) == Some(CRD))
+        .map(|object| Defined {
+            group: text(object.pointer("/spec/group")),
+            kind: text(object.pointer("/spec/names/kind")),
+            scope: match object.pointer("/spec/scope").and_then(Value::as_str) {
+                Some("Cluster") => Scope::Cluster,
+                _ => Scope::Namespaced,
+            },
+        })
+        .collect()
+}
+
+fn one(
+    to: &Destination,
+    wanted: &Wanted<'_>,
+    live: &dyn Live,
+    defined: &[Defined],
+) -> Result<Unit, Box<LeftAlone>> {
+    let left = |object: Option<ObjectKey>, why: Why| {
+        Box::new(LeftAlone {
+            object,
+            origin: Some(wanted.origin.to_owned()),
+            why,
+        })
+    };
+    let object = wanted.value.value();
+    let Some(mut key) = ObjectKey::of(&object) else {
+        return Err(left(None, Why::NoIdentity));
+    };
+    let api_version = object
+        .get("apiVersion")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let scope = match live.scope(api_version, &key.kind) {
+        Scope::Unknown => defined
+            .iter()
+            .find(|d| d.group == key.group && d.kind == key.kind)
+            .map_or(Scope::Unknown, |d| d.scope),
+        known => known,
+    };
+    match scope {
+        Scope::Unknown => {
+            let api_version = api_version.to_owned();
+            return Err(left(Some(key), Why::NoSuchKind { api_version }));
+        }
+        Scope::Cluster => key.namespace = None,
+        Scope::Namespaced => {
+            key.namespace.get_or_insert_with(|| to.namespace.clone());
+        }
+    }
+    if !to.admits(&key) {
+        let why = Why::Outside(to.delivery.namespace.clone());
+        return Err(left(Some(key), why));
+    }
+    let mut object = cleaned(object, &key);
+    if key.group == serving::GROUP && key.kind == "Service" {
+        return service(to, &key, &object, wanted.origin, live).map(Unit::Service);
+    }
+    if key.group.is_empty() && key.kind == "Secret" {
+        encode_string_data(&mut object);
+    }
+    mark(&mut object, &to.delivery);
+    Ok(Unit::Plain(PlainObject {
+        digest: digest::sign(&mut object),
+        force: marks::annotation(&object, marks::FORCE) == Some("true"),
+        origin: wanted.origin.to_owned(),
+        key,
+        object,
+    }))
+}
+
+/// The manifest without what only the server writes, in its namespace.
+fn cleaned(mut object: Value, key: &ObjectKey) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for server in [
+            "uid",
+            "resourceVersion",
+            "generation",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "managedFields",
+            "selfLink",
+        ] {
+            metadata.remove(server);
+        }
+        match &key.namespace {
+            Some(namespace) => metadata.insert("namespace".into(), namespace.clone().into()),
+            None => metadata.remove("namespace"),
+        };
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
+            // The first two are Knative's to write, and immutable: applying another
+            // value is denied. The third is kubectl's copy of the whole object. The
+            // last two are ours.
+            for name in [
+                "serving.knative.dev/creator",
+                "serving.knative.dev/lastModifier",
+                "kubectl.kubernetes.io/last-applied-configuration",
+                marks::DELIVERY,
+                marks::DIGEST,
+            ] {
+                annotations.remove(name);
+            }
+        }
+    }
+    object
+}
+
+fn mark(object: &mut Value, delivery: &DeliveryId) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if annotations.is_null() {
+        *annotations = json!({});
+    }
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(marks::DELIVERY.into(), delivery.to_string().into());
+    }
+}
+
+/// `stringData` is write-only: the server moves it to `data`. Doing it here lets
+/// the two be compared, and lets a removed key disappear.
+fn encode_string_data(secret: &mut Value) {
+    let Some(fields) = secret.as_object_mut() else {
+        return;
+    };
+    let Some(Value::Object(text)) = fields.remove("stringData") else {
+        return;
+    };
+    let data = fields.entry("data").or_insert_with(|| json!({}));
+    if data.is_null() {
+        *data = json!({});
+    }
+    if let Some(data) = data.as_object_mut() {
+        for (name, value) in text {
+            if let Some(value) = value.as_str() {
+                let encoded = base64::engine::general_purpose::STANDARD.encode(value);
+                data.insert(name, encoded.into());
+            }
+        }
+    }
+}
+
+fn service(
+    to: &Destination,
+    key: &ObjectKey,
+    object: &Value,
+    origin: &str,
+    live: &dyn Live,
+) -> Result<ServiceIntent, Box<LeftAlone>> {
+    let left = |why: Why| {
+        Box::new(LeftAlone {
+            object: Some(key.clone()),
+            origin: Some(origin.to_owned()),
+            why,
+        })
+    };
+    let template = object.pointer("/spec/template");
+    let template = template.ok_or_else(|| left(Why::NoTemplate))?;
+    let traffic = match object.pointer("/spec/traffic") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(traffic) => serde_json::from_value(traffic.clone())
+            .map_err(|error| left(Why::BadTraffic(error.to_string())))?,
+    };
+    let asked = match marks::annotation(object, marks::EXPAND) {
+        None => to.expand,
+        Some("Routes") => Expand::Routes,
+        Some("Service") => Expand::Service,
+        Some(other) => return Err(left(Why::BadExpand(other.to_owned()))),
+    };
+    let map = |name: &str| {
+        object
+            .pointer(&format!("/metadata/{name}"))
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut labels: Map<String, Value> = map("labels");
+    // Knative refuses the label where no Service owns the object.
+    labels.remove(serving::label::SERVICE);
+    let namespace = key.namespace.clone().unwrap_or_default();
+    let mut intent = ServiceIntent {
+        delivery: to.delivery.clone(),
+        namespace,
+        name: key.name.clone(),
+        mode: asked,
+        origin: origin.to_owned(),
+        template_hash: TemplateHash::of(template),
+        template: JsonText::of(template),
+        traffic,
+        policy: marks::annotation(object, marks::POLICY).map(str::to_owned),
+        force: marks::annotation(object, marks::FORCE) == Some("true"),
+        labels,
+        annotations: map("annotations"),
+    };
+    intent.mode = mode(&intent, asked, live);
+    Ok(intent)
+}
+
+/// What a service is written as: what is there already decides, because a Service
+/// owns its Configuration and Route, and cannot take over ones that stand alone.
+fn mode(service: &ServiceIntent, asked: Expand, live: &dyn Live) -> Expand {
+    let there = |kind: &str| -> Option<std::sync::Arc<live::LiveObject>> {
+        live.get(&service.key(kind))
+            .filter(|object| !object.deleting)
+    };
+    if there("Service").is_some() {
+        return Expand::Service;
+    }
+    let alone = |kind: &str| there(kind).is_some_and(|object| !object.controlled);
+    if alone("Configuration") || alone("Route") {
+        return Expand::Routes;
+    }
+    asked
+}
+
+fn mode_note(to: &Destination, service: &ServiceIntent) -> Option<LeftAlone> {
+    let asked = match service
+        .annotations
+        .get(marks::EXPAND)
+        .and_then(Value::as_str)
+    {
+        Some("Routes") => Expand::Routes,
+        Some("Service") => Expand::Service,
+        _ => to.expand,
+    };
+    (asked != service.mode).then(|| LeftAlone {
+        object: Some(service.template_key()),
+        origin: Some(service.origin.clone()),
+        why: Why::KeptMode {
+            asked,
+            kept: service.mode,
+        },
+    })
+}
+
+/// Two manifests that would be written to one object: neither is delivered, since
+/// any order between them would be a guess. (One identity in two files is found
+/// by the `manifest` module; this finds a Service beside its own Configuration.)
+fn drop_clashes(out: &mut Expanded) {
+    let mut seen: std::collections::BTreeMap<ObjectKey, Vec<String>> = Default::default();
+    for object in &out.objects {
+        seen.entry(object.key.clone())
+            .or_default()
+            .push(object.origin.clone());
+    }
+    for service in &out.services {
+        for key in service.keys() {
+            seen.entry(key).or_default().push(service.origin.clone());
+        }
+    }
+    seen.retain(|_, origins| origins.len() > 1);
+    if seen.is_empty() {
+        return;
+    }
+    out.objects.retain(|object| !seen.contains_key(&object.key));
+    out.services
+        .retain(|service| !service.keys().iter().any(|key| seen.contains_key(key)));
+    for (key, origins) in seen {
+        out.left.push(LeftAlone {
+            object: Some(key),
+            origin: origins.first().cloned(),
+            why: Why::Clash { origins },
+        });
+    }
+}

@@ -1,0 +1,48 @@
+//! Makes plans: what is to be done so that the cluster is as Git says, in which order, and why.
+//!
+//! Pure: values in, values out; no client, no clock, no logging. The [`Plan`] is
+//! an immutable list of steps, each with its reason, and a typed report of what is
+//! *not* done and why. What a service's rollout writes when is not decided here:
+//! the plan only says that a service changed ([`Action::Release`]).
+
+mod claims;
+#[cfg(test)]
+mod claims_stories;
+pub mod diff;
+#[cfg(test)]
+mod diff_stories;
+pub mod digest;
+pub mod expand;
+mod knative;
+#[cfg(test)]
+mod laws;
+pub mod lint;
+mod live;
+mod manager;
+pub mod marks;
+pub mod mask;
+pub mod normalize;
+mod order;
+mod path;
+mod planner;
+mod prune;
+mod quantity;
+mod release;
+mod scope;
+mod service;
+mod steps;
+#[cfg(test)]
+mod stories;
+
+pub use claims::Claims;
+pub use expand::{Destination, Wanted};
+pub use live::{FieldOwner, Live, LiveObject, Operation, is_ours};
+pub use manager::Manager;
+pub use marks::DeliveryId;
+pub use normalize::{ChangeKind, FieldChange};
+pub use order::{rank, stage};
+pub use path::{FieldPath, PathStep};
+pub use planner::{Broken, Input, plan};
+pub use scope::Scope;
+pub use service::ServiceIntent;
+pub use steps::{Action, Cause, LeftAlone, Plan, ReleaseReason, Settled, Stage, Step, Why};

@@ -1,0 +1,205 @@
+//! The decision: requests of people first, then the phase, then what follows from both.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::analysis::Evidence;
+use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
+use crate::policy::Policy;
+
+use super::decision::{Decision, Gather, Write};
+use super::input::{Intent, Live};
+use super::pass::{Pass, Turn};
+use super::traffic;
+
+/// More phases than one pass can ever go through; a loop in the table would end here.
+const MOST_TURNS: usize = 16;
+
+/// What the release of one service does next, and why.
+///
+/// Pure: the clock, the cluster and the evidence are arguments, and the same arguments
+/// always give the same answer. Store [`Decision::status`] before carrying out
+/// [`Decision::writes`], unless it [may wait](Decision::may_wait); then any crash in
+/// between is made good by the next pass.
+pub fn decide(
+    policy: &Policy,
+    intent: &Intent,
+    status: &RolloutStatus,
+    spec: &RolloutSpec,
+    live: &Live,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Decision {
+    let mut pass = Pass {
+        policy,
+        intent,
+        spec,
+        live,
+        evidence,
+        now,
+        status: status.clone(),
+        events: Vec::new(),
+        refused: live.refused.clone(),
+        gather: Gather::Nothing,
+        traffic: None,
+        template: None,
+        keep: Vec::new(),
+    };
+    pass.mend_clock();
+    pass.status.expand = Some(intent.expand);
+    pass.vanished();
+    pass.lift();
+    pass.request();
+
+    let mut wake_after = None;
+    for _ in 0..MOST_TURNS {
+        pass.traffic = None;
+        pass.template = None;
+        pass.gather = Gather::Nothing;
+        let turn = match pass.phase() {
+            Phase::Pending => pass.pending(),
+            Phase::Initial => pass.initial(),
+            Phase::Pinning => pass.pinning(),
+            Phase::Staging => pass.staging(),
+            Phase::Probing => pass.probing(),
+            Phase::Stepping => pass.stepping(),
+            Phase::Promoting => pass.promoting(),
+            Phase::RollingBack => pass.rolling_back(),
+            Phase::Stable | Phase::RolledBack => pass.at_rest(),
+            Phase::Failed => pass.failed(),
+            // A hold names the phase that it is on top of; one that does not is from a
+            // status that somebody edited.
+            Phase::Holding => pass.lost_hold(),
+        };
+        if let Turn::Wait(after) = turn {
+            wake_after = after;
+            break;
+        }
+    }
+    pass.conditions();
+    pass.decision(wake_after)
+}
+
+impl Pass<'_> {
+    /// A clock that was put back leaves times in the future behind; nothing may wait for them.
+    fn mend_clock(&mut self) {
+        let now = self.now;
+        let back = |time: &mut Option<Timestamp>| {
+            if time.is_some_and(|time| time > now) {
+                *time = Some(now);
+            }
+        };
+        back(&mut self.status.phase_since);
+        back(&mut self.status.asked_at);
+        back(&mut self.status.confirmed_at);
+        back(&mut self.status.judged_from);
+        if let Some(hold) = &mut self.status.hold {
+            hold.since = hold.since.min(now);
+        }
+        for condition in &mut self.status.conditions {
+            condition.last_transition_time = condition.last_transition_time.min(now);
+        }
+        for entry in &mut self.status.evidence {
+            entry.at = entry.at.min(now);
+        }
+    }
+
+    fn lost_hold(&mut self) -> Turn {
+        let phase = match (&self.status.stable, &self.status.candidate) {
+            (None, _) => Phase::Pending,
+            (Some(_), None) => Phase::Stable,
+            (Some(_), Some(_)) => Phase::RollingBack,
+        };
+        self.enter(phase)
+    }
+
+    /// `Ready`, `Progressing`, `Degraded` and, once there was any, `Drifted`.
+    fn conditions(&mut self) {
+        let message = self.status.message.clone();
+        let phase = self.status.phase;
+        let word = phase.to_string();
+        let resting = matches!(phase, Phase::Stable | Phase::RolledBack | Phase::Failed);
+        let ready = phase == Phase::Stable && self.status.confirmed_at.is_some();
+        let ready = ready || (phase == Phase::Stable && self.status.keeps_found_traffic);
+        self.condition("Ready", ready, &word, message.clone());
+        self.condition(
+            "Progressing",
+            !resting && phase != Phase::Holding && phase != Phase::Pending,
+            &word,
+            message,
+        );
+        let degraded = self.degraded();
+        match degraded {
+            Some((reason, message)) => self.condition("Degraded", true, reason, message),
+            None => self.condition("Degraded", false, "AsExpected", String::new()),
+        }
+        match self.left_drift() {
+            Some(drift) => self.condition("Drifted", true, "ChangedByHand", drift),
+            None if self.has_said("Drifted", "ChangedByHand") => {
+                self.condition("Drifted", false, "AsDelivered", String::new());
+            }
+            None => {}
+        }
+    }
+
+    /// What a person should look at.
+    fn degraded(&self) -> Option<(&'static str, String)> {
+        let status = &self.status;
+        if status.phase == Phase::RollingBack
+            && self.unconfirmed_for() >= self.policy.confirm_timeout
+        {
+            return Some((
+                "RollbackUnconfirmed",
+                traffic::cause(self.live.route.as_ref()),
+            ));
+        }
+        if let Some(cause) = self.stable_trouble() {
+            return Some(("StableUnhealthy", cause));
+        }
+        if status.phase == Phase::Failed {
+            return Some(("Failed", status.message.clone()));
+        }
+        match status.hold.as_ref().map(|hold| hold.reason) {
+            Some(HoldReason::Evidence) => Some(("NoVerdict", status.message.clone())),
+            Some(HoldReason::Unconfirmed) => Some(("Unconfirmed", status.message.clone())),
+            _ => None,
+        }
+    }
+
+    fn decision(mut self, wake_after: Option<Duration>) -> Decision {
+        let unstored = self.beginning_may_wait();
+        let wake_after = match (wake_after, unstored) {
+            (Some(wait), Some(unstored)) => Some(wait.min(unstored)),
+            (wait, unstored) => wait.or(unstored),
+        };
+        // Suspended, nothing is written but the way back (and the last word of a promotion).
+        let frozen =
+            self.intent.suspended && !matches!(self.phase(), Phase::RollingBack | Phase::Promoting);
+        let mut writes = Vec::new();
+        if !frozen {
+            if let Some(targets) = self.traffic.take() {
+                let same = self
+                    .live
+                    .route
+                    .as_ref()
+                    .is_some_and(|route| traffic::same(&route.spec, &targets));
+                if !same {
+                    writes.push(Write::Traffic(targets));
+                }
+            }
+            if let Some(attempt) = self.template {
+                writes.push(Write::Template { attempt });
+            }
+            writes.append(&mut self.keep);
+        }
+        Decision {
+            status: self.status,
+            may_wait: unstored.is_some(),
+            writes,
+            events: self.events,
+            gather: self.gather,
+            wake_after,
+        }
+    }
+}

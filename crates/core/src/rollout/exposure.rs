@@ -1,0 +1,427 @@
+//! The candidate before its first user, and before more of them: probing and stepping.
+
+use std::time::Duration;
+
+use crate::analysis::{Finding, Verdict, Window, judge_probes, judge_window, wants_synthetic};
+use crate::api::duration::HumanDuration;
+use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
+
+use super::decision::{Gather, ProbeTargets};
+use super::event::Event;
+use super::pass::{Pass, Turn};
+use super::reason::Reason;
+use super::traffic::{self, Parts};
+
+impl<'a> Pass<'a> {
+    /// The candidate is tagged at 0 %, and asked on its tag URL.
+    pub fn probing(&mut self) -> Turn {
+        if let Some(turn) = self.superseded() {
+            return turn;
+        }
+        if let Some(reason) = self.fault(true) {
+            return self.roll_back(reason);
+        }
+        let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
+        else {
+            return self.enter(Phase::Staging);
+        };
+        let wanted = self.shape(Parts {
+            stable: &stable,
+            candidate: Some((&candidate, 0)),
+            tag_stable: true,
+        });
+        let confirmed = self.want(wanted);
+        if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
+            return turn;
+        }
+        let verdict = match self.probe_verdict(&candidate) {
+            Probed::Pass(finding) => finding,
+            Probed::Fail(finding) => return self.roll_back(Reason::Probes(finding)),
+            Probed::Wait(after) => return Turn::Wait(Some(after)),
+        };
+        if let Some(reason) = self.blocked() {
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
+            return Turn::Wait(None);
+        }
+        if self.share() == 0 {
+            self.hold(
+                HoldReason::NoShare,
+                "the traffic in Git gives the newest revision no share".to_owned(),
+            );
+            return Turn::Wait(None);
+        }
+        self.go_on();
+        if let Some(finding) = &verdict {
+            self.events.push(Event::Probed {
+                revision: candidate,
+                finding: finding.clone(),
+            });
+        }
+        self.go_up(verdict)
+    }
+
+    /// What the probes say: of the first delivery as well.
+    pub fn probe_verdict(&mut self, candidate: &str) -> Probed {
+        if self.policy.probes.count == 0 {
+            return Probed::Pass(None);
+        }
+        let round = self.evidence.probes.as_ref();
+        let verdict = round
+            .filter(|round| round.revision == candidate)
+            .map(|round| (judge_probes(self.policy, round), round.at));
+        if let Some((verdict, at)) = verdict {
+            self.record(&verdict, at);
+            match verdict {
+                Verdict::Pass(finding) => return Probed::Pass(Some(finding)),
+                Verdict::Fail { finding, .. } => return Probed::Fail(finding),
+                Verdict::Inconclusive(_) => self.no_verdict(),
+            }
+        } else {
+            self.status.message = format!("probing {candidate} before any user meets it");
+            self.time_out();
+        }
+        if let Some(targets) = self.probe_targets(candidate, self.policy.probes.count) {
+            self.gather = Gather::Probes(targets);
+        }
+        Probed::Wait(self.policy.interval)
+    }
+
+    /// Where probes go, from what the Route's status says.
+    fn probe_targets(&self, candidate: &str, count: u32) -> Option<ProbeTargets> {
+        let (candidate_tag, stable_tag) =
+            traffic::tags(&self.intent.final_traffic, &self.intent.name);
+        let route = self.live.route.as_ref()?;
+        let url = |tag: &str| {
+            route
+                .status
+                .iter()
+                .find(|entry| entry.tag.as_deref() == Some(tag))
+                .and_then(|entry| entry.url.clone())
+        };
+        // Stable's own tag may have been taken from the user's entry; any tag of it will do.
+        let stable_url = url(&stable_tag).or_else(|| {
+            let stable = self.stable_revision()?;
+            route
+                .status
+                .iter()
+                .find(|entry| {
+                    entry.revision_name.as_deref() == Some(&stable) && entry.tag.is_some()
+                })
+                .and_then(|entry| entry.url.clone())
+        });
+        Some(ProbeTargets {
+            revision: candidate.to_owned(),
+            candidate_url: url(&candidate_tag)?,
+            stable_url,
+            count,
+        })
+    }
+
+    /// The candidate has its share; what users meet is judged.
+    pub fn stepping(&mut self) -> Turn {
+        if let Some(turn) = self.superseded() {
+            return turn;
+        }
+        if let Some(reason) = self.fault(true) {
+            return self.roll_back(reason);
+        }
+        let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
+        else {
+            return self.enter(Phase::Staging);
+        };
+        let weight = self.status.weight;
+        let wanted = self.shape(Parts {
+            stable: &stable,
+            candidate: Some((&candidate, weight)),
+            tag_stable: true,
+        });
+        let confirmed = self.want(wanted);
+        let verdict = self.judge(&candidate, weight);
+        if let Some(Verdict::Fail { finding, at_once }) = &verdict
+            && let Some(turn) = self.failed_judgement(finding, *at_once)
+        {
+            return turn;
+        }
+        if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
+            // What users meet is watched on: the gateway may be ahead of the Route's word.
+            if self.status.phase == Phase::Holding {
+                self.watch(&stable, &candidate, verdict.as_ref());
+            }
+            return turn;
+        }
+        if let Some(Verdict::Pass(finding)) = &verdict {
+            self.status.failures = 0;
+            if let Some(turn) = self.passed(finding) {
+                return turn;
+            }
+        } else {
+            match &verdict {
+                Some(_) => self.no_verdict(),
+                None => {
+                    self.status.message = format!("{candidate} has {weight} %; nothing seen yet");
+                    self.time_out();
+                }
+            }
+        }
+        self.watch(&stable, &candidate, verdict.as_ref());
+        Turn::Wait(Some(self.policy.interval))
+    }
+
+    /// The verdict on the present step, recorded; `None` before anything was seen of it.
+    fn judge(&mut self, candidate: &str, weight: u8) -> Option<Verdict> {
+        let step = self.policy.step_at(weight)?;
+        let window = self.window(candidate, weight)?;
+        let verdict = judge_window(self.policy, step, window);
+        let is_new = self.record(&verdict, window.at);
+        match &verdict {
+            Verdict::Fail { .. } if is_new => self.status.failures += 1,
+            Verdict::Inconclusive(Finding::Baking { .. }) => self.status.failures = 0,
+            // What was counted while everything was bad speaks for nobody; it must not
+            // outweigh what comes after it either.
+            Verdict::Inconclusive(Finding::StableAsBad { .. }) if window.elapsed >= step.bake => {
+                self.status.judged_from = Some(self.now);
+            }
+            _ => {}
+        }
+        if is_new && let Verdict::Fail { finding, .. } = &verdict {
+            self.events.push(Event::Doubtful {
+                revision: candidate.to_owned(),
+                finding: finding.clone(),
+                failures: self.status.failures,
+                limit: self.policy.analysis.consecutive_failures,
+            });
+        }
+        Some(verdict)
+    }
+
+    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Turn> {
+        let limit = self.policy.analysis.consecutive_failures;
+        if at_once || self.status.failures >= limit {
+            // The rollback says it; the doubt need not be said before it.
+            self.events
+                .retain(|event| !matches!(event, Event::Doubtful { .. }));
+            return Some(self.roll_back(Reason::Evidence {
+                weight: self.status.weight,
+                finding: finding.clone(),
+            }));
+        }
+        None
+    }
+
+    /// A step passed: on, or to whoever must say so. `None` while it stands still.
+    fn passed(&mut self, finding: &Finding) -> Option<Turn> {
+        if let Some(reason) = self.blocked() {
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
+            return None;
+        }
+        // One crash may be bad luck: it is watched twice as long for the second.
+        let revision = self.candidate_revision().unwrap_or_default();
+        let crashed = self
+            .live
+            .revision(&revision)
+            .is_some_and(|revision| revision.pods.crashes > 0);
+        let watched = self.since(self.status.judged_from);
+        let bake = self
+            .policy
+            .step_at(self.status.weight)
+            .map_or(Duration::ZERO, |step| step.bake);
+        if crashed && watched < bake * 2 {
+            self.status.message =
+                format!("{revision} crashed once; it is watched twice as long at this weight");
+            return None;
+        }
+        let approval = self
+            .policy
+            .step_at(self.status.weight)
+            .is_some_and(|step| step.approval && step.weight == self.status.weight);
+        if approval {
+            self.hold(
+                HoldReason::Approval,
+                format!("{finding}; this step waits for `sluice rollout promote`"),
+            );
+            return None;
+        }
+        self.go_on();
+        Some(self.go_up(Some(finding.clone())))
+    }
+
+    /// To the next step, or to 100 % after the last.
+    pub fn go_up(&mut self, because: Option<Finding>) -> Turn {
+        let revision = self.candidate_name();
+        let next = self
+            .policy
+            .step_after(self.status.weight)
+            .map(|(number, step)| (number, step.weight));
+        self.status.failures = 0;
+        let weight = match next {
+            Some((number, weight)) => {
+                self.status.step = Some(number);
+                self.status.weight = weight;
+                weight
+            }
+            None => 100,
+        };
+        self.events.push(Event::Raising {
+            revision,
+            weight,
+            because: because.filter(|_| self.phase() != Phase::Probing),
+        });
+        if weight < 100 {
+            return self.enter(Phase::Stepping);
+        }
+        let reason = match self.status.evidence.last() {
+            Some(last) if last.verdict == EvidenceVerdict::Pass => {
+                format!("every step passed; at {} %: {}", last.weight, last.reason)
+            }
+            _ => "every step passed".to_owned(),
+        };
+        self.promote(Outcome::Promoted, reason)
+    }
+
+    /// Nothing goes up while stable is not well, or while the cluster has not confirmed what
+    /// was asked. `None`: all is well.
+    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Turn> {
+        if let Some(cause) = self.stable_trouble() {
+            self.hold(
+                HoldReason::StableUnhealthy,
+                format!(
+                    "the stable revision is not well ({cause}); nothing goes up because of that"
+                ),
+            );
+            if let Some(reason) = self.stable_stays_away() {
+                return Some(self.roll_back(reason));
+            }
+            return Some(Turn::Wait(Some(self.policy.interval)));
+        }
+        if !confirmed {
+            if let Some(reason) = self.blocked() {
+                let why = self.blocked_text(reason);
+                self.hold(reason, why);
+                return Some(Turn::Wait(None));
+            }
+            self.status.message = format!(
+                "waiting for the cluster to confirm {} %",
+                self.status.weight
+            );
+            let limit = self.policy.confirm_timeout;
+            return Some(self.await_confirmation(limit, Self::roll_back));
+        }
+        self.heard();
+        None
+    }
+
+    /// Knative makes a Configuration's newest revision again by itself, and stable is not the
+    /// newest any more: there is nothing to wait for but a cache that is behind.
+    fn stable_stays_away(&self) -> Option<Reason> {
+        let stable = self.stable_revision()?;
+        let held = self.status.hold.as_ref()?;
+        let gone = self.live.revision(&stable).is_none();
+        (gone && self.since(Some(held.since)) >= self.policy.confirm_timeout)
+            .then_some(Reason::StableGone { stable })
+    }
+
+    /// Neither pass nor fail: waits, and holds after the step's time. The message says what
+    /// the record says, so that a status is not written for every second of a bake.
+    fn no_verdict(&mut self) {
+        let reason = self.last_word();
+        self.status.message = format!(
+            "{} at {} %: {reason}",
+            self.candidate_name(),
+            self.status.weight
+        );
+        self.time_out();
+    }
+
+    /// What the record says of the present weight.
+    fn last_word(&self) -> String {
+        self.status
+            .evidence
+            .iter()
+            .rev()
+            .find(|entry| entry.weight == self.status.weight)
+            .map_or_else(
+                || "nothing was seen".to_owned(),
+                |entry| entry.reason.clone(),
+            )
+    }
+
+    fn time_out(&mut self) {
+        if let Some(reason) = self.blocked() {
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
+            return;
+        }
+        if self.in_phase() >= self.policy.step_timeout {
+            let detail = format!(
+                "no verdict within {}: {}",
+                HumanDuration(self.policy.step_timeout),
+                self.last_word()
+            );
+            self.hold(HoldReason::Evidence, detail);
+            return;
+        }
+        // What is well again.
+        let over = matches!(
+            self.status.hold.as_ref().map(|hold| hold.reason),
+            Some(HoldReason::StableUnhealthy | HoldReason::NoShare)
+        );
+        if over {
+            self.go_on();
+        }
+    }
+
+    /// What was seen of the present step, and of nothing before it.
+    fn window(&self, candidate: &str, weight: u8) -> Option<&'a Window> {
+        self.evidence.window.as_ref().filter(|window| {
+            window.revision == candidate
+                && window.weight == weight
+                && Some(window.since) == self.status.judged_from
+        })
+    }
+
+    /// Says what is to be gathered about the present step.
+    fn watch(&mut self, stable: &str, candidate: &str, verdict: Option<&Verdict>) {
+        let weight = self.status.weight;
+        let wanted = match (
+            verdict,
+            self.window(candidate, weight),
+            self.policy.step_at(weight),
+        ) {
+            (Some(verdict), Some(window), Some(step)) => wants_synthetic(verdict, window, step),
+            _ => false,
+        };
+        let count = self.policy.analysis.synthetic_probes;
+        let synthetic = if wanted && count > 0 {
+            self.probe_targets(candidate, count)
+        } else {
+            None
+        };
+        let last = self.status.evidence.last();
+        let ours_before = last.is_some_and(|entry| entry.source != EvidenceSource::Metrics);
+        self.gather = Gather::Metrics {
+            candidate: candidate.to_owned(),
+            stable: stable.to_owned(),
+            weight,
+            since: self.status.judged_from.unwrap_or(self.now),
+            warm_up: if self.status.step == Some(0) {
+                self.policy.analysis.warm_up
+            } else {
+                Duration::ZERO
+            },
+            ours_before,
+            synthetic,
+        };
+    }
+}
+
+/// What the probes before the first step say.
+pub(super) enum Probed {
+    /// Enough of them passed; without a finding where the policy asks for none.
+    Pass(Option<Finding>),
+    /// The candidate is bad.
+    Fail(Finding),
+    /// Not yet.
+    Wait(Duration),
+}

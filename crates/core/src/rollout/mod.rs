@@ -1,0 +1,39 @@
+//! Holds the state machine of one service's release.
+//!
+//! [`decide`] is the whole of it: values in, values out. It knows no clock (the time is an
+//! argument), no cluster (what the cluster says is [`Live`]) and no network (what was seen
+//! of the candidate is [`Evidence`](crate::analysis::Evidence)). The same arguments always
+//! give the same answer.
+//!
+//! It is level-triggered. In every phase the traffic that is wanted follows from the status
+//! alone and is compared with what the cluster has; a write comes out only where they
+//! differ, and the release goes on only when the Route's status confirms it. Whoever calls
+//! it keeps one promise: **first the status of a [`Decision`] is stored, then its writes are
+//! carried out.** It may die between any two of these calls; the next pass, by anyone, goes
+//! on from what was stored.
+//!
+//! `docs/rollout.md` has the phases with their ways out.
+
+mod decide;
+mod decision;
+mod event;
+mod exposure;
+mod first;
+mod input;
+mod pass;
+mod reason;
+mod release;
+mod request;
+mod rest;
+mod rollback;
+mod traffic;
+
+#[cfg(test)]
+mod tests;
+
+pub use decide::decide;
+pub use decision::{Decision, Gather, ProbeTargets, Write};
+pub use event::Event;
+pub use input::{ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts};
+pub use reason::Reason;
+pub use traffic::{describe, traffic_without_release};

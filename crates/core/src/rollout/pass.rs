@@ -1,0 +1,486 @@
+//! One pass over one release: what it looks at, what it has found out so far, and the moves
+//! that several phases share.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::analysis::{Evidence, Finding, Verdict};
+use crate::api::condition::{Condition, set_condition};
+use crate::api::rollout::{
+    EvidenceSource, EvidenceVerdict, Hold, HoldReason, Outcome, Phase, Release, RolloutSpec,
+    RolloutStatus, StepEvidence,
+};
+use crate::api::serving::TrafficTarget;
+use crate::policy::Policy;
+
+use super::decision::{Gather, Write};
+use super::event::Event;
+use super::input::{Intent, Live};
+use super::reason::Reason;
+use super::traffic::{self, Known, Parts, Wanted};
+
+/// What a phase says after it has looked.
+pub(super) enum Turn {
+    /// Another phase began: look again at once.
+    Again,
+    /// Nothing more to do until something happens, or this much time has passed.
+    Wait(Option<Duration>),
+}
+
+/// A verdict on a step is recorded this often at most while nothing changes.
+const RECORD_EVERY: Duration = Duration::from_secs(5);
+
+/// One pass.
+pub(super) struct Pass<'a> {
+    pub policy: &'a Policy,
+    pub intent: &'a Intent,
+    pub spec: &'a RolloutSpec,
+    pub live: &'a Live,
+    pub evidence: &'a Evidence,
+    pub now: Timestamp,
+    pub status: RolloutStatus,
+    pub events: Vec<Event>,
+    /// Why the cluster does not take Git's template, until it is to be tried again.
+    pub refused: Option<String>,
+    pub gather: Gather,
+    /// The traffic that the present phase wants; `None` leaves it alone.
+    pub traffic: Option<Vec<TrafficTarget>>,
+    /// The template (and attempt) that the present phase wants written.
+    pub template: Option<u32>,
+    pub keep: Vec<Write>,
+}
+
+impl<'a> Pass<'a> {
+    /// The phase that is being worked on, hold or not.
+    pub fn phase(&self) -> Phase {
+        self.status
+            .hold
+            .as_ref()
+            .map_or(self.status.phase, |hold| hold.phase)
+    }
+
+    /// Begins a phase.
+    pub fn enter(&mut self, phase: Phase) -> Turn {
+        self.status.phase = phase;
+        self.status.phase_since = Some(self.now);
+        self.status.hold = None;
+        self.status.message.clear();
+        Turn::Again
+    }
+
+    /// The time since then, as far as the cluster was watched: an outage blames nobody.
+    pub fn since(&self, then: Option<Timestamp>) -> Duration {
+        let from = then.max(self.live.watching_since).unwrap_or(self.now);
+        Duration::try_from(self.now.duration_since(from)).unwrap_or_default()
+    }
+
+    /// The time in the present phase.
+    pub fn in_phase(&self) -> Duration {
+        self.since(self.status.phase_since)
+    }
+
+    /// Why nothing may go up at the moment: by people's word, or for want of a policy.
+    pub fn blocked(&self) -> Option<HoldReason> {
+        if self.intent.suspended || self.intent.withdrawn {
+            Some(HoldReason::Suspended)
+        } else if self.spec.paused {
+            Some(HoldReason::Paused)
+        } else if self.intent.policy_problem.is_some() {
+            Some(HoldReason::Policy)
+        } else {
+            None
+        }
+    }
+
+    /// One of these reasons in words.
+    pub fn blocked_text(&self, reason: HoldReason) -> String {
+        match (reason, &self.intent.policy_problem) {
+            (HoldReason::Suspended, _) => "the Delivery is suspended".to_owned(),
+            (HoldReason::Policy, Some(problem)) => problem.clone(),
+            _ => "paused; `sluice rollout resume` goes on".to_owned(),
+        }
+    }
+
+    /// Why nothing may go up, in words; empty where nothing hinders it.
+    pub fn blocked_words(&self) -> String {
+        self.blocked()
+            .map(|reason| self.blocked_text(reason))
+            .unwrap_or_default()
+    }
+
+    /// Stands still, for a reason that is said once.
+    pub fn hold(&mut self, reason: HoldReason, detail: String) {
+        let known = self.status.hold.as_ref().map(|hold| hold.reason) == Some(reason);
+        if !known {
+            let phase = self.phase();
+            self.status.hold = Some(Hold {
+                phase,
+                reason,
+                since: self.now,
+            });
+            self.status.phase = Phase::Holding;
+            self.events.push(Event::Held {
+                revision: self.candidate_name(),
+                weight: self.status.weight,
+                reason,
+                detail: detail.clone(),
+            });
+        }
+        self.status.message = format!(
+            "{} held at {} %: {detail}",
+            self.candidate_name(),
+            self.status.weight
+        );
+    }
+
+    /// Goes on where it stood still.
+    pub fn go_on(&mut self) {
+        if let Some(hold) = self.status.hold.take() {
+            self.status.phase = hold.phase;
+            self.events.push(Event::Resumed {
+                revision: self.candidate_name(),
+            });
+        }
+    }
+
+    /// Goes on after what a person held (or a missing policy) and has let go: deadlines begin anew, since nobody
+    /// worked towards them meanwhile.
+    pub fn lift(&mut self) {
+        let lifted = matches!(
+            self.status.hold.as_ref().map(|hold| hold.reason),
+            Some(HoldReason::Paused | HoldReason::Suspended | HoldReason::Policy)
+        );
+        if lifted && self.blocked().is_none() {
+            self.go_on();
+            self.status.phase_since = Some(self.now);
+        }
+    }
+
+    /// The candidate's revision, or what it is called before it has one.
+    pub fn candidate_name(&self) -> String {
+        self.candidate_revision()
+            .unwrap_or_else(|| "the new template".to_owned())
+    }
+
+    /// The candidate's revision.
+    pub fn candidate_revision(&self) -> Option<String> {
+        self.status.candidate.as_ref()?.revision.clone()
+    }
+
+    /// The stable revision.
+    pub fn stable_revision(&self) -> Option<String> {
+        self.status.stable.as_ref()?.revision.clone()
+    }
+
+    /// Git's template as a release.
+    pub fn new_release(&self, attempt: u32) -> Release {
+        Release {
+            revision: None,
+            template_hash: Some(self.intent.template_hash.clone()),
+            generation: None,
+            commit: self.intent.commit.clone(),
+            subject: self.intent.subject.clone(),
+            attempt,
+            since: Some(self.now),
+        }
+    }
+
+    /// The traffic block for these parts.
+    pub fn shape(&self, parts: Parts<'_>) -> Wanted {
+        let tainted = self.tainted(parts);
+        traffic::wanted(
+            &self.intent.final_traffic,
+            parts,
+            &Known {
+                service: &self.intent.name,
+                usable: &|name| self.live.is_usable(name),
+                tainted: &tainted,
+                newest: self
+                    .intent
+                    .revision_name
+                    .as_deref()
+                    .filter(|name| *name != parts.stable),
+            },
+        )
+    }
+
+    /// Revisions that Git's traffic may not name: taken back, or never judged.
+    fn tainted(&self, parts: Parts<'_>) -> BTreeSet<String> {
+        let bad = |outcome| {
+            matches!(
+                outcome,
+                Outcome::RolledBack | Outcome::Superseded | Outcome::Interrupted | Outcome::Failed
+            )
+        };
+        let mut tainted: BTreeSet<String> = self
+            .status
+            .history
+            .iter()
+            .filter(|entry| bad(entry.outcome))
+            .filter_map(|entry| entry.release.revision.clone())
+            .chain(
+                self.status
+                    .quarantine
+                    .iter()
+                    .filter_map(|q| q.revision.clone()),
+            )
+            .chain(self.candidate_revision())
+            .collect();
+        // What was good at another time (an undone release that was retried, say) is good.
+        for entry in &self.status.history {
+            if !bad(entry.outcome)
+                && let Some(revision) = &entry.release.revision
+                && !self
+                    .status
+                    .quarantine
+                    .iter()
+                    .any(|q| q.revision.as_ref() == Some(revision))
+            {
+                tainted.remove(revision);
+            }
+        }
+        tainted.remove(parts.stable);
+        tainted
+    }
+
+    /// Asks for this traffic, and says whether the cluster has it.
+    pub fn want(&mut self, wanted: Wanted) -> bool {
+        for (revision, why) in &wanted.left_out {
+            // Said when the traffic is asked for, not in every pass.
+            if self.status.traffic != traffic::describe(&wanted.targets) {
+                self.events.push(Event::EntryLeftOut {
+                    revision: revision.clone(),
+                    why: (*why).to_owned(),
+                });
+            }
+        }
+        self.want_targets(wanted.targets)
+    }
+
+    /// Asks for exactly these targets, and says whether the cluster has them.
+    pub fn want_targets(&mut self, targets: Vec<TrafficTarget>) -> bool {
+        let text = traffic::describe(&targets);
+        let spec = self.live.route.as_ref().map(|route| route.spec.as_slice());
+        let asked = spec.is_some_and(|spec| traffic::same(spec, &targets));
+        if self.status.traffic != text {
+            self.status.traffic = text;
+            self.status.asked_at = Some(self.now);
+            self.status.confirmed_at = None;
+        } else if !asked && self.status.confirmed_at.is_some() && !self.intent.suspended {
+            self.events.push(Event::TrafficDrift {
+                found: spec.map_or_else(|| "no Route at all".to_owned(), traffic::describe),
+                wanted: text,
+                left: false,
+            });
+            self.status.asked_at = Some(self.now);
+            self.status.confirmed_at = None;
+        }
+        let confirmed = self
+            .live
+            .route
+            .as_ref()
+            .is_some_and(|route| traffic::confirmed(route, &targets));
+        if confirmed && self.status.confirmed_at.is_none() {
+            self.status.confirmed_at = Some(self.now);
+            self.status.judged_from = Some(self.now);
+        }
+        self.traffic = Some(targets);
+        confirmed
+    }
+
+    /// How long the traffic that was asked for has not been confirmed.
+    pub fn unconfirmed_for(&self) -> Duration {
+        self.since(self.status.asked_at)
+    }
+
+    /// The wait for the cluster's word on what was asked, and `blame` where it did not come in
+    /// time. No release is to blame while nobody has looked at the Route: then it is held, and
+    /// goes on once the word comes.
+    pub fn await_confirmation(
+        &mut self,
+        limit: Duration,
+        blame: fn(&mut Self, Reason) -> Turn,
+    ) -> Turn {
+        // It was in force, and is not any more: the wait begins now.
+        if self.status.confirmed_at.take().is_some() {
+            self.status.asked_at = Some(self.now);
+        }
+        let waited = self.unconfirmed_for();
+        if waited < limit {
+            return Turn::Wait(Some(limit - waited));
+        }
+        let route = self.live.route.as_ref();
+        if traffic::unheard(route, self.traffic.as_deref().unwrap_or_default()) {
+            return self.hold_unconfirmed();
+        }
+        let cause = traffic::cause(route);
+        blame(self, Reason::NotConfirmed { waited, cause })
+    }
+
+    /// The cluster does not confirm the traffic, and no release is to blame.
+    pub fn hold_unconfirmed(&mut self) -> Turn {
+        let cause = traffic::cause(self.live.route.as_ref());
+        self.hold(
+            HoldReason::Unconfirmed,
+            format!("the cluster does not confirm its traffic: {cause}"),
+        );
+        // An event of the Route wakes it; this is for one that was missed.
+        Turn::Wait(Some(self.policy.confirm_timeout))
+    }
+
+    /// Whoever was waited for has come: it goes on, and has its time anew, since nobody worked
+    /// towards the deadlines meanwhile.
+    pub fn heard(&mut self) {
+        if self.status.hold.as_ref().map(|hold| hold.reason) == Some(HoldReason::Unconfirmed) {
+            self.go_on();
+            self.status.phase_since = Some(self.now);
+        }
+    }
+
+    /// The share that a release moves, given what it names now.
+    pub fn share(&self) -> i64 {
+        let stable = self.stable_revision().unwrap_or_default();
+        let candidate = self.candidate_revision();
+        let candidate = candidate.as_deref().map(|name| (name, 0));
+        self.shape(Parts {
+            stable: &stable,
+            candidate,
+            tag_stable: false,
+        })
+        .share
+    }
+
+    /// What is wrong with the candidate by the cluster's word; `settled`: it was Ready before.
+    pub fn fault(&self, settled: bool) -> Option<Reason> {
+        let name = self.candidate_revision()?;
+        let Some(revision) = self.live.revision(&name) else {
+            return Some(Reason::Gone);
+        };
+        // A restart may be bad luck; the second crash is a pattern, and Pods tell it
+        // minutes before any condition does.
+        if revision.pods.crashes >= 2 {
+            return Some(Reason::Crashed {
+                crashes: revision.pods.crashes,
+                last_exit: revision.pods.last_exit.clone(),
+            });
+        }
+        let ready = revision.ready.as_ref().filter(|ready| ready.is_false())?;
+        // Before it was ever Ready these may still come right, and nobody is served by it:
+        // an image that is pushed a minute late, a node that is on its way.
+        let may_recover = matches!(
+            ready.reason.as_str(),
+            "ContainerMissing"
+                | "ErrImagePull"
+                | "ImagePullBackOff"
+                | "Unschedulable"
+                | "ResolvingDigests"
+        );
+        (settled || !may_recover).then(|| Reason::NotReady {
+            cause: said(&ready.reason, &ready.message),
+        })
+    }
+
+    /// What the cluster says of a candidate that is not Ready.
+    pub fn why_not_ready(&self) -> String {
+        let Some(name) = self.candidate_revision() else {
+            return match self
+                .live
+                .configuration
+                .as_ref()
+                .and_then(|c| c.ready.as_ref())
+            {
+                Some(ready) if ready.is_false() => said(&ready.reason, &ready.message),
+                _ => "the cluster has made no Revision of it".to_owned(),
+            };
+        };
+        let Some(revision) = self.live.revision(&name) else {
+            return "its Revision is gone".to_owned();
+        };
+        if let Some(waiting) = &revision.pods.waiting_reason {
+            return waiting.clone();
+        }
+        match &revision.ready {
+            Some(ready) if !ready.reason.is_empty() => said(&ready.reason, &ready.message),
+            _ => "the cluster gives no reason".to_owned(),
+        }
+    }
+
+    /// Writes a verdict into the record: one entry a weight, the last one, and not more
+    /// often than people read. Says whether this evidence is new.
+    pub fn record(&mut self, verdict: &Verdict, at: Timestamp) -> bool {
+        let (word, finding) = match verdict {
+            Verdict::Pass(finding) => (EvidenceVerdict::Pass, finding),
+            Verdict::Fail { finding, .. } => (EvidenceVerdict::Fail, finding),
+            Verdict::Inconclusive(finding) => (EvidenceVerdict::Inconclusive, finding),
+        };
+        let entry = StepEvidence {
+            weight: self.status.weight,
+            at,
+            verdict: word,
+            reason: finding.to_string(),
+            source: match finding {
+                Finding::TooFew { .. } | Finding::NoData { .. }
+                    if self.phase() != Phase::Stepping =>
+                {
+                    EvidenceSource::Probes
+                }
+                finding => finding.source(),
+            },
+        };
+        let probes = |source| source == EvidenceSource::Probes;
+        // A hold that is about to begin says how things stand then.
+        let holds = self.status.hold.is_none() && self.in_phase() >= self.policy.step_timeout;
+        match self
+            .status
+            .evidence
+            .iter_mut()
+            .find(|old| old.weight == entry.weight && probes(old.source) == probes(entry.source))
+        {
+            None => self.status.evidence.push(entry),
+            Some(old) if old.at >= at => return false,
+            Some(old) => {
+                let age = Duration::try_from(at.duration_since(old.at)).unwrap_or_default();
+                let repeats = old.verdict == entry.verdict && word == EvidenceVerdict::Inconclusive;
+                if !repeats || ((age >= RECORD_EVERY || holds) && old.reason != entry.reason) {
+                    *old = entry;
+                }
+            }
+        }
+        true
+    }
+
+    /// Sets a condition of the rollout.
+    pub fn condition(&mut self, type_: &str, is: bool, reason: &str, message: String) {
+        set_condition(
+            &mut self.status.conditions,
+            Condition {
+                type_: type_.to_owned(),
+                status: if is { "True" } else { "False" }.to_owned(),
+                reason: reason.to_owned(),
+                message,
+                observed_generation: None,
+                last_transition_time: self.now,
+            },
+        );
+    }
+
+    /// Whether a condition has this reason already: what is said once is said in it.
+    pub fn has_said(&self, type_: &str, reason: &str) -> bool {
+        self.status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == type_ && condition.reason == reason)
+    }
+}
+
+/// `Reason: message`, or whichever of them there is.
+pub(super) fn said(reason: &str, message: &str) -> String {
+    match (reason.is_empty(), message.is_empty()) {
+        (true, true) => "no reason given".to_owned(),
+        (true, false) => message.to_owned(),
+        (false, true) => reason.to_owned(),
+        (false, false) => format!("{reason}: {message}"),
+    }
+}

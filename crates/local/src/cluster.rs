@@ -1,0 +1,268 @@
+//! The embedded cluster as a whole: API server, controllers, autoscaler, gateway and node,
+//! started in order, stopped in reverse.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::apiserver::{Admission, ApiServer, Listening};
+use super::autoscaler::{self, AutoscalerConfig};
+use super::controllers::config::{ImageResolver, TrustTheNode};
+use super::controllers::{self, ControllersConfig};
+use super::gateway::{Gateway, GatewayConfig};
+use super::knative;
+use super::node::images::Images;
+use super::node::{self, NodeConfig};
+use super::place::{Endpoints, Place, Ports};
+
+/// The domain under which services answer: `*.localhost` is this machine (RFC 6761).
+pub const DOMAIN: &str = "localhost";
+/// Any free port of the loopback.
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How a local cluster is started; the default is all in memory, on free ports.
+#[derive(Default)]
+pub struct LocalConfig {
+    /// Where objects, keys and logs are kept; a temporary folder when absent.
+    pub data_dir: Option<PathBuf>,
+    /// Where the API server listens; port 0 takes the one of the last start, or a free one.
+    pub api_listen: Option<SocketAddr>,
+    /// Where the gateway listens; port 0 likewise.
+    pub gateway_listen: Option<SocketAddr>,
+    /// Where to write the kubeconfig; `kubeconfig` in the data directory when absent.
+    pub kubeconfig: Option<PathBuf>,
+    /// Which commands the images of Pods stand for.
+    pub images: Option<PathBuf>,
+    /// The `sluice` program, which the node starts for each container; this one when absent.
+    pub program: Option<PathBuf>,
+    /// Further admission hooks, behind Knative's own.
+    pub admission: Vec<Arc<dyn Admission>>,
+    /// Runs no Pod: they stay as somebody else, who plays the node, says.
+    pub without_node: bool,
+}
+
+/// A running local cluster.
+pub struct LocalCluster {
+    api: ApiServer,
+    listening: Listening,
+    gateway: Gateway,
+    stop_gateway: CancellationToken,
+    endpoints: Endpoints,
+    stop_controllers: CancellationToken,
+    controllers: JoinHandle<()>,
+    autoscaler: JoinHandle<()>,
+    stop_node: CancellationToken,
+    node: JoinHandle<()>,
+    scratch: Option<tempfile::TempDir>,
+}
+
+impl LocalCluster {
+    /// Starts every part and returns when requests can be sent.
+    pub async fn start(config: LocalConfig) -> anyhow::Result<Self> {
+        let (data_dir, scratch) = match config.data_dir {
+            Some(dir) => (dir, None),
+            None => {
+                let scratch = tempfile::Builder::new().prefix("sluice-").tempdir()?;
+                (scratch.path().to_owned(), Some(scratch))
+            }
+        };
+        std::fs::create_dir_all(&data_dir)
+            .with_context(|| format!("{} cannot be made", data_dir.display()))?;
+        let place = Place::new(data_dir.clone());
+        let before = place.read_ports();
+        let program = config.program.map_or_else(std::env::current_exe, Ok)?;
+        let images = match &config.images {
+            Some(file) => Images::load(file, &program)?,
+            None => Images::built_in(&program),
+        };
+        let known = Arc::new(NodesImages(images.clone()));
+        let mut node_config = NodeConfig::new(data_dir.join("node"), images, program);
+
+        let mut builder = ApiServer::builder()
+            .data_dir(Some(data_dir.join("api")))
+            .pod_logs(node_config.logs.clone())
+            .register(knative::registration());
+        for hook in config.admission {
+            builder = builder.admission(hook);
+        }
+        let api = builder.build()?;
+        let client = api.client();
+        let listening = bind(config.api_listen.unwrap_or(ANY), before.api, |address| {
+            api.serve(address)
+        })
+        .await?;
+
+        let stop_controllers = CancellationToken::new();
+        let stop_gateway = CancellationToken::new();
+        let metrics_listen = free_or_any(SocketAddr::new(ANY.ip(), before.metrics));
+        let wished = config.gateway_listen.unwrap_or(ANY);
+        let gateway = bind(wished, before.gateway, |address| {
+            Gateway::start(
+                client.clone(),
+                GatewayConfig {
+                    listen: address,
+                    metrics_listen,
+                    ..GatewayConfig::default()
+                },
+                stop_gateway.clone(),
+            )
+        })
+        .await?;
+        place
+            .write_ports(Ports {
+                api: listening.address.port(),
+                gateway: gateway.address.port(),
+                metrics: gateway.metrics_address.port(),
+            })
+            .with_context(|| format!("{} cannot be written to", place.dir().display()))?;
+        let endpoints = Endpoints {
+            pid: std::process::id(),
+            api: format!("https://{}", listening.address),
+            gateway: format!("http://{}", gateway.address),
+            gateway_port: gateway.address.port(),
+            metrics: format!("http://{}/metrics", gateway.metrics_address),
+            kubeconfig: config
+                .kubeconfig
+                .unwrap_or_else(|| data_dir.join("kubeconfig")),
+        };
+        listening
+            .write_kubeconfig(&endpoints.kubeconfig)
+            .with_context(|| format!("{} cannot be written", endpoints.kubeconfig.display()))?;
+
+        let controllers_config = ControllersConfig {
+            domain: DOMAIN.to_owned(),
+            gateway_port: Some(endpoints.gateway_port).filter(|port| *port != 80),
+            images: known,
+            ..ControllersConfig::default()
+        };
+        let controllers = tokio::spawn(controllers::run(
+            client.clone(),
+            controllers_config,
+            stop_controllers.clone(),
+        ));
+        let autoscaler = tokio::spawn(autoscaler::run(
+            client.clone(),
+            gateway.demand(),
+            AutoscalerConfig::default(),
+            stop_controllers.clone(),
+        ));
+        let stop_node = CancellationToken::new();
+        node_config.requests = Arc::new(gateway.demand());
+        let node = tokio::spawn({
+            let (client, stop) = (client.clone(), stop_node.clone());
+            async move {
+                if config.without_node {
+                    return;
+                }
+                if let Err(error) = node::run(client, node_config, stop).await {
+                    tracing::error!("the node ended: {error}");
+                }
+            }
+        });
+        Ok(Self {
+            api,
+            listening,
+            gateway,
+            stop_gateway,
+            endpoints,
+            stop_controllers,
+            controllers,
+            autoscaler,
+            stop_node,
+            node,
+            scratch,
+        })
+    }
+
+    /// A client of the cluster, in process.
+    pub fn client(&self) -> kube::Client {
+        self.api.client()
+    }
+
+    /// The API server, for whoever wants to see it in trouble.
+    pub fn api(&self) -> &ApiServer {
+        &self.api
+    }
+
+    /// Where everything is.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Where the gateway listens.
+    pub fn gateway_addr(&self) -> SocketAddr {
+        self.gateway.address
+    }
+
+    /// Ends every part: nothing changes any more, then processes, then sockets.
+    pub async fn shutdown(self) {
+        self.stop_controllers.cancel();
+        for (part, task) in [
+            ("controllers", self.controllers),
+            ("autoscaler", self.autoscaler),
+        ] {
+            join(part, task).await;
+        }
+        self.stop_node.cancel();
+        join("node", self.node).await;
+        self.stop_gateway.cancel();
+        self.gateway.join().await;
+        self.api.shutdown().await;
+        self.listening.shutdown().await;
+        drop(self.scratch);
+    }
+}
+
+async fn join(part: &str, task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::error!("the {part} broke: {error}");
+    }
+}
+
+/// Binds to the wished-for address. Where any port will do, the one of the last run
+/// (`again`; 0 where there was none) is tried first.
+async fn bind<T, E, F>(
+    wished: SocketAddr,
+    again: u16,
+    start: impl Fn(SocketAddr) -> F,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    if wished.port() == 0
+        && again != 0
+        && let Ok(started) = start(SocketAddr::new(wished.ip(), again)).await
+    {
+        return Ok(started);
+    }
+    start(wished).await
+}
+
+/// The wished-for address, or any port of its host when somebody has it.
+fn free_or_any(wished: SocketAddr) -> SocketAddr {
+    match std::net::TcpListener::bind(wished) {
+        Ok(_) => wished,
+        Err(_) => SocketAddr::new(wished.ip(), 0),
+    }
+}
+
+/// The node's word on images, in the role of a registry: what it cannot run is missing
+/// before a Pod is made, as on Knative, which asks the registry for every Revision.
+struct NodesImages(Images);
+
+impl ImageResolver for NodesImages {
+    fn resolve(&self, image: &str) -> Result<Option<String>, String> {
+        match self.0.resolve(image) {
+            // The name is run as it is: `{tag}` in a mapped command has to find its tag.
+            Ok(_) => TrustTheNode.resolve(image),
+            Err(unknown) => Err(format!(
+                "failed to resolve image to digest: {}",
+                unknown.cause()
+            )),
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! Which command an image stands for on this node: the `--images` file, and the
+//! sample apps that are built in.
+//!
+//! ```yaml
+//! images:
+//!   - match: "ghcr.io/acme/app:*"     # a glob over the whole reference, `*` crosses `/`
+//!     command: ["python3", "app.py", "--version", "{tag}"]
+//!     workdir: .                      # relative to this file; left out: the file's folder
+//!     env: {LOG: debug}               # the manifest's env wins
+//! ```
+//!
+//! `{tag}` and `{digest}` stand for the image's (empty where it has none; the tag
+//! of a reference with neither is `latest`), and `{port}` in the command for what
+//! `PORT` says, for programs that want it as an argument. The mapped command takes
+//! the place of the image's entrypoint: a manifest's `command` replaces it, `args`
+//! are appended. The first entry that matches wins, the file's before the built-ins.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobMatcher};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use sha2::{Digest, Sha256};
+
+/// Images that run a sample app of this binary: glob, sample.
+///
+/// Those of `ghcr.io` are the images of the examples repository.
+pub const BUILT_IN_IMAGES: &[(&str, &str)] = &[
+    ("sluice.local/hello*", "hello"),
+    ("sluice.local/random*", "random"),
+    ("sluice.local/fail*", "fail"),
+    ("sluice.local/slow*", "slow"),
+    ("sluice.local/crash*", "crash"),
+    ("ghcr.io/knative/helloworld-go*", "hello"),
+    ("ghcr.io/sluice-examples/hello*", "hello"),
+    ("ghcr.io/sluice-examples/random*", "random"),
+];
+
+/// What the node knows to run.
+#[derive(Debug, Clone)]
+pub struct Images {
+    rules: Vec<Rule>,
+    /// Where the user's rules came from, or would go, for messages.
+    source: Option<PathBuf>,
+}
+
+/// How an image is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entrypoint {
+    /// In the entrypoint's place.
+    pub command: Vec<String>,
+    /// Where to run it; `None` leaves it to the manifest.
+    pub workdir: Option<PathBuf>,
+    /// Added to the environment, below the manifest's.
+    pub env: BTreeMap<String, String>,
+    /// `REPOSITORY@sha256:...`: the reference's own digest, or one made of the
+    /// reference and what it runs.
+    pub image_id: String,
+}
+
+/// An images file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ImagesError {
+    /// It cannot be read.
+    #[error("cannot read the images file {file}: {source}")]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It does not say what it should.
+    #[error("{file}:{line}:{column}: {message}")]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+}
+
+/// No entry of the table matches.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failed to pull and unpack image \"{image}\": {}", self.cause())]
+pub struct UnknownImage {
+    image: String,
+    remedy: String,
+}
+
+impl UnknownImage {
+    /// Why, and what to do, without the name.
+    pub fn cause(&self) -> String {
+        format!(
+            "the local node runs images as processes and no command is known for this one; {}",
+            self.remedy
+        )
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    glob: GlobMatcher,
+    command: Vec<String>,
+    workdir: Option<PathBuf>,
+    env: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    images: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(rename = "match")]
+    pattern: Spanned<String>,
+    command: Spanned<Vec<String>>,
+    workdir: Option<PathBuf>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+}
+
+impl Entrypoint {
+    /// The command for a container that serves on `port`; one that serves nowhere gets
+    /// it as it is written.
+    pub fn command_on(self, port: Option<u16>) -> Vec<String> {
+        let Some(port) = port.map(|port| port.to_string()) else {
+            return self.command;
+        };
+        let words = self.command.iter();
+        words.map(|word| word.replace("{port}", &port)).collect()
+    }
+}
+
+impl Images {
+    /// The built-in images alone; `executable` is the `sluice` binary.
+    pub fn built_in(executable: &Path) -> Self {
+        let executable = executable.to_string_lossy();
+        let rules = BUILT_IN_IMAGES.iter().filter_map(|(pattern, sample)| {
+            Some(Rule {
+                // The table's globs are right: a test compiles each.
+                glob: Glob::new(pattern).ok()?.compile_matcher(),
+                command: vec![executable.to_string(), "sample".into(), (*sample).into()],
+                workdir: None,
+                env: BTreeMap::new(),
+            })
+        });
+        Self {
+            rules: rules.collect(),
+            source: None,
+        }
+    }
+
+    /// The images of `file`, then the built-in ones.
+    pub fn load(file: &Path, executable: &Path) -> Result<Self, ImagesError> {
+        let text = std::fs::read_to_string(file).map_err(|source| ImagesError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
+        let mut images = Self::built_in(executable);
+        let mut rules = parse(file, &text)?;
+        rules.append(&mut images.rules);
+        Ok(Self {
+            rules,
+            source: Some(file.to_owned()),
+        })
+    }
+
+    /// How `image` is run.
+    pub fn resolve(&self, image: &str) -> Result<Entrypoint, UnknownImage> {
+        let reference = Reference::parse(image);
+        let rule = self.rules.iter().find(|rule| {
+            rule.glob.is_match(image) || rule.glob.is_match(reference.with_tag().as_str())
+        });
+        let rule = rule.ok_or_else(|| self.unknown(image, &reference))?;
+        let fill = |text: &String| {
+            let text = text.replace("{tag}", reference.tag.unwrap_or_default());
+            text.replace("{digest}", reference.digest.unwrap_or_default())
+        };
+        let command: Vec<String> = rule.command.iter().map(fill).collect();
+        let env = rule
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), fill(value)))
+            .collect();
+        let digest = match reference.digest {
+            Some(digest) => digest.to_owned(),
+            None => digest_of(&reference.with_tag(), &command, &env),
+        };
+        Ok(Entrypoint {
+            command,
+            workdir: rule.workdir.clone(),
+            env,
+            image_id: format!("{}@{digest}", reference.repository),
+        })
+    }
+
+    fn unknown(&self, image: &str, reference: &Reference<'_>) -> UnknownImage {
+        let entry = format!(
+            "`- {{match: \"{}*\", command: [\"PROGRAM\", \"ARGUMENT\"]}}` under `images:`",
+            reference.repository
+        );
+        let remedy = match &self.source {
+            Some(file) => format!("add {entry} in {}", file.display()),
+            None => format!("give `--images FILE` a file with {entry}"),
+        };
+        UnknownImage {
+            image: image.to_owned(),
+            remedy,
+        }
+    }
+}
+
+fn parse(file: &Path, text: &str) -> Result<Vec<Rule>, ImagesError> {
+    let wrong = |location: Option<serde_saphyr::Location>, message: String| ImagesError::Content {
+        file: file.to_owned(),
+        line: location.map_or(1, |location| location.line()),
+        column: location.map_or(1, |location| location.column()),
+        message,
+    };
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let parsed: File = serde_saphyr::from_str(text).map_err(|error| {
+        let error = error.without_snippet();
+        wrong(error.location(), without_location(&error.to_string()))
+    })?;
+    // `parent` of a bare file name is the empty path, which is the current folder.
+    let folder = std::path::absolute(file).ok();
+    let folder = folder
+        .as_deref()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("/"));
+    parsed
+        .images
+        .into_iter()
+        .map(|entry| {
+            let glob = Glob::new(&entry.pattern.value).map_err(|error| {
+                let message = format!("`match` is not a glob: {}", error.kind());
+                wrong(Some(entry.pattern.referenced), message)
+            })?;
+            if entry.command.value.first().is_none_or(String::is_empty) {
+                let message = "`command` is empty: give the program and its arguments as a list";
+                return Err(wrong(Some(entry.command.referenced), message.to_owned()));
+            }
+            Ok(Rule {
+                glob: glob.compile_matcher(),
+                command: entry.command.value,
+                workdir: Some(folder.join(entry.workdir.unwrap_or_default())),
+                env: entry.env,
+            })
+        })
+        .collect()
+}
+
+/// The parser's messages end in ` at line X, column Y`; ours begin with it.
+fn without_location(message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    let end = first.find(" at line ").unwrap_or(first.len());
+    match first.get(..end).unwrap_or(first) {
+        "expected sequence start" => r#"expected a list, like ["PROGRAM", "ARGUMENT"]"#.to_owned(),
+        message => message.to_owned(),
+    }
+}
+
+/// An image reference, taken apart as far as the node needs it.
+#[derive(Debug, PartialEq, Eq)]
+struct Reference<'a> {
+    repository: &'a str,
+    tag: Option<&'a str>,
+    digest: Option<&'a str>,
+}
+
+impl<'a> Reference<'a> {
+    fn parse(image: &'a str) -> Self {
+        let (name, digest) = match image.split_once('@') {
+            Some((name, digest)) => (name, Some(digest)),
+            None => (image, None),
+        };
+        // A colon before the last slash is a registry's port.
+        let slash = name.rfind('/').map_or(0, |at| at + 1);
+        let colon = name.rfind(':').filter(|at| *at >= slash);
+        let (repository, tag) = match colon.and_then(|at| name.split_at_checked(at)) {
+            Some((repository, tag)) => (repository, tag.strip_prefix(':')),
+            None => (name, None),
+        };
+        let tag = tag.or(if digest.is_none() {
+            Some("latest")
+        } else {
+            None
+        });
+        Self {
+            repository,
+            tag,
+            digest,
+        }
+    }
+
+    /// The reference with its default tag spelled out.
+    fn with_tag(&self) -> String {
+        let mut text = self.repository.to_owned();
+        for (mark, part) in [(':', self.tag), ('@', self.digest)] {
+            if let Some(part) = part {
+                text.push(mark);
+                text.push_str(part);
+            }
+        }
+        text
+    }
+}
+
+fn digest_of(reference: &str, command: &[String], env: &BTreeMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    let parts = command
+        .iter()
+        .chain(env.iter().flat_map(|(name, value)| [name, value]));
+    for part in std::iter::once(reference).chain(parts.map(String::as_str)) {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let hex: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256:{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sluice() -> PathBuf {
+        PathBuf::from("/bin/sluice")
+    }
+
+    fn from(text: &str) -> Result<Images, ImagesError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("images.yaml");
+        std::fs::write(&file, text).unwrap();
+        Images::load(&file, &sluice())
+    }
+
+    const ACME: &str = r#"
+images:
+  - match: "ghcr.io/acme/app:*"
+    command: ["python3", "app.py", "--version", "{tag}"]
+    workdir: src
+    env: {RELEASE: "{tag}/{digest}", DEPTH: "3"}
+"#;
+
+    #[test]
+    fn every_built_in_image_runs_a_sample_that_exists() {
+        let images = Images::built_in(&sluice());
+        assert_eq!(
+            images.rules.len(),
+            BUILT_IN_IMAGES.len(),
+            "a glob does not compile"
+        );
+        for (glob, sample) in BUILT_IN_IMAGES {
+            assert!(crate::samples::find(sample).is_some(), "{sample}");
+            let image = glob.replace('*', ":v1");
+            let found = images.resolve(&image).unwrap();
+            assert_eq!(found.command, ["/bin/sluice", "sample", sample], "{image}");
+        }
+    }
+
+    #[test]
+    fn a_tag_and_a_digest_reach_the_command() {
+        let images = from(ACME).unwrap();
+        let found = images.resolve("ghcr.io/acme/app:v7").unwrap();
+        assert_eq!(found.command, ["python3", "app.py", "--version", "v7"]);
+        assert_eq!(found.env["RELEASE"], "v7/");
+        assert!(found.workdir.unwrap().ends_with("src"));
+        let digest = "sha256:0123";
+        let found = images
+            .resolve(&format!("ghcr.io/acme/app:v7@{digest}"))
+            .unwrap();
+        assert_eq!(found.env["RELEASE"], "v7/sha256:0123");
+        assert_eq!(found.image_id, "ghcr.io/acme/app@sha256:0123");
+    }
+
+    #[test]
+    fn a_port_is_put_into_the_command_of_who_serves() {
+        let images = from("images: [{match: 'a:*', command: [serve, '--port={port}']}]").unwrap();
+        let command = |port| images.resolve("a:1").unwrap().command_on(port);
+        assert_eq!(command(Some(20_001)), ["serve", "--port=20001"]);
+        assert_eq!(command(None), ["serve", "--port={port}"]);
+    }
+
+    #[test]
+    fn no_tag_is_latest() {
+        let found = from(ACME).unwrap().resolve("ghcr.io/acme/app").unwrap();
+        assert_eq!(found.command[3], "latest");
+    }
+
+    #[test]
+    fn the_image_id_moves_with_the_tag_and_with_nothing_else() {
+        let images = from(ACME).unwrap();
+        let id = |image| images.resolve(image).unwrap().image_id;
+        assert_eq!(id("ghcr.io/acme/app:1"), id("ghcr.io/acme/app:1"));
+        assert_ne!(id("ghcr.io/acme/app:1"), id("ghcr.io/acme/app:2"));
+        assert!(id("ghcr.io/acme/app:1").starts_with("ghcr.io/acme/app@sha256:"));
+    }
+
+    #[test]
+    fn the_file_beats_the_built_in_images() {
+        let images = from("images: [{match: 'sluice.local/hello', command: [mine]}]").unwrap();
+        assert_eq!(
+            images.resolve("sluice.local/hello").unwrap().command,
+            ["mine"]
+        );
+        let other = images.resolve("sluice.local/hello:2").unwrap();
+        assert_eq!(other.command[1], "sample");
+    }
+
+    #[test]
+    fn an_unknown_image_says_how_to_make_it_known() {
+        let error = Images::built_in(&sluice())
+            .resolve("quay.io:5000/x/y:1")
+            .unwrap_err();
+        expect_test::expect![[r#"failed to pull and unpack image "quay.io:5000/x/y:1": the local node runs images as processes and no command is known for this one; give `--images FILE` a file with `- {match: "quay.io:5000/x/y*", command: ["PROGRAM", "ARGUMENT"]}` under `images:`"#]]
+        .assert_eq(&error.to_string());
+        let error = from(ACME)
+            .unwrap()
+            .resolve("nginx")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("images.yaml"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_file_is_told_with_its_line() {
+        let mut all = String::new();
+        for text in [
+            "images:\n  - match: 'a*'\n    comand: [x]\n",
+            "images:\n  - match: 'a*'\n    command: []\n",
+            "images:\n  - match: 'a[*'\n    command: [x]\n",
+            "images:\n  - match: 'a'\n",
+            "images:\n  - match: 'a'\n    command: python3 app.py\n",
+            "images: [\n",
+        ] {
+            let message = from(text).unwrap_err().to_string();
+            let at = message.find("images.yaml").unwrap();
+            all.push_str(&message[at..]);
+            all.push('\n');
+        }
+        expect_test::expect![[r#"
+            images.yaml:3:5: unknown field `comand`, expected one of match, command, workdir, env
+            images.yaml:3:14: `command` is empty: give the program and its arguments as a list
+            images.yaml:2:12: `match` is not a glob: unclosed character class; missing ']'
+            images.yaml:2:5: missing field `command`
+            images.yaml:3:14: expected a list, like ["PROGRAM", "ARGUMENT"]
+            images.yaml:1:9: unclosed bracket '['
+        "#]]
+        .assert_eq(&all);
+    }
+}
