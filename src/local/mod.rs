@@ -16,4 +16,5 @@ pub mod node;
 pub mod place;
 pub mod pod_logs;
 pub mod pod_requests;
+pub mod privacy;
 pub mod samples;
