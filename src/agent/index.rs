@@ -158,12 +158,25 @@ fn pod_facts(pod: &Value) -> PodFacts {
             facts.last_exit = exit;
         }
         facts.crashes = facts.crashes.max(crashes);
-        let waiting = container
-            .pointer("/state/waiting/reason")
-            .and_then(Value::as_str);
-        facts.waiting_reason = facts.waiting_reason.or_else(|| waiting.map(str::to_owned));
+        let waiting = container.pointer("/state/waiting").and_then(why_it_waits);
+        facts.waiting_reason = facts.waiting_reason.or(waiting);
     }
     facts
+}
+
+/// Why a container waits: in a word, and in the kubelet's words where the word alone says
+/// nothing of what to do.
+fn why_it_waits(waiting: &Value) -> Option<String> {
+    let reason = text(waiting, &["reason"])?;
+    let message = text(waiting, &["message"]).filter(|message| !message.is_empty());
+    let is_mute = matches!(
+        reason,
+        "CreateContainerError" | "CreateContainerConfigError" | "RunContainerError"
+    );
+    Some(match message.filter(|_| is_mute) {
+        Some(message) => format!("{reason}: {message}"),
+        None => reason.to_owned(),
+    })
 }
 
 /// How often a container ended with an error, and how the last time.
@@ -257,7 +270,7 @@ mod tests {
     fn a_crash_is_counted_from_the_moment_it_ends_not_from_the_restart() {
         let ended = json!({"name": "user-container", "restartCount": 0, "state": {"terminated": {"exitCode": 3}}});
         let waiting = json!({"name": "user-container", "restartCount": 1,
-            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 3}}});
+            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}, "lastState": {"terminated": {"exitCode": 3}}});
         let twice = json!({"name": "user-container", "restartCount": 1,
             "state": {"terminated": {"exitCode": 4}}, "lastState": {"terminated": {"exitCode": 3}}});
         let mut index = Index::default();
@@ -297,5 +310,19 @@ mod tests {
             let facts = pod_facts(&pod("hello-1", &container));
             assert_eq!(facts.crashes, 0);
         }
+    }
+
+    #[test]
+    fn a_container_that_cannot_be_created_says_why() {
+        let why = |waiting: Value| {
+            let container = json!({"name": "user-container", "state": {"waiting": waiting}});
+            pod_facts(&pod("hello-1", &container)).waiting_reason
+        };
+        assert_eq!(
+            why(json!({"reason": "CreateContainerError", "message": "`command` is not allowed"})),
+            Some("CreateContainerError: `command` is not allowed".to_owned())
+        );
+        let word = json!({"reason": "CreateContainerConfigError"});
+        assert_eq!(why(word), Some("CreateContainerConfigError".to_owned()));
     }
 }

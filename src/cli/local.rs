@@ -76,7 +76,8 @@ struct UpArgs {
     /// Where to write the kubeconfig [default: kubeconfig in the data directory]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Which commands the images of Pods stand for
+    /// Which commands the images of Pods stand for: `images: [{match: "ghcr.io/acme/app:*",
+    /// command: [PROGRAM, ARGUMENT]}]`; no other image runs but the built-in samples
     #[arg(long, value_name = "FILE")]
     images: Option<PathBuf>,
     /// Run no Pods: for load tests of everything else, with a node that is played

@@ -81,6 +81,11 @@ impl Command {
             _ => "warn,kube_client=off,kube_runtime=off",
         }
     }
+
+    /// Whether the process stays beside what it runs or delivers.
+    fn stays(&self) -> bool {
+        matches!(self, Self::Demo(_) | Self::Local(_) | Self::Run(_))
+    }
 }
 
 /// How the program's own log is written (to standard error).
@@ -127,6 +132,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = start_log(&cli.log, cli.command.default_log()) {
         return failed(&error);
+    }
+    if cli.command.stays() {
+        // An app of the local cluster is a process of the same user.
+        crate::local::privacy::hide_this_process();
     }
     if matches!(cli.command, Command::Run(_)) {
         memory::share_one_arena();

@@ -109,6 +109,18 @@ async fn a_process_gets_its_environment_and_nothing_else() {
     assert_eq!(lines, ["TARGET=a b=c"]);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_finds_no_environment_at_its_parent() {
+    // Cargo's variables are in this process; the shim is in between.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    let script =
+        "test -d /proc/$PPID && cat /proc/$PPID/environ 2>/dev/null | tr '\\0' '\\n'; echo end";
+    let mut instance = started(shell(script)).await;
+    assert_eq!(output(&mut *instance).await, "end\n");
+    assert_eq!(ended(&mut *instance).await, Exit::Code(0));
+}
+
 #[tokio::test]
 async fn an_exit_status_is_reported() {
     let mut instance = started(shell("echo out; echo err >&2; exit 7")).await;
@@ -129,6 +141,19 @@ async fn a_command_that_is_not_there_cannot_start() {
         error
             .to_string()
             .contains("\"no-such-program\": No such file"),
+        "{error}"
+    );
+    let path = std::env::var("PATH").unwrap();
+    let where_ = format!(" in PATH, which is {path:?}");
+    assert!(error.to_string().ends_with(&where_), "{error}");
+
+    let nowhere = Launch {
+        workdir: "/no/such/folder".into(),
+        ..launch(&["true"], &[])
+    };
+    let error = runtime().start(nowhere).await.err().unwrap().to_string();
+    assert!(
+        error.ends_with(": there is no folder /no/such/folder"),
         "{error}"
     );
 }

@@ -237,3 +237,60 @@ fn a_cluster_that_is_told_to_end_while_it_starts_ends_in_good_order() {
     end_in_good_order(&mut process);
     assert!(!folder.path().join("endpoints.json").exists());
 }
+
+/// Who is nobody in particular, for a test that root runs: root may read everything.
+#[cfg(target_os = "linux")]
+const NOBODY: u32 = 65_534;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_cluster_keeps_its_environment_from_other_programs_of_its_user() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("sluice");
+    std::fs::copy(env!("CARGO_BIN_EXE_sluice"), &program).unwrap();
+    let is_root = nix::unistd::geteuid().is_root();
+    if is_root {
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let as_user = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", folder.path())
+            .env("A_KEY", "of the cloud")
+            .current_dir(folder.path());
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    };
+    let up = ["local", "up", "--gateway-listen", "127.0.0.1:0"];
+    let mut process = as_user(&program, &up)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let ready = lines.map_while(Result::ok);
+    let is_up = ready.into_iter().any(|line| line.starts_with("ready in "));
+    let read = |pid: &str| {
+        let file = format!("/proc/{pid}/environ");
+        as_user(Path::new("cat"), &[&file]).output().unwrap()
+    };
+    let seen = read(&process.id().to_string());
+    end_in_good_order(&mut process);
+    assert!(is_up, "it did not come up");
+    // What nobody hides can be read, so the way of reading is right.
+    let own = read("self");
+    assert!(String::from_utf8_lossy(&own.stdout).contains("A_KEY=of the cloud"));
+    assert!(!seen.status.success(), "{seen:?}");
+    assert!(
+        String::from_utf8_lossy(&seen.stderr).contains("Permission denied"),
+        "{seen:?}"
+    );
+}

@@ -113,8 +113,12 @@ async fn a_process_is_told_where_it_serves_and_what_it_is() {
     ] {
         assert_eq!(environment.get(name), Some(&value), "{environment:?}");
     }
-    // A secret of whoever started the cluster is not the program's to see.
-    assert_eq!(environment.get("CARGO_MANIFEST_DIR"), None);
+    // Nothing of whoever started the cluster is the program's to see.
+    let names: Vec<&str> = environment.keys().copied().collect();
+    expect_test::expect![
+        "HOME HOSTNAME K_CONFIGURATION K_REVISION K_SERVICE PATH PORT SLUICE_MOUNTS"
+    ]
+    .assert_eq(&names.join(" "));
     cluster.stop().await;
 }
 
@@ -294,5 +298,47 @@ async fn an_image_that_nobody_knows_is_missing_before_a_pod_is_made() {
         pods.list(&ListParams::default()).await.unwrap().items.len(),
         0
     );
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_not_allowed_fails_the_revision_before_a_pod_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images.yaml");
+    std::fs::write(&images, "images: [{match: 'shop:*', command: [shop]}]").unwrap();
+    let cluster = LocalCluster::start(LocalConfig {
+        data_dir: Some(folder.path().join("data")),
+        program: Some(PathBuf::from(env!("CARGO_BIN_EXE_sluice"))),
+        images: Some(images),
+        ..LocalConfig::default()
+    })
+    .await
+    .unwrap();
+    let client = cluster.client();
+    let mut manifest = service("shop", "shop:1.4");
+    manifest["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["sh", "-c", "id"]);
+    let manifest: DynamicObject = serde_json::from_value(manifest).unwrap();
+    let services: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), "default", &Kind::Service.resource());
+    let params = PostParams::default();
+    services.create(&params, &manifest).await.unwrap();
+    let failed = |service: Option<&DynamicObject>| {
+        service.is_some_and(|one| condition(one, "ConfigurationsReady")["status"] == "False")
+    };
+    let failed = kube::runtime::wait::await_condition(services, "shop", failed);
+    let failed = tokio::time::timeout(PATIENCE, failed).await;
+    failed.expect("it fails").unwrap();
+    let revisions: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), "default", &Kind::Revision.resource());
+    let revision = revisions.get("shop-00001").await.unwrap();
+    let told = conditions(&revision).replace(&*folder.path().to_string_lossy(), "HERE");
+    expect_test::expect![[r#"
+        ContainerHealthy False CreateContainerError `command` is not allowed for the image "shop:1.4": give the entry `match: "shop:*"` in HERE/images.yaml, the file given with --images, `allowCommand: true`, and start the cluster again
+        Ready False CreateContainerError `command` is not allowed for the image "shop:1.4": give the entry `match: "shop:*"` in HERE/images.yaml, the file given with --images, `allowCommand: true`, and start the cluster again
+        ResourcesAvailable Unknown Deploying
+    "#]].assert_eq(&told);
+    let pods: Api<Pod> = Api::default_namespaced(client.clone());
+    let pods = pods.list(&ListParams::default()).await.unwrap();
+    assert_eq!(pods.items.len(), 0);
     cluster.shutdown().await;
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use k8s_openapi::api::core::v1::Container;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -263,6 +265,21 @@ impl ImageResolver for NodesImages {
                 "failed to resolve image to digest: {}",
                 unknown.cause()
             )),
+        }
+    }
+
+    fn allows(&self, container: &Value) -> Result<(), String> {
+        let Ok(container) = serde_json::from_value::<Container>(container.clone()) else {
+            // What cannot be read is for the API server, and then the node, to say.
+            return Ok(());
+        };
+        let image = container.image.as_deref().unwrap_or_default();
+        match self.0.resolve(image) {
+            Ok(found) => {
+                let checked = found.permission.check(&container, &found.command);
+                checked.map_err(|error| error.to_string())
+            }
+            Err(unknown) => Err(unknown.to_string()),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod knative;
 pub mod node;
 pub mod place;
 pub mod pod_requests;
+pub mod privacy;
 pub mod samples;
 
 pub(crate) use sluicegate_api as api;

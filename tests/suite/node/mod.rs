@@ -2,6 +2,7 @@
 //! come out, and the status tells what became of them.
 
 mod endings;
+mod permissions;
 mod starts;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -28,10 +29,18 @@ const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
 /// A bound for waits, far above what any of them takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-const IMAGES: &str = "images:
-- {match: 'sh:*', command: [sh, -c]}
+const IMAGES: &str = concat!(
+    "images:
+- {match: 'sh:*', command: [sh, -c], allowCommand: true}
+- {match: 'shut:*', command: [sh, -c]}
 - {match: 'port:*', command: [sh, -c, 'echo {port}; exec sleep 1000']}
-";
+- {match: 'env:*', command: [env]}
+- {match: 'passed:*', command: [env], passEnv: [CARGO_MANIFEST_DIR, SLUICE_IS_NOT_SET]}
+- {match: 'own:*', command: ['",
+    env!("CARGO_BIN_EXE_sluice"),
+    "', sample, hello], allowCommand: true}
+"
+);
 
 /// An API server and a node.
 pub struct Cluster {
@@ -69,8 +78,9 @@ impl Cluster {
         cluster
     }
 
-    /// Images called `sh` run a shell, `port` says its own, all others are the built-in
-    /// ones.
+    /// Images called `sh` run whatever a Pod says in a shell, `shut` would if it was allowed,
+    /// `port` says its own, `env` and `passed` say their environment, `own` is a sample that
+    /// allows commands, and all others are the built-in ones.
     fn start_node(&mut self) {
         let file = self.folder.path().join("images.yaml");
         std::fs::write(&file, IMAGES).unwrap();

@@ -174,7 +174,7 @@ async fn two_hundred_pods_start_together() {
 async fn a_probes_command_does_not_wait_for_the_port_that_its_container_listens_on() {
     let cluster = Cluster::start().await;
     let spec = json!({"containers": [{
-        "name": "main", "image": "sluice.local/hello",
+        "name": "main", "image": "own:1",
         // By then it listens.
         "readinessProbe": {"exec": {"command": ["true"]}, "initialDelaySeconds": 1, "timeoutSeconds": 1},
     }]});

@@ -123,7 +123,7 @@ pub struct PodFacts {
     pub crashes: u32,
     /// How it ended last: `exit code 3`.
     pub last_exit: Option<String>,
-    /// `CrashLoopBackOff`, `ImagePullBackOff`, ...
+    /// `CrashLoopBackOff`, `ImagePullBackOff`, `CreateContainerError: WHY`, ...
     pub waiting_reason: Option<String>,
     /// Pods that are Ready.
     pub ready: u32,

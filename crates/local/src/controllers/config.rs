@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// Settings of the controllers; the defaults are Knative's, for a cluster on this machine.
 #[derive(Clone)]
 pub struct ControllersConfig {
@@ -74,6 +76,12 @@ pub trait ImageResolver: Send + Sync + 'static {
     /// The image by digest; `None` where there is none to be had and the name itself is
     /// run. An error says why the image cannot be had at all.
     fn resolve(&self, image: &str) -> Result<Option<String>, String>;
+
+    /// Whether a container of the image may ask for what it asks for. An error says why it
+    /// can never be created.
+    fn allows(&self, _container: &Value) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// Takes every name as it is: whether there is such an image, the node finds out.

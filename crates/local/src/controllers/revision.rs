@@ -110,6 +110,12 @@ impl Pass {
                     return None;
                 }
             }
+            if let Err(why) = config.images.allows(container) {
+                // The spec stays as it is, so looking again would help nobody.
+                self.conditions.fail(HEALTHY, "CreateContainerError", &why);
+                self.conditions.unknown(RESOURCES, DEPLOYING, "");
+                return None;
+            }
             statuses.push(status);
         }
         let mut resolved = revision.clone();

@@ -1,5 +1,7 @@
 //! The environment of a container: what the manifest says, with its references
 //! to ConfigMaps, Secrets and the Pod itself resolved, and what the node adds.
+//! Nothing comes from the environment of the cluster's own process but what an
+//! image's entry names in `passEnv`: it may hold the keys of whoever started it.
 //!
 //! Pure: the objects that are referred to are fetched before ([`needed`]) and
 //! given as arguments. Messages are a kubelet's.
@@ -15,9 +17,12 @@ use super::lifecycle::status::ADDRESS;
 /// The name of the only node.
 pub const NODE_NAME: &str = "local";
 
-/// Of the node's own environment a container inherits these and no others: what
-/// programs need to be found and to run at all. More can be set in `--images`.
-const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR"];
+/// Where every container looks for programs: what container images commonly say.
+#[cfg(not(target_os = "macos"))]
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where every container looks for programs; most of this system's come from Homebrew.
+#[cfg(target_os = "macos")]
+pub const PATH: &str = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
 /// Objects of the Pod's namespace by name.
 #[derive(Debug, Clone, Default)]
@@ -69,40 +74,29 @@ pub fn needed(container: &Container) -> Names {
     names
 }
 
-/// What the node says over the manifest: always last, so always right.
-#[derive(Debug, Clone, Default)]
-pub struct Additions {
-    /// Where the container is to serve; none for one that is not the serving container.
-    pub port: Option<u16>,
-    /// `SLUICE_*` variables.
-    pub own: Vec<(String, String)>,
+/// What a Pod's spec says of a container's environment, references resolved.
+#[derive(Debug)]
+pub struct Given(Environment);
+
+impl Given {
+    /// The names of its variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.0.iter().map(|(name, _)| name.as_str())
+    }
 }
 
-/// The whole environment of `container`; later values of a name win.
+/// Resolves what `container` says of its environment: `envFrom`, then `env`.
 ///
-/// In the order of precedence, lowest first: a few of the node's own (`inherited`
-/// looks one up), `HOSTNAME`, the image's, `envFrom`, `env`, and the node's additions.
-pub fn resolve(
+/// `$(NAME)` sees what the Pod says, as on Kubernetes, and the `port` that the container
+/// is to serve on; none for one that is not the serving container.
+pub fn given(
     pod: &Pod,
     container: &Container,
-    image: &BTreeMap<String, String>,
     objects: &Objects,
-    additions: &Additions,
-    inherited: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<(String, String)>, ConfigError> {
-    let mut env = Environment::default();
-    for name in INHERITED {
-        if let Some(value) = inherited(name) {
-            env.set(name, value);
-        }
-    }
-    env.set("HOSTNAME", pod.metadata.name.clone().unwrap_or_default());
-    for (name, value) in image {
-        env.set(name, value.clone());
-    }
-    // `$(NAME)` sees what the Pod says, as on Kubernetes, and the port.
+    port: Option<u16>,
+) -> Result<Given, ConfigError> {
     let mut visible = Environment::default();
-    if let Some(port) = additions.port {
+    if let Some(port) = port {
         visible.set("PORT", port.to_string());
     }
     from_whole_objects(container, objects, &mut visible)?;
@@ -115,17 +109,47 @@ pub fn resolve(
                 None => continue,
             },
         };
-        if !(variable.name == "PORT" && additions.port.is_some()) {
+        if !(variable.name == "PORT" && port.is_some()) {
             visible.set(&variable.name, value);
         }
     }
-    for (name, value) in visible.0 {
+    // `envFrom` can name it, too, and the node is right.
+    if let Some(port) = port {
+        visible.set("PORT", port.to_string());
+    }
+    Ok(Given(visible))
+}
+
+/// What a container has besides what its Pod's spec says.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Its own folder.
+    pub home: String,
+    /// Variables of the cluster's process that the image's entry takes over.
+    pub passed: Vec<(String, String)>,
+    /// Variables of the image's entry.
+    pub image: BTreeMap<String, String>,
+    /// `SLUICE_*` variables.
+    pub own: Vec<(String, String)>,
+}
+
+/// The whole environment of a container of `pod`; later values of a name win.
+///
+/// In the order of precedence, lowest first: `PATH` and `HOME`, what is taken over from
+/// the cluster's process, `HOSTNAME`, the image's, what the Pod's spec says, and the
+/// node's own.
+pub fn resolve(pod: &Pod, given: Given, around: Surroundings) -> Vec<(String, String)> {
+    let mut env = Environment::default();
+    env.set("PATH", PATH.to_owned());
+    env.set("HOME", around.home);
+    let hostname = pod.metadata.name.clone().unwrap_or_default();
+    let below = around.passed.into_iter();
+    let below = below.chain([("HOSTNAME".to_owned(), hostname)]);
+    let below = below.chain(around.image);
+    for (name, value) in below.chain(given.0.0).chain(around.own) {
         env.set(&name, value);
     }
-    for (name, value) in &additions.own {
-        env.set(name, value.clone());
-    }
-    Ok(env.0)
+    env.0
 }
 
 /// Expands `$(NAME)` in a container's command or arguments.
@@ -351,15 +375,14 @@ mod tests {
         let mut container = container;
         container["name"] = json!("main");
         let container: Container = serde_json::from_value(container).unwrap();
-        let image = [("FROM_IMAGE".to_owned(), "1".to_owned())].into();
-        let additions = Additions {
-            port,
+        let around = Surroundings {
+            home: "/pod/work".into(),
+            passed: vec![("LANG".into(), "C".into())],
+            image: [("FROM_IMAGE".to_owned(), "1".to_owned())].into(),
             own: vec![("SLUICE_MOUNTS".into(), "{}".into())],
         };
-        let env = resolve(&pod(), &container, &image, &objects(), &additions, |name| {
-            (name == "PATH").then(|| "/bin".to_owned())
-        })?;
-        Ok(env
+        let given = given(&pod(), &container, &objects(), port)?;
+        Ok(resolve(&pod(), given, around)
             .into_iter()
             .map(|(name, value)| format!("{name}={value}\n"))
             .collect())
@@ -390,7 +413,9 @@ mod tests {
             Some(34567),
         );
         expect_test::expect![[r#"
-            PATH=/bin
+            PATH=PATHS
+            HOME=/pod/work
+            LANG=C
             HOSTNAME=web-1
             FROM_IMAGE=2
             PORT=34567
@@ -405,13 +430,25 @@ mod tests {
             NODE=local
             SLUICE_MOUNTS={}
         "#]]
-        .assert_eq(&env.unwrap());
+        .assert_eq(&env.unwrap().replace(PATH, "PATHS"));
     }
 
     #[test]
     fn a_sidecar_keeps_a_port_of_its_own() {
         let env = environment(json!({"env": [{"name": "PORT", "value": "9000"}]}), None).unwrap();
         assert!(env.contains("PORT=9000\n"), "{env}");
+    }
+
+    #[test]
+    fn no_config_map_moves_the_port() {
+        let container = json!({"name": "main", "envFrom": [{"configMapRef": {"name": "ports"}}]});
+        let container: Container = serde_json::from_value(container).unwrap();
+        let ports = serde_json::from_value(json!({"data": {"PORT": "80", "A": "1"}})).unwrap();
+        let mut objects = objects();
+        objects.config_maps.insert("ports".into(), ports);
+        let given = given(&pod(), &container, &objects, Some(20_001)).unwrap();
+        assert_eq!(given.names().collect::<Vec<_>>(), ["PORT", "A"]);
+        assert_eq!(given.0.get("PORT"), Some("20001"));
     }
 
     #[test]

@@ -7,13 +7,17 @@
 //!     command: ["python3", "app.py", "--version", "{tag}"]
 //!     workdir: .                      # relative to this file; left out: the file's folder
 //!     env: {LOG: debug}               # the manifest's env wins
+//!     passEnv: [JAVA_HOME, LANG]      # taken from the environment of the cluster's own process
+//!     allowCommand: false             # whether a manifest may say what runs
 //! ```
 //!
 //! `{tag}` and `{digest}` stand for the image's (empty where it has none; the tag
 //! of a reference with neither is `latest`), and `{port}` in the command for what
 //! `PORT` says, for programs that want it as an argument. The mapped command takes
-//! the place of the image's entrypoint: a manifest's `command` replaces it, `args`
-//! are appended. The first entry that matches wins, the file's before the built-ins.
+//! the place of the image's entrypoint: a manifest's `args` are appended, and with
+//! `allowCommand` its `command` replaces it ([`super::permission`] says what else needs
+//! that). The first entry that matches wins, the file's before the built-ins; an image
+//! that none matches does not run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +26,9 @@ use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use sha2::{Digest, Sha256};
+
+use super::permission::Permission;
+use super::reference::Reference;
 
 /// Images that run a sample app of this binary: glob, sample.
 ///
@@ -54,6 +61,10 @@ pub struct Entrypoint {
     pub workdir: Option<PathBuf>,
     /// Added to the environment, below the manifest's.
     pub env: BTreeMap<String, String>,
+    /// Variables to take from the environment of this process.
+    pub pass_env: Vec<String>,
+    /// What a Pod's spec may change of it.
+    pub permission: Permission,
     /// `REPOSITORY@sha256:...`: the reference's own digest, or one made of the
     /// reference and what it runs.
     pub image_id: String,
@@ -84,21 +95,18 @@ pub enum ImagesError {
     },
 }
 
-/// No entry of the table matches.
+/// No entry of the table matches, or the name is none of an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("failed to pull and unpack image \"{image}\": {}", self.cause())]
+#[error("failed to pull and unpack image \"{image}\": {cause}")]
 pub struct UnknownImage {
     image: String,
-    remedy: String,
+    cause: String,
 }
 
 impl UnknownImage {
     /// Why, and what to do, without the name.
-    pub fn cause(&self) -> String {
-        format!(
-            "the local node runs images as processes and no command is known for this one; {}",
-            self.remedy
-        )
+    pub fn cause(&self) -> &str {
+        &self.cause
     }
 }
 
@@ -108,6 +116,8 @@ struct Rule {
     command: Vec<String>,
     workdir: Option<PathBuf>,
     env: BTreeMap<String, String>,
+    pass_env: Vec<String>,
+    permission: Permission,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +136,10 @@ struct Entry {
     workdir: Option<PathBuf>,
     #[serde(default)]
     env: BTreeMap<String, String>,
+    #[serde(default, rename = "passEnv")]
+    pass_env: Vec<Spanned<String>>,
+    #[serde(default, rename = "allowCommand")]
+    allow_command: bool,
 }
 
 impl Entrypoint {
@@ -151,6 +165,8 @@ impl Images {
                 command: vec![executable.to_string(), "sample".into(), (*sample).into()],
                 workdir: None,
                 env: BTreeMap::new(),
+                pass_env: Vec::new(),
+                permission: Permission::BuiltIn,
             })
         });
         Self {
@@ -177,6 +193,14 @@ impl Images {
     /// How `image` is run.
     pub fn resolve(&self, image: &str) -> Result<Entrypoint, UnknownImage> {
         let reference = Reference::parse(image);
+        if !reference.is_sound() {
+            return Err(UnknownImage {
+                image: image.to_owned(),
+                cause: "invalid reference format: a tag is of letters, digits, `_`, `.` and `-`, \
+                        a digest like sha256:0123abcd"
+                    .to_owned(),
+            });
+        }
         let rule = self.rules.iter().find(|rule| {
             rule.glob.is_match(image) || rule.glob.is_match(reference.with_tag().as_str())
         });
@@ -199,6 +223,8 @@ impl Images {
             command,
             workdir: rule.workdir.clone(),
             env,
+            pass_env: rule.pass_env.clone(),
+            permission: rule.permission.clone(),
             image_id: format!("{}@{digest}", reference.repository),
         })
     }
@@ -214,7 +240,9 @@ impl Images {
         };
         UnknownImage {
             image: image.to_owned(),
-            remedy,
+            cause: format!(
+                "the local node runs images as processes and no command is known for this one; {remedy}"
+            ),
         }
     }
 }
@@ -239,26 +267,40 @@ fn parse(file: &Path, text: &str) -> Result<Vec<Rule>, ImagesError> {
         .as_deref()
         .and_then(Path::parent)
         .unwrap_or(Path::new("/"));
-    parsed
-        .images
-        .into_iter()
-        .map(|entry| {
-            let glob = Glob::new(&entry.pattern.value).map_err(|error| {
-                let message = format!("`match` is not a glob: {}", error.kind());
-                wrong(Some(entry.pattern.referenced), message)
-            })?;
-            if entry.command.value.first().is_none_or(String::is_empty) {
-                let message = "`command` is empty: give the program and its arguments as a list";
-                return Err(wrong(Some(entry.command.referenced), message.to_owned()));
-            }
-            Ok(Rule {
-                glob: glob.compile_matcher(),
-                command: entry.command.value,
-                workdir: Some(folder.join(entry.workdir.unwrap_or_default())),
-                env: entry.env,
-            })
+    let rule = |entry: Entry| {
+        let glob = Glob::new(&entry.pattern.value).map_err(|error| {
+            let message = format!("`match` is not a glob: {}", error.kind());
+            wrong(Some(entry.pattern.referenced), message)
+        })?;
+        if entry.command.value.first().is_none_or(String::is_empty) {
+            let message = "`command` is empty: give the program and its arguments as a list";
+            return Err(wrong(Some(entry.command.referenced), message.to_owned()));
+        }
+        let is_name = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
+        if let Some(bad) = entry.pass_env.iter().find(|one| !is_name(&one.value)) {
+            let message = format!(
+                "`passEnv` lists names of variables, and {:?} is none: give values in `env`",
+                bad.value
+            );
+            return Err(wrong(Some(bad.referenced), message));
+        }
+        let permission = match entry.allow_command {
+            true => Permission::Allowed,
+            false => Permission::Entry {
+                file: file.to_owned(),
+                pattern: entry.pattern.value,
+            },
+        };
+        Ok(Rule {
+            glob: glob.compile_matcher(),
+            command: entry.command.value,
+            workdir: Some(folder.join(entry.workdir.unwrap_or_default())),
+            env: entry.env,
+            pass_env: entry.pass_env.into_iter().map(|one| one.value).collect(),
+            permission,
         })
-        .collect()
+    };
+    parsed.images.into_iter().map(rule).collect()
 }
 
 /// The parser's messages end in ` at line X, column Y`; ours begin with it.
@@ -267,53 +309,8 @@ fn without_location(message: &str) -> String {
     let end = first.find(" at line ").unwrap_or(first.len());
     match first.get(..end).unwrap_or(first) {
         "expected sequence start" => r#"expected a list, like ["PROGRAM", "ARGUMENT"]"#.to_owned(),
+        "invalid boolean" => "expected true or false".to_owned(),
         message => message.to_owned(),
-    }
-}
-
-/// An image reference, taken apart as far as the node needs it.
-#[derive(Debug, PartialEq, Eq)]
-struct Reference<'a> {
-    repository: &'a str,
-    tag: Option<&'a str>,
-    digest: Option<&'a str>,
-}
-
-impl<'a> Reference<'a> {
-    fn parse(image: &'a str) -> Self {
-        let (name, digest) = match image.split_once('@') {
-            Some((name, digest)) => (name, Some(digest)),
-            None => (image, None),
-        };
-        // A colon before the last slash is a registry's port.
-        let slash = name.rfind('/').map_or(0, |at| at + 1);
-        let colon = name.rfind(':').filter(|at| *at >= slash);
-        let (repository, tag) = match colon.and_then(|at| name.split_at_checked(at)) {
-            Some((repository, tag)) => (repository, tag.strip_prefix(':')),
-            None => (name, None),
-        };
-        let tag = tag.or(if digest.is_none() {
-            Some("latest")
-        } else {
-            None
-        });
-        Self {
-            repository,
-            tag,
-            digest,
-        }
-    }
-
-    /// The reference with its default tag spelled out.
-    fn with_tag(&self) -> String {
-        let mut text = self.repository.to_owned();
-        for (mark, part) in [(':', self.tag), ('@', self.digest)] {
-            if let Some(part) = part {
-                text.push(mark);
-                text.push_str(part);
-            }
-        }
-        text
     }
 }
 
@@ -438,6 +435,35 @@ images:
     }
 
     #[test]
+    fn an_entry_allows_commands_when_it_says_so_and_a_built_in_image_never() {
+        let text = "images:
+- {match: 'a:*', command: [x]}
+- {match: 'b:*', command: [x], allowCommand: true, passEnv: [LANG]}
+";
+        let images = from(text).unwrap();
+        let found = |image| images.resolve(image).unwrap();
+        let Permission::Entry { file, pattern } = found("a:1").permission else {
+            panic!("allowed without a word")
+        };
+        assert!(
+            file.ends_with("images.yaml") && pattern == "a:*",
+            "{file:?}"
+        );
+        assert_eq!(found("a:1").pass_env, [""; 0]);
+        assert_eq!(found("b:1").permission, Permission::Allowed);
+        assert_eq!(found("b:1").pass_env, ["LANG"]);
+        let built_in = found("sluice.local/hello:1");
+        assert_eq!(built_in.permission, Permission::BuiltIn);
+    }
+
+    #[test]
+    fn a_tag_that_is_a_shells_line_reaches_no_command() {
+        let images = from("images: [{match: 'a:*', command: [sh, -c, 'echo {tag}']}]").unwrap();
+        let error = images.resolve("a:$(touch x)").unwrap_err();
+        expect_test::expect![[r#"failed to pull and unpack image "a:$(touch x)": invalid reference format: a tag is of letters, digits, `_`, `.` and `-`, a digest like sha256:0123abcd"#]].assert_eq(&error.to_string());
+    }
+
+    #[test]
     fn a_wrong_file_is_told_with_its_line() {
         let mut all = String::new();
         for text in [
@@ -446,6 +472,8 @@ images:
             "images:\n  - match: 'a[*'\n    command: [x]\n",
             "images:\n  - match: 'a'\n",
             "images:\n  - match: 'a'\n    command: python3 app.py\n",
+            "images:\n  - match: 'a'\n    command: [x]\n    allowCommand: sometimes\n",
+            "images:\n  - match: 'a'\n    command: [x]\n    passEnv: [LANG, A=1]\n",
             "images: [\n",
         ] {
             let message = from(text).unwrap_err().to_string();
@@ -454,11 +482,13 @@ images:
             all.push('\n');
         }
         expect_test::expect![[r#"
-            images.yaml:3:5: unknown field `comand`, expected one of match, command, workdir, env
+            images.yaml:3:5: unknown field `comand`, expected one of match, command, workdir, env, passEnv, allowCommand
             images.yaml:3:14: `command` is empty: give the program and its arguments as a list
             images.yaml:2:12: `match` is not a glob: unclosed character class; missing ']'
             images.yaml:2:5: missing field `command`
             images.yaml:3:14: expected a list, like ["PROGRAM", "ARGUMENT"]
+            images.yaml:4:19: expected true or false
+            images.yaml:4:21: `passEnv` lists names of variables, and "A=1" is none: give values in `env`
             images.yaml:1:9: unclosed bracket '['
         "#]]
         .assert_eq(&all);

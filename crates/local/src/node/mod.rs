@@ -9,7 +9,8 @@
 //! annotation [`worker::PORT_ANNOTATION`]); a declared `containerPort` is only a
 //! name for it, and only the serving container has it. Volumes are folders that
 //! the environment names ([`volumes`]). Limits of cpu and memory, security
-//! contexts, users and lifecycle hooks are not applied.
+//! contexts, users and lifecycle hooks are not applied. What runs is what the
+//! `--images` file maps; what a Pod's spec may change of that is in [`permission`].
 
 pub mod environment;
 pub mod events;
@@ -17,10 +18,12 @@ pub mod grpc_health;
 pub mod images;
 pub mod lifecycle;
 pub mod logs;
+pub mod permission;
 pub mod ports;
 mod prober;
 pub mod process;
 mod protocol;
+mod reference;
 mod registration;
 mod run;
 pub mod runtime;

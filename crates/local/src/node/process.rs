@@ -34,6 +34,8 @@ impl ProcessRuntime {
         let mut shim = Command::new(&self.shim)
             .arg("node-shim")
             .arg(&launch.label)
+            // Its process can be looked into by its parent's number: it shall have nothing.
+            .env_clear()
             .stdin(Stdio::from(OwnedFd::from(shims)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

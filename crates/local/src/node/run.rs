@@ -16,10 +16,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::Node;
-use super::environment::{self, Additions, Names, Objects};
+use super::environment::{self, Names, Objects, Surroundings};
+use super::images::Entrypoint;
 use super::lifecycle::Happening;
 use super::lifecycle::container::StartFailure;
 use super::logs::{PodKey, RunLog, Splitter, Stream, termination_message};
+use super::permission::NotAllowed;
 use super::prober::{self, CommandPlace, Prober};
 use super::runtime::{Exit, Instance, Launch, Order, Output, StartError};
 use super::volumes;
@@ -155,6 +157,11 @@ impl Run {
             .images
             .resolve(image)
             .map_err(|unknown| StartFailure::Image(unknown.to_string()))?;
+        let refused = |error: NotAllowed| StartFailure::NotAllowed(error.to_string());
+        image
+            .permission
+            .check(container, &image.command)
+            .map_err(refused)?;
 
         let mut names = environment::needed(container);
         let of_volumes = volumes::needed(pod);
@@ -165,24 +172,53 @@ impl Run {
             .await
             .map_err(|error| StartFailure::Node(error.to_string()))?;
 
-        let folder = self.node.pod_folder(&self.key);
-        let termination_log = folder.join("termination-logs").join(&container.name);
-        let work = folder.join("work").join(&container.name);
-        let made = std::fs::create_dir_all(&work)
-            .and_then(|()| std::fs::create_dir_all(folder.join("termination-logs")))
-            .and_then(|()| std::fs::write(&termination_log, ""));
-        made.map_err(|error| StartFailure::Node(error.to_string()))?;
-        let place = folder.join("volumes");
+        let (work, termination_log) = self
+            .make_folders()
+            .map_err(|error| StartFailure::Node(error.to_string()))?;
+        let place = self.node.pod_folder(&self.key).join("volumes");
         let own = volumes::materialise(pod, container, &objects, &place, &termination_log)
             .map_err(|error| StartFailure::Volume(error.to_string()))?;
-
-        let additions = Additions {
-            port: self.port,
+        let given = environment::given(pod, container, &objects, self.port)
+            .map_err(|error| StartFailure::Config(error.to_string()))?;
+        image
+            .permission
+            .check_variables(container, given.names())
+            .map_err(refused)?;
+        let passed = image
+            .pass_env
+            .iter()
+            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+        let around = Surroundings {
+            home: work.to_string_lossy().into_owned(),
+            passed: passed.collect(),
+            image: image.env.clone(),
             own,
         };
-        let inherited = |name: &str| std::env::var(name).ok();
-        let env = environment::resolve(pod, container, &image.env, &objects, &additions, inherited)
-            .map_err(|error| StartFailure::Config(error.to_string()))?;
+        let env = environment::resolve(pod, given, around);
+        let image_id = image.image_id.clone();
+        Ok(Prepared {
+            launch: self.launch(image, env, work),
+            image_id,
+            probers,
+            termination_log,
+        })
+    }
+
+    /// Makes the container's working folder and the file for its last words.
+    fn make_folders(&self) -> std::io::Result<(PathBuf, PathBuf)> {
+        let folder = self.node.pod_folder(&self.key);
+        let logs = folder.join("termination-logs");
+        let termination_log = logs.join(&self.container.name);
+        let work = folder.join("work").join(&self.container.name);
+        std::fs::create_dir_all(&work)?;
+        std::fs::create_dir_all(logs)?;
+        std::fs::write(&termination_log, "")?;
+        Ok((work, termination_log))
+    }
+
+    /// What the runtime is to start; `work` is the container's own folder.
+    fn launch(&self, image: Entrypoint, env: Vec<(String, String)>, work: PathBuf) -> Launch {
+        let container = &self.container;
         let given = |words: &Option<Vec<String>>| {
             words
                 .as_ref()
@@ -190,7 +226,7 @@ impl Run {
                 .map(|words| environment::expand_all(words, &env))
         };
         // The manifest's folder is one of the image, so the mapping's comes first.
-        let (mapped, image_id) = (image.workdir.clone(), image.image_id.clone());
+        let mapped = image.workdir.clone();
         let mut command = given(&container.command).unwrap_or_else(|| image.command_on(self.port));
         command.extend(given(&container.args).unwrap_or_default());
         let workdir = mapped
@@ -202,22 +238,16 @@ impl Run {
                     .filter(|dir| dir.is_dir())
             })
             .unwrap_or(work);
-        let label = format!(
-            "{}/{}/{}",
-            self.key.namespace, self.key.name, container.name
-        );
-        Ok(Prepared {
-            launch: Launch {
-                label,
-                command,
-                env,
-                workdir,
-                port: self.port,
-            },
-            image_id,
-            probers,
-            termination_log,
-        })
+        Launch {
+            label: format!(
+                "{}/{}/{}",
+                self.key.namespace, self.key.name, container.name
+            ),
+            command,
+            env,
+            workdir,
+            port: self.port,
+        }
     }
 
     async fn fetch(&self, names: &Names) -> Result<Objects, kube::Error> {

@@ -38,6 +38,7 @@ const PORT_TRY: Duration = Duration::from_millis(5);
 /// `sluice node-shim LABEL`: runs one process for the node that is at the other
 /// end of standard input. The arguments are for readers of `ps` only.
 pub fn main(_args: &[OsString]) -> ExitCode {
+    crate::local::privacy::hide_this_process();
     let done = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -73,8 +74,7 @@ async fn run() -> io::Result<()> {
     let mut group = match ProcessGroup::start(&launch) {
         Ok(group) => group,
         Err(error) => {
-            let program = launch.command.first().map_or("", String::as_str);
-            let message = format!("exec: {program:?}: {error}");
+            let message = why_not(&launch, &error);
             return report(&mut writer, &Report::Failed { message }).await;
         }
     };
@@ -104,6 +104,25 @@ async fn run() -> io::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Why a process cannot be started; "no such file" can mean two more things.
+fn why_not(launch: &Launch, error: &io::Error) -> String {
+    let program = launch.command.first().map_or("", String::as_str);
+    let path = launch.env.iter().rev().find(|(name, _)| name == "PATH");
+    let detail = match error.kind() {
+        io::ErrorKind::NotFound if !launch.workdir.is_dir() => {
+            format!(": there is no folder {}", launch.workdir.display())
+        }
+        io::ErrorKind::NotFound if !program.contains('/') => {
+            format!(
+                " in PATH, which is {:?}",
+                path.map_or("", |(_, value)| value)
+            )
+        }
+        _ => String::new(),
+    };
+    format!("exec: {program:?}: {error}{detail}")
 }
 
 /// Waits until a port is let go of. The node has closed the socket that held it, but a process that it

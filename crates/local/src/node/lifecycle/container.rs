@@ -99,6 +99,8 @@ pub struct Ended {
 pub enum StartFailure {
     /// No command is known for its image.
     Image(String),
+    /// Its spec asks for something that its image does not allow.
+    NotAllowed(String),
     /// Something that its environment refers to is missing or not understood.
     Config(String),
     /// A volume cannot be made (names the volume in the message).

@@ -396,7 +396,8 @@ impl Container {
     ) {
         let again = self.start_backoff != Backoff::default();
         let policy = match failure {
-            StartFailure::Image(_) => policy,
+            // Mended by another spec, or a cluster that is started again.
+            StartFailure::Image(_) | StartFailure::NotAllowed(_) => policy,
             _ => CONFIG_BACKOFF,
         };
         self.start_backoff.restarted(policy, now, now);
@@ -433,7 +434,7 @@ impl Container {
                 }));
                 ("ContainerCreating", String::new())
             }
-            StartFailure::Node(message) => {
+            StartFailure::NotAllowed(message) | StartFailure::Node(message) => {
                 effects.push(self.warn("Failed", format!("Error: {message}")));
                 ("CreateContainerError", message)
             }

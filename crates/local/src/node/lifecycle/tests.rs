@@ -422,6 +422,27 @@ fn an_unknown_image_is_tried_again_ever_later() {
 }
 
 #[test]
+fn a_container_that_asks_for_what_it_may_not_is_not_created() {
+    let refused = || Happening::Failed(StartFailure::NotAllowed("`command` is not allowed".into()));
+    story(one())
+        .happens(0, refused())
+        .at(10)
+        .happens(0, refused())
+        .check(expect![[r#"
+                  Start(0)
+             0 s  Pending ready=False; main #0 ContainerCreating
+                  event Failed: Error: `command` is not allowed
+                  again at 10 s
+             0 s  Pending ready=False; main #0 CreateContainerError (`command` is not allowed)
+                  Start(0)
+            10 s  Pending ready=False; main #0 ContainerCreating
+                  event Failed: Error: `command` is not allowed
+                  again at 30 s
+            10 s  Pending ready=False; main #0 CreateContainerError (`command` is not allowed)
+        "#]]);
+}
+
+#[test]
 fn a_missing_config_map_is_waited_for() {
     let missing = Happening::Failed(StartFailure::Config("configmap \"x\" not found".into()));
     story(one())
