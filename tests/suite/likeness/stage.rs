@@ -1,6 +1,5 @@
 //! Both servers, with nobody at work on the real one while requests are compared.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 

@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn nulls_go_unless_nobody_knows_the_field() {
-        let resource = crate::model::kinds::built_in();
+        let resource = crate::model::kinds::built_in([]);
         let maps = resource.iter().find(|one| one.kind == "ConfigMap").unwrap();
         let mut object = json!({"metadata": {"name": "a", "labels": null, "unheard": null}});
         tidy(maps, &mut object);
