@@ -38,7 +38,7 @@ const PORT_TRY: Duration = Duration::from_millis(5);
 /// `sluice node-shim LABEL`: runs one process for the node that is at the other
 /// end of standard input. The arguments are for readers of `ps` only.
 pub fn main(_args: &[OsString]) -> ExitCode {
-    crate::local::privacy::hide_this_process();
+    crate::privacy::hide_this_process();
     let done = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
