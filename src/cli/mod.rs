@@ -83,6 +83,7 @@ impl Command {
     }
 
     /// Whether the process stays beside what it runs or delivers.
+    #[cfg(feature = "local")]
     fn stays(&self) -> bool {
         matches!(self, Self::Demo(_) | Self::Local(_) | Self::Run(_))
     }
@@ -133,6 +134,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = start_log(&cli.log, cli.command.default_log()) {
         return failed(&error);
     }
+    #[cfg(feature = "local")]
     if cli.command.stays() {
         // An app of the local cluster is a process of the same user.
         crate::local::privacy::hide_this_process();
