@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::core::Core;
-use super::listen::{self, Credentials, ListenError, Listening};
+use super::credentials::{Credentials, CredentialsError};
+use super::listen::{self, ListenError, Listening};
 use super::registry::Registry;
 use super::status::ApiError;
 use super::store::{JournalError, Store};
@@ -40,7 +41,7 @@ pub enum StartError {
     Bootstrap(ApiError),
     /// The certificates or the token cannot be made or read.
     #[error(transparent)]
-    Listen(#[from] ListenError),
+    Credentials(#[from] CredentialsError),
 }
 
 /// What a server is built from.
