@@ -10,6 +10,7 @@ pub mod apiserver;
 pub mod autoscaler;
 pub mod cluster;
 pub mod controllers;
+pub mod data_dir;
 pub mod gateway;
 mod go_words;
 pub mod node;
