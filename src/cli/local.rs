@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Outcome;
 use super::output::{self, Output};
 use super::shutdown::Shutdown;
+use crate::local::apiserver::private;
 use crate::local::cluster::{LocalCluster, LocalConfig};
 use crate::local::place::{Endpoints, Place};
 
@@ -73,7 +74,7 @@ struct UpArgs {
     /// Where the gateway listens: services answer at http://NAME.NAMESPACE.localhost:PORT
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     gateway_listen: SocketAddr,
-    /// Where to write the kubeconfig [default: kubeconfig in the data directory]
+    /// The kubeconfig to add the cluster to, whatever else is in it [default: kubeconfig in the data directory]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Which commands the images of Pods stand for: `images: [{match: "ghcr.io/acme/app:*",
@@ -165,13 +166,19 @@ fn taken(error: anyhow::Error) -> anyhow::Error {
 
 /// Where things are, for a person.
 pub fn describe(endpoints: &Endpoints) -> String {
+    let kubeconfig = endpoints.kubeconfig.display();
+    let context = endpoints.context.as_ref().map(|context| {
+        format!(
+            "Context      {context}   (kubectl --kubeconfig {kubeconfig} --context {context})\n"
+        )
+    });
     format!(
-        "API server   {}\nGateway      {}   (http://NAME.NAMESPACE.localhost:{})\nMetrics      {}\nKubeconfig   {}\n",
+        "API server   {}\nGateway      {}   (http://NAME.NAMESPACE.localhost:{})\nMetrics      {}\nKubeconfig   {kubeconfig}\n{}",
         endpoints.api,
         endpoints.gateway,
         endpoints.gateway_port,
         endpoints.metrics,
-        endpoints.kubeconfig.display(),
+        context.unwrap_or_default(),
     )
 }
 
@@ -184,8 +191,8 @@ fn detach(place: &Place) -> anyhow::Result<Outcome> {
         );
     }
     let log = place.dir().join("sluice.log");
-    let out = std::fs::File::create(&log)
-        .with_context(|| format!("{} cannot be written", log.display()))?;
+    let out =
+        private::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
     let arguments: Vec<_> = std::env::args_os()
         .skip(1)
         .filter(|argument| argument != "--detach")
@@ -228,7 +235,7 @@ fn detach(place: &Place) -> anyhow::Result<Outcome> {
 }
 
 fn down(place: &Place) -> anyhow::Result<Outcome> {
-    if place.lock()?.is_some() {
+    if !place.is_taken()? {
         output::line(format_args!(
             "no local cluster runs on {}",
             place.dir().display()
@@ -245,7 +252,7 @@ fn down(place: &Place) -> anyhow::Result<Outcome> {
     kill(Pid::from_raw(pid), Signal::SIGTERM)
         .with_context(|| format!("process {pid} cannot be signalled"))?;
     let deadline = Instant::now() + PATIENCE;
-    while place.lock()?.is_none() {
+    while place.is_taken()? {
         if Instant::now() > deadline {
             bail!(
                 "process {pid} has not stopped after {} s",
@@ -262,7 +269,7 @@ fn down(place: &Place) -> anyhow::Result<Outcome> {
 }
 
 fn status(place: &Place, output: Output) -> anyhow::Result<Outcome> {
-    let running = place.lock()?.is_none();
+    let running = place.is_taken()?;
     let endpoints = place.read_endpoints().filter(|_| running);
     output::print(output, &endpoints, || match &endpoints {
         Some(endpoints) => format!("{}Process      {}\n", describe(endpoints), endpoints.pid),

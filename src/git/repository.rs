@@ -1,6 +1,7 @@
 //! One source's cached copy: ask the remote's head, fetch only when it moved, read the folder.
 
 use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +106,7 @@ impl Repository {
     /// `None` before the first fetch, and where the copy cannot be read.
     pub fn last(&mut self) -> Option<Arc<Snapshot>> {
         if self.last.is_none()
+            && self.close().is_ok()
             && let Ok(repo) = git2::Repository::open_bare(&self.cache)
             && let Some(commit) = self.known(&repo)
         {
@@ -179,6 +181,7 @@ impl Repository {
             debug!(url = %self.source.url, "the copy has too many packs: fetching it anew");
             self.throw_away()?;
         }
+        self.close()?;
         if self.cache.exists() {
             return Ok(git2::Repository::open_bare(&self.cache)?);
         }
@@ -186,9 +189,28 @@ impl Repository {
             path: self.cache.clone(),
             detail,
         };
-        fs::create_dir_all(&self.cache).map_err(|error| unusable(error.to_string()))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.cache)
+            .map_err(|error| unusable(error.to_string()))?;
         git2::Repository::init_bare(&self.cache)
             .map_err(|error| unusable(error.message().to_owned()).into())
+    }
+
+    /// Takes the copy from other users, for whom an older release left it open: the repository may
+    /// be a private one. What is around it may be somebody else's folder.
+    fn close(&self) -> Result<(), GitError> {
+        let closed = match fs::symlink_metadata(&self.cache) {
+            Ok(found) if found.is_dir() && found.permissions().mode() & 0o077 != 0 => {
+                fs::set_permissions(&self.cache, fs::Permissions::from_mode(0o700))
+            }
+            _ => Ok(()),
+        };
+        closed.map_err(|error| GitError::Cache {
+            path: self.cache.clone(),
+            detail: format!("it cannot be closed to other users: {error}"),
+        })
     }
 
     fn packs(&self) -> usize {

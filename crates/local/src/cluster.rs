@@ -11,10 +11,11 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::apiserver::{Admission, ApiServer, Listening};
+use super::apiserver::{Admission, ApiServer, Listening, kubeconfig};
 use super::autoscaler::{self, AutoscalerConfig};
 use super::controllers::config::{ImageResolver, TrustTheNode};
 use super::controllers::{self, ControllersConfig};
+use super::data_dir::Standing;
 use super::gateway::{Gateway, GatewayConfig};
 use super::knative;
 use super::node::images::Images;
@@ -35,7 +36,7 @@ pub struct LocalConfig {
     pub api_listen: Option<SocketAddr>,
     /// Where the gateway listens; port 0 likewise.
     pub gateway_listen: Option<SocketAddr>,
-    /// Where to write the kubeconfig; `kubeconfig` in the data directory when absent.
+    /// The kubeconfig to add the cluster to; `kubeconfig` in the data directory when absent.
     pub kubeconfig: Option<PathBuf>,
     /// Which commands the images of Pods stand for.
     pub images: Option<PathBuf>,
@@ -72,9 +73,8 @@ impl LocalCluster {
                 (scratch.path().to_owned(), Some(scratch))
             }
         };
-        std::fs::create_dir_all(&data_dir)
-            .with_context(|| format!("{} cannot be made", data_dir.display()))?;
         let place = Place::new(data_dir.clone());
+        let standing = place.prepare()?;
         let before = place.read_ports();
         let program = config.program.map_or_else(std::env::current_exe, Ok)?;
         let images = match &config.images {
@@ -121,19 +121,17 @@ impl LocalCluster {
                 metrics: gateway.metrics_address.port(),
             })
             .with_context(|| format!("{} cannot be written to", place.dir().display()))?;
+        let (kubeconfig, context) =
+            write_kubeconfig(&listening, &place, standing, config.kubeconfig)?;
         let endpoints = Endpoints {
             pid: std::process::id(),
             api: format!("https://{}", listening.address),
             gateway: format!("http://{}", gateway.address),
             gateway_port: gateway.address.port(),
             metrics: format!("http://{}/metrics", gateway.metrics_address),
-            kubeconfig: config
-                .kubeconfig
-                .unwrap_or_else(|| data_dir.join("kubeconfig")),
+            kubeconfig,
+            context,
         };
-        listening
-            .write_kubeconfig(&endpoints.kubeconfig)
-            .with_context(|| format!("{} cannot be written", endpoints.kubeconfig.display()))?;
 
         let controllers_config = ControllersConfig {
             domain: DOMAIN.to_owned(),
@@ -217,6 +215,27 @@ impl LocalCluster {
         self.listening.shutdown().await;
         drop(self.scratch);
     }
+}
+
+/// Writes the kubeconfig, and says where, and which context is to be named in it. Our own one in a
+/// data directory is replaced; whatever else is there is added to.
+fn write_kubeconfig(
+    listening: &Listening,
+    place: &Place,
+    standing: Standing,
+    named: Option<PathBuf>,
+) -> anyhow::Result<(PathBuf, Option<String>)> {
+    let own = place.dir().join("kubeconfig");
+    let path = match named {
+        Some(named) => std::path::absolute(named)?,
+        None => own.clone(),
+    };
+    let is_current = match standing {
+        Standing::Own if path == own => listening.replace_kubeconfig(&path)?,
+        _ => listening.write_kubeconfig(&path)?,
+    };
+    let context = (!is_current).then(|| kubeconfig::NAME.to_owned());
+    Ok((path, context))
 }
 
 async fn join(part: &str, task: JoinHandle<()>) {

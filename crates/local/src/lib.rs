@@ -9,6 +9,7 @@ pub mod autoscaler;
 mod child_name;
 pub mod cluster;
 pub mod controllers;
+pub mod data_dir;
 pub mod gateway;
 pub mod knative;
 pub mod node;

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::apiserver::private;
+use super::data_dir::{self, DataDirError, Standing};
+
+const LOCK: &str = "lock";
 const ENDPOINTS: &str = "endpoints.json";
 const PORTS: &str = "ports.json";
 
@@ -26,6 +30,9 @@ pub struct Endpoints {
     pub metrics: String,
     /// The kubeconfig that was written.
     pub kubeconfig: PathBuf,
+    /// The context to name, where another one is that file's current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
 }
 
 /// The ports of a cluster's last run. The next one takes them again where they are free,
@@ -70,18 +77,42 @@ impl Place {
         &self.dir
     }
 
+    /// Makes the directory, or closes the one that is there to other users, and says whether
+    /// anything else is in it.
+    pub fn prepare(&self) -> Result<Standing, DataDirError> {
+        let standing = data_dir::examine(&self.dir)?;
+        data_dir::close(&self.dir, standing)?;
+        Ok(standing)
+    }
+
     /// Takes the directory for this process; `None` when another process has it.
     ///
     /// The lock ends with the file handle, so also with a killed process.
-    pub fn lock(&self) -> io::Result<Option<File>> {
-        std::fs::create_dir_all(&self.dir)?;
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("lock"))?;
+    pub fn lock(&self) -> Result<Option<File>, DataDirError> {
+        data_dir::examine(&self.dir)?;
+        let unusable = |source| DataDirError::Unusable {
+            dir: self.dir.clone(),
+            source,
+        };
+        let mut options = File::options();
+        let file = private::open(options.create(true).append(true), &self.dir.join(LOCK))
+            .map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+
+    /// Whether a process has the directory; makes nothing.
+    pub fn is_taken(&self) -> io::Result<bool> {
+        let file = match File::open(self.dir.join(LOCK)) {
+            Err(error) if is_nothing(&error) => return Ok(false),
+            file => file?,
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
@@ -114,14 +145,17 @@ impl Place {
 
     /// Writes a record in one step: who reads it sees the old or the new one.
     fn write(&self, name: &str, record: &impl Serialize) -> io::Result<()> {
-        let partial = self.dir.join(format!("{name}.partial"));
-        std::fs::write(&partial, serde_json::to_vec_pretty(record)?)?;
-        std::fs::rename(partial, self.dir.join(name))
+        private::write(&self.dir.join(name), &serde_json::to_vec_pretty(record)?)
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_slice(&std::fs::read(self.dir.join(name)).ok()?).ok()
     }
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 #[cfg(test)]
@@ -132,9 +166,13 @@ mod tests {
     fn a_directory_belongs_to_one_process_and_is_free_when_that_ends() {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path().join("deep/er"));
+        assert!(!place.is_taken().unwrap());
+        assert!(!place.dir().exists(), "asking makes nothing");
         let held = place.lock().unwrap().expect("free at first");
         assert!(place.lock().unwrap().is_none(), "taken");
+        assert!(place.is_taken().unwrap());
         drop(held);
+        assert!(!place.is_taken().unwrap());
         assert!(place.lock().unwrap().is_some(), "free again");
     }
 
@@ -150,6 +188,7 @@ mod tests {
             gateway_port: 8080,
             metrics: "http://127.0.0.1:9000/metrics".into(),
             kubeconfig: "/tmp/kubeconfig".into(),
+            context: None,
         };
         place.write_endpoints(&endpoints).unwrap();
         assert_eq!(place.read_endpoints(), Some(endpoints));

@@ -61,13 +61,14 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
         }
     };
     let gateway_listen = free_or_any(args.gateway_listen);
+    // First: a folder of somebody else is to be refused before anything runs.
+    let repository = DemoRepository::create(&dir.join("shop.git"))?;
     let cluster = LocalCluster::start(LocalConfig {
         data_dir: Some(dir.join("cluster")),
         gateway_listen: Some(gateway_listen),
         ..LocalConfig::default()
     })
     .await?;
-    let repository = DemoRepository::create(&dir.join("shop.git"))?;
     let cancel = CancellationToken::new();
     let (narrator, story) = Narrator::new();
     let screen = narrator.screen();

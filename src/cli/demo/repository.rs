@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use git2::{Oid, Repository, RepositoryInitOptions, Signature};
+
+use crate::local::apiserver::private;
 
 /// `examples-repo/` as it is in the source tree, part of the binary.
 const EXAMPLE: &[(&str, &str)] = &[
@@ -47,6 +49,9 @@ pub const HELLO: &str = "apps/hello/service.yaml";
 /// The branch that the demo delivers.
 pub const BRANCH: &str = "main";
 
+/// Who the demo's own commits are by.
+const EMAIL: &str = "demo@sluice.localhost";
+
 /// A bare repository that the demo pushes to.
 pub struct DemoRepository {
     path: PathBuf,
@@ -54,8 +59,18 @@ pub struct DemoRepository {
 }
 
 impl DemoRepository {
-    /// Creates it with one commit, the example as it is.
+    /// Creates it with one commit, the example as it is; the one of an earlier demo gets that
+    /// commit on top.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
+        private::make_folder(path)
+            .with_context(|| format!("no repository can be made at {}", path.display()))?;
+        let is_empty = std::fs::read_dir(path)?.next().is_none();
+        if !is_empty && !is_of_a_demo(path) {
+            bail!(
+                "{} is there and was not made by a demo: it was left as it is; name another folder with --data-dir",
+                path.display()
+            );
+        }
         let mut options = RepositoryInitOptions::new();
         options.bare(true).initial_head(BRANCH);
         let repository = Repository::init_opts(path, &options)
@@ -104,7 +119,7 @@ impl DemoRepository {
         let tree = self
             .repository
             .find_tree(index.write_tree_to(&self.repository)?)?;
-        let author = Signature::now("Sluice demo", "demo@sluice.localhost")?;
+        let author = Signature::now("Sluice demo", EMAIL)?;
         let parents: Vec<_> = parent.iter().collect();
         let branch = format!("refs/heads/{BRANCH}");
         Ok(self
@@ -117,6 +132,24 @@ impl DemoRepository {
         self.repository
             .refname_to_id(&format!("refs/heads/{BRANCH}"))
     }
+}
+
+/// Whether the first commit of the branch is one of ours.
+fn is_of_a_demo(path: &Path) -> bool {
+    let first = || -> Result<bool, git2::Error> {
+        let repository = Repository::open_bare(path)?;
+        let mut walk = repository.revwalk()?;
+        walk.push_ref(&format!("refs/heads/{BRANCH}"))?;
+        let mut ours = false;
+        for id in walk {
+            let commit = repository.find_commit(id?)?;
+            if commit.parent_count() == 0 {
+                ours = commit.author().email().ok() == Some(EMAIL);
+            }
+        }
+        Ok(ours)
+    };
+    first().unwrap_or(false)
 }
 
 /// An index entry for a plain file; everything but mode, id and path is of no use in a bare repository.
@@ -170,6 +203,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let demo = DemoRepository::create(dir.path()).unwrap();
         let changed = demo.read(HELLO).unwrap().replace("World", "Sluice");
+        demo.commit("Greet Sluice", &[(HELLO, &changed)]).unwrap();
+        let demo = DemoRepository::create(dir.path()).unwrap();
+        assert!(demo.read(HELLO).unwrap().contains("World"), "told anew");
         demo.commit("Greet Sluice", &[(HELLO, &changed)]).unwrap();
         assert!(demo.read(HELLO).unwrap().contains("Sluice"));
         assert!(demo.read("apps/random/app.py").unwrap().contains("randint"));

@@ -1,6 +1,7 @@
 //! The program as a stranger types it: what it prints, what it ends with, and what it says when
 //! something is not there.
 
+mod files;
 mod folders;
 mod local;
 mod trouble;

@@ -21,6 +21,14 @@ impl User {
         }
     }
 
+    /// Somebody who has not said who they are.
+    pub fn anonymous() -> Self {
+        Self {
+            name: "system:anonymous".to_owned(),
+            groups: vec!["system:unauthenticated".to_owned()],
+        }
+    }
+
     /// The process itself: its controllers and its node.
     pub fn local() -> Self {
         Self::admin("system:local")

@@ -2,30 +2,23 @@
 //! HTTP/2, and the kubeconfig that knows all of it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::{Request, Response, header};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use jiff::Timestamp;
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
-};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::credentials::{Credentials, CredentialsError, Token};
+use super::kubeconfig::{self, Access, KubeconfigError};
 use crate::model::status::ApiError;
 use crate::model::user::User;
 use crate::wire::path::{self, Route};
@@ -39,16 +32,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// A certificate cannot be made.
-    #[error("cannot make the API server's certificate: {0}")]
-    Certificate(String),
-    /// A credential cannot be kept or read.
-    #[error("cannot use {path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The address is taken or not ours.
     #[error("cannot listen on {address}: {source}")]
     Bind {
@@ -57,150 +42,6 @@ pub enum ListenError {
         /// Why not.
         source: std::io::Error,
     },
-}
-
-impl From<rcgen::Error> for ListenError {
-    fn from(error: rcgen::Error) -> Self {
-        Self::Certificate(error.to_string())
-    }
-}
-
-/// The CA and the token, kept in the data directory so that a kubeconfig stays valid.
-pub struct Credentials {
-    ca_pem: String,
-    ca_key_pem: String,
-    token: String,
-}
-
-impl Credentials {
-    /// Reads what is kept, or makes it.
-    pub fn load_or_make(dir: Option<&Path>, now: Timestamp) -> Result<Self, ListenError> {
-        let Some(dir) = dir else {
-            return Self::make(now);
-        };
-        let paths = [dir.join("ca.crt"), dir.join("ca.key"), dir.join("token")];
-        let [ca, key, token] = &paths;
-        if paths.iter().all(|path| path.exists()) {
-            let read = |path: &Path| {
-                std::fs::read_to_string(path).map_err(|source| ListenError::File {
-                    path: path.to_owned(),
-                    source,
-                })
-            };
-            return Ok(Self {
-                ca_pem: read(ca)?,
-                ca_key_pem: read(key)?,
-                token: read(token)?.trim().to_owned(),
-            });
-        }
-        let made = Self::make(now)?;
-        for (path, content) in [
-            (ca, &made.ca_pem),
-            (key, &made.ca_key_pem),
-            (token, &made.token),
-        ] {
-            keep(path, content).map_err(|source| ListenError::File {
-                path: path.clone(),
-                source,
-            })?;
-        }
-        Ok(made)
-    }
-
-    fn make(now: Timestamp) -> Result<Self, ListenError> {
-        let key = KeyPair::generate()?;
-        let mut params = ca();
-        valid_around(&mut params, now);
-        let ca = params.self_signed(&key)?;
-        Ok(Self {
-            ca_pem: ca.pem(),
-            ca_key_pem: key.serialize_pem(),
-            token: format!(
-                "{}{}",
-                uuid::Uuid::new_v4().simple(),
-                uuid::Uuid::new_v4().simple()
-            ),
-        })
-    }
-
-    /// A server certificate for an address, good for this run.
-    fn acceptor(&self, address: SocketAddr) -> Result<TlsAcceptor, ListenError> {
-        // The issuer is told apart by its name and key alone, and both are as they were.
-        let issuer = Issuer::new(ca(), KeyPair::from_pem(&self.ca_key_pem)?);
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(
-            [
-                "localhost",
-                "kubernetes",
-                "kubernetes.default",
-                "kubernetes.default.svc",
-                "kubernetes.default.svc.cluster.local",
-            ]
-            .map(str::to_owned),
-        )?;
-        params.distinguished_name = named("sluice-local-apiserver");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        for ip in [
-            address.ip(),
-            std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::Ipv6Addr::LOCALHOST.into(),
-        ] {
-            params.subject_alt_names.push(SanType::IpAddress(ip));
-        }
-        valid_around(&mut params, Timestamp::now());
-        let certificate = params.signed_by(&key, &issuer)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| ListenError::Certificate(error.to_string()))?
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-            )
-            .map_err(|error| ListenError::Certificate(error.to_string()))?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
-    }
-}
-
-fn ca() -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = named("sluice-local-ca");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![
-        KeyUsagePurpose::KeyCertSign,
-        KeyUsagePurpose::CrlSign,
-        KeyUsagePurpose::DigitalSignature,
-    ];
-    params
-}
-
-fn named(name: &str) -> DistinguishedName {
-    let mut distinguished = DistinguishedName::new();
-    distinguished.push(DnType::CommonName, name);
-    distinguished
-}
-
-/// From a year ago, for clocks that disagree, to ten years from now.
-fn valid_around(params: &mut CertificateParams, now: Timestamp) {
-    let year = |at: Timestamp| i32::from(at.to_zoned(jiff::tz::TimeZone::UTC).year());
-    params.not_before = rcgen::date_time_ymd(year(now) - 1, 1, 1);
-    params.not_after = rcgen::date_time_ymd(year(now) + 10, 1, 1);
-}
-
-/// Writes a file that only its owner reads.
-fn keep(path: &Path, content: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()
 }
 
 /// A served socket.
@@ -218,28 +59,27 @@ pub struct Listening {
 impl Listening {
     /// A kubeconfig with everything that a client needs.
     pub fn kubeconfig(&self) -> String {
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "sluice-local", "cluster": {
-                "server": format!("https://{}", self.address),
-                "certificate-authority-data": STANDARD.encode(&self.ca_pem),
-            }}],
-            "users": [{"name": "sluice-local", "user": {"token": self.token}}],
-            "contexts": [{"name": "sluice-local", "context": {
-                "cluster": "sluice-local", "user": "sluice-local", "namespace": "default",
-            }}],
-            "current-context": "sluice-local",
-        });
-        serde_yaml::to_string(&config).unwrap_or_else(|_| config.to_string())
+        // What we made ourselves can be written.
+        kubeconfig::of_one(&self.access()).unwrap_or_default()
     }
 
-    /// Writes the kubeconfig to a file that only its owner reads.
-    pub fn write_kubeconfig(&self, path: &Path) -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+    /// Adds this server to the kubeconfig at `path`, or makes one, which only its owner reads; and
+    /// says whether its context is the current one there.
+    pub fn write_kubeconfig(&self, path: &Path) -> Result<bool, KubeconfigError> {
+        kubeconfig::add(path, &self.access())
+    }
+
+    /// Writes a kubeconfig of our own, in the place of the last one.
+    pub fn replace_kubeconfig(&self, path: &Path) -> Result<bool, KubeconfigError> {
+        kubeconfig::replace_own(path, &self.access())
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access {
+            server: format!("https://{}", self.address),
+            ca_pem: &self.ca_pem,
+            token: &self.token,
         }
-        keep(path, &self.kubeconfig())
     }
 
     /// Takes no more connections, lets open requests end, and closes what is left.
@@ -271,41 +111,34 @@ pub async fn serve(
     Ok(Listening {
         address,
         ca_pem: credentials.ca_pem.clone(),
-        token: credentials.token.clone(),
+        token: credentials.token.as_str().to_owned(),
         stop,
         accepting,
     })
 }
 
-/// Lets in who knows the token; anyone may ask whether the server is well.
-fn guarded(router: Router, token: String) -> Router {
-    let expected: Arc<str> = format!("Bearer {token}").into();
+/// Lets in who knows the token; anyone may ask whether the server is well. Whoever comes from here
+/// is somebody: without a user in it, a request would be the process's own.
+fn guarded(router: Router, token: Token) -> Router {
+    let expected = Arc::new(token);
     router.layer(axum::middleware::from_fn(
         move |mut request: Request<Body>, next: axum::middleware::Next| {
             let expected = Arc::clone(&expected);
             async move {
                 let given = request.headers().get(header::AUTHORIZATION);
-                if given.is_some_and(|given| same(given.as_bytes(), expected.as_bytes())) {
-                    request.extensions_mut().insert(User::admin("sluice-admin"));
-                    return next.run(request).await;
-                }
+                let is_known = given.is_some_and(|given| expected.is_in(given.as_bytes()));
+                request.extensions_mut().insert(match is_known {
+                    true => User::admin("sluice-admin"),
+                    false => User::anonymous(),
+                });
                 match path::parse(request.uri().path()) {
                     Route::Health | Route::Version => next.run(request).await,
+                    _ if is_known => next.run(request).await,
                     _ => ApiError::unauthorized().into_response(),
                 }
             }
         },
     ))
-}
-
-/// Compares without telling by its time where the difference is.
-fn same(given: &[u8], expected: &[u8]) -> bool {
-    given.len() == expected.len()
-        && given
-            .iter()
-            .zip(expected)
-            .fold(0, |difference, (a, b)| difference | (a ^ b))
-            == 0
 }
 
 async fn accept(

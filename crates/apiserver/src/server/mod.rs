@@ -1,8 +1,10 @@
 //! Builds the server, serves it on a socket, gives a client in the same process, and stops it.
 
 mod bootstrap;
+mod credentials;
 mod handle;
 mod housekeeping;
+pub mod kubeconfig;
 pub mod listen;
 
 use std::path::PathBuf;
@@ -19,7 +21,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::listen::{Credentials, ListenError, Listening};
+use self::credentials::{Credentials, CredentialsError};
+use self::listen::{ListenError, Listening};
 use crate::model::kinds;
 use crate::model::registry::Registry;
 use crate::model::served_kind::ServedKind;
@@ -47,7 +50,7 @@ pub enum StartError {
     Bootstrap(ApiError),
     /// The certificates or the token cannot be made or read.
     #[error(transparent)]
-    Listen(#[from] ListenError),
+    Credentials(#[from] CredentialsError),
 }
 
 /// What somebody else adds to a server: kinds, each with its schema, and what is asked about their writes.

@@ -4,6 +4,7 @@
 //! batch is on its way to the disk the next one gathers, so that many writers share
 //! a flush and `kill -9` loses nothing that was answered.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Key, Stored};
+use crate::private;
 
 const OBJECTS: TableDefinition<'_, (&str, &str, &str), &[u8]> = TableDefinition::new("objects");
 const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
@@ -69,7 +71,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub fn open(dir: &Path, durable: watch::Sender<u64>) -> Result<(Self, Kept), JournalError> {
-        std::fs::create_dir_all(dir).map_err(|source| JournalError::Directory {
+        private::make_folder(dir).map_err(|source| JournalError::Directory {
             path: dir.to_owned(),
             source,
         })?;
@@ -78,7 +80,12 @@ impl Journal {
             path: path.clone(),
             why: why.to_string(),
         };
-        let database = Database::create(&path).map_err(|why| failed(why.into()))?;
+        // It holds Secrets, and redb would make it for everybody to read.
+        let file = private::open(File::options().read(true).write(true).create(true), &path)
+            .map_err(|why| failed(redb::Error::Io(why)))?;
+        let database = Database::builder()
+            .create_file(file)
+            .map_err(|why| failed(why.into()))?;
         let kept = read(&database).map_err(failed)?;
         let (records, inbox) = mpsc::channel();
         let broken = CancellationToken::new();

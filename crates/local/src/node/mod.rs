@@ -44,6 +44,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::apiserver::private;
 use crate::pod_requests::{NoRequests, PodRequests};
 
 use environment::NODE_NAME;
@@ -137,7 +138,7 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<(), NodeError> {
     let pods = std::path::absolute(config.data_dir.join("pods")).unwrap_or(config.data_dir);
-    std::fs::create_dir_all(&pods).map_err(|source| NodeError {
+    private::make_folder(&pods).map_err(|source| NodeError {
         folder: pods.clone(),
         source,
     })?;

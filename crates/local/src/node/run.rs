@@ -25,6 +25,7 @@ use super::permission::NotAllowed;
 use super::prober::{self, CommandPlace, Prober};
 use super::runtime::{Exit, Instance, Launch, Order, Output, StartError};
 use super::volumes;
+use crate::apiserver::private;
 
 /// Output that comes after a container's end is waited for this long: all its
 /// processes are gone, so only a foreign one can still hold the pipe.
@@ -210,9 +211,9 @@ impl Run {
         let logs = folder.join("termination-logs");
         let termination_log = logs.join(&self.container.name);
         let work = folder.join("work").join(&self.container.name);
-        std::fs::create_dir_all(&work)?;
-        std::fs::create_dir_all(logs)?;
-        std::fs::write(&termination_log, "")?;
+        private::make_folder(&work)?;
+        private::make_folder(&logs)?;
+        private::place(&termination_log, b"", 0o600)?;
         Ok((work, termination_log))
     }
 

@@ -8,9 +8,7 @@
 //! starts and not again while it runs.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{
@@ -18,6 +16,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::environment::{self, ConfigError, Names, Objects};
+use crate::apiserver::private;
 
 /// A container looks here for where to leave its last words; mapped like a mount.
 const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -130,7 +129,7 @@ fn volumes(pod: &Pod) -> impl Iterator<Item = &Volume> {
 }
 
 fn write(pod: &Pod, volume: &Volume, objects: &Objects, place: &Path) -> Result<(), Reason> {
-    fs::create_dir_all(place)?;
+    private::make_folder(place)?;
     let mut files = Files { place, mode: 0o644 };
     if volume.empty_dir.is_some() {
         return Ok(());
@@ -292,21 +291,23 @@ impl Files<'_> {
         }
         let file: PathBuf = self.place.join(relative);
         if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
+            private::make_folder(folder)?;
         }
         let mode = mode
             .and_then(|mode| u32::try_from(mode).ok())
             .unwrap_or(self.mode);
-        // Replaced, not rewritten: it may be read-only from the last time.
-        let _ = fs::remove_file(&file);
-        fs::write(&file, bytes)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(mode))?;
+        // Replaced, not rewritten: it may be read-only from the last time. Only the owner's part of
+        // the mode is given: the Pod's processes are the owner's.
+        private::place(&file, bytes, mode)?;
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -392,11 +393,11 @@ mod tests {
             SLUICE_VOLUME_SCRATCH=POD/volumes/scratch
             SLUICE_VOLUME_ALL=POD/volumes/all
             SLUICE_MOUNTS={"/all":"POD/volumes/all","/dev/termination-log":"POD/last-words","/etc/words/a":"POD/volumes/words/a","/keys":"POD/volumes/the-keys","/tmp/x":"POD/volumes/scratch"}
-            POD/volumes/all/a 644 1
-            POD/volumes/all/app 644 web
+            POD/volumes/all/a 600 1
+            POD/volumes/all/app 600 web
             POD/volumes/the-keys/deep/er 400 secret
-            POD/volumes/words/a 644 1
-            POD/volumes/words/b 644 2
+            POD/volumes/words/a 600 1
+            POD/volumes/words/b 600 2
         "#]].assert_eq(&told);
     }
 

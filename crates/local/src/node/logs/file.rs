@@ -11,6 +11,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::apiserver::private;
+
 /// A file is rotated past this size (a kubelet's `containerLogMaxSize`).
 pub const ROTATE_AT: u64 = 10 * 1024 * 1024;
 
@@ -50,10 +52,10 @@ impl RunLog {
     /// Starts a new log at `path`; what is there is overwritten.
     pub fn create(path: PathBuf, rotate_at: u64) -> io::Result<Arc<Self>> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+            private::make_folder(folder)?;
         }
         let _ = std::fs::remove_file(rotated(&path));
-        let current = Arc::new(create(&path)?);
+        let current = Arc::new(private::create(&path)?);
         let state = Segments {
             current,
             start: 0,
@@ -129,7 +131,7 @@ impl RunLog {
 
     fn rotate(&self, state: &mut Segments, end: u64) -> io::Result<()> {
         std::fs::rename(&self.path, rotated(&self.path))?;
-        let current = Arc::new(create(&self.path)?);
+        let current = Arc::new(private::create(&self.path)?);
         state.old = Some(std::mem::replace(&mut state.current, current));
         state.old_start = state.start;
         state.start = end;
@@ -213,15 +215,6 @@ impl RunLog {
             }
         }
     }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
 }
 
 fn rotated(path: &Path) -> PathBuf {
