@@ -346,6 +346,53 @@ mod tests {
         ));
     }
 
+    /// A server of bare sockets that reads every second request and hangs up; how many
+    /// requests it has read.
+    async fn dropper() -> (SocketAddr, Arc<AtomicU32>) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let counter = Arc::clone(&counter);
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while let Ok(byte) = stream.read_u8().await {
+                        head.push(byte);
+                        if !head.ends_with(b"\r\n\r\n") {
+                            continue;
+                        }
+                        head.clear();
+                        if counter.fetch_add(1, Ordering::SeqCst) % 2 == 1 {
+                            return;
+                        }
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                        stream.write_all(answer).await.unwrap();
+                    }
+                });
+            }
+        });
+        (address, asked)
+    }
+
+    #[tokio::test]
+    async fn each_probe_that_is_dropped_has_failed_and_none_is_sent_twice() {
+        for concurrency in [1, 4] {
+            let (address, asked) = dropper().await;
+            let plan = ProbePlan {
+                concurrency,
+                ..plan(50)
+            };
+            let report = run(&target(address), &plan, |_| false).await;
+            assert_eq!(asked.load(Ordering::SeqCst), 52, "{concurrency} at once");
+            let counted = (report.sent, report.failed, report.unanswered);
+            assert_eq!(counted, (50, 25, 25), "{concurrency} at once");
+        }
+    }
+
     #[tokio::test]
     async fn where_nothing_listens_every_probe_is_unanswered_and_says_why() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

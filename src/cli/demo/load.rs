@@ -91,3 +91,39 @@ async fn ask(
     });
     matches!(answer.await, Ok(Some(true)))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_is_dropped_on_a_kept_connection_is_a_failed_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gateway = listener.local_addr().unwrap();
+        let read = Arc::new(AtomicU64::new(0));
+        let counter = read.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                // One request is answered, the next is read and dropped.
+                let mut buffer = [0; 1024];
+                for answer in [&b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"[..], b""] {
+                    let Ok(1..) = stream.read(&mut buffer).await else {
+                        break;
+                    };
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    stream.write_all(answer).await.unwrap();
+                }
+            }
+        });
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let mut good = 0;
+        for _ in 0..20 {
+            good += u32::from(ask(&client, gateway, "hello").await);
+        }
+        assert_eq!((good, read.load(Ordering::SeqCst)), (10, 20));
+    }
+}

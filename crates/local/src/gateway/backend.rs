@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     demand::DemandSignal,
     instance::{Instance, Place},
+    keep_alive::KeepAlive,
     metrics::{RevisionMetrics, RevisionRow},
 };
 
@@ -120,6 +121,8 @@ pub struct Backend {
     pub key: RevisionKey,
     /// Its counters.
     pub metrics: RevisionMetrics,
+    /// Whether its connections are kept.
+    pub keep_alive: KeepAlive,
     endpoints: ArcSwap<Endpoints>,
     rotor: AtomicUsize,
     in_flight: AtomicUsize,
@@ -146,6 +149,7 @@ impl Backend {
         Backend {
             key,
             metrics: RevisionMetrics::default(),
+            keep_alive: KeepAlive::default(),
             endpoints: ArcSwap::default(),
             rotor: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),

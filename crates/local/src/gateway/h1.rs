@@ -26,12 +26,19 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::request_body::RequestBody;
+use super::{
+    ending::Ending,
+    request_body::RequestBody,
+    wire::{Look, Wire},
+};
 
 /// An open connection and the alarm clock of the request that uses it.
 pub struct H1Connection {
     sender: SendRequest<RequestBody>,
-    connection: Option<Connection<TokioIo<TcpStream>, RequestBody>>,
+    connection: Option<Connection<TokioIo<Wire>, RequestBody>>,
+    look: Look,
+    /// What is left of a connection that ended under a request.
+    ended: Option<(TcpStream, Bytes)>,
     /// Kept with the connection because moving a timer to a later time is cheap and
     /// making one is not.
     alarm: Pin<Box<Sleep>>,
@@ -56,12 +63,15 @@ impl H1Connection {
     pub async fn open(address: SocketAddr) -> io::Result<Box<H1Connection>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (wire, look) = Wire::new(stream);
+        let (sender, connection) = http1::handshake(TokioIo::new(wire))
             .await
             .map_err(io::Error::other)?;
         Ok(Box::new(H1Connection {
             sender,
             connection: Some(connection),
+            look,
+            ended: None,
             alarm: Box::pin(tokio::time::sleep_until(Instant::now())),
             finished: false,
         }))
@@ -78,12 +88,16 @@ impl H1Connection {
         self.finished
     }
 
-    /// Whether another request can be sent; looks at the socket first.
+    /// Whether another request can be sent: asks the kernel whether the other side has
+    /// closed, for the runtime may not know yet.
     pub async fn is_usable(&mut self) -> bool {
-        poll_fn(|cx| Poll::Ready(self.poll_reusable(cx))).await
+        self.look.order();
+        let usable = poll_fn(|cx| Poll::Ready(self.poll_reusable(cx))).await;
+        self.look.take();
+        usable
     }
 
-    /// Like [`H1Connection::is_usable`], within a poll.
+    /// Whether another request can be sent as far as the runtime knows, within a poll.
     pub fn poll_reusable(&mut self, cx: &mut Context<'_>) -> bool {
         !self.poll_drive(cx) && self.sender.is_ready()
     }
@@ -104,8 +118,12 @@ impl H1Connection {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, SendError> {
         let mut answer = std::pin::pin!(self.sender.try_send_request(request));
-        let (connection, finished, alarm) =
-            (&mut self.connection, &mut self.finished, &mut self.alarm);
+        let (connection, finished, alarm, ended) = (
+            &mut self.connection,
+            &mut self.finished,
+            &mut self.alarm,
+            &mut self.ended,
+        );
         poll_fn(|cx| {
             if !*finished {
                 *finished = match connection {
@@ -119,8 +137,9 @@ impl H1Connection {
                     unsent: failure.take_message().map(Box::new),
                     error: failure.into_error(),
                 })),
-                Poll::Pending if *finished && connection.take().is_some() => {
-                    // Ended without an answer: dropping it fails the answer. Look again.
+                Poll::Pending if *finished && connection.is_some() => {
+                    // Ended without an answer: taking it apart fails the answer. Look again.
+                    *ended = connection.take().map(take_apart);
                     cx.waker().wake_by_ref();
                     Poll::Pending
                 }
@@ -133,9 +152,39 @@ impl H1Connection {
         .await
     }
 
+    /// How it ended, after `send` failed with `error`.
+    pub async fn ending(self, error: &hyper::Error) -> Ending {
+        match self.into_stream() {
+            Some((stream, ahead)) => Ending::of(&stream, &ahead, error).await,
+            None => Ending::Served,
+        }
+    }
+
     /// The bare stream and what was read ahead of it, after a `101 Switching Protocols`.
-    pub fn into_stream(mut self) -> Option<(TcpStream, Bytes)> {
-        let parts = self.connection.take()?.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf))
+    pub fn into_stream(self) -> Option<(TcpStream, Bytes)> {
+        self.connection.map(take_apart).or(self.ended)
+    }
+}
+
+fn take_apart(connection: Connection<TokioIo<Wire>, RequestBody>) -> (TcpStream, Bytes) {
+    let parts = connection.into_parts();
+    (parts.io.into_inner().into_inner(), parts.read_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_is_seen_that_the_runtime_has_not_been_told_of() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut kept = H1Connection::open(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (instance, _) = listener.accept().unwrap();
+        assert!(kept.is_usable().await);
+        // Nothing is awaited from here on: the runtime has no turn to look at its sockets.
+        drop(instance);
+        assert!(!kept.is_usable().await);
     }
 }

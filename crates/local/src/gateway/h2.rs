@@ -38,6 +38,18 @@ pub enum H2Error {
     },
 }
 
+/// Whether the app said that it did not and will not process the request: it refused the
+/// stream, or the last stream that its GOAWAY names is an earlier one. h2 gives only such
+/// streams a GOAWAY for an error; those that the app still works at fail by the end of the
+/// connection.
+pub fn was_not_processed(error: &hyper::Error) -> bool {
+    let error = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    error.is_some_and(|error: &::h2::Error| {
+        let refused = error.is_reset() && error.reason() == Some(::h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (refused || error.is_go_away())
+    })
+}
+
 /// The instance's connection, made if there is none that is open.
 pub async fn connection(
     instance: &Arc<Instance>,

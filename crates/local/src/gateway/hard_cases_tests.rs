@@ -243,6 +243,28 @@ async fn a_client_that_breaks_off_its_request_harms_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_body_that_a_client_spoils_is_no_failure_of_the_revision() {
+    let bench = Bench::start().await;
+    let app = App::start(|request: Request<hyper::body::Incoming>| async move {
+        let _ = request.into_body().collect().await;
+        Response::new(text("read"))
+    })
+    .await;
+    for (h2c, so_far) in [(false, 1), (true, 2)] {
+        bench.serve_by(&[&app], RequestRules { h2c, ..rules() });
+        exchanged(
+            &bench,
+            "POST / HTTP/1.1\r\nHost: hello\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n",
+        )
+        .await;
+        until("it counts as the client's", || {
+            bench.backend.metrics.snapshot().codes == [(499, so_far)]
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn an_instance_that_never_took_a_connection_is_waited_for() {
     // Its Pod says that it is ready, as it was before the whole cluster was killed.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

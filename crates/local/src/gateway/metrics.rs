@@ -109,7 +109,7 @@ pub struct MetricsSnapshot {
     pub sum_micros: u64,
     /// Requests that had to wait because no instance was up.
     pub cold_starts: u64,
-    /// Attempts repeated on another instance.
+    /// Attempts made again; no request of its own in `codes`.
     pub retries: u64,
 }
 
@@ -140,7 +140,7 @@ impl RevisionMetrics {
         self.cold_starts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts an attempt that is made again on another instance.
+    /// Counts an attempt that is made again.
     pub fn record_retry(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }

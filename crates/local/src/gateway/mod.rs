@@ -17,17 +17,20 @@ pub mod admin;
 pub mod backend;
 pub mod control;
 pub mod demand;
+pub mod ending;
 pub mod exchange;
 pub mod h1;
 pub mod h2;
 pub mod headers;
 pub mod ingress;
 pub mod instance;
+pub mod keep_alive;
 pub mod metrics;
 pub mod picture;
 pub mod pool;
 pub mod proxy;
 pub mod refuse;
+pub mod repeat;
 pub mod request_body;
 pub mod response_body;
 pub mod server;
@@ -36,11 +39,14 @@ pub mod start;
 pub mod status;
 pub mod table;
 pub mod tunnel;
+pub mod wire;
 
 pub use start::{Gateway, GatewayConfig};
 
 #[cfg(test)]
 mod data_plane_tests;
+#[cfg(test)]
+mod drops_tests;
 #[cfg(test)]
 mod hard_cases_tests;
 #[cfg(test)]

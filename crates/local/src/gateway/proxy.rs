@@ -1,5 +1,5 @@
 //! One request from its arrival to the head of its answer: find the route, hold a
-//! place, pass it on, and where that fails without harm, pass it on again.
+//! place, pass it on, and where it surely was not processed, pass it on again.
 
 use std::{
     future::poll_fn,
@@ -22,21 +22,25 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    backend::Backend,
     demand::Demand,
+    ending::Ending,
     exchange::Exchange,
     h1::{H1Connection, SendError},
     h2::{self, H2Error},
     headers::{self, ClientAddress},
     instance::Instance,
     refuse::Reason,
+    repeat::Repeat,
     request_body::RequestBody,
     response_body::ResponseBody,
     table::{RouteTable, Target, host_key},
     tunnel,
 };
 
-/// Attempts a request gets in all. Two cover an instance that ended a moment ago; the
-/// others are for connections that were closed while they lay in the pool.
+/// Attempts a request gets in all as long as nothing of it was written. Two cover an
+/// instance that ended a moment ago; the others are for connections that were closed while
+/// they lay in the pool.
 const ATTEMPTS: u32 = 4;
 /// Instances are on this machine: one that has not accepted by then will not.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -61,13 +65,12 @@ pub struct Proxy {
 }
 
 /// How an attempt ended, if not with an answer.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is taken apart where it is returned; a box would cost an allocation a retry"
-)]
 enum Failure {
-    /// Nothing reached an instance, or nothing that may not be repeated.
+    /// No app has processed it.
     Again(Request<RequestBody>, Reason),
+    /// A kept connection ended under it: once more, on a connection of its own, whose end
+    /// is final.
+    Afresh(Request<RequestBody>),
     /// It must not, or cannot, be repeated.
     Final(Reason),
     /// The client's own body broke off: it is not there to be told.
@@ -143,7 +146,7 @@ impl Proxy {
         );
         let mut upgrade = upgrade.map(|(_, on)| on);
         let mut next = Request::from_parts(head, RequestBody::new(body));
-        let mut attempt = 1;
+        let (mut attempt, mut afresh) = (1, false);
         loop {
             let lease = match target.backend.try_acquire() {
                 Some(lease) => Ok(lease),
@@ -160,31 +163,34 @@ impl Proxy {
             let outcome = if exchange.rules.h2c && upgrade.is_none() {
                 self.attempt_h2(next, &instance, exchange).await
             } else {
-                self.attempt_h1(next, &instance, exchange, &mut upgrade)
+                self.attempt_h1(next, &instance, exchange, &mut upgrade, afresh)
                     .await
             };
             let (mut back, failure) = match outcome {
                 Ok(response) => return response,
                 Err((back, failure)) => (back, failure),
             };
-            match failure {
+            let request = match failure {
                 Failure::Again(request, Reason::UpstreamConnect)
                     if !instance.is_proven() && started.elapsed() < FIRST_CONNECTION =>
                 {
-                    back.release();
-                    back.backend().metrics.record_retry();
-                    (next, exchange) = (request, back);
+                    request
                 }
                 Failure::Again(request, _) if attempt < ATTEMPTS => {
-                    back.release();
-                    back.backend().metrics.record_retry();
-                    (next, exchange) = (request, back);
                     attempt += 1;
+                    request
+                }
+                Failure::Afresh(request) => {
+                    afresh = true;
+                    request
                 }
                 Failure::Again(_, reason) | Failure::Final(reason) => return refuse(back, reason),
                 // Counted as what it is: the client's own end.
                 Failure::ClientLeft => return Reason::UpstreamReset.response(),
-            }
+            };
+            back.release();
+            back.backend().metrics.record_retry();
+            (next, exchange) = (request, back);
         }
     }
 
@@ -194,21 +200,15 @@ impl Proxy {
         instance: &Arc<Instance>,
         mut exchange: Exchange,
         upgrade: &mut Option<OnUpgrade>,
+        afresh: bool,
     ) -> Result<Response<ResponseBody>, (Exchange, Failure)> {
-        let (mut connection, fresh) = match reuse(instance).await {
-            Some(connection) => (connection, false),
-            None => match connect(instance, exchange.head_deadline()).await {
-                Ok(connection) => {
-                    instance.prove();
-                    (connection, true)
-                }
-                Err(_) => {
-                    instance.eject();
-                    return Err((exchange, Failure::Again(request, Reason::UpstreamConnect)));
-                }
-            },
+        let (mut connection, repeat) = match open(&request, instance, &exchange, afresh).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                instance.eject();
+                return Err((exchange, Failure::Again(request, Reason::UpstreamConnect)));
+            }
         };
-        let repeat = Repeat::of(&request);
         connection.set_alarm(exchange.head_deadline());
         let response = match connection.send(request).await {
             Ok(response) => response,
@@ -216,13 +216,11 @@ impl Proxy {
                 return Err((exchange, Failure::Final(Reason::RequestTimeout)));
             }
             Err(SendError::Broken { error, unsent }) => {
-                if fresh {
-                    instance.eject();
-                }
-                return Err((
-                    exchange,
-                    repeat.after(&error, unsent.map(|request| *request)),
-                ));
+                let failure = match unsent {
+                    Some(request) => Failure::Again(*request, Reason::UpstreamReset),
+                    None => broken_h1(connection, &error, repeat, exchange.backend()).await,
+                };
+                return Err((exchange, failure));
             }
         };
         exchange.answer(response.status().as_u16());
@@ -274,10 +272,11 @@ impl Proxy {
                 return Err((exchange, Failure::Final(Reason::RequestTimeout)));
             }
             Err(H2Error::Broken { error, unsent }) => {
-                return Err((
-                    exchange,
-                    repeat.after(&error, unsent.map(|request| *request)),
-                ));
+                let failure = match unsent {
+                    Some(request) => Failure::Again(*request, Reason::UpstreamReset),
+                    None => broken_h2(&error, repeat),
+                };
+                return Err((exchange, failure));
             }
         };
         exchange.answer(response.status().as_u16());
@@ -296,6 +295,25 @@ fn refuse(mut exchange: Exchange, reason: Reason) -> Response<ResponseBody> {
     reason.response()
 }
 
+/// A connection for this request, and the means to send it again should that break: on
+/// a connection of its own it is sent once.
+async fn open(
+    request: &Request<RequestBody>,
+    instance: &Instance,
+    exchange: &Exchange,
+    afresh: bool,
+) -> io::Result<(Box<H1Connection>, Repeat)> {
+    if !afresh
+        && exchange.backend().keep_alive.allows()
+        && let Some(kept) = reuse(instance).await
+    {
+        return Ok((kept, Repeat::if_idempotent(request)));
+    }
+    let connection = connect(instance, exchange.head_deadline()).await?;
+    instance.prove();
+    Ok((connection, Repeat::never(request)))
+}
+
 /// A pooled connection that the instance has not closed meanwhile.
 async fn reuse(instance: &Instance) -> Option<Box<H1Connection>> {
     while let Some(mut connection) = instance.pool.take() {
@@ -311,45 +329,39 @@ async fn connect(instance: &Instance, deadline: Instant) -> io::Result<Box<H1Con
     timeout_at(until, H1Connection::open(instance.address)).await?
 }
 
-/// What is needed to send a request once more after it may have been sent.
-struct Repeat(Option<(Parts, RequestBody)>);
-
-impl Repeat {
-    /// Idempotent requests (RFC 9110 section 9.2.2) may be repeated, others only if
-    /// they come back unsent.
-    fn of(request: &Request<RequestBody>) -> Repeat {
-        let idempotent = matches!(
-            *request.method(),
-            Method::GET
-                | Method::HEAD
-                | Method::OPTIONS
-                | Method::TRACE
-                | Method::PUT
-                | Method::DELETE
-        );
-        Repeat(idempotent.then(|| {
-            let mut head = Request::new(());
-            *head.method_mut() = request.method().clone();
-            *head.uri_mut() = request.uri().clone();
-            *head.version_mut() = request.version();
-            *head.headers_mut() = request.headers().clone();
-            (head.into_parts().0, request.body().again())
-        }))
+/// What is to be done about a request that was written to a connection that then broke;
+/// `repeat` holds nothing if it must not be written twice.
+async fn broken_h1(
+    connection: Box<H1Connection>,
+    error: &hyper::Error,
+    repeat: Repeat,
+    backend: &Backend,
+) -> Failure {
+    if repeat.client_left() {
+        return Failure::ClientLeft;
     }
+    let Some(request) = repeat.request() else {
+        return Failure::Final(Reason::UpstreamReset);
+    };
+    match connection.ending(error).await {
+        Ending::Served => Failure::Final(Reason::UpstreamReset),
+        Ending::Unread => Failure::Afresh(request),
+        Ending::Reset => {
+            backend.keep_alive.suspend();
+            Failure::Afresh(request)
+        }
+    }
+}
 
-    fn after(self, error: &hyper::Error, unsent: Option<Request<RequestBody>>) -> Failure {
-        if let Some(request) = unsent {
-            return Failure::Again(request, Reason::UpstreamReset);
+fn broken_h2(error: &hyper::Error, repeat: Repeat) -> Failure {
+    if repeat.client_left() {
+        return Failure::ClientLeft;
+    }
+    match repeat.request() {
+        Some(request) if h2::was_not_processed(error) => {
+            Failure::Again(request, Reason::UpstreamReset)
         }
-        if error.is_user() {
-            return Failure::ClientLeft;
-        }
-        match self.0 {
-            Some((head, body)) if body.is_whole() && !error.is_parse() => {
-                Failure::Again(Request::from_parts(head, body), Reason::UpstreamReset)
-            }
-            _ => Failure::Final(Reason::UpstreamReset),
-        }
+        _ => Failure::Final(Reason::UpstreamReset),
     }
 }
 

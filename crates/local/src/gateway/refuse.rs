@@ -66,7 +66,11 @@ impl Reason {
             }
             Reason::Refused(refusal) => refusal.to_string(),
             Reason::UpstreamConnect => "no instance accepted a connection".into(),
-            Reason::UpstreamReset => "the instance closed the connection without an answer".into(),
+            // Envoy's words, for whoever searches logs for them; the status is that of
+            // Knative's queue-proxy, which stands between Envoy and the app.
+            Reason::UpstreamReset => "upstream connect error or disconnect/reset before headers: \
+                 the instance closed the connection without an answer"
+                .into(),
             // Knative's words: clients and its conformance tests know them.
             Reason::RequestTimeout => "request timeout".into(),
         }

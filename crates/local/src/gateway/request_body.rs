@@ -27,6 +27,7 @@ pub enum RequestBody {
 pub struct Held {
     incoming: Mutex<Incoming>,
     touched: AtomicBool,
+    broken: AtomicBool,
 }
 
 impl RequestBody {
@@ -38,6 +39,7 @@ impl RequestBody {
         RequestBody::Streaming(Arc::new(Held {
             incoming: Mutex::new(incoming),
             touched: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
         }))
     }
 
@@ -56,6 +58,14 @@ impl RequestBody {
             RequestBody::Streaming(held) => !held.touched.load(Ordering::Acquire),
         }
     }
+
+    /// Whether the client broke it off.
+    pub fn is_broken(&self) -> bool {
+        match self {
+            RequestBody::Empty => false,
+            RequestBody::Streaming(held) => held.broken.load(Ordering::Acquire),
+        }
+    }
 }
 
 impl Body for RequestBody {
@@ -72,6 +82,9 @@ impl Body for RequestBody {
                 let frame = Pin::new(&mut *held.incoming.lock()).poll_frame(cx);
                 if frame.is_ready() {
                     held.touched.store(true, Ordering::Release);
+                }
+                if let Poll::Ready(Some(Err(_))) = &frame {
+                    held.broken.store(true, Ordering::Release);
                 }
                 frame
             }

@@ -113,6 +113,7 @@ impl H1Body {
     fn finish(&mut self, cx: &mut Context<'_>) {
         self.exchange.complete();
         if let Some(mut connection) = self.connection.take()
+            && !self.exchange.backend().keep_alive.is_suspended()
             && connection.poll_reusable(cx)
             && let Some(instance) = self.exchange.instance()
         {
