@@ -14,7 +14,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiext
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use super::marks::TABLE;
+use super::merge_keys::TABLE;
 use crate::schema::{Definitions, STRUCT, Schema, from_schemars, mark};
 
 /// Each kind with its type, and a place for its schema.

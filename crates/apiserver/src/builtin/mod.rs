@@ -8,7 +8,7 @@
 pub mod decode;
 mod defaults;
 mod kinds;
-mod marks;
+mod merge_keys;
 mod pointers;
 
 pub use defaults::default;

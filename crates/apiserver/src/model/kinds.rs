@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::behaviour::Behaviour;
 use super::columns;
 use super::resource::{Origin, Resource, ScalePaths, SchemaCell, api_version};
+use super::strategy::Strategy;
 use crate::builtin;
 
 /// Every resource that is there from the start, in the order in which clients are told of them:
@@ -26,7 +26,7 @@ fn core() -> Vec<Resource> {
             .short(&["ns"])
             .status()
             .selectable(&["status.phase"])
-            .behaves(Behaviour::Namespace),
+            .behaves(Strategy::Namespace),
         kind("", "v1", "Pod", "pods")
             .short(&["po"])
             .categories(&["all"])
@@ -42,17 +42,17 @@ fn core() -> Vec<Resource> {
                 "status.podIP",
                 "status.nominatedNodeName",
             ])
-            .behaves(Behaviour::Pod),
+            .behaves(Strategy::Pod),
         kind("", "v1", "Service", "services")
             .short(&["svc"])
             .categories(&["all"])
             .status()
             .selectable(&["spec.clusterIP", "spec.type"])
-            .behaves(Behaviour::Service),
+            .behaves(Strategy::Service),
         kind("", "v1", "ConfigMap", "configmaps").short(&["cm"]),
         kind("", "v1", "Secret", "secrets")
             .selectable(&["type"])
-            .behaves(Behaviour::Secret),
+            .behaves(Strategy::Secret),
         kind("", "v1", "ServiceAccount", "serviceaccounts").short(&["sa"]),
         kind("", "v1", "Endpoints", "endpoints").short(&["ep"]),
         kind("", "v1", "Node", "nodes")
@@ -63,7 +63,7 @@ fn core() -> Vec<Resource> {
         kind("", "v1", "Event", "events")
             .short(&["ev"])
             .selectable(EVENT_FIELDS)
-            .behaves(Behaviour::Event),
+            .behaves(Strategy::Event),
     ]
 }
 
@@ -90,7 +90,7 @@ fn groups() -> Vec<Resource> {
             .status()
             .generation()
             .scale(".spec.replicas", ".status.replicas")
-            .behaves(Behaviour::Deployment),
+            .behaves(Strategy::Deployment),
         kind("apps", "v1", "ReplicaSet", "replicasets")
             .short(&["rs"])
             .categories(&["all"])
@@ -106,7 +106,7 @@ fn groups() -> Vec<Resource> {
             ..kind("events.k8s.io", "v1", "Event", "events")
                 .short(&["ev"])
                 .selectable(EVENT_FIELDS)
-                .behaves(Behaviour::Event)
+                .behaves(Strategy::Event)
         },
         kind(rbac, "v1", "Role", "roles"),
         kind(rbac, "v1", "RoleBinding", "rolebindings"),
@@ -123,7 +123,7 @@ fn groups() -> Vec<Resource> {
         .categories(&["api-extensions"])
         .status()
         .generation()
-        .behaves(Behaviour::CustomResourceDefinition),
+        .behaves(Strategy::CustomResourceDefinition),
     ]
 }
 
@@ -149,7 +149,7 @@ fn reviews() -> Vec<Resource> {
     .map(|(group, name, plural)| {
         kind(group, "v1", name, plural)
             .cluster()
-            .behaves(Behaviour::Review)
+            .behaves(Strategy::Review)
     })
     .collect()
 }
@@ -185,7 +185,7 @@ pub fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Resource {
         since: 0,
         warning: None,
         fingerprint: String::new(),
-        behaviour: Behaviour::Plain,
+        strategy: Strategy::Plain,
         origin: Origin::BuiltIn,
     }
 }
@@ -235,8 +235,8 @@ impl Resource {
         self
     }
 
-    fn behaves(mut self, behaviour: Behaviour) -> Self {
-        self.behaviour = behaviour;
+    fn behaves(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
         self
     }
 }

@@ -1,6 +1,5 @@
 //! Holds what the server serves: the kinds, what is particular to each, and the errors that name them.
 
-pub mod behaviour;
 pub mod columns;
 pub mod kinds;
 pub mod names;
@@ -9,4 +8,5 @@ pub mod resource;
 pub mod schemas;
 pub mod served_kind;
 pub mod status;
+pub mod strategy;
 pub mod user;

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::behaviour::Behaviour;
 use super::status::KindNames;
+use super::strategy::Strategy;
 use crate::json::jsonpath::JsonPath;
 use crate::schema::Schema;
 use crate::ssa::Version;
@@ -136,7 +136,7 @@ pub struct Resource {
     /// Whether a cluster asks a webhook about its writes.
     pub webhook: bool,
     /// What is particular to the kind.
-    pub behaviour: Behaviour,
+    pub strategy: Strategy,
     /// Built in, handed in or defined by a CRD.
     pub origin: Origin,
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::behaviour::Behaviour;
 use super::resource::{Origin, Resource};
 use super::status::Cause;
+use super::strategy::Strategy;
 use crate::builtin;
 use crate::schema::{FieldError, FieldErrorReason, Schema};
 
@@ -93,12 +93,12 @@ pub fn validate(
     old: Option<&Value>,
 ) -> Vec<Cause> {
     // Of a definition its own rules say all.
-    if resource.behaviour == Behaviour::CustomResourceDefinition {
+    if resource.strategy == Strategy::CustomResourceDefinition {
         return Vec::new();
     }
     // Metadata has rules of its own.
     let is_own = resource.is_kubernetes_own();
-    let is_service = resource.behaviour == Behaviour::Service;
+    let is_service = resource.strategy == Strategy::Service;
     let by_schema = |error: &FieldError| {
         let elsewhere = error.field.starts_with("metadata.")
             // A port that is missing is port 0, and told as that.

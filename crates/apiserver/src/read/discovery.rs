@@ -5,10 +5,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::registry::Registry;
 use crate::model::resource::{Resource, api_version};
 use crate::model::status::ApiError;
+use crate::model::strategy::Strategy;
 use crate::state::core::Core;
 use crate::wire::media;
 
@@ -147,9 +147,9 @@ pub fn resources(core: &Core, group: &str, version: &str) -> Result<Response<Bod
 }
 
 fn verbs(resource: &Resource) -> &'static [&'static str] {
-    match resource.behaviour {
-        Behaviour::Review => &["create"],
-        Behaviour::Namespace => &[
+    match resource.strategy {
+        Strategy::Review => &["create"],
+        Strategy::Namespace => &[
             "create", "delete", "get", "list", "patch", "update", "watch",
         ],
         _ => VERBS,
@@ -165,7 +165,7 @@ struct Subresource<'a> {
 
 fn subresources(resource: &Resource) -> Vec<Subresource<'_>> {
     let mut found = Vec::new();
-    if resource.behaviour == Behaviour::Pod {
+    if resource.strategy == Strategy::Pod {
         found.push(Subresource {
             name: "log",
             kind: &resource.kind,

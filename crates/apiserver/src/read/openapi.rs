@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::discovery;
-use crate::model::behaviour::Behaviour;
 use crate::model::registry::Registry;
 use crate::model::resource::Resource;
 use crate::model::schemas;
 use crate::model::status::ApiError;
+use crate::model::strategy::Strategy;
 use crate::state::core::Core;
 use crate::wire::media;
 
@@ -180,7 +180,7 @@ fn add_paths(paths: &mut Map<String, Value>, resource: &Resource, component: &st
     };
     let write = || parameters(&["dryRun", "fieldManager", "fieldValidation"]);
     let mut many = json!({"post": operation("post", write(), Some(content("application/json")))});
-    if resource.behaviour == Behaviour::Review {
+    if resource.strategy == Strategy::Review {
         paths.insert(list, many);
         return;
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Definitions;
 use super::json_schema::{flag, strings, text};
-use super::marks::{self, KEY_DEFAULT, STRUCT};
+use super::merge_keys::{self, KEY_DEFAULT, STRUCT};
 use super::node::{ATOMIC, Arena, DEDUCED, Field, Kind, ListType, Node, NodeId, PatchRule};
 use super::object_meta::{self, OBJECT_META};
 use super::rules::Rules;
@@ -55,7 +55,7 @@ pub(super) fn definitions(root: &str, definitions: Definitions) -> Arena {
     let id = compiler.reference(root);
     let mut arena = compiler.arena;
     let mut definitions = definitions;
-    definitions.values_mut().for_each(marks::published);
+    definitions.values_mut().for_each(merge_keys::published);
     let openapi = definitions.get(root).cloned().unwrap_or_else(|| json!({}));
     arena.publish(id, openapi, definitions);
     arena

@@ -8,20 +8,20 @@
 
 mod compile;
 mod correlate;
+mod crd_schema_validation;
 mod defaulting;
 mod embedded;
 mod field_error;
 mod format;
 mod json_schema;
 mod list_types;
-mod marks;
+mod merge_keys;
 mod node;
 mod numbers;
 mod object_meta;
 mod openapi_rules;
 mod prune;
 mod rules;
-mod soundness;
 mod structural;
 #[cfg(test)]
 mod tests;
@@ -35,7 +35,7 @@ use serde_json::Value;
 
 pub use field_error::{FieldError, FieldErrorReason};
 
-pub(crate) use marks::{STRUCT, mark};
+pub(crate) use merge_keys::{STRUCT, mark};
 pub(crate) use node::{Kind, ListType, TypeRef};
 pub(crate) use object_meta::from_schemars;
 
@@ -162,7 +162,7 @@ impl Schema {
 /// schema stands, `has_status` whether the kind's status is written apart.
 #[must_use]
 pub fn faults(schema: &Value, path: &str, has_status: bool) -> Vec<FieldError> {
-    soundness::faults(schema, path, has_status)
+    crd_schema_validation::faults(schema, path, has_status)
 }
 
 /// The formats of texts in a schema that are not known, in the order of their coming.

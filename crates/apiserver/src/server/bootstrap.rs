@@ -10,7 +10,7 @@ use crate::model::user::User;
 use crate::state::core::Core;
 use crate::wire::query::WriteOptions;
 use crate::write;
-use crate::write::call::Call;
+use crate::write::write_request::WriteRequest;
 
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -40,7 +40,7 @@ fn make(
         .find(group, "v1", plural)
         .ok_or_else(ApiError::no_such_path)?;
     let user = User::admin("system:apiserver");
-    let call = Call {
+    let call = WriteRequest {
         core,
         user: &user,
         resource,

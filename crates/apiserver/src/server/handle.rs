@@ -8,10 +8,10 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::model::behaviour::Behaviour;
 use crate::model::names;
 use crate::model::resource::Resource;
 use crate::model::status::ApiError;
+use crate::model::strategy::Strategy;
 use crate::model::user::User;
 use crate::read::{self, discovery, logs, openapi, review, watch};
 use crate::state::core::Core;
@@ -22,10 +22,10 @@ use crate::wire::path::{self, ResourcePath, Route};
 use crate::wire::query::{self, FieldValidation, Params, Write, WriteOptions};
 use crate::wire::{table, view};
 use crate::write;
-use crate::write::call::Call;
 use crate::write::decode;
 use crate::write::deletion::{self, DeleteOptions};
 use crate::write::scale;
+use crate::write::write_request::WriteRequest;
 use crate::write::written::Written;
 
 /// Answers a request; errors become `Status` objects.
@@ -86,7 +86,7 @@ async fn resource(
     }
     let (parts, body) = request.into_parts();
     let params = Params::of(&parts.uri)?;
-    if resource.behaviour == Behaviour::Review {
+    if resource.strategy == Strategy::Review {
         if parts.method != Method::POST {
             return Err(ApiError::method_not_allowed());
         }
@@ -105,11 +105,11 @@ async fn resource(
         None => {}
         Some("status") if resource.status => {}
         Some("scale") if resource.scale.is_some() => {}
-        Some("finalize") if resource.behaviour == Behaviour::Namespace => {}
-        Some("log") if resource.behaviour == Behaviour::Pod => {
+        Some("finalize") if resource.strategy == Strategy::Namespace => {}
+        Some("log") if resource.strategy == Strategy::Pod => {
             return logs::answer(core, &resource, path, &params).await;
         }
-        Some(other) if resource.behaviour == Behaviour::Pod => {
+        Some(other) if resource.strategy == Strategy::Pod => {
             return Err(match other {
                 "exec"
                 | "attach"
@@ -294,7 +294,7 @@ fn change(
     } else {
         WriteOptions::of(&request.params, kind)?
     };
-    let call = Call {
+    let call = WriteRequest {
         core,
         user: &request.user,
         resource,
@@ -312,7 +312,7 @@ fn change(
 }
 
 fn carry_out(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     path: &ResourcePath,
     media_type: &str,
     request: &Change,
@@ -370,7 +370,7 @@ fn verb(method: &Method, has_name: bool) -> &'static str {
 }
 
 impl Answered {
-    fn of(written: Written, call: &Call<'_>) -> Self {
+    fn of(written: Written, call: &WriteRequest<'_>) -> Self {
         Self {
             status: if written.created {
                 StatusCode::CREATED
@@ -385,7 +385,7 @@ impl Answered {
 }
 
 fn delete(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     path: &ResourcePath,
     media_type: &str,
     request: &Change,
@@ -437,7 +437,7 @@ fn delete(
 }
 
 fn resource_is_namespace(resource: &Resource) -> bool {
-    resource.behaviour == Behaviour::Namespace
+    resource.strategy == Strategy::Namespace
 }
 
 /// The body of a delete. What is wrong with it is told as it comes from Kubernetes' decoder.

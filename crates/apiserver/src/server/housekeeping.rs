@@ -13,17 +13,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Resource;
 use crate::model::status::ApiError;
+use crate::model::strategy::Strategy;
 use crate::model::user::User;
 use crate::state::admission::Operation;
 use crate::state::core::Core;
 use crate::store::{Change, EventKind, Key, Stored};
 use crate::wire::query::WriteOptions;
 use crate::write;
-use crate::write::call::Call;
 use crate::write::deletion::{self, DeleteOptions, FOREGROUND, ORPHAN, Propagation};
+use crate::write::write_request::WriteRequest;
 
 /// Keeps house until cancelled.
 pub async fn run(
@@ -153,9 +153,9 @@ impl House {
         let Some(resource) = self.resource(&object.key) else {
             return;
         };
-        match resource.behaviour {
-            Behaviour::Namespace => self.empty_namespace(object),
-            Behaviour::CustomResourceDefinition => self.empty_definition(value),
+        match resource.strategy {
+            Strategy::Namespace => self.empty_namespace(object),
+            Strategy::CustomResourceDefinition => self.empty_definition(value),
             _ => {}
         }
         let finalizers = object::finalizers(value);
@@ -366,8 +366,8 @@ impl House {
         self.core.registry.load().by_storage(&key.storage).cloned()
     }
 
-    fn call<'a>(&'a self, resource: &'a Resource, namespace: &str) -> Call<'a> {
-        Call {
+    fn call<'a>(&'a self, resource: &'a Resource, namespace: &str) -> WriteRequest<'a> {
+        WriteRequest {
             core: &self.core,
             user: &self.user,
             resource,

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Owners are computed **before** admission: what a webhook fills in belongs to nobody.
-//! [`settle`] comes last: a write that changed nothing but a manager's time is no change.
+//! [`noop`] comes last: a write that changed nothing but a manager's time is no change.
 
 mod apply;
 mod compare;
@@ -24,13 +24,13 @@ mod conflict;
 mod fields_v1;
 mod managers;
 mod merge;
+mod noop;
 mod path;
 mod prune;
 mod reconcile;
 mod remove;
 mod scale;
 mod set;
-mod settle;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -40,11 +40,11 @@ mod versions;
 pub use apply::{ApplyError, ApplyOptions, apply, which};
 pub use conflict::{Conflict, Conflicts};
 pub use managers::Operation;
+pub use noop::{is_change, noop};
 pub use path::{Path, PathElement};
 pub use remove::extract;
 pub use scale::Scale;
 pub use set::Set;
-pub use settle::{is_change, settle};
 pub use typed::fits;
 pub use update::{UpdateOptions, update};
 pub use versions::{Version, Versions};

@@ -7,8 +7,8 @@
 
 pub mod empties;
 mod journal;
+mod kind_store;
 pub mod selector;
-mod shelf;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -23,8 +23,8 @@ use self::empties::take_empties;
 use crate::json::object;
 pub use journal::JournalError;
 use journal::{Journal, Record};
-use shelf::Shelf;
-pub use shelf::{Event, EventKind};
+use kind_store::KindStore;
+pub use kind_store::{Event, EventKind};
 
 /// Where an object is: its shelf, namespace (empty for cluster-scoped) and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,7 +135,7 @@ pub struct Broken;
 struct Inner {
     revision: u64,
     started_at: u64,
-    shelves: HashMap<String, Shelf>,
+    shelves: HashMap<String, KindStore>,
     by_uid: HashMap<String, Key>,
     dependents: HashMap<String, BTreeSet<Key>>,
 }
@@ -216,7 +216,7 @@ impl Store {
         let found = inner
             .shelves
             .get(&key.storage)
-            .and_then(|shelf| shelf.get(key));
+            .and_then(|kind_store| kind_store.get(key));
         (inner.revision, found)
     }
 
@@ -227,7 +227,7 @@ impl Store {
         let found = inner
             .shelves
             .get(storage)
-            .map(|shelf| shelf.list(namespace))
+            .map(|kind_store| kind_store.list(namespace))
             .unwrap_or_default();
         (inner.revision, found)
     }
@@ -242,7 +242,7 @@ impl Store {
         let inner = self.inner.read();
         match inner.shelves.get(storage) {
             None => Some(Vec::new()),
-            Some(shelf) => shelf.list_at(namespace, revision),
+            Some(kind_store) => kind_store.list_at(namespace, revision),
         }
     }
 
@@ -252,7 +252,7 @@ impl Store {
         inner
             .shelves
             .values()
-            .flat_map(|shelf| shelf.list(namespace))
+            .flat_map(|kind_store| kind_store.list(namespace))
             .collect()
     }
 
@@ -285,8 +285,8 @@ impl Store {
         value: Value,
     ) -> Result<Arc<Stored>, Race> {
         let mut inner = self.inner.write();
-        let shelf = inner.shelf(&key.storage, self.history);
-        let previous = shelf.get(&key);
+        let kind_store = inner.kind_store(&key.storage, self.history);
+        let previous = kind_store.get(&key);
         if previous.as_ref().map(|object| object.revision) != expected {
             return Err(Race);
         }
@@ -306,8 +306,8 @@ impl Store {
     /// removal.
     pub fn remove(&self, key: &Key, expected: u64) -> Result<Arc<Stored>, Race> {
         let mut inner = self.inner.write();
-        let shelf = inner.shelf(&key.storage, self.history);
-        let previous = shelf
+        let kind_store = inner.kind_store(&key.storage, self.history);
+        let previous = kind_store
             .get(key)
             .filter(|object| object.revision == expected)
             .ok_or(Race)?;
@@ -348,20 +348,23 @@ impl Store {
         let inner = self.inner.read();
         match inner.shelves.get(storage) {
             None => Some((Vec::new(), shown)),
-            Some(shelf) => shelf.events_after(revision, shown, limit),
+            Some(kind_store) => kind_store.events_after(revision, shown, limit),
         }
     }
 
     /// Wakes whenever a shelf may have news.
     pub fn subscribe(&self, storage: &str) -> watch::Receiver<u64> {
-        self.inner.write().shelf(storage, self.history).subscribe()
+        self.inner
+            .write()
+            .kind_store(storage, self.history)
+            .subscribe()
     }
 
     /// Forgets a shelf's past: its watchers have to list again.
     pub fn compact(&self, storage: &str) {
         let mut inner = self.inner.write();
         let revision = inner.revision;
-        inner.shelf(storage, self.history).compact(revision);
+        inner.kind_store(storage, self.history).compact(revision);
     }
 
     /// Ends the journal: everything written so far is on disk afterwards.
@@ -379,8 +382,8 @@ impl Store {
         previous: Option<Arc<Stored>>,
     ) {
         let revision = object.revision;
-        let shelf = inner.shelf(&object.key.storage, self.history);
-        shelf.apply(Event {
+        let kind_store = inner.kind_store(&object.key.storage, self.history);
+        kind_store.apply(Event {
             revision,
             kind,
             object: Arc::clone(&object),
@@ -391,11 +394,11 @@ impl Store {
                 revision,
                 object: Arc::clone(&object),
                 removed: kind == EventKind::Deleted,
-                news: shelf.news(),
+                news: kind_store.news(),
             }),
             None => {
                 self.durable.send_replace(revision);
-                shelf.news().send_replace(revision);
+                kind_store.news().send_replace(revision);
             }
         }
         // Nobody keeping house (a server that is shutting down) is no reason to fail.
@@ -404,13 +407,13 @@ impl Store {
 }
 
 impl Inner {
-    fn shelf(&mut self, storage: &str, history: usize) -> &mut Shelf {
+    fn kind_store(&mut self, storage: &str, history: usize) -> &mut KindStore {
         // A shelf that is new in this run knows all of its own past, save what a
         // former run did: nothing before this run's first revision is remembered.
         let started_at = self.started_at;
         self.shelves
             .entry(storage.to_owned())
-            .or_insert_with(|| Shelf::new(history, started_at))
+            .or_insert_with(|| KindStore::new(history, started_at))
     }
 
     fn load(
@@ -433,7 +436,8 @@ impl Inner {
             let fields = selectable(&key.storage);
             let stored = Arc::new(Stored::from_parts(key, revision, &value, body, &fields));
             self.index(None, Some(&stored));
-            self.shelf(&stored.key.storage.clone(), history).put(stored);
+            self.kind_store(&stored.key.storage.clone(), history)
+                .put(stored);
         }
     }
 

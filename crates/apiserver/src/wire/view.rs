@@ -12,8 +12,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::{Origin, Resource};
+use crate::model::strategy::Strategy;
 use crate::schema::Schema;
 use crate::store::Stored;
 
@@ -43,7 +43,7 @@ pub fn bytes(resource: &Resource, stored: &Stored) -> Bytes {
 /// The Services that are shown without something that is stored, told by the store's own index.
 fn is_external(resource: &Resource, stored: &Stored) -> bool {
     let is_it = |(name, value): &(_, _)| name == "spec.type" && value == EXTERNAL;
-    resource.behaviour == Behaviour::Service && stored.fields.iter().any(is_it)
+    resource.strategy == Strategy::Service && stored.fields.iter().any(is_it)
 }
 
 const EXTERNAL: &str = "ExternalName";
@@ -68,7 +68,7 @@ pub fn whole(resource: &Resource, stored: &Stored) -> Value {
 /// Where a Service is another name for something outside, how traffic comes to it from inside is
 /// stored and not shown.
 pub fn hide(resource: &Resource, value: &mut Value) {
-    if resource.behaviour == Behaviour::Service && object::text_at(value, "spec.type") == EXTERNAL {
+    if resource.strategy == Strategy::Service && object::text_at(value, "spec.type") == EXTERNAL {
         object::child_mut(value, "spec").remove("internalTrafficPolicy");
     }
 }
@@ -109,7 +109,7 @@ pub fn live(resource: &Resource, stored: &Stored) -> Value {
 }
 
 /// A written object as it is stored: what the version that is stored does not know is left out.
-pub fn put_away(resource: &Resource, mut value: Value) -> Value {
+pub fn to_stored(resource: &Resource, mut value: Value) -> Value {
     if resource.origin == Origin::Custom {
         let stored_in = resource.storage_api_version.as_str();
         object::set(&mut value, "apiVersion", stored_in);
@@ -126,7 +126,7 @@ pub fn as_if_stored(resource: &Resource, value: Value) -> Value {
     if resource.origin != Origin::Custom || is_stored_form(resource) {
         return value;
     }
-    let mut value = put_away(resource, value);
+    let mut value = to_stored(resource, value);
     read(resource, &mut value);
     value
 }
@@ -136,7 +136,7 @@ pub fn as_if_stored(resource: &Resource, value: Value) -> Value {
 pub fn is_stored_anew(resource: &Resource, stored: &Stored, value: &Value) -> bool {
     resource.origin == Origin::Custom
         && (stored.revision <= resource.since || !is_stored_form(resource))
-        && put_away(resource, value.clone()) != stored.value()
+        && to_stored(resource, value.clone()) != stored.value()
 }
 
 /// Turns a stored object into the resource's version.
@@ -164,7 +164,7 @@ pub fn to_storage(resource: &Resource, value: &mut Value) {
 
 /// The kind's definition of a field in words of the stored form, for selectors.
 pub fn stored_field(resource: &Resource, field: &str) -> String {
-    if resource.behaviour == Behaviour::Event && !is_stored_form(resource) {
+    if resource.strategy == Strategy::Event && !is_stored_form(resource) {
         let (head, rest) = match field.split_once('.') {
             Some((head, rest)) => (head, Some(rest)),
             None => (field, None),
@@ -193,7 +193,7 @@ fn convert(resource: &Resource, value: &mut Value, api_version: &str, order: fn(
     }
     let map = object::as_map(value);
     map.insert("apiVersion".to_owned(), api_version.into());
-    if resource.behaviour == Behaviour::Event {
+    if resource.strategy == Strategy::Event {
         for words in EVENT_WORDS {
             let (from, to) = order(*words);
             if let Some(found) = map.remove(from) {
@@ -205,7 +205,7 @@ fn convert(resource: &Resource, value: &mut Value, api_version: &str, order: fn(
 
 /// A field selector in the words of the stored form.
 pub fn stored_selector<'a>(resource: &Resource, selector: &'a str) -> Cow<'a, str> {
-    if resource.behaviour != Behaviour::Event || is_stored_form(resource) {
+    if resource.strategy != Strategy::Event || is_stored_form(resource) {
         return Cow::Borrowed(selector);
     }
     let parts: Vec<String> = selector

@@ -3,21 +3,21 @@
 use serde_json::{Value, json};
 
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Resource;
+use crate::model::strategy::Strategy;
 use crate::state::core::Core;
 use crate::state::definitions;
 
 /// Fills in what the kind's own code fills in, beyond its schema's defaults.
 pub fn complete(core: &Core, resource: &Resource, object: &mut Value, old: Option<&Value>) {
-    match resource.behaviour {
-        Behaviour::Pod if old.is_none() => {
+    match resource.strategy {
+        Strategy::Pod if old.is_none() => {
             let qos = quality_of_service(object);
             let status = object::child_mut(object, "status");
             object::default_to(status, "phase", "Pending");
             object::default_to(status, "qosClass", qos);
         }
-        Behaviour::Namespace => {
+        Strategy::Namespace => {
             if old.is_none() {
                 object::child_mut(object, "spec")
                     .insert("finalizers".to_owned(), json!(["kubernetes"]));
@@ -26,7 +26,7 @@ pub fn complete(core: &Core, resource: &Resource, object: &mut Value, old: Optio
                 object::set(object, "spec", kept.clone());
             }
         }
-        Behaviour::CustomResourceDefinition => definitions::complete(core, object, old),
+        Strategy::CustomResourceDefinition => definitions::complete(core, object, old),
         _ => {}
     }
 }

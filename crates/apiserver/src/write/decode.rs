@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::call::Call;
 use super::metadata;
+use super::write_request::WriteRequest;
 use crate::builtin;
 use crate::json::go_words;
 use crate::json::strict_json::{self, Sent};
@@ -157,7 +157,7 @@ pub enum Source<'a> {
 /// Holds the object against its kind: apiVersion and kind, and the types of its fields where
 /// Kubernetes reads it into a Go struct. What is fine has its canonical form afterwards.
 pub fn check(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     object: &mut Value,
     source: Source<'_>,
     duplicates: &[String],
@@ -305,7 +305,7 @@ fn misfit(object: &Value) -> Option<String> {
 /// An object that a patch took the version from is read in the form that the server has inside,
 /// whose fields have other names: nothing of it is left.
 fn without_version(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     source: Source<'_>,
     object: &mut Value,
 ) -> Result<(), ApiError> {
@@ -321,7 +321,7 @@ enum Fault {
 }
 
 fn fault(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     api_version: &str,
     kind: &str,
     source: Source<'_>,
@@ -399,7 +399,7 @@ fn fault(
 /// An object of another version than the path's is read as one of its own, and what is unknown in
 /// that is told, before the version is refused.
 fn as_other_version(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     api_version: &str,
     kind: &str,
     object: &Value,
@@ -448,7 +448,7 @@ pub fn unfit_patch(patch: &Patch, object: &Value, why: &str) -> ApiError {
 
 /// Says what was dropped or was there twice, as the client wishes.
 pub fn strictly(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     source: Source<'_>,
     object: &Value,
     unknown: &[String],
@@ -459,7 +459,7 @@ pub fn strictly(
 }
 
 fn strictly_in(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     version: &str,
     source: Source<'_>,
     object: &Value,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::call::Call;
 use super::lifecycle;
+use super::write_request::WriteRequest;
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Resource;
 use crate::model::status::{ApiError, Cause};
+use crate::model::strategy::Strategy;
 use crate::state::admission::Operation;
 use crate::state::core::key;
 use crate::state::definitions;
@@ -119,7 +119,7 @@ pub struct Deleted {
 
 impl Deleted {
     /// What the client is answered: the waiting object, or a `Status` of success.
-    pub fn answer(&self, call: &Call<'_>) -> Value {
+    pub fn answer(&self, call: &WriteRequest<'_>) -> Value {
         if !self.gone || gives_itself_back(call.resource) {
             return self.object.clone();
         }
@@ -154,7 +154,11 @@ fn gives_itself_back(resource: &Resource) -> bool {
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
 /// Deletes an object, or begins to.
-pub fn delete(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+pub fn delete(
+    call: &WriteRequest<'_>,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<Deleted, ApiError> {
     for _ in 0..TRIES {
         let live = call
             .core
@@ -170,13 +174,13 @@ pub fn delete(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Result<De
 
 /// Deletes all objects that are meant; one that went by itself meanwhile is no error.
 pub fn delete_all(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     objects: &[Arc<Stored>],
     options: &DeleteOptions,
 ) -> Result<Vec<Deleted>, ApiError> {
     let mut deleted = Vec::with_capacity(objects.len());
     for object in objects {
-        let one = Call {
+        let one = WriteRequest {
             namespace: object.key.namespace.clone(),
             options: call.options.clone(),
             agent: call.agent.clone(),
@@ -193,12 +197,12 @@ pub fn delete_all(
 }
 
 fn attempt(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     live: &Arc<Stored>,
     options: &DeleteOptions,
 ) -> Result<Option<Deleted>, ApiError> {
     let name = live.key.name.as_str();
-    if call.resource.behaviour == Behaviour::Namespace && IMMORTAL.contains(&name) {
+    if call.resource.strategy == Strategy::Namespace && IMMORTAL.contains(&name) {
         return Err(ApiError::forbidden(
             call.resource,
             name,
@@ -237,7 +241,7 @@ fn attempt(
     let written = if goes {
         store.remove(&live.key, live.revision)
     } else {
-        let object = view::put_away(call.resource, object);
+        let object = view::to_stored(call.resource, object);
         store.write(
             &call.resource.selectable,
             live.key.clone(),
@@ -252,7 +256,11 @@ fn attempt(
     shown(written.value(), goes, Some(written.revision))
 }
 
-fn preconditions(call: &Call<'_>, live: &Stored, options: &DeleteOptions) -> Result<(), ApiError> {
+fn preconditions(
+    call: &WriteRequest<'_>,
+    live: &Stored,
+    options: &DeleteOptions,
+) -> Result<(), ApiError> {
     let name = live.key.name.as_str();
     if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != live.uid) {
         return Err(ApiError::conflict_of_kind(
@@ -282,7 +290,7 @@ fn preconditions(call: &Call<'_>, live: &Stored, options: &DeleteOptions) -> Res
 }
 
 /// The object with the marks of its deletion.
-fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
+fn marked(call: &WriteRequest<'_>, old: &Value, options: &DeleteOptions) -> Value {
     let mut object = old.clone();
     if let Some(propagation) = options.propagation {
         let mut finalizers: Vec<&str> = object::finalizers(old)
@@ -307,7 +315,7 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
             object::set_meta(&mut object, "finalizers", json!(finalizers));
         }
     }
-    if call.resource.behaviour == Behaviour::CustomResourceDefinition {
+    if call.resource.strategy == Strategy::CustomResourceDefinition {
         let mut finalizers = object::finalizers(&object);
         if !finalizers.contains(&definitions::FINALIZER) && !object::is_terminating(old) {
             finalizers.push(definitions::FINALIZER);
@@ -319,8 +327,8 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
     let was_terminating = object::is_terminating(old);
     // Namespaces and definitions go by a way of their own, with fewer marks.
     let is_plain = !matches!(
-        call.resource.behaviour,
-        Behaviour::Namespace | Behaviour::CustomResourceDefinition
+        call.resource.strategy,
+        Strategy::Namespace | Strategy::CustomResourceDefinition
     );
     let had = object::meta(old, "deletionGracePeriodSeconds").and_then(Value::as_i64);
     if was_terminating && (!is_plain || had.is_some_and(|had| had <= grace)) {
@@ -341,7 +349,7 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
         {
             object::set_meta(&mut object, "generation", generation + 1);
         }
-        if call.resource.behaviour == Behaviour::Namespace {
+        if call.resource.strategy == Strategy::Namespace {
             object::child_mut(&mut object, "status")
                 .insert("phase".to_owned(), "Terminating".into());
         }
@@ -350,8 +358,8 @@ fn marked(call: &Call<'_>, old: &Value, options: &DeleteOptions) -> Value {
 }
 
 /// Seconds until the object may go: only Pods on a node get any.
-fn grace(call: &Call<'_>, object: &Value, options: &DeleteOptions) -> i64 {
-    if call.resource.behaviour != Behaviour::Pod
+fn grace(call: &WriteRequest<'_>, object: &Value, options: &DeleteOptions) -> i64 {
+    if call.resource.strategy != Strategy::Pod
         || object::text_at(object, "spec.nodeName").is_empty()
         || matches!(
             object::text_at(object, "status.phase").as_str(),

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::call::Call;
+use super::write_request::WriteRequest;
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Resource;
 use crate::model::status::{ApiError, Cause};
+use crate::model::strategy::Strategy;
 use crate::state::core::Core;
 use crate::state::definitions;
 use crate::store::Key;
 
 /// Refuses new objects in namespaces that are not there or are going.
-pub fn admit_into_namespace(call: &Call<'_>, name: &str) -> Result<(), ApiError> {
+pub fn admit_into_namespace(call: &WriteRequest<'_>, name: &str) -> Result<(), ApiError> {
     if !call.resource.namespaced {
         return Ok(());
     }
@@ -58,15 +58,15 @@ pub fn admit_into_namespace(call: &Call<'_>, name: &str) -> Result<(), ApiError>
 pub fn may_go(resource: &Resource, object: &Value) -> bool {
     object::is_terminating(object)
         && object::finalizers(object).is_empty()
-        && match resource.behaviour {
+        && match resource.strategy {
             // A Pod with time left goes when its node says so, by a delete without grace.
-            Behaviour::Pod => {
+            Strategy::Pod => {
                 object::meta(object, "deletionGracePeriodSeconds")
                     .and_then(Value::as_i64)
                     .unwrap_or(0)
                     == 0
             }
-            Behaviour::Namespace => {
+            Strategy::Namespace => {
                 object::strings(object::at(object, "spec.finalizers")).is_empty()
             }
             _ => true,
@@ -75,7 +75,7 @@ pub fn may_go(resource: &Resource, object: &Value) -> bool {
 
 /// What has to be true before a write is answered: kinds that it defined are served.
 pub fn after_write(core: &Arc<Core>, resource: &Resource) {
-    if resource.behaviour == Behaviour::CustomResourceDefinition {
+    if resource.strategy == Strategy::CustomResourceDefinition {
         definitions::serve_defined(core);
     }
 }

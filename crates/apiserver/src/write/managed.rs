@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::call::Call;
+use super::write_request::WriteRequest;
 use crate::builtin;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Origin;
 use crate::model::status::{ApiError, Cause};
+use crate::model::strategy::Strategy;
 use crate::schema::Schema;
 use crate::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions, Versions};
 
 /// Records that the caller set what differs from the live object.
-pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
+pub fn update(call: &WriteRequest<'_>, old: Option<&Value>, object: &mut Value) {
     let options = UpdateOptions {
         manager: call.manager(),
         subresource: call.subresource,
@@ -32,7 +32,7 @@ pub fn update(call: &Call<'_>, old: Option<&Value>, object: &mut Value) {
 }
 
 /// Records that the caller set what differs from the Scale of the live object.
-pub fn update_scale(call: &Call<'_>, live: &Value, scale: &mut Value) {
+pub fn update_scale(call: &WriteRequest<'_>, live: &Value, scale: &mut Value) {
     let options = UpdateOptions {
         manager: call.manager(),
         subresource: call.subresource,
@@ -62,7 +62,7 @@ fn scale_schema() -> Schema {
 }
 
 /// The versions of the kind that is written.
-fn versions<'a>(call: &'a Call<'_>, api_version: &'a str) -> Versions<'a> {
+fn versions<'a>(call: &'a WriteRequest<'_>, api_version: &'a str) -> Versions<'a> {
     let schema = call.resource.schema();
     match call.resource.origin {
         Origin::Custom => Versions::each(api_version, schema, &call.resource.known),
@@ -71,18 +71,22 @@ fn versions<'a>(call: &'a Call<'_>, api_version: &'a str) -> Versions<'a> {
 }
 
 /// What the request cannot write, by the kind's own rule.
-fn reset(call: &Call<'_>) -> ResetFields {
-    match (call.subresource, call.resource.behaviour) {
-        (Some("status"), Behaviour::CustomResourceDefinition) => ResetFields::AllButStatus,
-        (Some("status"), Behaviour::Deployment) => ResetFields::SpecAndLabels,
-        (Some("status"), Behaviour::Pod) => ResetFields::SpecAndOwners,
+fn reset(call: &WriteRequest<'_>) -> ResetFields {
+    match (call.subresource, call.resource.strategy) {
+        (Some("status"), Strategy::CustomResourceDefinition) => ResetFields::AllButStatus,
+        (Some("status"), Strategy::Deployment) => ResetFields::SpecAndLabels,
+        (Some("status"), Strategy::Pod) => ResetFields::SpecAndOwners,
         (Some("status"), _) => ResetFields::Spec,
         (subresource, _) => ResetFields::of(call.resource.status, subresource),
     }
 }
 
 /// Server-side apply: merges what the caller applies into the live object.
-pub fn apply(call: &Call<'_>, live: Option<&Value>, applied: &Value) -> Result<Value, ApiError> {
+pub fn apply(
+    call: &WriteRequest<'_>,
+    live: Option<&Value>,
+    applied: &Value,
+) -> Result<Value, ApiError> {
     let api_version = call.resource.api_version();
     check_type(applied, (&api_version, &call.resource.kind))?;
     let mut options = apply_options(call, reset(call));
@@ -97,7 +101,11 @@ pub fn apply(call: &Call<'_>, live: Option<&Value>, applied: &Value) -> Result<V
 
 /// Server-side apply of a Scale. Of made-up kinds, Kubernetes cannot read what comes of it, and so takes
 /// those alone that change nothing.
-pub fn apply_scale(call: &Call<'_>, live: &Value, applied: &Value) -> Result<Value, ApiError> {
+pub fn apply_scale(
+    call: &WriteRequest<'_>,
+    live: &Value,
+    applied: &Value,
+) -> Result<Value, ApiError> {
     check_type(applied, SCALE)?;
     let is_made_up = call.resource.origin == Origin::Custom;
     let unowned = crate::json::object::meta(live, "managedFields").is_none();
@@ -137,7 +145,7 @@ fn check_type(applied: &Value, wanted: (&str, &str)) -> Result<(), ApiError> {
     )))
 }
 
-fn apply_options<'a>(call: &'a Call<'_>, reset: ResetFields) -> ApplyOptions<'a> {
+fn apply_options<'a>(call: &'a WriteRequest<'_>, reset: ResetFields) -> ApplyOptions<'a> {
     ApplyOptions {
         manager: call.manager(),
         force: call.options.force,

@@ -6,8 +6,6 @@
 //! the disk before it answers. Dry-run stops before the store.
 
 mod addresses;
-mod apart;
-pub mod call;
 mod complete;
 pub mod decode;
 pub mod deletion;
@@ -18,6 +16,8 @@ mod patching;
 mod prepare;
 mod rules;
 pub mod scale;
+mod status_isolation;
+pub mod write_request;
 pub mod written;
 
 use std::borrow::Cow;
@@ -25,15 +25,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::call::{By, Call};
 use self::decode::Source;
+use self::write_request::{By, WriteRequest};
 use self::written::Written;
 use crate::json::object;
 use crate::json::strict_json::Sent;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::{Origin, Resource};
 use crate::model::schemas;
 use crate::model::status::{ApiError, Cause};
+use crate::model::strategy::Strategy;
 use crate::ssa;
 use crate::store::Stored;
 use crate::wire::patch_type::{Patch, PatchType};
@@ -44,7 +44,7 @@ use crate::wire::view;
 const TRIES: usize = 16;
 
 /// Creates an object.
-pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
+pub fn create(call: &WriteRequest<'_>, sent: Sent) -> Result<Written, ApiError> {
     let (mut object, _) = incoming(call, sent.value, Source::Body, &sent.duplicates)?;
     metadata::one_of_each_owner(call, &mut object, metadata::When::Sent);
     lifecycle::admit_into_namespace(call, object::name(&object))?;
@@ -71,7 +71,7 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
                 "resourceVersion should not be set on objects to be created",
             ));
         }
-        let object = view::put_away(call.resource, object);
+        let object = view::to_stored(call.resource, object);
         match call
             .core
             .store
@@ -97,7 +97,7 @@ pub fn create(call: &Call<'_>, sent: Sent) -> Result<Written, ApiError> {
 }
 
 /// The name is taken, maybe not for long.
-fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
+fn taken(call: &WriteRequest<'_>, there: &Stored, by_prefix: bool) -> ApiError {
     let mut error = ApiError::already_exists(call.resource, &there.key.name);
     if by_prefix {
         error
@@ -112,7 +112,7 @@ fn taken(call: &Call<'_>, there: &Stored, by_prefix: bool) -> ApiError {
 }
 
 /// Replaces an object, or its status, or its scale.
-pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
+pub fn replace(call: &WriteRequest<'_>, name: &str, sent: Sent) -> Result<Written, ApiError> {
     let is_scale = call.subresource == Some("scale");
     let (sent, empties) = if is_scale {
         (scale::read(call, sent.value, name)?.into(), Vec::new())
@@ -164,7 +164,7 @@ pub fn replace(call: &Call<'_>, name: &str, sent: Sent) -> Result<Written, ApiEr
 
 /// The object that is meant is another one of that name; worded as the store of a cluster
 /// words it, its own key included.
-fn other_uid(call: &Call<'_>, name: &str, had: &str, wanted: &str) -> ApiError {
+fn other_uid(call: &WriteRequest<'_>, name: &str, had: &str, wanted: &str) -> ApiError {
     let resource = call.resource;
     // A dry-run asks before the store puts its own name before the key.
     let registry = if call.options.dry_run {
@@ -172,7 +172,7 @@ fn other_uid(call: &Call<'_>, name: &str, had: &str, wanted: &str) -> ApiError {
     } else {
         "/registry"
     };
-    let shelf = match (resource.group.as_str(), resource.plural.as_str()) {
+    let kind_store = match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "services") => "services/specs".to_owned(),
         ("", "endpoints") => "services/endpoints".to_owned(),
         ("", "nodes") => "minions".to_owned(),
@@ -188,14 +188,14 @@ fn other_uid(call: &Call<'_>, name: &str, had: &str, wanted: &str) -> ApiError {
         resource,
         name,
         &format!(
-            "StorageError: invalid object, Code: 4, Key: {registry}/{shelf}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {had}"
+            "StorageError: invalid object, Code: 4, Key: {registry}/{kind_store}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {had}"
         ),
     )
 }
 
 /// Changes an object by a patch; apply makes it where it is missing.
 pub fn patch(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     name: &str,
     form: PatchType,
     sent: &[u8],
@@ -244,7 +244,7 @@ pub fn patch(
 }
 
 fn create_by_apply(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     name: &str,
     patch: &Patch,
     source: Source<'_>,
@@ -274,7 +274,7 @@ fn create_by_apply(
     if call.options.dry_run {
         return Ok(Some(call.not_created(object, version)));
     }
-    let object = view::put_away(call.resource, object);
+    let object = view::to_stored(call.resource, object);
     match call
         .core
         .store
@@ -290,7 +290,12 @@ fn create_by_apply(
 
 /// A refusal of what an object says of its version: who fills in was asked before, and may have
 /// refused the object.
-fn refused(call: &Call<'_>, mut object: Value, old: Option<&Value>, refusal: ApiError) -> ApiError {
+fn refused(
+    call: &WriteRequest<'_>,
+    mut object: Value,
+    old: Option<&Value>,
+    refusal: ApiError,
+) -> ApiError {
     prepare::mutate(call, &mut object, old)
         .err()
         .unwrap_or(refusal)
@@ -308,7 +313,7 @@ fn unversioned(resource: &Resource, name: &str) -> ApiError {
 
 /// One try at an update; nothing when the write lost a race.
 fn update(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     live: &Arc<Stored>,
     old: &Value,
     mut object: Value,
@@ -338,14 +343,14 @@ fn update(
     };
     causes.extend(rules::emptied(call.resource, empties, old));
     metadata::carry_over(&mut object, old, false);
-    let drops = by == By::Known && apart::drops(call.resource, call.subresource, &object, old);
+    let drops =
+        by == By::Known && status_isolation::drops(call.resource, call.subresource, &object, old);
     let mut object = prepare::prepare(call, object, Some(old), by, causes)?;
     let mut old = Cow::Borrowed(old);
     if !live.empties.is_empty() {
         metadata::put_empties(old.to_mut(), &live.empties);
     }
-    if !ssa::settle(&old, &mut object, drops) && !view::is_stored_anew(call.resource, live, &object)
-    {
+    if !ssa::noop(&old, &mut object, drops) && !view::is_stored_anew(call.resource, live, &object) {
         return Ok(Some(call.stored(live, false)));
     }
     // The last finalizer is gone: the write is the removal.
@@ -369,7 +374,7 @@ fn update(
             ..call.never_read(object, false)
         }));
     }
-    let object = view::put_away(call.resource, object);
+    let object = view::to_stored(call.resource, object);
     match store.write(
         &call.resource.selectable,
         live.key.clone(),
@@ -387,7 +392,7 @@ fn update(
 /// Reads the client's object: it must be of the path's kind and namespace; then the stored
 /// version, without what the kind does not know. Also which fields came empty.
 fn incoming(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     mut object: Value,
     source: Source<'_>,
     duplicates: &[String],
@@ -410,7 +415,7 @@ fn incoming(
 
 /// Drops what the kind does not know, and says so as the client wishes.
 fn unknown_fields(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     source: Source<'_>,
     object: &mut Value,
     duplicates: &[String],
@@ -441,8 +446,8 @@ fn may_create_by_update(resource: &Resource) -> bool {
 fn allows_unconditional_update(resource: &Resource) -> bool {
     resource.is_kubernetes_own()
         && !matches!(
-            resource.behaviour,
-            Behaviour::CustomResourceDefinition | Behaviour::Review
+            resource.strategy,
+            Strategy::CustomResourceDefinition | Strategy::Review
         )
         && resource.plural != "leases"
 }
@@ -450,7 +455,7 @@ fn allows_unconditional_update(resource: &Resource) -> bool {
 /// Changes an object as the server itself: no hooks, no new generation, no manager.
 /// The edit says whether it changed anything.
 pub fn amend(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     name: &str,
     edit: impl Fn(&mut Value) -> bool,
 ) -> Result<(), ApiError> {

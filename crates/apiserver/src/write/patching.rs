@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::call::{By, Call};
+use super::write_request::{By, WriteRequest};
 use crate::model::status::ApiError;
 use crate::patch::{PatchError, json_patch, merge_patch, strategic_merge_patch};
 use crate::wire::patch_type::{Patch, PatchType};
@@ -59,7 +59,7 @@ pub fn read(form: PatchType, bytes: &[u8]) -> Result<(Patch, Vec<String>), ApiEr
 }
 
 /// Applies a patch to the object as the client sees it.
-pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched, ApiError> {
+pub fn apply_to(call: &WriteRequest<'_>, seen: &Value, patch: &Patch) -> Result<Patched, ApiError> {
     let object = match patch {
         Patch::Apply(applied) => {
             return Ok(Patched {
@@ -103,7 +103,11 @@ pub fn apply_to(call: &Call<'_>, seen: &Value, patch: &Patch) -> Result<Patched,
 }
 
 /// Applies to an object that is not there yet.
-pub fn apply_to_nothing(call: &Call<'_>, name: &str, patch: &Patch) -> Result<Patched, ApiError> {
+pub fn apply_to_nothing(
+    call: &WriteRequest<'_>,
+    name: &str,
+    patch: &Patch,
+) -> Result<Patched, ApiError> {
     let Patch::Apply(applied) = patch else {
         return Err(ApiError::not_found(call.resource, name));
     };

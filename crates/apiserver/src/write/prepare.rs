@@ -3,18 +3,18 @@
 
 use serde_json::Value;
 
-use super::call::{By, Call};
-use super::{addresses, apart, complete, managed, metadata, rules, scale};
+use super::write_request::{By, WriteRequest};
+use super::{addresses, complete, managed, metadata, rules, scale, status_isolation};
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Origin;
 use crate::model::schemas;
 use crate::model::status::{ApiError, Cause};
+use crate::model::strategy::Strategy;
 use crate::state::admission::Operation;
 
 /// The pipeline between the client's object and the stored one.
 pub fn prepare(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     mut object: Value,
     old: Option<&Value>,
     by: By,
@@ -32,17 +32,17 @@ pub fn prepare(
         match old {
             Some(old) => {
                 metadata::carry_over(object, old, true);
-                apart::keep(resource, call.subresource, object, old);
+                status_isolation::keep(resource, call.subresource, object, old);
             }
             None => {
-                apart::begin(resource, object);
+                status_isolation::begin(resource, object);
                 schemas::default(resource, object);
             }
         }
         complete::complete(core, resource, object, old);
     };
     // What the server fills in belongs to nobody; what it fills into a definition are defaults.
-    let is_definition = resource.behaviour == Behaviour::CustomResourceDefinition;
+    let is_definition = resource.strategy == Strategy::CustomResourceDefinition;
     if is_definition {
         fill_in(&mut object);
     }
@@ -52,7 +52,7 @@ pub fn prepare(
     if !is_definition {
         fill_in(&mut object);
     }
-    if resource.behaviour == Behaviour::Service && call.subresource.is_none() {
+    if resource.strategy == Strategy::Service && call.subresource.is_none() {
         let causes = addresses::complete(core, &mut object, old);
         if !causes.is_empty() {
             return Err(ApiError::invalid(resource, &name, causes));
@@ -105,7 +105,11 @@ fn operation(old: Option<&Value>) -> Operation {
 }
 
 /// Lets the hooks fill in what they will.
-pub fn mutate(call: &Call<'_>, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+pub fn mutate(
+    call: &WriteRequest<'_>,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), ApiError> {
     let name = object::name(object).to_owned();
     let review = call.review(&name, operation(old), old);
     let hooks = call.core.hooks.iter();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::call::Call;
+use super::write_request::WriteRequest;
 use super::{metadata, scale};
 use crate::json::object;
 use crate::store::Stored;
@@ -19,7 +19,7 @@ pub struct Written {
     pub revision: Option<u64>,
 }
 
-impl Call<'_> {
+impl WriteRequest<'_> {
     /// What a write answers that stored this.
     pub fn stored(&self, stored: &Stored, created: bool) -> Written {
         let object = if self.subresource == Some("status") {

@@ -135,7 +135,7 @@ pub(super) fn autoscaler(object: &mut Object) {
         "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80},
     }}]);
     put(spec, "metrics", by_cpu);
-    if let Some(behaviour) = child(spec, "behavior") {
+    if let Some(strategy) = child(spec, "behavior") {
         let up = json!({"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [
             {"type": "Pods", "value": 4, "periodSeconds": 15},
             {"type": "Percent", "value": 100, "periodSeconds": 15},
@@ -144,8 +144,8 @@ pub(super) fn autoscaler(object: &mut Object) {
             {"type": "Percent", "value": 100, "periodSeconds": 15},
         ]});
         for (name, rules) in [("scaleUp", up), ("scaleDown", down)] {
-            put(behaviour, name, json!({}));
-            if let (Some(given), Some(rules)) = (child(behaviour, name), rules.as_object()) {
+            put(strategy, name, json!({}));
+            if let (Some(given), Some(rules)) = (child(strategy, name), rules.as_object()) {
                 for (field, value) in rules {
                     put(given, field, value.clone());
                 }

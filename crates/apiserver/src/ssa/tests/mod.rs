@@ -114,7 +114,7 @@ impl Story {
 
     fn store(&mut self, mut object: Value) {
         if let Some(live) = &self.live {
-            settle(live, &mut object, false);
+            noop(live, &mut object, false);
         }
         self.live = Some(object);
     }

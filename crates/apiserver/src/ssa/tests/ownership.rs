@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, settle, update};
+use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, noop, update};
 use super::{Story, templated, things};
 use crate::builtin;
 
@@ -177,10 +177,10 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
     webhook(&mut again);
     assert_ne!(again, first, "the time has moved");
     assert!(
-        settle(&first, &mut again.clone(), true),
+        noop(&first, &mut again.clone(), true),
         "which counts where more was asked for than what is left"
     );
-    assert!(!settle(&first, &mut again, false), "but nothing else has");
+    assert!(!noop(&first, &mut again, false), "but nothing else has");
     assert_eq!(again, first);
 
     let mut changed = applied.clone();
@@ -193,7 +193,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
     )
     .unwrap();
     webhook(&mut next);
-    assert!(settle(&first, &mut next, false));
+    assert!(noop(&first, &mut next, false));
     assert_eq!(
         next["metadata"]["managedFields"][0]["time"],
         "1970-01-01T00:00:03Z"

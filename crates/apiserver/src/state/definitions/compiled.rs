@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::json::jsonpath::JsonPath;
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::columns;
 use crate::model::registry::version_rank;
 use crate::model::resource::{Column, Origin, Resource, ScalePaths, SchemaCell, api_version};
+use crate::model::strategy::Strategy;
 use crate::schema::Schema;
 use crate::ssa::Version;
 use crate::store::Stored;
@@ -183,7 +183,7 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         warning: deprecation(definition, version),
         fingerprint: object::meta_str(definition, "resourceVersion").to_owned(),
         webhook: false,
-        behaviour: Behaviour::Plain,
+        strategy: Strategy::Plain,
         origin: Origin::Custom,
         group,
     }

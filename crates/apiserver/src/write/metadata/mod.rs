@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use serde_json::Value;
 
-use super::call::Call;
+use super::write_request::WriteRequest;
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Resource;
 use crate::model::status::{ApiError, Cause};
+use crate::model::strategy::Strategy;
 
 mod rules;
 mod warnings;
@@ -99,7 +99,7 @@ pub fn tidy(resource: &Resource, object: &mut Value) {
 }
 
 /// Holds the object's namespace against the path's.
-pub fn check_namespace(call: &Call<'_>, object: &mut Value) -> Result<(), ApiError> {
+pub fn check_namespace(call: &WriteRequest<'_>, object: &mut Value) -> Result<(), ApiError> {
     if !call.resource.namespaced {
         object::metadata_mut(object).remove("namespace");
         return Ok(());
@@ -170,7 +170,7 @@ pub enum When {
 }
 
 /// Keeps one of each owner that is there twice as it is, and says so.
-pub fn one_of_each_owner(call: &Call<'_>, object: &mut Value, when: When) {
+pub fn one_of_each_owner(call: &WriteRequest<'_>, object: &mut Value, when: When) {
     let metadata = object::metadata_mut(object);
     let Some(Value::Array(owners)) = metadata.get_mut("ownerReferences") else {
         return;
@@ -270,7 +270,7 @@ pub fn set_generation(
         .unwrap_or(1);
     // Annotations of a Deployment are those of its ReplicaSets, and count.
     let annotations = |of| object::meta(of, "annotations").cloned();
-    let is_same = resource.behaviour != Behaviour::Deployment
+    let is_same = resource.strategy != Strategy::Deployment
         || subresource.is_some()
         || annotations(object) == annotations(old);
     let after = if is_same && same_spec(resource, object, old) {

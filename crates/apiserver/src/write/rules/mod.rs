@@ -16,9 +16,9 @@ use serde_json::Value;
 pub use cluster_ips::cluster_ips;
 
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Resource;
 use crate::model::status::Cause;
+use crate::model::strategy::Strategy;
 use crate::state::core::Core;
 
 /// What is wrong by the kind's own rules.
@@ -30,24 +30,24 @@ pub fn validate(
     old: Option<&Value>,
 ) -> Vec<Cause> {
     if let (Some("status"), Some(_)) = (subresource, old) {
-        return match resource.behaviour {
-            Behaviour::Deployment => workload::deployment_status(object),
-            Behaviour::Service => service::status(object),
+        return match resource.strategy {
+            Strategy::Deployment => workload::deployment_status(object),
+            Strategy::Service => service::status(object),
             _ => Vec::new(),
         };
     }
-    match (resource.behaviour, resource.kind.as_str()) {
-        (Behaviour::Pod, _) => match old {
+    match (resource.strategy, resource.kind.as_str()) {
+        (Strategy::Pod, _) => match old {
             None => pod::spec(object::at(object, "spec"), "spec"),
             Some(old) => pod::update(object, old),
         },
-        (Behaviour::Deployment, _) => workload::deployment(object, old),
-        (Behaviour::Plain, "ReplicaSet") => workload::replica_set(object, old),
-        (Behaviour::Service, _) => service::service(object, old),
-        (Behaviour::Secret, _) => config::secret(object, old),
-        (Behaviour::Plain, "ConfigMap") => config::config_map(object, old),
-        (Behaviour::Event, _) => event(object),
-        (Behaviour::CustomResourceDefinition, _) => definition::definition(core, object, old),
+        (Strategy::Deployment, _) => workload::deployment(object, old),
+        (Strategy::Plain, "ReplicaSet") => workload::replica_set(object, old),
+        (Strategy::Service, _) => service::service(object, old),
+        (Strategy::Secret, _) => config::secret(object, old),
+        (Strategy::Plain, "ConfigMap") => config::config_map(object, old),
+        (Strategy::Event, _) => event(object),
+        (Strategy::CustomResourceDefinition, _) => definition::definition(core, object, old),
         _ => Vec::new(),
     }
 }
@@ -74,16 +74,16 @@ pub fn warnings(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec
         let generation = |of| object::meta(of, "generation");
         old.is_none_or(|old| generation(old) != generation(object))
     };
-    match resource.behaviour {
-        Behaviour::Pod if old.is_none() => pod_warnings::of(object, ""),
-        Behaviour::Deployment if is_another() => {
+    match resource.strategy {
+        Strategy::Pod if old.is_none() => pod_warnings::of(object, ""),
+        Strategy::Deployment if is_another() => {
             let template = object::at(object, "spec.template");
             template.map_or(Vec::new(), |template| {
                 pod_warnings::of(template, "spec.template.")
             })
         }
-        Behaviour::Service => service::warnings(object),
-        Behaviour::CustomResourceDefinition => definition::warnings(object, old),
+        Strategy::Service => service::warnings(object),
+        Strategy::CustomResourceDefinition => definition::warnings(object, old),
         _ => Vec::new(),
     }
 }

@@ -1,15 +1,15 @@
 //! `/scale`: a number of replicas, wherever the kind keeps it.
 
-mod made_up;
+mod custom_resource;
 mod write;
 
 use serde_json::{Value, json};
 
-pub use made_up::faults;
+pub use custom_resource::faults;
 pub use write::{patch, replace};
 
-use super::call::Call;
 use super::metadata;
+use super::write_request::WriteRequest;
 use crate::builtin;
 use crate::json::object;
 use crate::model::resource::{Resource, ScalePaths};
@@ -17,9 +17,9 @@ use crate::model::status::{ApiError, Cause};
 
 /// The object's `autoscaling/v1` Scale.
 pub fn of(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
-    if let Some(paths) = made_up::paths(resource) {
+    if let Some(paths) = custom_resource::paths(resource) {
         let (wanted, seen, selector) =
-            made_up::read(paths, whole).map_err(|why| ApiError::plain(500, why))?;
+            custom_resource::read(paths, whole).map_err(|why| ApiError::plain(500, why))?;
         return Ok(shown(whole, wanted.unwrap_or(0), seen, selector));
     }
     let Some(paths) = &resource.scale else {
@@ -38,7 +38,7 @@ pub fn of(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
 /// The Scale that is asked for. A made-up kind's object that has no number has no Scale.
 pub fn get(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
     let scale = of(resource, whole)?;
-    match made_up::paths(resource) {
+    match custom_resource::paths(resource) {
         Some(paths) if has_none(paths, whole) => {
             let why = format!("the spec replicas field {:?} does not exist", paths.spec);
             let mut error = ApiError::internal(&why);
@@ -56,14 +56,15 @@ pub fn get(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
 /// The Scale that a write changes. Where there is no number it has one that must not stay.
 fn to_patch(resource: &Resource, whole: &Value) -> Result<Value, ApiError> {
     let mut scale = of(resource, whole)?;
-    if made_up::paths(resource).is_some_and(|paths| has_none(paths, whole)) {
-        object::child_mut(&mut scale, "spec").insert("replicas".to_owned(), made_up::NONE.into());
+    if custom_resource::paths(resource).is_some_and(|paths| has_none(paths, whole)) {
+        object::child_mut(&mut scale, "spec")
+            .insert("replicas".to_owned(), custom_resource::NONE.into());
     }
     Ok(scale)
 }
 
 fn has_none(paths: &ScalePaths, whole: &Value) -> bool {
-    matches!(made_up::read(paths, whole), Ok((None, ..)))
+    matches!(custom_resource::read(paths, whole), Ok((None, ..)))
 }
 
 fn shown(whole: &Value, wanted: i64, seen: i64, selector: String) -> Value {
@@ -96,9 +97,9 @@ fn shown(whole: &Value, wanted: i64, seen: i64, selector: String) -> Value {
 }
 
 /// Reads a Scale that replaces the one of an object.
-pub fn read(call: &Call<'_>, mut scale: Value, name: &str) -> Result<Value, ApiError> {
+pub fn read(call: &WriteRequest<'_>, mut scale: Value, name: &str) -> Result<Value, ApiError> {
     decode(&mut scale).map_err(|why| {
-        ApiError::bad_request(if made_up::paths(call.resource).is_some() {
+        ApiError::bad_request(if custom_resource::paths(call.resource).is_some() {
             // Who serves made-up kinds has no words for it.
             "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:110\""
                 .to_owned()

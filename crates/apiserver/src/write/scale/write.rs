@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::call::Call;
 use super::super::decode::unfit_patch;
 use super::super::patching;
+use super::super::write_request::WriteRequest;
 use super::super::{managed, metadata};
-use super::{decode, made_up, to_patch};
+use super::{custom_resource, decode, to_patch};
 use crate::json::object;
 use crate::model::resource::{Origin, Resource};
 use crate::model::status::{ApiError, Cause};
@@ -14,7 +14,7 @@ use crate::ssa;
 use crate::wire::patch_type::Patch;
 
 /// The object with the number of a Scale that replaces its own.
-pub fn replace(call: &Call<'_>, whole: &Value, sent: &Value) -> Result<Value, ApiError> {
+pub fn replace(call: &WriteRequest<'_>, whole: &Value, sent: &Value) -> Result<Value, ApiError> {
     let (live, owners) = live(call, whole)?;
     let mut scale = sent.clone();
     managed::update_scale(call, &live, &mut scale);
@@ -22,7 +22,7 @@ pub fn replace(call: &Call<'_>, whole: &Value, sent: &Value) -> Result<Value, Ap
 }
 
 /// The object with the number that a patch makes of its Scale's.
-pub fn patch(call: &Call<'_>, whole: &Value, patch: &Patch) -> Result<Value, ApiError> {
+pub fn patch(call: &WriteRequest<'_>, whole: &Value, patch: &Patch) -> Result<Value, ApiError> {
     let (live, owners) = live(call, whole)?;
     let mut scale = match patch {
         Patch::Apply(applied) => managed::apply_scale(call, &live, applied)?,
@@ -46,14 +46,14 @@ fn scales(resource: &Resource) -> Resource {
 }
 
 /// The Scale of an object with its owners, and the owners of the object.
-fn live(call: &Call<'_>, whole: &Value) -> Result<(Value, ssa::Scale), ApiError> {
+fn live(call: &WriteRequest<'_>, whole: &Value) -> Result<(Value, ssa::Scale), ApiError> {
     let mut scale = to_patch(call.resource, whole)?;
     let owners = owners(call, whole).map_err(|why| ApiError::plain(500, why))?;
     owners.tell(&mut scale);
     Ok((scale, owners))
 }
 
-fn owners(call: &Call<'_>, whole: &Value) -> Result<ssa::Scale, String> {
+fn owners(call: &WriteRequest<'_>, whole: &Value) -> Result<ssa::Scale, String> {
     let own = call.resource.api_version();
     match call.resource.origin {
         Origin::Custom => {
@@ -79,7 +79,7 @@ fn owners(call: &Call<'_>, whole: &Value) -> Result<ssa::Scale, String> {
 
 /// The object with the Scale's wanted number.
 fn put(
-    call: &Call<'_>,
+    call: &WriteRequest<'_>,
     whole: &Value,
     scale: &Value,
     owners: &ssa::Scale,
@@ -99,13 +99,13 @@ fn put(
         .unwrap_or(0);
     if resource.origin != Origin::Custom {
         valid(call, whole, scale, wanted)?;
-    } else if wanted == made_up::NONE {
+    } else if wanted == custom_resource::NONE {
         return Err(ApiError::bad_request(format!(
             "the spec replicas field {:?} cannot be empty",
             paths.spec
         )));
     }
-    made_up::write(paths, &mut changed, wanted)?;
+    custom_resource::write(paths, &mut changed, wanted)?;
     owners
         .take(scale, &mut changed)
         .map_err(|why| ApiError::plain(500, why))?;
@@ -113,7 +113,12 @@ fn put(
 }
 
 /// Holds the Scale of a kind of Kubernetes' own against its rules.
-fn valid(call: &Call<'_>, whole: &Value, scale: &Value, wanted: i64) -> Result<(), ApiError> {
+fn valid(
+    call: &WriteRequest<'_>,
+    whole: &Value,
+    scale: &Value,
+    wanted: i64,
+) -> Result<(), ApiError> {
     let name = object::name(whole);
     if wanted < 0 {
         let cause = Cause::invalid(

@@ -9,7 +9,7 @@ use super::path::same;
 ///
 /// Called after admission and defaulting. `drops` says that the write asked for more than what is
 /// left of it: then its time counts. Returns whether the object differs from the live one.
-pub fn settle(live: &Value, new: &mut Value, drops: bool) -> bool {
+pub fn noop(live: &Value, new: &mut Value, drops: bool) -> bool {
     if drops {
         return !same(live, new);
     }

@@ -17,7 +17,7 @@
 //! Source: the `+listType`, `+structType`, `patchStrategy` and `patchMergeKey` markers of
 //! Kubernetes 1.34's types. Lists that are not named here are atomic.
 
-/// The table; [`schema::marks`](crate::schema) reads it.
+/// The table; [`schema::merge_keys`](crate::schema) reads it.
 pub(super) const TABLE: &str = "
 admissionregistration.v1.MutatingWebhook clientConfig=struct
     matchConditions=map:name,patch:merge:name

@@ -32,7 +32,7 @@ pub struct Event {
     pub previous: Option<Arc<Stored>>,
 }
 
-pub(super) struct Shelf {
+pub(super) struct KindStore {
     objects: BTreeMap<(String, String), Arc<Stored>>,
     ring: VecDeque<Event>,
     history: usize,
@@ -41,7 +41,7 @@ pub(super) struct Shelf {
     news: watch::Sender<u64>,
 }
 
-impl Shelf {
+impl KindStore {
     pub fn new(history: usize, compacted: u64) -> Self {
         Self {
             objects: BTreeMap::new(),

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::json::object;
-use crate::model::behaviour::Behaviour;
 use crate::model::resource::Resource;
+use crate::model::strategy::Strategy;
 
 /// Status is written through `/status` only, and nothing else through it.
 pub fn keep(resource: &Resource, subresource: Option<&str>, object: &mut Value, old: &Value) {
@@ -49,13 +49,13 @@ pub fn begin(resource: &Resource, object: &mut Value) {
 /// What becomes of the metadata in a write of the status: Kubernetes' own kinds take most of it,
 /// custom ones only who owns what.
 fn status_metadata(resource: &Resource, object: &Value, old: &Value) -> Value {
-    let kept: &[&str] = match resource.behaviour {
-        Behaviour::Deployment => &["labels"],
-        Behaviour::Pod => &["ownerReferences"],
+    let kept: &[&str] = match resource.strategy {
+        Strategy::Deployment => &["labels"],
+        Strategy::Pod => &["ownerReferences"],
         _ => &[],
     };
     let takes_it =
-        resource.is_kubernetes_own() && resource.behaviour != Behaviour::CustomResourceDefinition;
+        resource.is_kubernetes_own() && resource.strategy != Strategy::CustomResourceDefinition;
     let (taken, keys) = if takes_it {
         (old, kept)
     } else {

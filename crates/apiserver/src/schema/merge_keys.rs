@@ -24,8 +24,8 @@ pub(crate) fn mark(definitions: &mut Definitions, table: &str) {
             continue;
         };
         for word in words {
-            if let Some((field, marks)) = word.split_once('=') {
-                for one in marks.split(',') {
+            if let Some((field, merge_keys)) = word.split_once('=') {
+                for one in merge_keys.split(',') {
                     put(&mut definition, field, one, definitions);
                 }
             }

@@ -2,7 +2,7 @@
 
 /// The kinds that need more than the one path for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behaviour {
+pub enum Strategy {
     /// Nothing is particular.
     Plain,
     /// Graceful deletion, `/log`, an immutable spec.

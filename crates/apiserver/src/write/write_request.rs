@@ -14,7 +14,7 @@ use crate::store::{Key, Stored};
 use crate::wire::query::WriteOptions;
 
 /// A write request, read.
-pub struct Call<'a> {
+pub struct WriteRequest<'a> {
     /// The server.
     pub core: &'a Arc<Core>,
     /// Who writes.
@@ -42,7 +42,7 @@ pub enum By {
     Known,
 }
 
-impl Call<'_> {
+impl WriteRequest<'_> {
     /// The field manager of this write.
     pub fn manager(&self) -> &str {
         self.options
