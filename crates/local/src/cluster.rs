@@ -15,12 +15,12 @@ use super::apiserver::{Admission, ApiServer, Listening, kubeconfig};
 use super::autoscaler::{self, AutoscalerConfig};
 use super::controllers::config::{ImageResolver, TrustTheNode};
 use super::controllers::{self, ControllersConfig};
-use super::data_dir::Standing;
+use super::data_dir::access::Standing;
+use super::data_dir::{DataDir, Endpoints, Ports};
 use super::gateway::{Gateway, GatewayConfig};
 use super::knative;
 use super::node::images::Images;
 use super::node::{self, NodeConfig};
-use super::place::{Endpoints, Place, Ports};
 
 /// The domain under which services answer: `*.localhost` is this machine (RFC 6761).
 pub const DOMAIN: &str = "localhost";
@@ -73,7 +73,7 @@ impl LocalCluster {
                 (scratch.path().to_owned(), Some(scratch))
             }
         };
-        let place = Place::new(data_dir.clone());
+        let place = DataDir::new(data_dir.clone());
         let standing = place.prepare()?;
         let before = place.read_ports();
         let program = config.program.map_or_else(std::env::current_exe, Ok)?;
@@ -221,7 +221,7 @@ impl LocalCluster {
 /// data directory is replaced; whatever else is there is added to.
 fn write_kubeconfig(
     listening: &Listening,
-    place: &Place,
+    place: &DataDir,
     standing: Standing,
     named: Option<PathBuf>,
 ) -> anyhow::Result<(PathBuf, Option<String>)> {

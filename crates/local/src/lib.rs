@@ -13,7 +13,6 @@ pub mod data_dir;
 pub mod gateway;
 pub mod knative;
 pub mod node;
-pub mod place;
 pub mod pod_requests;
 pub mod privacy;
 pub mod samples;

@@ -7,9 +7,9 @@
 //! and status.
 
 pub mod decide;
-pub mod fleet;
 mod run;
 pub mod samples;
+pub mod scaler_set;
 pub mod settings;
 pub mod spec;
 pub mod status;

@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fleet::{Done, Fleet, Work},
+    scaler_set::{Done, ScalerSet, Work},
     settings,
     spec::AutoscalerConfig,
 };
@@ -32,7 +32,7 @@ use crate::{
         object::{Object, ObjectExt as _, key},
         settings::NAMESPACE,
     },
-    gateway::{backend::RevisionKey, demand::Demand},
+    gateway::{backend::RevisionKey, load_tracker::LoadTracker},
 };
 
 type Seen = (Kind, Result<Event<Object>, watcher::Error>);
@@ -41,7 +41,7 @@ type Seen = (Kind, Result<Event<Object>, watcher::Error>);
 /// is in the cluster, and the next run takes it up.
 pub async fn run(
     client: Client,
-    demand: Demand,
+    load: LoadTracker,
     config: AutoscalerConfig,
     cancel: CancellationToken,
 ) {
@@ -55,7 +55,7 @@ pub async fn run(
     );
     let mut settings = follow_settings(&client);
     let defaults = config.clone();
-    let mut fleet = Fleet::new(config, Timestamp::now());
+    let mut scalers = ScalerSet::new(config, Timestamp::now());
     let mut shown = HashSet::new();
     let mut works = FuturesUnordered::new();
     loop {
@@ -63,9 +63,9 @@ pub async fn run(
             () = cancel.cancelled() => return,
             event = events.next() => {
                 let Some(event) = event else { return };
-                take(&mut fleet, &mut shown, event);
+                take(&mut scalers, &mut shown, event);
                 while let Some(Some(more)) = events.next().now_or_never() {
-                    take(&mut fleet, &mut shown, more);
+                    take(&mut scalers, &mut shown, more);
                 }
             }
             Some(data) = settings.next() => {
@@ -74,16 +74,16 @@ pub async fn run(
                     tracing::warn!(key, "ConfigMap {} has a value that cannot be read: it is \
                         left as it was", settings::CONFIG_MAP);
                 }
-                fleet.configure(config);
+                scalers.configure(config);
             }
-            poked = demand.poked() => fleet.touch(poked),
-            Some((key, done)) = works.next(), if !works.is_empty() => fleet.done(&key, done),
-            _ = tick.tick(), if fleet.is_awake() => {
-                fleet.touch_awake();
+            poked = load.poked() => scalers.touch(poked),
+            Some((key, done)) = works.next(), if !works.is_empty() => scalers.done(&key, done),
+            _ = tick.tick(), if scalers.is_awake() => {
+                scalers.touch_awake();
             }
         }
-        for work in fleet.work(|key| demand.load(key), Timestamp::now()) {
-            works.push(carry_out(&client, &demand, work));
+        for work in scalers.work(|key| load.load(key), Timestamp::now()) {
+            works.push(carry_out(&client, &load, work));
         }
     }
 }
@@ -122,7 +122,7 @@ fn follow_settings(
         .boxed()
 }
 
-fn take(fleet: &mut Fleet, shown: &mut HashSet<RevisionKey>, (kind, event): Seen) {
+fn take(scalers: &mut ScalerSet, shown: &mut HashSet<RevisionKey>, (kind, event): Seen) {
     let event = match event {
         Ok(event) => event,
         Err(error) => {
@@ -132,8 +132,8 @@ fn take(fleet: &mut Fleet, shown: &mut HashSet<RevisionKey>, (kind, event): Seen
     };
     if kind == Kind::Deployment {
         match event {
-            Event::Apply(object) | Event::InitApply(object) => fleet.deployment(&object, false),
-            Event::Delete(object) => fleet.deployment(&object, true),
+            Event::Apply(object) | Event::InitApply(object) => scalers.deployment(&object, false),
+            Event::Delete(object) => scalers.deployment(&object, true),
             Event::Init | Event::InitDone => {}
         }
         return;
@@ -143,30 +143,35 @@ fn take(fleet: &mut Fleet, shown: &mut HashSet<RevisionKey>, (kind, event): Seen
         Event::Init => shown.clear(),
         Event::InitApply(object) => {
             shown.insert(RevisionKey::new(object.namespace(), object.name()));
-            fleet.apply(object, now);
+            scalers.apply(object, now);
         }
-        Event::InitDone => fleet.retain(shown),
-        Event::Apply(object) => fleet.apply(object, now),
-        Event::Delete(object) => fleet.remove(&object),
+        Event::InitDone => scalers.retain(shown),
+        Event::Apply(object) => scalers.apply(object, now),
+        Event::Delete(object) => scalers.remove(&object),
     }
 }
 
-async fn carry_out(client: &Client, demand: &Demand, work: Work) -> (RevisionKey, Done) {
+async fn carry_out(client: &Client, load: &LoadTracker, work: Work) -> (RevisionKey, Done) {
     let key = work.key.clone();
     let mut done = Done::default();
-    if let Err(error) = write(client, demand, work, &mut done).await {
+    if let Err(error) = write(client, load, work, &mut done).await {
         done.again = true;
         tracing::warn!(revision = %key, %error, "not scaled: trying again");
     }
     (key, done)
 }
 
-async fn write(client: &Client, demand: &Demand, work: Work, done: &mut Done) -> kube::Result<()> {
+async fn write(
+    client: &Client,
+    load: &LoadTracker,
+    work: Work,
+    done: &mut Done,
+) -> kube::Result<()> {
     let namespace = &work.key.namespace;
     if work.restore {
-        demand.restore(&work.key);
+        load.restore(&work.key);
     }
-    if work.retire && !demand.retire_if_idle(&work.key) {
+    if work.retire && !load.retire_if_idle(&work.key) {
         // A request came between the decision and here.
         done.again = true;
         return Ok(());
@@ -182,7 +187,7 @@ async fn write(client: &Client, demand: &Demand, work: Work, done: &mut Done) ->
             }
             Err(error) => {
                 if work.retire {
-                    demand.restore(&work.key);
+                    load.restore(&work.key);
                 }
                 return ignore_missing(error);
             }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     controllers::object::{Object, ObjectExt as _, integer, key, text},
-    gateway::{backend::RevisionKey, demand::Load},
+    gateway::{backend::RevisionKey, load_tracker::Load},
 };
 
 /// The class that is ours; a PodAutoscaler of another is left alone.
@@ -64,7 +64,7 @@ struct Entry {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct ScalerSet {
     config: AutoscalerConfig,
     started: Timestamp,
     entries: HashMap<RevisionKey, Entry>,
@@ -72,10 +72,10 @@ pub struct Fleet {
     dirty: BTreeSet<RevisionKey>,
 }
 
-impl Fleet {
+impl ScalerSet {
     /// No revisions.
-    pub fn new(config: AutoscalerConfig, now: Timestamp) -> Fleet {
-        Fleet {
+    pub fn new(config: AutoscalerConfig, now: Timestamp) -> ScalerSet {
+        ScalerSet {
             config,
             started: now,
             entries: HashMap::new(),
@@ -343,10 +343,10 @@ mod tests {
     }
 
     /// Carries work out as the loop does when all goes well.
-    fn carry_out(fleet: &mut Fleet, work: &Work) {
+    fn carry_out(scalers: &mut ScalerSet, work: &Work) {
         let written = work.status.clone().map(autoscaler);
         let scaled = work.scale.as_ref().map(|(_, replicas)| *replicas);
-        fleet.done(
+        scalers.done(
             &work.key,
             Done {
                 scaled,
@@ -358,10 +358,10 @@ mod tests {
 
     #[test]
     fn an_instance_comes_up_serves_and_goes_and_each_is_written_once() {
-        let mut fleet = Fleet::new(AutoscalerConfig::default(), at(0));
-        fleet.apply(autoscaler(Value::Null), at(0));
-        fleet.deployment(&deployment(1), false);
-        let works = fleet.work(load(0, 0, 0), at(0));
+        let mut scalers = ScalerSet::new(AutoscalerConfig::default(), at(0));
+        scalers.apply(autoscaler(Value::Null), at(0));
+        scalers.deployment(&deployment(1), false);
+        let works = scalers.work(load(0, 0, 0), at(0));
         assert_eq!(works.len(), 1);
         assert_eq!(
             (&works[0].scale, works[0].retire),
@@ -369,73 +369,76 @@ mod tests {
             "one replica already"
         );
         assert_eq!(works[0].status.as_ref().unwrap()["desiredScale"], 1);
-        carry_out(&mut fleet, &works[0]);
+        carry_out(&mut scalers, &works[0]);
         assert!(
-            fleet.work(load(0, 0, 0), at(0)).is_empty(),
+            scalers.work(load(0, 0, 0), at(0)).is_empty(),
             "nothing new, nothing written"
         );
 
-        fleet.touch([key()]);
-        let works = fleet.work(load(1, 0, 2), at(2));
+        scalers.touch([key()]);
+        let works = scalers.work(load(1, 0, 2), at(2));
         assert_eq!(works[0].status.as_ref().unwrap()["actualScale"], 1);
-        carry_out(&mut fleet, &works[0]);
+        carry_out(&mut scalers, &works[0]);
 
-        assert!(fleet.touch_awake());
-        let works = fleet.work(load(1, 0, 70), at(70));
+        assert!(scalers.touch_awake());
+        let works = scalers.work(load(1, 0, 70), at(70));
         assert!(works[0].retire);
         assert_eq!(works[0].scale, Some(("hello-1-deployment".into(), 0)));
-        carry_out(&mut fleet, &works[0]);
-        let works = fleet.work(load(0, 0, 71), at(71));
+        carry_out(&mut scalers, &works[0]);
+        let works = scalers.work(load(0, 0, 71), at(71));
         let gone = works[0].status.as_ref().unwrap();
         assert_eq!((&works[0].scale, &gone["actualScale"]), (&None, &json!(0)));
-        carry_out(&mut fleet, &works[0]);
-        assert!(fleet.work(load(0, 0, 72), at(72)).is_empty());
+        carry_out(&mut scalers, &works[0]);
+        assert!(scalers.work(load(0, 0, 72), at(72)).is_empty());
         assert!(
-            !fleet.is_awake(),
+            !scalers.is_awake(),
             "at zero only a request or a change counts"
         );
 
-        fleet.touch([key()]);
-        let works = fleet.work(load(0, 1, 0), at(90));
+        scalers.touch([key()]);
+        let works = scalers.work(load(0, 1, 0), at(90));
         assert_eq!(works[0].scale, Some(("hello-1-deployment".into(), 1)));
     }
 
     #[test]
     fn nothing_is_decided_while_a_write_is_under_way() {
-        let mut fleet = Fleet::new(AutoscalerConfig::default(), at(0));
-        fleet.apply(autoscaler(Value::Null), at(0));
-        assert_eq!(fleet.work(load(0, 0, 0), at(0)).len(), 1);
-        fleet.touch([key()]);
-        assert!(fleet.work(load(0, 5, 0), at(1)).is_empty());
-        fleet.done(
+        let mut scalers = ScalerSet::new(AutoscalerConfig::default(), at(0));
+        scalers.apply(autoscaler(Value::Null), at(0));
+        assert_eq!(scalers.work(load(0, 0, 0), at(0)).len(), 1);
+        scalers.touch([key()]);
+        assert!(scalers.work(load(0, 5, 0), at(1)).is_empty());
+        scalers.done(
             &key(),
             Done {
                 again: true,
                 ..Done::default()
             },
         );
-        assert!(fleet.is_awake(), "a failed write is tried at the next tick");
-        fleet.touch_awake();
-        assert_eq!(fleet.work(load(0, 5, 0), at(2)).len(), 1);
+        assert!(
+            scalers.is_awake(),
+            "a failed write is tried at the next tick"
+        );
+        scalers.touch_awake();
+        assert_eq!(scalers.work(load(0, 5, 0), at(2)).len(), 1);
     }
 
     #[test]
     fn instances_retired_for_a_zero_that_was_undone_serve_again() {
-        let mut fleet = Fleet::new(AutoscalerConfig::default(), at(0));
-        fleet.apply(autoscaler(Value::Null), at(0));
-        fleet.deployment(&deployment(1), false);
+        let mut scalers = ScalerSet::new(AutoscalerConfig::default(), at(0));
+        scalers.apply(autoscaler(Value::Null), at(0));
+        scalers.deployment(&deployment(1), false);
         for (second, ready, idle) in [(0, 0, 0), (1, 1, 1), (70, 1, 70)] {
-            fleet.touch([key()]);
-            for work in fleet.work(load(ready, 0, idle), at(second)) {
-                carry_out(&mut fleet, &work);
+            scalers.touch([key()]);
+            for work in scalers.work(load(ready, 0, idle), at(second)) {
+                carry_out(&mut scalers, &work);
             }
         }
         let mut restored = Vec::new();
         for second in 71..75 {
-            fleet.touch([key()]);
-            for work in fleet.work(load(0, 1, 0), at(second)) {
+            scalers.touch([key()]);
+            for work in scalers.work(load(0, 1, 0), at(second)) {
                 restored.extend(work.restore.then_some(second));
-                carry_out(&mut fleet, &work);
+                carry_out(&mut scalers, &work);
             }
         }
         assert_eq!(restored, [72], "given a second to be deleted");
@@ -443,7 +446,7 @@ mod tests {
 
     #[test]
     fn another_class_is_left_alone() {
-        let mut fleet = Fleet::new(AutoscalerConfig::default(), at(0));
+        let mut scalers = ScalerSet::new(AutoscalerConfig::default(), at(0));
         let mut hpa = autoscaler(Value::Null);
         hpa.metadata.annotations = Some(
             [(
@@ -452,7 +455,7 @@ mod tests {
             )]
             .into(),
         );
-        fleet.apply(hpa, at(0));
-        assert!(fleet.work(load(0, 0, 0), at(0)).is_empty());
+        scalers.apply(hpa, at(0));
+        assert!(scalers.work(load(0, 0, 0), at(0)).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::apiserver::private;
+use crate::apiserver::private;
 
 /// What a cluster keeps in its data directory.
 const PARTS: [&str; 7] = [

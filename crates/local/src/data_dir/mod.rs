@@ -1,5 +1,7 @@
 //! The data directory of a local cluster: its lock, and where its parts listen.
 
+pub mod access;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::apiserver::private;
-use super::data_dir::{self, DataDirError, Standing};
+use self::access::{DataDirError, Standing};
+use crate::apiserver::private;
 
 const LOCK: &str = "lock";
 const ENDPOINTS: &str = "endpoints.json";
@@ -50,11 +52,11 @@ pub struct Ports {
 
 /// A data directory.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct DataDir {
     dir: PathBuf,
 }
 
-impl Place {
+impl DataDir {
     /// The place at `dir`; nothing is created yet.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
@@ -80,8 +82,8 @@ impl Place {
     /// Makes the directory, or closes the one that is there to other users, and says whether
     /// anything else is in it.
     pub fn prepare(&self) -> Result<Standing, DataDirError> {
-        let standing = data_dir::examine(&self.dir)?;
-        data_dir::close(&self.dir, standing)?;
+        let standing = access::examine(&self.dir)?;
+        access::close(&self.dir, standing)?;
         Ok(standing)
     }
 
@@ -89,7 +91,7 @@ impl Place {
     ///
     /// The lock ends with the file handle, so also with a killed process.
     pub fn lock(&self) -> Result<Option<File>, DataDirError> {
-        data_dir::examine(&self.dir)?;
+        access::examine(&self.dir)?;
         let unusable = |source| DataDirError::Unusable {
             dir: self.dir.clone(),
             source,
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn a_directory_belongs_to_one_process_and_is_free_when_that_ends() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(dir.path().join("deep/er"));
+        let place = DataDir::new(dir.path().join("deep/er"));
         assert!(!place.is_taken().unwrap());
         assert!(!place.dir().exists(), "asking makes nothing");
         let held = place.lock().unwrap().expect("free at first");
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn endpoints_are_read_back_as_they_were_written() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(dir.path().to_owned());
+        let place = DataDir::new(dir.path().to_owned());
         assert_eq!(place.read_endpoints(), None);
         let endpoints = Endpoints {
             pid: 7,
@@ -199,7 +201,7 @@ mod tests {
     #[test]
     fn ports_outlive_the_run_that_had_them() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(dir.path().to_owned());
+        let place = DataDir::new(dir.path().to_owned());
         assert_eq!(place.read_ports(), Ports::default());
         let ports = Ports {
             api: 6443,

@@ -23,9 +23,9 @@ use tokio::{
 };
 
 use super::{
-    demand::DemandSignal,
-    instance::{Instance, Place},
+    instance::{Instance, Slot},
     keep_alive::KeepAlive,
+    load_tracker::LoadSignal,
     metrics::{RevisionMetrics, RevisionRow},
 };
 
@@ -132,7 +132,7 @@ pub struct Backend {
     queue: Mutex<VecDeque<oneshot::Sender<Lease>>>,
     gone: AtomicBool,
     last_active: AtomicU64,
-    demand: Arc<DemandSignal>,
+    demand: Arc<LoadSignal>,
 }
 
 impl fmt::Debug for Backend {
@@ -145,7 +145,7 @@ impl fmt::Debug for Backend {
 
 impl Backend {
     /// A revision without instances.
-    pub fn new(key: RevisionKey, demand: Arc<DemandSignal>) -> Backend {
+    pub fn new(key: RevisionKey, demand: Arc<LoadSignal>) -> Backend {
         Backend {
             key,
             metrics: RevisionMetrics::default(),
@@ -377,19 +377,19 @@ impl Backend {
                 }
             }
         };
-        let place = Place::taken(instance.clone());
+        let slot = Slot::taken(instance.clone());
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         self.touch();
         // Retired between the choice and the count: whoever retired it may not have
         // seen this request, so it must not go there.
         if instance.is_retired() {
-            place.give_back();
+            slot.give_back();
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             return None;
         }
         Some(Lease {
             backend: self.clone(),
-            place,
+            slot,
         })
     }
 
@@ -416,19 +416,19 @@ fn less_loaded(instances: &[Arc<Instance>], turn: usize) -> Option<&Arc<Instance
 #[derive(Debug)]
 pub struct Lease {
     backend: Arc<Backend>,
-    place: Place,
+    slot: Slot,
 }
 
 impl Lease {
     /// Where the request goes.
     pub fn instance(&self) -> &Arc<Instance> {
-        self.place.instance()
+        self.slot.instance()
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.place.give_back();
+        self.slot.give_back();
         self.backend.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.backend.touch();
         self.backend.grant();

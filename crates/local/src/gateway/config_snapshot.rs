@@ -55,7 +55,7 @@ pub struct Served {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Picture {
+pub struct ConfigSnapshot {
     ingresses: BTreeMap<Name, Ingress>,
     routes: BTreeMap<Name, Arc<IngressRoutes>>,
     pods: HashMap<Name, Pod>,
@@ -82,7 +82,7 @@ struct Pod {
     instance: Option<Arc<Instance>>,
 }
 
-impl Picture {
+impl ConfigSnapshot {
     /// Takes in an object that is new or changed.
     pub fn apply(&mut self, kind: Watched, object: &Object) {
         let name = (object.namespace().to_owned(), object.name().to_owned());
@@ -346,20 +346,23 @@ mod tests {
     }
 
     struct Story {
-        picture: Picture,
+        config_snapshot: ConfigSnapshot,
         proxy: Proxy,
     }
 
     impl Story {
         fn new() -> Story {
             let proxy = Proxy::new(Default::default(), CancellationToken::new());
-            let mut picture = Picture::default();
-            picture.apply(Watched::Revision, &revision(json!({"containers": [{}]})));
-            Story { picture, proxy }
+            let mut config_snapshot = ConfigSnapshot::default();
+            config_snapshot.apply(Watched::Revision, &revision(json!({"containers": [{}]})));
+            Story {
+                config_snapshot,
+                proxy,
+            }
         }
 
         fn ports(&mut self) -> Vec<u16> {
-            self.picture.publish(&self.proxy);
+            self.config_snapshot.publish(&self.proxy);
             let backend = self
                 .proxy
                 .demand
@@ -383,7 +386,7 @@ mod tests {
             (pod(4001, "True", None), vec![4001]),
             (pod(4001, "True", Some("2026-01-01T00:00:00Z")), vec![]),
         ] {
-            story.picture.apply(Watched::Pod, &object);
+            story.config_snapshot.apply(Watched::Pod, &object);
             assert_eq!(story.ports(), ports, "{object:?}");
         }
     }
@@ -391,16 +394,20 @@ mod tests {
     #[test]
     fn an_unchanged_pod_stays_the_same_instance() {
         let mut story = Story::new();
-        story.picture.apply(Watched::Pod, &pod(4000, "True", None));
-        story.picture.publish(&story.proxy);
+        story
+            .config_snapshot
+            .apply(Watched::Pod, &pod(4000, "True", None));
+        story.config_snapshot.publish(&story.proxy);
         let key = RevisionKey::new("default", "hello-1");
         let before = story.proxy.demand.find(&key).unwrap().endpoints();
-        story.picture.apply(Watched::Pod, &pod(4000, "True", None));
-        story.picture.apply(
+        story
+            .config_snapshot
+            .apply(Watched::Pod, &pod(4000, "True", None));
+        story.config_snapshot.apply(
             Watched::Revision,
             &revision(json!({"timeoutSeconds": 5, "containers": [{}]})),
         );
-        story.picture.publish(&story.proxy);
+        story.config_snapshot.publish(&story.proxy);
         let after = story.proxy.demand.find(&key).unwrap().endpoints();
         assert!(Arc::ptr_eq(&before.instances[0], &after.instances[0]));
         assert_eq!(after.rules.timeout, Duration::from_secs(5));
@@ -439,38 +446,44 @@ mod tests {
             found.map(|t| t.backend.key.name.clone())
         };
         story
-            .picture
+            .config_snapshot
             .apply(Watched::Ingress, &ingress(1, "hello-1", Value::Null));
         assert!(find(&story).is_err());
-        let served = story.picture.publish(&story.proxy);
+        let served = story.config_snapshot.publish(&story.proxy);
         assert_eq!((served.len(), served[0].generation), (1, 1));
         assert_eq!(find(&story).unwrap(), "hello-1");
         let ready =
             json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]});
         story
-            .picture
+            .config_snapshot
             .apply(Watched::Ingress, &ingress(1, "hello-1", ready.clone()));
-        assert!(story.picture.publish(&story.proxy).is_empty());
+        assert!(story.config_snapshot.publish(&story.proxy).is_empty());
         story
-            .picture
+            .config_snapshot
             .apply(Watched::Ingress, &ingress(2, "hello-2", ready));
-        assert_eq!(story.picture.publish(&story.proxy)[0].generation, 2);
+        assert_eq!(story.config_snapshot.publish(&story.proxy)[0].generation, 2);
         assert_eq!(find(&story).unwrap(), "hello-2");
     }
 
     #[test]
     fn what_a_new_watch_does_not_show_is_gone() {
         let mut story = Story::new();
-        story.picture.apply(Watched::Pod, &pod(4000, "True", None));
         story
-            .picture
+            .config_snapshot
+            .apply(Watched::Pod, &pod(4000, "True", None));
+        story
+            .config_snapshot
             .apply(Watched::Ingress, &ingress(1, "hello-1", Value::Null));
         assert_eq!(story.ports(), [4000]);
-        story.picture.retain(Watched::Pod, &HashSet::new());
+        story.config_snapshot.retain(Watched::Pod, &HashSet::new());
         assert_eq!(story.ports(), Vec::<u16>::new());
-        story.picture.retain(Watched::Ingress, &HashSet::new());
-        story.picture.retain(Watched::Revision, &HashSet::new());
-        story.picture.publish(&story.proxy);
+        story
+            .config_snapshot
+            .retain(Watched::Ingress, &HashSet::new());
+        story
+            .config_snapshot
+            .retain(Watched::Revision, &HashSet::new());
+        story.config_snapshot.publish(&story.proxy);
         assert!(story.proxy.table.load().is_empty());
         assert!(
             story.proxy.demand.all().is_empty(),

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    picture::{Name, Picture, Served, Watched},
+    config_snapshot::{ConfigSnapshot, Name, Served, Watched},
     proxy::Proxy,
 };
 use crate::controllers::{
@@ -52,7 +52,7 @@ pub async fn run(
             watch(&client, Kind::Revision, Watched::Revision, config),
         ),
     );
-    let mut picture = Picture::default();
+    let mut config_snapshot = ConfigSnapshot::default();
     let mut restarts = Restarts::default();
     let mut prune = tokio::time::interval(PRUNE_INTERVAL);
     loop {
@@ -65,12 +65,12 @@ pub async fn run(
             event = events.next() => event,
         };
         let Some(first) = first else { return };
-        restarts.take(&mut picture, first);
+        restarts.take(&mut config_snapshot, first);
         while let Some(Some(more)) = events.next().now_or_never() {
-            restarts.take(&mut picture, more);
+            restarts.take(&mut config_snapshot, more);
         }
         if restarts.all_listed() {
-            for served_now in picture.publish(&proxy) {
+            for served_now in config_snapshot.publish(&proxy) {
                 if served.send(served_now).is_err() {
                     return;
                 }
@@ -127,20 +127,20 @@ impl Restarts {
         }
     }
 
-    fn take(&mut self, picture: &mut Picture, (kind, event): Seen) {
+    fn take(&mut self, config_snapshot: &mut ConfigSnapshot, (kind, event): Seen) {
         let name = |object: &Object| (object.namespace().to_owned(), object.name().to_owned());
         match event {
             Ok(Event::Init) => self.shown(kind).clear(),
             Ok(Event::InitApply(object)) => {
                 self.shown(kind).insert(name(&object));
-                picture.apply(kind, &object);
+                config_snapshot.apply(kind, &object);
             }
             Ok(Event::InitDone) => {
-                picture.retain(kind, &std::mem::take(self.shown(kind)));
+                config_snapshot.retain(kind, &std::mem::take(self.shown(kind)));
                 self.listed.insert(kind);
             }
-            Ok(Event::Apply(object)) => picture.apply(kind, &object),
-            Ok(Event::Delete(object)) => picture.remove(kind, &name(&object)),
+            Ok(Event::Apply(object)) => config_snapshot.apply(kind, &object),
+            Ok(Event::Delete(object)) => config_snapshot.remove(kind, &name(&object)),
             Err(error) => {
                 tracing::warn!(?kind, %error, "the gateway's watch failed: starting it again");
             }

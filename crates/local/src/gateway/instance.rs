@@ -168,12 +168,12 @@ impl Instance {
 
 /// A taken place at an instance.
 #[derive(Debug)]
-pub struct Place(Arc<Instance>);
+pub struct Slot(Arc<Instance>);
 
-impl Place {
+impl Slot {
     /// Notes that [`Instance::take_place`] said yes.
-    pub fn taken(instance: Arc<Instance>) -> Place {
-        Place(instance)
+    pub fn taken(instance: Arc<Instance>) -> Slot {
+        Slot(instance)
     }
 
     /// At which instance.

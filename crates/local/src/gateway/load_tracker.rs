@@ -19,15 +19,15 @@ use crate::pod_requests::PodRequests;
 
 /// The gateway's clock and the bell that wakes the autoscaler.
 #[derive(Debug)]
-pub struct DemandSignal {
+pub struct LoadSignal {
     started: Instant,
     bell: Notify,
     poked: Mutex<BTreeSet<RevisionKey>>,
 }
 
-impl Default for DemandSignal {
+impl Default for LoadSignal {
     fn default() -> Self {
-        DemandSignal {
+        LoadSignal {
             started: Instant::now(),
             bell: Notify::new(),
             poked: Mutex::default(),
@@ -35,7 +35,7 @@ impl Default for DemandSignal {
     }
 }
 
-impl DemandSignal {
+impl LoadSignal {
     /// Wakes the autoscaler: a request waits for this revision, or its instances
     /// changed.
     pub fn poke(&self, key: &RevisionKey) {
@@ -68,15 +68,15 @@ pub struct Load {
 ///
 /// The lock guards the set of revisions, not their state: requests never take it.
 #[derive(Clone, Debug, Default)]
-pub struct Demand {
-    signal: Arc<DemandSignal>,
+pub struct LoadTracker {
+    signal: Arc<LoadSignal>,
     backends: Arc<Mutex<HashMap<RevisionKey, Arc<Backend>>>>,
     /// Instances by the uid of their Pod, also those that are out of service and have
     /// requests left: those keep them alive.
     instances: Arc<Mutex<HashMap<String, Weak<Instance>>>>,
 }
 
-impl Demand {
+impl LoadTracker {
     /// The backend of a revision, made when it is first named.
     pub fn backend(&self, key: &RevisionKey) -> Arc<Backend> {
         let mut backends = self.backends.lock();
@@ -163,7 +163,7 @@ impl Demand {
     }
 }
 
-impl PodRequests for Demand {
+impl PodRequests for LoadTracker {
     fn answered(&self, uid: &str) -> BoxFuture<'static, ()> {
         let instance = self.instances.lock().get(uid).and_then(Weak::upgrade);
         async move {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_done_when_its_last_request_is_also_when_it_is_out_of_service() {
-        let demand = Demand::default();
+        let demand = LoadTracker::default();
         let backend = demand.backend(&RevisionKey::new("default", "hello-1"));
         let instance = Arc::new(Instance::new("u1:4000", ([127, 0, 0, 1], 4000).into()));
         demand.note(&instance);

@@ -10,28 +10,28 @@
 //!
 //! It routes by what Knative's Ingress objects say, splits by percent, holds requests
 //! while a revision starts, and counts for each revision what became of them. The
-//! autoscaler is told through [`demand::Demand`]; the control side (Ingress, Revision
+//! autoscaler is told through [`load_tracker::Demand`]; the control side (Ingress, Revision
 //! and Pod watches) only builds values that the data side loads.
 
 pub mod admin;
 pub mod backend;
+pub mod config_snapshot;
 pub mod control;
-pub mod demand;
 pub mod ending;
-pub mod exchange;
 pub mod h1;
 pub mod h2;
 pub mod headers;
 pub mod ingress;
 pub mod instance;
 pub mod keep_alive;
+pub mod load_tracker;
 pub mod metrics;
-pub mod picture;
 pub mod pool;
 pub mod proxy;
 pub mod refuse;
 pub mod repeat;
 pub mod request_body;
+pub mod request_guard;
 pub mod response_body;
 pub mod server;
 pub mod split;

@@ -23,16 +23,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     backend::Backend,
-    demand::Demand,
     ending::Ending,
-    exchange::Exchange,
     h1::{H1Connection, SendError},
     h2::{self, H2Error},
     headers::{self, ClientAddress},
     instance::Instance,
+    load_tracker::LoadTracker,
     refuse::Reason,
     repeat::Repeat,
     request_body::RequestBody,
+    request_guard::RequestGuard,
     response_body::ResponseBody,
     table::{RouteTable, Target, host_key},
     tunnel,
@@ -55,7 +55,7 @@ pub struct Proxy {
     /// The routes in force.
     pub table: ArcSwap<RouteTable>,
     /// The revisions.
-    pub demand: Demand,
+    pub demand: LoadTracker,
     /// Requests without a route.
     pub unrouted: AtomicU64,
     /// Owns what outlives a request: tunnels and HTTP/2 connections to instances.
@@ -79,7 +79,7 @@ enum Failure {
 
 impl Proxy {
     /// A proxy without routes.
-    pub fn new(demand: Demand, cancel: CancellationToken) -> Proxy {
+    pub fn new(demand: LoadTracker, cancel: CancellationToken) -> Proxy {
         Proxy {
             table: ArcSwap::default(),
             demand,
@@ -134,7 +134,7 @@ impl Proxy {
         host: HeaderValue,
         started: Instant,
     ) -> Response<ResponseBody> {
-        let mut exchange = Exchange::open(target.backend.clone(), started);
+        let mut exchange = RequestGuard::open(target.backend.clone(), started);
         let upgrade = wanted_upgrade(&mut request);
         let (parts, body) = request.into_parts();
         let head = prepare(
@@ -198,10 +198,10 @@ impl Proxy {
         &self,
         request: Request<RequestBody>,
         instance: &Arc<Instance>,
-        mut exchange: Exchange,
+        mut exchange: RequestGuard,
         upgrade: &mut Option<OnUpgrade>,
         afresh: bool,
-    ) -> Result<Response<ResponseBody>, (Exchange, Failure)> {
+    ) -> Result<Response<ResponseBody>, (RequestGuard, Failure)> {
         let (mut connection, repeat) = match open(&request, instance, &exchange, afresh).await {
             Ok(opened) => opened,
             Err(_) => {
@@ -254,8 +254,8 @@ impl Proxy {
         &self,
         request: Request<RequestBody>,
         instance: &Arc<Instance>,
-        mut exchange: Exchange,
-    ) -> Result<Response<ResponseBody>, (Exchange, Failure)> {
+        mut exchange: RequestGuard,
+    ) -> Result<Response<ResponseBody>, (RequestGuard, Failure)> {
         let until = exchange
             .head_deadline()
             .min(Instant::now() + CONNECT_TIMEOUT);
@@ -290,7 +290,7 @@ impl Proxy {
     }
 }
 
-fn refuse(mut exchange: Exchange, reason: Reason) -> Response<ResponseBody> {
+fn refuse(mut exchange: RequestGuard, reason: Reason) -> Response<ResponseBody> {
     exchange.fail(reason.status().as_u16());
     reason.response()
 }
@@ -300,7 +300,7 @@ fn refuse(mut exchange: Exchange, reason: Reason) -> Response<ResponseBody> {
 async fn open(
     request: &Request<RequestBody>,
     instance: &Instance,
-    exchange: &Exchange,
+    exchange: &RequestGuard,
     afresh: bool,
 ) -> io::Result<(Box<H1Connection>, Repeat)> {
     if !afresh

@@ -16,7 +16,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// One request at one revision.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct RequestGuard {
     backend: Arc<Backend>,
     lease: Option<Lease>,
     started: Instant,
@@ -26,12 +26,12 @@ pub struct Exchange {
     pub rules: RequestRules,
 }
 
-impl Exchange {
+impl RequestGuard {
     /// Opens the account.
-    pub fn open(backend: Arc<Backend>, started: Instant) -> Exchange {
+    pub fn open(backend: Arc<Backend>, started: Instant) -> RequestGuard {
         let rules = backend.rules();
         let code = CLIENT_CLOSED_REQUEST;
-        Exchange {
+        RequestGuard {
             backend,
             lease: None,
             started,
@@ -102,7 +102,7 @@ impl Exchange {
     }
 }
 
-impl Drop for Exchange {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         let code = if self.complete {
             self.code

@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::{exchange::Exchange, h1::H1Connection};
+use super::{h1::H1Connection, request_guard::RequestGuard};
 
 /// What the client gets.
 pub enum ResponseBody {
@@ -30,14 +30,14 @@ pub enum ResponseBody {
 pub struct H1Body {
     incoming: Incoming,
     connection: Option<Box<H1Connection>>,
-    exchange: Exchange,
+    exchange: RequestGuard,
 }
 
 /// An answer that arrives on a shared connection.
 pub struct H2Body {
     incoming: Incoming,
     alarm: Pin<Box<Sleep>>,
-    exchange: Exchange,
+    exchange: RequestGuard,
 }
 
 /// Why a body ended early; the client sees a broken connection or a stream reset.
@@ -72,7 +72,7 @@ impl ResponseBody {
     pub fn h1(
         incoming: Incoming,
         mut connection: Box<H1Connection>,
-        exchange: Exchange,
+        exchange: RequestGuard,
         cx: &mut Context<'_>,
     ) -> ResponseBody {
         connection.set_alarm(exchange.next_deadline());
@@ -88,7 +88,7 @@ impl ResponseBody {
     }
 
     /// An answer over HTTP/2.
-    pub fn h2(incoming: Incoming, mut exchange: Exchange) -> ResponseBody {
+    pub fn h2(incoming: Incoming, mut exchange: RequestGuard) -> ResponseBody {
         let alarm = Box::pin(tokio::time::sleep_until(exchange.next_deadline()));
         if incoming.is_end_stream() {
             exchange.complete();

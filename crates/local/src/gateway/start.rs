@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{admin, control, demand::Demand, proxy::Proxy, server, status};
+use super::{admin, control, load_tracker::LoadTracker, proxy::Proxy, server, status};
 
 /// Where Knative's own components and settings live.
 const SYSTEM_NAMESPACE: &str = "knative-serving";
@@ -70,7 +70,7 @@ pub struct Gateway {
     pub address: SocketAddr,
     /// Where metrics are: `http://ADDRESS/metrics`.
     pub metrics_address: SocketAddr,
-    demand: Demand,
+    demand: LoadTracker,
     tasks: JoinSet<()>,
 }
 
@@ -92,7 +92,7 @@ impl Gateway {
             of(&listener, config.listen),
             of(&metrics, config.metrics_listen),
         );
-        let demand = Demand::default();
+        let demand = LoadTracker::default();
         // Tunnels and instances' connections outlast the listener by the drain time.
         let hard = CancellationToken::new();
         let proxy = Arc::new(Proxy::new(demand.clone(), hard.clone()));
@@ -126,7 +126,7 @@ impl Gateway {
     }
 
     /// The autoscaler's window on the load.
-    pub fn demand(&self) -> Demand {
+    pub fn demand(&self) -> LoadTracker {
         self.demand.clone()
     }
 

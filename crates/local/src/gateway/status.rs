@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::picture::Served;
+use super::config_snapshot::Served;
 use crate::controllers::{conditions::Conditions, kind::Kind, object::Object};
 
 /// Statuses written at once.

@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     backend::{Backend, RevisionKey},
-    demand::Demand,
     ingress::{IngressPath, IngressSpec},
+    load_tracker::LoadTracker,
     split::Split,
 };
 
@@ -72,7 +72,7 @@ pub enum NoRoute {
 
 impl IngressRoutes {
     /// Compiles an Ingress's rules; backends are made for revisions not met before.
-    pub fn compile(namespace: &str, spec: &IngressSpec, demand: &Demand) -> IngressRoutes {
+    pub fn compile(namespace: &str, spec: &IngressSpec, demand: &LoadTracker) -> IngressRoutes {
         let mut hosts = Vec::new();
         for rule in &spec.rules {
             let Some(http) = &rule.http else { continue };
@@ -95,7 +95,7 @@ impl IngressRoutes {
     }
 }
 
-fn compile_path(namespace: &str, path: &IngressPath, demand: &Demand) -> Option<PathRoute> {
+fn compile_path(namespace: &str, path: &IngressPath, demand: &LoadTracker) -> Option<PathRoute> {
     // A single split without a percent takes everything.
     let weights: Vec<u16> = match path.splits.as_slice() {
         [only] if only.percent.is_none_or(|p| p == 0) => vec![100],
@@ -226,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    fn table(demand: &Demand, rules: serde_json::Value) -> RouteTable {
+    fn table(demand: &LoadTracker, rules: serde_json::Value) -> RouteTable {
         let spec: IngressSpec = serde_json::from_value(json!({ "rules": rules })).unwrap();
         let routes = Arc::new(IngressRoutes::compile("default", &spec, demand));
         RouteTable::build(&BTreeMap::from([("default/hello", routes)]))
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_routes_main_host_is_split_and_its_tags_are_not() {
         let table = table(
-            &Demand::default(),
+            &LoadTracker::default(),
             json!([
                 {"hosts": ["hello.default", "hello.default.svc.cluster.local"],
                  "visibility": "ClusterLocal",
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn the_longest_path_and_the_most_headers_win() {
         let table = table(
-            &Demand::default(),
+            &LoadTracker::default(),
             json!([{"hosts": ["hello"], "http": {"paths": [
                 {"splits": [split("root", 100)]},
                 {"path": "/api", "splits": [split("api", 100)]},
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn only_the_users_headers_are_appended() {
         let table = table(
-            &Demand::default(),
+            &LoadTracker::default(),
             json!([{"hosts": ["hello"], "http": {"paths": [{"splits": [split("hello-1", 100)]}]}}]),
         );
         let target = table.find("hello", "/", &HeaderMap::new()).unwrap();
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_path_without_a_live_split_serves_nothing() {
-        let demand = Demand::default();
+        let demand = LoadTracker::default();
         let table = table(
             &demand,
             json!([{"hosts": ["hello"], "http": {"paths": [

@@ -26,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     backend::{Backend, Endpoints, RequestRules, RevisionKey},
-    demand::Demand,
     ingress::IngressSpec,
     instance::Instance,
+    load_tracker::LoadTracker,
     proxy::Proxy,
     server,
     table::{IngressRoutes, RouteTable},
@@ -105,7 +105,7 @@ impl Drop for App {
 /// A gateway with the host `hello` at revision `default/hello-1`.
 pub struct Bench {
     pub address: SocketAddr,
-    pub demand: Demand,
+    pub demand: LoadTracker,
     pub proxy: Arc<Proxy>,
     pub backend: Arc<Backend>,
     cancel: CancellationToken,
@@ -114,7 +114,7 @@ pub struct Bench {
 
 impl Bench {
     pub async fn start() -> Bench {
-        let demand = Demand::default();
+        let demand = LoadTracker::default();
         let cancel = CancellationToken::new();
         let proxy = Arc::new(Proxy::new(demand.clone(), cancel.child_token()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

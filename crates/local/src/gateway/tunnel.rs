@@ -6,14 +6,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio_util::sync::CancellationToken;
 
-use super::{exchange::Exchange, h1::H1Connection};
+use super::{h1::H1Connection, request_guard::RequestGuard};
 
 /// Runs the tunnel to its end; the request is counted then. Revision timeouts do not
 /// apply, as they do not in Knative once a connection is taken over.
 pub async fn run(
     client: OnUpgrade,
     connection: Box<H1Connection>,
-    mut exchange: Exchange,
+    mut exchange: RequestGuard,
     cancel: CancellationToken,
 ) {
     let pass = async {
