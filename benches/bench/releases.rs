@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use parking_lot::Mutex;
-use sluice::api::rollout::{Phase, Rollout, RolloutStatus};
+use sluice::api::rollout::{Phase, RolloutStatus, ServiceRollout};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -38,7 +38,7 @@ impl Releases {
         let (tell, news) = watch::channel(0);
         let moments = seen.clone();
         let task = tokio::spawn(async move {
-            let api: Api<Rollout> = Api::namespaced(client, NAMESPACE);
+            let api: Api<ServiceRollout> = Api::namespaced(client, NAMESPACE);
             let changes = watcher(api, watcher::Config::default())
                 .default_backoff()
                 .applied_objects();

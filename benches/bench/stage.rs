@@ -10,7 +10,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use sluice::local::place::{Endpoints, Place};
+use sluice::local::data_dir::{DataDir, Endpoints};
 
 use crate::process::Process;
 use crate::repository::TestRepository;
@@ -51,7 +51,7 @@ impl Stage {
         arguments.extend(more);
         let mut cluster = Process::start(&arguments, &dir.path().join("cluster.log"))?;
         cluster.says("ready in").await?;
-        let endpoints = Place::new(data)
+        let endpoints = DataDir::new(data)
             .read_endpoints()
             .context("the cluster does not say where it is")?;
         let kubeconfig = endpoints.kubeconfig.clone();

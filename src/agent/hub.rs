@@ -75,9 +75,8 @@ impl Hub {
         let name = (namespace.clone(), key.name.clone());
         let now = || cluster.get(key).map(|live| live.value());
         let service = match (key.group.as_str(), key.kind.as_str()) {
-            (serving::GROUP, "Service" | "Configuration" | "Route") | (api::GROUP, "Rollout") => {
-                key.name.clone()
-            }
+            (serving::GROUP, "Service" | "Configuration" | "Route")
+            | (api::GROUP, "ServiceRollout") => key.name.clone(),
             (serving::GROUP, "Revision") => self.index.lock().revision(&name, now().as_ref())?,
             ("", "Pod") => self.index.lock().pod(&name, now().as_ref())?,
             _ => return None,

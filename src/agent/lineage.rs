@@ -46,7 +46,12 @@ impl Lineage {
 }
 
 fn remembered(cluster: &Cluster, name: &Name, hash: &TemplateHash) -> Option<(String, String)> {
-    let live = cluster.get(&ObjectKey::namespaced(GROUP, "Rollout", &name.0, &name.1))?;
+    let live = cluster.get(&ObjectKey::namespaced(
+        GROUP,
+        "ServiceRollout",
+        &name.0,
+        &name.1,
+    ))?;
     let status = memory::status_of(&live)?;
     let mut releases = status.candidate.iter().chain(&status.stable);
     let release = releases.find(|release| release.template_hash.as_ref() == Some(hash))?;

@@ -7,11 +7,11 @@ use crate::api::object::ObjectKey;
 use crate::api::rollout::{RolloutSpec, RolloutStatus};
 use crate::api::{GROUP, VERSION};
 use crate::cluster::{Cluster, WriteError};
-use crate::plan::{LiveObject, Manager, ServiceIntent, marks};
+use crate::plan::{LiveObject, Manager, ServiceIntent, annotations};
 
 /// The key of a service's Rollout.
 pub fn key(intent: &ServiceIntent) -> ObjectKey {
-    ObjectKey::namespaced(GROUP, "Rollout", &intent.namespace, &intent.name)
+    ObjectKey::namespaced(GROUP, "ServiceRollout", &intent.namespace, &intent.name)
 }
 
 /// What was stored last; nothing where there is no Rollout.
@@ -37,7 +37,7 @@ pub fn spec(cluster: &Cluster, intent: &ServiceIntent) -> RolloutSpec {
 
 /// Makes the Rollout, with nothing in it.
 pub async fn create(cluster: &Cluster, intent: &ServiceIntent) -> Result<(), WriteError> {
-    let marks = json!({marks::DELIVERY: intent.delivery.to_string()});
+    let marks = json!({annotations::DELIVERY: intent.delivery.to_string()});
     let object = object(intent, marks, "spec", json!({}));
     cluster.apply(&object, Manager::Objects).await?;
     Ok(())
@@ -59,6 +59,6 @@ fn part<T: DeserializeOwned>(rollout: &LiveObject, part: &str) -> Option<T> {
 }
 
 fn object(intent: &ServiceIntent, marks: Value, part: &str, value: Value) -> Value {
-    json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout", part: value, "metadata":
+    json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "ServiceRollout", part: value, "metadata":
         {"name": intent.name, "namespace": intent.namespace, "annotations": marks}})
 }

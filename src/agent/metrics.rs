@@ -98,12 +98,12 @@ impl Metrics {
         let r = &mut registry;
         r.register("releases", "Releases that ended", this.releases.clone());
         r.register(
-            "rollouts",
+            "servicerollouts",
             "Services by the phase they are in",
             this.phases.clone(),
         );
         r.register(
-            "source_looks",
+            "source_polls",
             "Looks at a Delivery's repository",
             this.looks.clone(),
         );
@@ -347,7 +347,7 @@ mod tests {
             r#"sluice_releases_total{namespace="default",delivery="shop",outcome="rolled_back"} 2"#,
             r#"sluice_rollouts{namespace="default",delivery="shop",phase="stable"} 0"#,
             r#"sluice_rollouts{namespace="default",delivery="shop",phase="rolling_back"} 1"#,
-            r#"sluice_source_looks_total{namespace="default",delivery="shop",result="failure"} 1"#,
+            r#"sluice_source_polls_total{namespace="default",delivery="shop",result="failure"} 1"#,
             r#"sluice_delivery_syncs_total{namespace="default",delivery="shop",result="success"} 1"#,
             r#"sluice_delivery_sync_duration_seconds_bucket{le="0.004",namespace="default",delivery="shop"} 1"#,
             r#"sluice_delivery_ready{namespace="default",delivery="shop"} 1"#,

@@ -165,7 +165,7 @@ const WATCHED: [(&str, &str); 8] = [
     (serving::API_VERSION, "Route"),
     (serving::API_VERSION, "Revision"),
     ("sluice.dev/v1alpha1", "RolloutPolicy"),
-    ("sluice.dev/v1alpha1", "Rollout"),
+    ("sluice.dev/v1alpha1", "ServiceRollout"),
 ];
 
 impl Agent {

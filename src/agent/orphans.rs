@@ -48,7 +48,7 @@ pub async fn roll_back(
 }
 
 fn all(cluster: &Cluster) -> impl Iterator<Item = Wanted> {
-    let rollouts = cluster.list(GROUP, "Rollout", None).into_iter();
+    let rollouts = cluster.list(GROUP, "ServiceRollout", None).into_iter();
     let releases = rollouts.filter_map(|rollout| way_back(cluster, &rollout));
     releases.filter(|wanted| !is_there(cluster, &wanted.intent.delivery))
 }

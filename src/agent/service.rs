@@ -21,7 +21,9 @@ use crate::api::object::TemplateHash;
 use crate::api::rollout::{Phase, Quarantine, RolloutStatus};
 use crate::api::serving::{API_VERSION, annotation};
 use crate::cluster::{self, Refusal, WriteError};
-use crate::plan::{DeliveryId, FieldChange, LiveObject, Manager, ServiceIntent, marks, normalize};
+use crate::plan::{
+    DeliveryId, FieldChange, LiveObject, Manager, ServiceIntent, annotations, normalize,
+};
 use crate::policy::{self, Policy};
 use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
 
@@ -234,7 +236,7 @@ impl ServiceLoop {
             self.is_stored = false;
         }
         self.is_stored &= decided.status == self.status;
-        if !self.is_stored && !decided.may_wait {
+        if !self.is_stored && !decided.persist_deferred {
             memory::store(cluster, intent, &decided.status).await?;
             self.is_stored = true;
         }
@@ -390,7 +392,7 @@ impl ServiceLoop {
         known: &LiveObject,
         object: &Value,
     ) -> bool {
-        if known.digest.as_deref() != marks::annotation(object, marks::DIGEST) {
+        if known.digest.as_deref() != annotations::annotation(object, annotations::DIGEST) {
             return true;
         }
         if drift == Drift::Report {

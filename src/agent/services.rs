@@ -219,7 +219,7 @@ impl Services {
     }
 
     async fn forget_rollout(&self, name: &Name) {
-        let key = ObjectKey::namespaced(GROUP, "Rollout", &name.0, &name.1);
+        let key = ObjectKey::namespaced(GROUP, "ServiceRollout", &name.0, &name.1);
         if let Some(live) = self.context.cluster.get(&key)
             && let Err(error) = self.context.cluster.delete(&key, VERSION, &live.uid).await
         {

@@ -15,7 +15,7 @@ use super::output::{self, Output};
 use super::shutdown::Shutdown;
 use crate::local::apiserver::private;
 use crate::local::cluster::{LocalCluster, LocalConfig};
-use crate::local::place::{Endpoints, Place};
+use crate::local::data_dir::{DataDir, Endpoints};
 
 /// How long `--detach` and `down` wait for the other process.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,10 +55,10 @@ struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    fn place(&self) -> anyhow::Result<Place> {
-        Ok(Place::new(match &self.data_dir {
+    fn place(&self) -> anyhow::Result<DataDir> {
+        Ok(DataDir::new(match &self.data_dir {
             Some(dir) => std::path::absolute(dir)?,
-            None => Place::default_dir()
+            None => DataDir::default_dir()
                 .context("neither HOME nor XDG_DATA_HOME is set: give --data-dir DIR")?,
         }))
     }
@@ -183,7 +183,7 @@ pub fn describe(endpoints: &Endpoints) -> String {
 }
 
 /// Starts the same command without `--detach` in a session of its own and waits until it is ready.
-fn detach(place: &Place) -> anyhow::Result<Outcome> {
+fn detach(place: &DataDir) -> anyhow::Result<Outcome> {
     if place.lock()?.is_none() {
         bail!(
             "a local cluster already runs on {}; `sluice local status` shows where",
@@ -234,7 +234,7 @@ fn detach(place: &Place) -> anyhow::Result<Outcome> {
     }
 }
 
-fn down(place: &Place) -> anyhow::Result<Outcome> {
+fn down(place: &DataDir) -> anyhow::Result<Outcome> {
     if !place.is_taken()? {
         output::line(format_args!(
             "no local cluster runs on {}",
@@ -268,7 +268,7 @@ fn down(place: &Place) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn status(place: &Place, output: Output) -> anyhow::Result<Outcome> {
+fn status(place: &DataDir, output: Output) -> anyhow::Result<Outcome> {
     let running = place.is_taken()?;
     let endpoints = place.read_endpoints().filter(|_| running);
     output::print(output, &endpoints, || match &endpoints {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::output::{self, Output};
 use super::{ClusterArgs, Outcome};
 use crate::api::delivery::Delivery;
-use crate::api::rollout::Rollout;
+use crate::api::rollout::ServiceRollout;
 
 /// Which deliveries, and how to print them.
 #[derive(Debug, clap::Args)]
@@ -25,14 +25,14 @@ pub struct StatusArgs {
 #[derive(Serialize)]
 struct Status {
     deliveries: Vec<Delivery>,
-    rollouts: Vec<Rollout>,
+    rollouts: Vec<ServiceRollout>,
 }
 
 /// Prints the status.
 pub async fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
     let session = args.cluster.connect().await?;
     let client = session.client.clone();
-    let (deliveries, rollouts): (Api<Delivery>, Api<Rollout>) = if args.all_namespaces {
+    let (deliveries, rollouts): (Api<Delivery>, Api<ServiceRollout>) = if args.all_namespaces {
         (Api::all(client.clone()), Api::all(client))
     } else {
         (

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::api::object::ObjectKey;
-use crate::plan::{LiveObject, Manager, marks};
+use crate::plan::{LiveObject, Manager, annotations};
 
 use super::conflict::{self, Conflict, Standing};
 use super::error::{Failure, Refusal, WriteError, sort};
@@ -106,7 +106,8 @@ impl Cluster {
                 .get(&key)
                 .is_some_and(|live| live.applied_by(manager.name())),
             // Our own kinds' status has no other writer worth a conflict.
-            force: part == Part::Status || marks::annotation(object, marks::FORCE) == Some("true"),
+            force: part == Part::Status
+                || annotations::annotation(object, annotations::FORCE) == Some("true"),
         };
         let first = self.patch(&key, object, manager, part, false).await;
         let (answer, taken) = match first {
@@ -132,7 +133,7 @@ impl Cluster {
             self.0.store.put(Arc::clone(&live));
         }
         if part == Part::Object
-            && let Some(digest) = marks::annotation(object, marks::DIGEST)
+            && let Some(digest) = annotations::annotation(object, annotations::DIGEST)
         {
             // Whatever the server made of it: this is what the write leads to.
             self.0

@@ -75,7 +75,7 @@ impl fmt::Display for Refusal {
                 write!(
                     f,
                     "; take the field out of one of the two, or set the annotation {}: \"true\"",
-                    crate::plan::marks::FORCE
+                    crate::plan::annotations::FORCE
                 )
             }
             Self::Rejected {

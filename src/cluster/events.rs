@@ -218,7 +218,7 @@ mod tests {
 
     fn happened(message: &str) -> Happened {
         Happened {
-            object: ObjectKey::namespaced("sluice.dev", "Rollout", "default", "hello"),
+            object: ObjectKey::namespaced("sluice.dev", "ServiceRollout", "default", "hello"),
             reason: "RolledBack".into(),
             message: message.into(),
             warning: true,
@@ -265,7 +265,7 @@ mod tests {
         let object = object(&event, Some(("v1alpha1".into(), "u-1".into())));
         assert_eq!(
             object["involvedObject"],
-            json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout", "name": "hello",
+            json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "ServiceRollout", "name": "hello",
                 "namespace": "default", "uid": "u-1"})
         );
         assert_eq!(object["firstTimestamp"], "1970-01-12T13:46:40Z");

@@ -72,7 +72,7 @@ mod tests {
             .filter_map(|n| turn("ConfigMap", &n.to_string()))
             .collect();
         assert_eq!(hanging.len(), OF_ONE_KIND);
-        let other = turn("Rollout", "hello");
+        let other = turn("ServiceRollout", "hello");
         assert!(other.is_some(), "another kind has its turn at once");
         let more: Vec<Turn> = (0..20)
             .filter_map(|n| turn("Secret", &n.to_string()))

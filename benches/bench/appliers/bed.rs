@@ -28,7 +28,7 @@ const KINDS: [(&str, &str, &str); 5] = [
     ("serving.knative.dev", "v1", "Configuration"),
     ("serving.knative.dev", "v1", "Route"),
     ("sluice.dev", "v1alpha1", "Delivery"),
-    ("sluice.dev", "v1alpha1", "Rollout"),
+    ("sluice.dev", "v1alpha1", "ServiceRollout"),
 ];
 
 /// The bed, with its controllers standing still until this is dropped.

@@ -11,7 +11,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use parking_lot::Mutex;
 use sluice::api::delivery::Expand;
-use sluice::api::rollout::{Phase, Rollout};
+use sluice::api::rollout::{Phase, ServiceRollout};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -45,7 +45,7 @@ impl Progress {
             ApiResource::from_gvk(&GroupVersionKind::gvk("serving.knative.dev", "v1", kind));
         let templates: Api<DynamicObject> =
             Api::namespaced_with(client.clone(), NAMESPACE, &resource);
-        let rollouts: Api<Rollout> = Api::namespaced(client.clone(), NAMESPACE);
+        let rollouts: Api<ServiceRollout> = Api::namespaced(client.clone(), NAMESPACE);
         let by_template = {
             let (seen, tell) = (seen.clone(), tell.clone());
             async move {

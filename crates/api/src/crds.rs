@@ -4,10 +4,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube_core::CustomResourceExt;
 
 use super::delivery::Delivery;
-use super::rollout::Rollout;
+use super::rollout::ServiceRollout;
 use super::rollout_policy::RolloutPolicy;
 
 /// Every definition that the agent needs in a cluster.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![Delivery::crd(), RolloutPolicy::crd(), Rollout::crd()]
+    vec![Delivery::crd(), RolloutPolicy::crd(), ServiceRollout::crd()]
 }

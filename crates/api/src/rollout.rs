@@ -18,12 +18,12 @@ use super::object::TemplateHash;
     crates(kube_core = "::kube_core"),
     group = "sluice.dev",
     version = "v1alpha1",
-    kind = "Rollout",
-    plural = "rollouts",
+    kind = "ServiceRollout",
+    plural = "servicerollouts",
     namespaced,
     status = "RolloutStatus",
     category = "sluice",
-    shortname = "ro",
+    shortname = "srollout",
     derive = "PartialEq",
     derive = "Default",
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
@@ -105,7 +105,7 @@ pub struct RolloutStatus {
     /// When that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    pub asked_at: Option<Timestamp>,
+    pub traffic_requested_at: Option<Timestamp>,
     /// When the Route's `status.traffic` confirmed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -114,7 +114,7 @@ pub struct RolloutStatus {
     /// which stable was as bad and nothing could be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    pub judged_from: Option<Timestamp>,
+    pub analysis_started_at: Option<Timestamp>,
     /// Failed judgements one after the other.
     pub failures: u32,
     /// Why the release does not go on, in `Holding`.
@@ -122,17 +122,17 @@ pub struct RolloutStatus {
     pub hold: Option<Hold>,
     /// How the release ends, in `RollingBack` and `Promoting`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ending: Option<Ending>,
+    pub pending_outcome: Option<PendingOutcome>,
     /// The split that was found at adoption is left alone until the first release.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub keeps_found_traffic: bool,
+    pub preserve_adopted_traffic: bool,
     /// Whether the cluster has had Git's template: what differs since was changed by hand.
     #[serde(skip_serializing_if = "TemplateState::is_unwritten")]
     pub template: TemplateState,
     /// With `drift: Report`: the traffic that somebody changed by hand, which is left so until
     /// something else than this is wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub left_traffic: Option<String>,
+    pub ignored_traffic_drift: Option<String>,
     /// The evidence of this release, newest last, one entry a step (the last of each).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<StepEvidence>,
@@ -321,7 +321,7 @@ pub enum HoldReason {
 /// How a release ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Ending {
+pub struct PendingOutcome {
     /// The word for the history.
     pub outcome: Outcome,
     /// Why, in one sentence.

@@ -132,7 +132,7 @@ fn header(cluster: &LocalCluster, repository: &DemoRepository) -> String {
     format!(
         "{}Repository   {}\nServices     http://hello.{NAMESPACE}.localhost:{port}  http://random.{NAMESPACE}.localhost:{port}\n\n\
          Try          curl http://hello.{NAMESPACE}.localhost:{port}\n\
-         \x20            kubectl --kubeconfig {} get rollouts\n\
+         \x20            kubectl --kubeconfig {} get servicerollouts\n\
          \x20            git clone {} shop && cd shop   # change, commit, push\n",
         local::describe(cluster.endpoints()),
         repository.path().display(),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::output::{Tone, paint};
 use super::screen::Screen;
 use crate::api::delivery::Delivery;
-use crate::api::rollout::{Rollout, RolloutStatus};
+use crate::api::rollout::{RolloutStatus, ServiceRollout};
 
 /// How far the story of each service is told, by name.
 pub type Story = HashMap<String, Told>;
@@ -65,7 +65,7 @@ impl Narrator {
         cancel: CancellationToken,
     ) -> anyhow::Result<()> {
         let config = watcher::Config::default();
-        let rollouts: Api<Rollout> = Api::namespaced(client.clone(), namespace);
+        let rollouts: Api<ServiceRollout> = Api::namespaced(client.clone(), namespace);
         let mut rollouts = watcher(rollouts, config.clone())
             .default_backoff()
             .applied_objects()
@@ -108,7 +108,7 @@ impl Narrator {
         self.last_commit = commit;
     }
 
-    fn rollout(&mut self, rollout: Rollout) {
+    fn rollout(&mut self, rollout: ServiceRollout) {
         let name = rollout.name_any();
         let Some(status) = rollout.status else {
             return;
@@ -121,7 +121,8 @@ impl Narrator {
     /// Prints what happened to a release, once.
     fn event(&mut self, event: Event) {
         let about = &event.involved_object;
-        if about.kind.as_deref() != Some("Rollout") || !self.printed.insert(event.name_any()) {
+        if about.kind.as_deref() != Some("ServiceRollout") || !self.printed.insert(event.name_any())
+        {
             return;
         }
         let (Some(service), Some(reason)) = (about.name.clone(), event.reason) else {

@@ -13,7 +13,7 @@ use kube::api::ListParams;
 use super::connection::Session;
 use super::output::{self, Output};
 use super::{ClusterArgs, Outcome, watching};
-use crate::api::rollout::{Action, Phase, Rollout};
+use crate::api::rollout::{Action, Phase, ServiceRollout};
 
 pub use telling::table;
 
@@ -101,7 +101,7 @@ async fn list(
     output: Output,
 ) -> anyhow::Result<Outcome> {
     let session = cluster.connect().await?;
-    let api: Api<Rollout> = if all_namespaces {
+    let api: Api<ServiceRollout> = if all_namespaces {
         Api::all(session.client.clone())
     } else {
         Api::namespaced(session.client.clone(), &session.namespace)
@@ -127,9 +127,9 @@ async fn list(
     Ok(Outcome::Done)
 }
 
-async fn find(one: &One) -> anyhow::Result<(Session, Api<Rollout>, Rollout)> {
+async fn find(one: &One) -> anyhow::Result<(Session, Api<ServiceRollout>, ServiceRollout)> {
     let session = one.cluster.connect().await?;
-    let api: Api<Rollout> = Api::namespaced(session.client.clone(), &session.namespace);
+    let api: Api<ServiceRollout> = Api::namespaced(session.client.clone(), &session.namespace);
     let found = api.get_opt(&one.service).await;
     let found = found.map_err(|error| session.explain(error))?;
     let mut rollout = found.with_context(|| {
@@ -159,23 +159,28 @@ async fn history(one: One) -> anyhow::Result<Outcome> {
 async fn watch(one: One) -> anyhow::Result<Outcome> {
     let (session, api, _) = find(&one).await?;
     let mut last = String::new();
-    watching::follow(&session, api, &one.service, |mut rollout: Rollout| {
-        rollout.metadata.managed_fields = None;
-        let Some(status) = &rollout.status else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        let line = telling::line(status);
-        if line != last {
-            output::print_next(one.output, &rollout, || {
-                format!("{} {line}", Timestamp::now().strftime("%H:%M:%S"))
-            })?;
-            last = line;
-        }
-        Ok(match status.phase {
-            Phase::Stable => ControlFlow::Break(Outcome::Done),
-            Phase::RolledBack | Phase::Failed => ControlFlow::Break(Outcome::Differs),
-            _ => ControlFlow::Continue(()),
-        })
-    })
+    watching::follow(
+        &session,
+        api,
+        &one.service,
+        |mut rollout: ServiceRollout| {
+            rollout.metadata.managed_fields = None;
+            let Some(status) = &rollout.status else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            let line = telling::line(status);
+            if line != last {
+                output::print_next(one.output, &rollout, || {
+                    format!("{} {line}", Timestamp::now().strftime("%H:%M:%S"))
+                })?;
+                last = line;
+            }
+            Ok(match status.phase {
+                Phase::Stable => ControlFlow::Break(Outcome::Done),
+                Phase::RolledBack | Phase::Failed => ControlFlow::Break(Outcome::Differs),
+                _ => ControlFlow::Continue(()),
+            })
+        },
+    )
     .await
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::connection::Session;
 use super::super::{Outcome, output, watching};
 use super::{One, find, telling};
-use crate::api::rollout::{Action, Rollout, RolloutStatus};
+use crate::api::rollout::{Action, RolloutStatus, ServiceRollout};
 
 /// How long a steering command waits for the agent's answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -46,7 +46,7 @@ pub async fn ask(one: One, action: Action, revision: Option<String>) -> anyhow::
     let change = json!({"spec": {"request": request}});
     patch(&session, &api, service, change).await?;
     let handled = |status: &RolloutStatus| status.handled_request.as_deref() == Some(id.as_str());
-    let answer = watching::follow(&session, api, service, |rollout: Rollout| {
+    let answer = watching::follow(&session, api, service, |rollout: ServiceRollout| {
         Ok(if rollout.status.as_ref().is_some_and(handled) {
             ControlFlow::Break(rollout)
         } else {
@@ -73,10 +73,10 @@ pub async fn ask(one: One, action: Action, revision: Option<String>) -> anyhow::
 
 async fn patch(
     session: &Session,
-    api: &Api<Rollout>,
+    api: &Api<ServiceRollout>,
     name: &str,
     change: Value,
-) -> anyhow::Result<Rollout> {
+) -> anyhow::Result<ServiceRollout> {
     let params = PatchParams {
         field_manager: Some("sluice-cli".to_owned()),
         ..Default::default()

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::api::rollout::{Phase, Release, Request, Rollout, RolloutStatus};
+use crate::api::rollout::{Phase, Release, Request, RolloutStatus, ServiceRollout};
 
 use super::super::output::{self, Tone, paint};
 
 /// One line a service.
-pub fn table(rollouts: &[Rollout]) -> String {
+pub fn table(rollouts: &[ServiceRollout]) -> String {
     let rows = rollouts
         .iter()
         .map(|rollout| {
@@ -35,7 +35,7 @@ pub fn table(rollouts: &[Rollout]) -> String {
 }
 
 /// The release with its evidence, and what people asked of it.
-pub fn story(rollout: &Rollout) -> String {
+pub fn story(rollout: &ServiceRollout) -> String {
     let status = rollout.status.clone().unwrap_or_default();
     let mut facts = vec![
         ("Service", full_name(rollout)),
@@ -91,7 +91,7 @@ pub fn story(rollout: &Rollout) -> String {
 }
 
 /// Past releases and how they ended.
-pub fn history(rollout: &Rollout) -> String {
+pub fn history(rollout: &ServiceRollout) -> String {
     let status = rollout.status.clone().unwrap_or_default();
     if status.history.is_empty() {
         return format!("{} has no past releases yet.", rollout.name_any());
@@ -131,7 +131,7 @@ pub fn phase(phase: Phase) -> String {
     paint(tone, &phase.to_string())
 }
 
-fn full_name(rollout: &Rollout) -> String {
+fn full_name(rollout: &ServiceRollout) -> String {
     let namespace = rollout.namespace().unwrap_or_default();
     format!("{namespace}/{}", rollout.name_any())
 }

@@ -4,7 +4,7 @@ use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use sluice::api::delivery::Delivery;
-use sluice::api::rollout::{Phase, Rollout};
+use sluice::api::rollout::{Phase, ServiceRollout};
 
 use super::stage::until;
 use crate::world::{Answer, Hello, World};
@@ -121,7 +121,7 @@ async fn a_rollout_that_somebody_deletes_comes_back_with_what_it_keeps_out() {
         &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
     );
     world.taken_back("hello", &bad).await;
-    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), world.namespace());
+    let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
     let uid = rollouts.get("hello").await.unwrap().metadata.uid;
     rollouts
         .delete("hello", &DeleteParams::default())

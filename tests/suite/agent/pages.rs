@@ -53,7 +53,7 @@ async fn deliveries_are_counted_and_health_is_said() {
             .parse()
             .unwrap()
     };
-    assert!(figure("sluice_source_looks_total", ",result=\"success\"") >= 2.0);
+    assert!(figure("sluice_source_polls_total", ",result=\"success\"") >= 2.0);
     assert!(figure("sluice_delivery_syncs_total", ",result=\"success\"") >= 1.0);
     assert!(figure("sluice_delivery_syncs_total", ",result=\"failure\"") >= 1.0);
     assert!(figure("sluice_delivery_last_success_timestamp_seconds", "") > 1e9);

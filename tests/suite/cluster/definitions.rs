@@ -53,11 +53,11 @@ async fn our_own_kinds_are_installed_and_their_status_is_ours_alone() {
     }
     bed.cluster.await_served(&definitions).await.unwrap();
     bed.cluster
-        .watch("sluice.dev/v1alpha1", "Rollout", None)
+        .watch("sluice.dev/v1alpha1", "ServiceRollout", None)
         .await
         .unwrap();
     let rollout = |fields: Value| {
-        let mut object = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+        let mut object = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "ServiceRollout",
             "metadata": {"name": "hello", "namespace": "default"}});
         object
             .as_object_mut()
@@ -74,7 +74,7 @@ async fn our_own_kinds_are_installed_and_their_status_is_ours_alone() {
         .unwrap();
     let status = rollout(json!({"status": {"phase": "Stable", "weight": 0, "failures": 0}}));
     bed.cluster.apply_status(&status).await.unwrap();
-    let key = ObjectKey::namespaced("sluice.dev", "Rollout", "default", "hello");
+    let key = ObjectKey::namespaced("sluice.dev", "ServiceRollout", "default", "hello");
     let live = bed.cluster.get(&key).unwrap();
     assert_eq!(live.value()["status"]["phase"], "Stable");
     assert_eq!(live.value()["spec"]["paused"], true);
@@ -109,7 +109,7 @@ async fn a_status_that_an_older_definition_does_not_know_says_what_to_apply() {
     }
     bed.cluster.await_served(&definitions).await.unwrap();
     let rollout = |part: &str, value: Value| {
-        json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+        json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "ServiceRollout",
             "metadata": {"name": "hello", "namespace": "default"}, part: value})
     };
     let object = rollout("spec", json!({}));

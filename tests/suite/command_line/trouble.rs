@@ -105,8 +105,9 @@ struct Closed;
 
 impl Admission for Closed {
     fn validate(&self, review: &Review<'_>, object: &Value) -> Result<(), ApiError> {
-        if review.kind == "Rollout" && object.pointer("/spec/request").is_some() {
-            let words = "rollouts.sluice.dev \"hello\" is forbidden: User \"ada\" cannot patch it";
+        if review.kind == "ServiceRollout" && object.pointer("/spec/request").is_some() {
+            let words =
+                "servicerollouts.sluice.dev \"hello\" is forbidden: User \"ada\" cannot patch it";
             return Err(ApiError::new(403, "Forbidden", words));
         }
         Ok(())
@@ -122,7 +123,7 @@ async fn who_may_not_steer_is_told_which_right_is_missing() {
     .await;
     home.shows("rollout promote hello", expect![[r#"
         $ sluice rollout promote hello
-        error: rollouts.sluice.dev "hello" is forbidden: User "ada" cannot patch it; have this right granted, or choose another account with --kubeconfig or --context
+        error: servicerollouts.sluice.dev "hello" is forbidden: User "ada" cannot patch it; have this right granted, or choose another account with --kubeconfig or --context
         status 2
     "#]]).await;
     world.end().await;

@@ -86,7 +86,7 @@ async fn releases(expand: Expand) {
         &[Hello::new("hello", "three").env("CRASH_AT_START", "3")],
     );
     world.taken_back("hello", &bad).await;
-    world.told("Rollout", "hello", "RolledBack").await;
+    world.told("ServiceRollout", "hello", "RolledBack").await;
     world.repository.remove("apps/other.yaml");
     world.repository.remove("apps/settings.yaml");
     world.repository.push("Close the other one");
@@ -95,7 +95,10 @@ async fn releases(expand: Expand) {
         .gone(&world.objects("v1", "ConfigMap"), "settings")
         .await;
     world
-        .gone(&world.objects("sluice.dev/v1alpha1", "Rollout"), "other")
+        .gone(
+            &world.objects("sluice.dev/v1alpha1", "ServiceRollout"),
+            "other",
+        )
         .await;
     let answers = users.stop().await;
     assert!(answers.iter().all(|answer| answer.status == 200));

@@ -36,7 +36,7 @@ async fn watches_that_expired_begin_anew_and_miss_nothing() {
     world
         .by_hand(&world.template_object(), "hello", "kubectl-edit", &by_hand)
         .await;
-    world.told("Rollout", "hello", "TemplateDrift").await;
+    world.told("ServiceRollout", "hello", "TemplateDrift").await;
     world.end().await;
 }
 

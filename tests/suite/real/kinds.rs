@@ -3,7 +3,7 @@
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use sluice::api::rollout::Rollout;
+use sluice::api::rollout::ServiceRollout;
 
 use super::{at_hand, kubectl};
 use crate::world::{Hello, Setting, World};
@@ -59,7 +59,7 @@ async fn a_rollouts_status_is_written_apart_from_what_people_ask_for() {
     let world = World::set(Setting::default()).await;
     let commit = world.push("Open the shop", &[Hello::new("hello", "one")]);
     world.promoted("hello", &commit).await;
-    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), world.namespace());
+    let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
     let forged = json!({"status": {"phase": "Failed", "message": "forged"}});
     let answer = rollouts
         .patch("hello", &PatchParams::default(), &Patch::Merge(&forged))

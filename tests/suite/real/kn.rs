@@ -57,7 +57,7 @@ async fn a_service_made_by_kn_is_adopted_and_released_without_losing_a_request()
     world
         .by_hand(&world.serving("Service"), "hello", "kn", &by_hand)
         .await;
-    world.told("Rollout", "hello", "TemplateDrift").await;
+    world.told("ServiceRollout", "hello", "TemplateDrift").await;
     assert!(world.ask("hello").await.body.contains("two"));
     world.end().await;
 }

@@ -74,7 +74,7 @@ async fn a_service_made_by_hand_with_two_revisions_and_a_split_is_adopted_withou
     let commit = world.push("Into Git", &[Hello::new("hello", "two")]);
     world.start_agent().await;
     world.deliver().await;
-    let said = world.told("Rollout", "hello", "Adopted").await;
+    let said = world.told("ServiceRollout", "hello", "Adopted").await;
     assert!(said.contains("hello-00001 is stable"), "{said}");
     assert!(said.contains("is kept until the first release"), "{said}");
     let status = world

@@ -77,7 +77,7 @@ async fn traffic_changed_by_hand_is_put_back_and_said(expand: Expand) {
     let users = world.users("hello", 20);
     let object = world.traffic_object();
     world.by_hand(&object, "hello", HAND, &all_to(&first)).await;
-    let said = world.told("Rollout", "hello", "TrafficDrift").await;
+    let said = world.told("ServiceRollout", "hello", "TrafficDrift").await;
     assert!(said.contains(&format!("{first} 100 %")), "{said}");
     world
         .when(object, "hello", "put back", |object| {
@@ -101,7 +101,7 @@ async fn a_template_changed_by_hand_is_put_back_said_and_never_served(expand: Ex
     world
         .by_hand(&object, "hello", HAND, &greeting("mischief"))
         .await;
-    world.told("Rollout", "hello", "TemplateDrift").await;
+    world.told("ServiceRollout", "hello", "TemplateDrift").await;
     world
         .when(object, "hello", "put back", |object| {
             object.data.to_string().contains("\"one\"")
@@ -143,13 +143,13 @@ async fn with_report_changes_by_hand_are_left_alone_and_said_until_git_changes(e
 
     let object = world.traffic_object();
     world.by_hand(&object, "hello", HAND, &all_to(&first)).await;
-    let said = world.told("Rollout", "hello", "TrafficDrift").await;
+    let said = world.told("ServiceRollout", "hello", "TrafficDrift").await;
     assert!(said.contains("left"), "{said}");
     let template = world.template_object();
     world
         .by_hand(&template, "hello", HAND, &greeting("mischief"))
         .await;
-    let said = world.told("Rollout", "hello", "TemplateDrift").await;
+    let said = world.told("ServiceRollout", "hello", "TemplateDrift").await;
     assert!(said.contains("left"), "{said}");
 
     // Another object's coming shows that a whole pass went by since.
@@ -193,7 +193,7 @@ async fn traffic_changed_by_hand_in_mid_release_is_put_back_and_the_release_goes
     let new = status.candidate.unwrap().revision.unwrap();
     let object = world.traffic_object();
     world.by_hand(&object, "hello", HAND, &all_to(&new)).await;
-    let said = world.told("Rollout", "hello", "TrafficDrift").await;
+    let said = world.told("ServiceRollout", "hello", "TrafficDrift").await;
     assert!(said.contains(&format!("{new} 100 %")), "{said}");
     world
         .when(object, "hello", "put back", |object| {

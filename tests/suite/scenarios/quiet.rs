@@ -71,7 +71,7 @@ async fn without_synthetic_probes_it_holds_says_so_and_goes_on_when_users_come(e
         .await;
     assert_eq!(held.hold.as_ref().unwrap().reason, HoldReason::Evidence);
     assert_eq!(held.weight, 5);
-    world.told("Rollout", "hello", "ReleaseHeld").await;
+    world.told("ServiceRollout", "hello", "ReleaseHeld").await;
     let users = world.users("hello", 20);
     world.promoted("hello", &good).await;
     let answers = users.stop().await;

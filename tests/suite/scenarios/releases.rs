@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use sluice::api::delivery::Expand;
 use sluice::api::duration::HumanDuration;
-use sluice::api::rollout::{Outcome, Phase, Rollout, RolloutStatus};
+use sluice::api::rollout::{Outcome, Phase, RolloutStatus, ServiceRollout};
 use sluice::api::rollout_policy::{RolloutPolicySpec, Step};
 
 use crate::world::{Answer, DELIVERY, Hello, Setting, World, brisk, in_both_forms};
@@ -355,7 +355,7 @@ async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_per
     );
 
     let request = json!({"spec": {"request": {"id": "again", "action": "retry"}}});
-    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), world.namespace());
+    let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
     rollouts
         .patch("hello", &PatchParams::default(), &Patch::Merge(&request))
         .await

@@ -195,7 +195,10 @@ async fn prune_disabled_keeps_what_left_git(expand: Expand) {
     // What may go is gone: everything that was to be pruned was.
     world.gone(&world.serving("Route"), "other").await;
     world
-        .gone(&world.objects("sluice.dev/v1alpha1", "Rollout"), "other")
+        .gone(
+            &world.objects("sluice.dev/v1alpha1", "ServiceRollout"),
+            "other",
+        )
         .await;
     assert!(world.ask("kept").await.body.contains("one"));
     let maps = world.objects("v1", "ConfigMap");

@@ -181,7 +181,9 @@ async fn an_entry_that_names_a_missing_revision_is_left_out_and_said(expand: Exp
     ]);
     world.push("A slip", &[Hello::new("hello", "two").traffic(block)]);
     shown(&world, &[format!("{second} 90"), format!("{first} 10")]).await;
-    let said = world.told("Rollout", "hello", "TrafficEntryLeftOut").await;
+    let said = world
+        .told("ServiceRollout", "hello", "TrafficEntryLeftOut")
+        .await;
     assert!(said.contains("hello-99999"), "{said}");
     world.end().await;
 }

@@ -32,7 +32,7 @@ use sluice::api::delivery::{
     Delivery, DeliverySpec, DeliveryStatus, Drift, Expand, GitReference, Source, Target,
 };
 use sluice::api::duration::HumanDuration;
-use sluice::api::rollout::{Phase, Rollout, RolloutStatus};
+use sluice::api::rollout::{Phase, RolloutStatus, ServiceRollout};
 use sluice::api::rollout_policy::{RolloutPolicy, RolloutPolicySpec};
 use sluice::local::apiserver::Admission;
 use sluice::local::cluster::LocalCluster;
@@ -222,7 +222,7 @@ impl World {
     /// Waits until an agent of somebody else's has installed Sluice's own kinds.
     pub async fn kinds_are_there(&self) {
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        for kind in ["deliveries", "rolloutpolicies", "rollouts"] {
+        for kind in ["deliveries", "rolloutpolicies", "servicerollouts"] {
             let established = kube::runtime::conditions::is_crd_established();
             let name = format!("{kind}.sluice.dev");
             let there = kube::runtime::wait::await_condition(api.clone(), &name, established);
@@ -340,7 +340,7 @@ impl World {
         what: &str,
         reached: impl Fn(&RolloutStatus) -> bool,
     ) -> RolloutStatus {
-        let api: Api<Rollout> = Api::namespaced(self.client.clone(), self.namespace());
+        let api: Api<ServiceRollout> = Api::namespaced(self.client.clone(), self.namespace());
         let rollout = self
             .when(api, service, what, |rollout| {
                 rollout.status.as_ref().is_some_and(&reached)

@@ -60,7 +60,7 @@ pub struct Window {
     pub revision: String,
     /// Its weight.
     pub weight: u8,
-    /// Since when: the rollout's `judgedFrom`.
+    /// Since when: the rollout's `analysisStartedAt`.
     pub since: Timestamp,
     /// When something was last added.
     pub at: Timestamp,

@@ -8,10 +8,10 @@
 //! [`window::StepWindow`] remembers what was counted since a step began. Whoever gathers them
 //! hands them in, with the time.
 
+#[cfg(test)]
+mod error_rates_simulation;
 pub mod evidence;
 pub mod finding;
-#[cfg(test)]
-mod how_often;
 pub mod judge;
 #[cfg(test)]
 mod judge_tests;

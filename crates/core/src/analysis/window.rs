@@ -112,7 +112,7 @@ struct Pair {
 impl StepWindow {
     /// Opens a window at `opened`. Answer times of its first `warm_up` do not count, nor do
     /// those that may be our own requests' where such were sent just before (`ours_before`);
-    /// `since` is the rollout's `judgedFrom` and tells it from the windows before it.
+    /// `since` is the rollout's `analysisStartedAt` and tells it from the windows before it.
     pub fn open(
         namespace: &str,
         (candidate, stable): (&str, &str),

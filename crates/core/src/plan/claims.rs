@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::api::object::ObjectKey;
 
-use super::marks::DeliveryId;
+use super::annotations::DeliveryId;
 
 /// The inventories of the other Deliveries. Several may claim one object; whose it is
 /// then is said by the object's own mark.

@@ -11,9 +11,9 @@ use similar::TextDiff;
 use crate::api::object::ObjectKey;
 use crate::api::serving::annotation;
 
+use super::annotations;
 use super::live::{Live, LiveObject};
 use super::manager::Manager;
-use super::marks;
 use super::mask;
 use super::normalize::{self, is_empty, is_left_out};
 use super::path::PathStep;
@@ -218,8 +218,8 @@ fn tidy(object: &mut Value) {
         .and_then(Value::as_object_mut)
     {
         for name in [
-            marks::DIGEST,
-            marks::DELIVERY,
+            annotations::DIGEST,
+            annotations::DELIVERY,
             annotation::NO_GC,
             "kubectl.kubernetes.io/last-applied-configuration",
             "serving.knative.dev/creator",

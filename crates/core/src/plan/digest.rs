@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::serving::annotation;
 
-use super::marks;
+use super::annotations;
 
 /// Digest of a value: the first eight bytes of the SHA-256 of its canonical JSON, in hex.
 pub fn of(value: &Value) -> String {
@@ -27,7 +27,7 @@ pub fn sign(object: &mut Value) -> String {
         return String::new();
     }
     let mut plain = object.clone();
-    without_annotation(&mut plain, marks::DIGEST);
+    without_annotation(&mut plain, annotations::DIGEST);
     if let Some(template) = plain.pointer_mut("/spec/template") {
         without_attempt(template);
     }
@@ -36,7 +36,7 @@ pub fn sign(object: &mut Value) -> String {
         && let Some(metadata) = entry(fields, "metadata")
         && let Some(annotations) = entry(metadata, "annotations")
     {
-        annotations.insert(marks::DIGEST.into(), digest.clone().into());
+        annotations.insert(annotations::DIGEST.into(), digest.clone().into());
     }
     digest
 }

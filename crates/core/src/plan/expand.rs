@@ -12,8 +12,8 @@ use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::serving;
 
+use super::annotations::{self, DeliveryId};
 use super::live::Live;
-use super::marks::{self, DeliveryId};
 use super::scope::Scope;
 use super::service::ServiceIntent;
 use super::steps::{LeftAlone, Why};
@@ -179,7 +179,7 @@ fn one(
     mark(&mut object, &to.delivery);
     Ok(Unit::Plain(PlainObject {
         digest: digest::sign(&mut object),
-        force: marks::annotation(&object, marks::FORCE) == Some("true"),
+        force: annotations::annotation(&object, annotations::FORCE) == Some("true"),
         origin: wanted.origin.to_owned(),
         key,
         object,
@@ -219,8 +219,8 @@ fn cleaned(mut object: Value, key: &ObjectKey) -> Value {
                 "serving.knative.dev/creator",
                 "serving.knative.dev/lastModifier",
                 "kubectl.kubernetes.io/last-applied-configuration",
-                marks::DELIVERY,
-                marks::DIGEST,
+                annotations::DELIVERY,
+                annotations::DIGEST,
             ] {
                 annotations.remove(name);
             }
@@ -238,7 +238,7 @@ fn mark(object: &mut Value, delivery: &DeliveryId) {
         *annotations = json!({});
     }
     if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(marks::DELIVERY.into(), delivery.to_string().into());
+        annotations.insert(annotations::DELIVERY.into(), delivery.to_string().into());
     }
 }
 
@@ -286,7 +286,7 @@ fn service(
         Some(traffic) => serde_json::from_value(traffic.clone())
             .map_err(|error| left(Why::BadTraffic(error.to_string())))?,
     };
-    let asked = match marks::annotation(object, marks::EXPAND) {
+    let asked = match annotations::annotation(object, annotations::EXPAND) {
         None => to.expand,
         Some("Routes") => Expand::Routes,
         Some("Service") => Expand::Service,
@@ -312,8 +312,8 @@ fn service(
         template_hash: TemplateHash::of(template),
         template: JsonText::of(template),
         traffic,
-        policy: marks::annotation(object, marks::POLICY).map(str::to_owned),
-        force: marks::annotation(object, marks::FORCE) == Some("true"),
+        policy: annotations::annotation(object, annotations::POLICY).map(str::to_owned),
+        force: annotations::annotation(object, annotations::FORCE) == Some("true"),
         labels,
         annotations: map("annotations"),
     };
@@ -341,7 +341,7 @@ fn mode(service: &ServiceIntent, asked: Expand, live: &dyn Live) -> Expand {
 fn mode_note(to: &Destination, service: &ServiceIntent) -> Option<LeftAlone> {
     let asked = match service
         .annotations
-        .get(marks::EXPAND)
+        .get(annotations::EXPAND)
         .and_then(Value::as_str)
     {
         Some("Routes") => Expand::Routes,

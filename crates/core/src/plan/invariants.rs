@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::api::object::ObjectKey;
 
-use super::marks;
+use super::annotations;
 use super::prune::needs;
 use super::steps::{Action, Plan, Stage};
 
@@ -71,8 +71,8 @@ pub fn check(plan: &Plan) -> Vec<Unsound> {
             if ObjectKey::of(object).as_ref() != Some(&step.key) {
                 found.push(Unsound::Misnamed(key()));
             }
-            let marked = |name| marks::annotation(object, name).is_some();
-            if !marked(marks::DELIVERY) || !marked(marks::DIGEST) {
+            let marked = |name| annotations::annotation(object, name).is_some();
+            if !marked(annotations::DELIVERY) || !marked(annotations::DIGEST) {
                 found.push(Unsound::Unmarked(key()));
             }
             wanted.insert(key());

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, split_api_version};
 
-use super::marks::{self, DeliveryId};
+use super::annotations::{self, DeliveryId};
 use super::path::FieldPath;
 use super::scope::Scope;
 
@@ -110,8 +110,9 @@ impl LiveObject {
             });
         Some(Self {
             content: content(&object),
-            delivery: marks::annotation(&object, marks::DELIVERY).and_then(DeliveryId::parse),
-            digest: marks::annotation(&object, marks::DIGEST).map(str::to_owned),
+            delivery: annotations::annotation(&object, annotations::DELIVERY)
+                .and_then(DeliveryId::parse),
+            digest: annotations::annotation(&object, annotations::DIGEST).map(str::to_owned),
             text: JsonText::of(&object),
             key,
             version,

@@ -5,21 +5,15 @@
 //! *not* done and why. What a service's rollout writes when is not decided here:
 //! the plan only says that a service changed ([`Action::Release`]).
 
+pub mod annotations;
 mod claims;
-#[cfg(test)]
-mod claims_stories;
 pub mod diff;
-#[cfg(test)]
-mod diff_stories;
 pub mod digest;
 pub mod expand;
+pub mod invariants;
 mod knative;
-#[cfg(test)]
-mod laws;
-pub mod lint;
 mod live;
 mod manager;
-pub mod marks;
 pub mod mask;
 pub mod normalize;
 mod order;
@@ -32,13 +26,13 @@ mod scope;
 mod service;
 mod steps;
 #[cfg(test)]
-mod stories;
+mod tests;
 
+pub use annotations::DeliveryId;
 pub use claims::Claims;
 pub use expand::{Destination, Wanted};
 pub use live::{FieldOwner, Live, LiveObject, Operation, is_ours};
 pub use manager::Manager;
-pub use marks::DeliveryId;
 pub use normalize::{ChangeKind, FieldChange};
 pub use order::{rank, stage};
 pub use path::{FieldPath, PathStep};

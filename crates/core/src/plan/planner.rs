@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use crate::api::delivery::Drift;
 use crate::api::object::ObjectKey;
 
+use super::annotations::{self, DeliveryId};
 use super::claims::Claims;
 use super::expand::{self, Destination, PlainObject, Wanted};
 use super::live::{Live, LiveObject, is_ours};
 use super::manager::Manager;
-use super::marks::{self, DeliveryId};
 use super::normalize::{self, FieldChange};
 use super::path::{FieldPath, PathStep};
 use super::steps::{Action, Cause, LeftAlone, Plan, Settled, Step, Why};
@@ -221,7 +221,7 @@ pub(super) fn compare(
             changed,
         };
     }
-    if live.digest.as_deref() != marks::annotation(object, marks::DIGEST) {
+    if live.digest.as_deref() != annotations::annotation(object, annotations::DIGEST) {
         return Comparison::Git { changed };
     }
     if changed.is_empty() {
@@ -233,7 +233,7 @@ pub(super) fn compare(
 
 fn is_mark(path: &FieldPath) -> bool {
     path.starts_with(&["metadata", "annotations"])
-        && matches!(path.0.get(2), Some(PathStep::Field(name)) if name == marks::DIGEST || name == marks::DELIVERY)
+        && matches!(path.0.get(2), Some(PathStep::Field(name)) if name == annotations::DIGEST || name == annotations::DELIVERY)
 }
 
 fn foreign(live: &LiveObject) -> Vec<String> {

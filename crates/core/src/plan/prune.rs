@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::api::object::ObjectKey;
 use crate::api::serving;
 
-use super::marks;
+use super::annotations;
 use super::planner::Input;
 use super::steps::{Action, LeftAlone, Plan, Stage, Step, Why};
 
@@ -126,7 +126,7 @@ fn verdict(
     if input.manifests.is_empty() {
         return Verdict::Keep(Why::EmptyRender);
     }
-    if marks::annotation(&live.value(), marks::PRUNE) == Some("disabled") {
+    if annotations::annotation(&live.value(), annotations::PRUNE) == Some("disabled") {
         return Verdict::Keep(Why::PruneDisabled);
     }
     if let Some(user) = desired.iter().find(|other| needs(other, key)) {

@@ -218,7 +218,7 @@ fn at_rest(input: &Input<'_>, service: &ServiceIntent) -> bool {
 fn phase(input: &Input<'_>, service: &ServiceIntent) -> Option<Phase> {
     let key = ObjectKey::namespaced(
         crate::api::GROUP,
-        "Rollout",
+        "ServiceRollout",
         &service.namespace,
         &service.name,
     );

@@ -11,10 +11,10 @@ use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
 
+use super::annotations::{self, DeliveryId};
 use super::digest;
 use super::live::LiveObject;
 use super::manager::Manager;
-use super::marks::{self, DeliveryId};
 
 /// A service as Git wants it.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +55,7 @@ impl ServiceIntent {
         traffic: Vec<TrafficTarget>,
     ) -> Self {
         let mut annotations = owned_metadata(route, "annotations");
-        annotations.remove(marks::DIGEST);
+        annotations.remove(annotations::DIGEST);
         let found = template.value().pointer("/spec/template").cloned();
         Self {
             delivery,
@@ -97,7 +97,7 @@ impl ServiceIntent {
     /// The digest of the whole manifest but for its traffic.
     pub fn manifest(&self) -> String {
         let object = self.template_object(&self.template.value());
-        marks::annotation(&object, marks::DIGEST)
+        annotations::annotation(&object, annotations::DIGEST)
             .unwrap_or_default()
             .to_owned()
     }
@@ -173,7 +173,10 @@ impl ServiceIntent {
     }
 
     fn object(&self, kind: &str, mut annotations: Map<String, Value>, spec: Value) -> Value {
-        annotations.insert(marks::DELIVERY.into(), self.delivery.to_string().into());
+        annotations.insert(
+            annotations::DELIVERY.into(),
+            self.delivery.to_string().into(),
+        );
         let mut metadata = Map::from_iter([
             ("name".to_owned(), Value::from(self.name.clone())),
             ("namespace".to_owned(), self.namespace.clone().into()),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::api::delivery::Expand;
 use crate::api::object::ObjectKey;
 
-use super::marks::DeliveryId;
+use super::annotations::DeliveryId;
 use super::normalize::FieldChange;
 use super::service::ServiceIntent;
 
@@ -392,7 +392,7 @@ impl fmt::Display for Why {
             Self::BadExpand(value) => write!(
                 f,
                 "annotation {} says {value:?}; write Routes or Service",
-                super::marks::EXPAND
+                super::annotations::EXPAND
             ),
             Self::Clash { origins } => write!(
                 f,
@@ -430,7 +430,7 @@ impl fmt::Display for Why {
             Self::PruneDisabled => write!(
                 f,
                 "no longer in Git, kept: it says {}: disabled",
-                super::marks::PRUNE
+                super::annotations::PRUNE
             ),
             Self::EmptyRender => f.write_str(
                 "no longer in Git, kept: Git has no object at all; delete the Delivery if everything shall go",

@@ -19,10 +19,10 @@ use super::decision::{Gather, Write};
 use super::event::Event;
 use super::input::{Intent, Live};
 use super::reason::Reason;
-use super::traffic::{self, Known, Parts, Wanted};
+use super::traffic::{self, Known, Split, TargetTraffic};
 
 /// What a phase says after it has looked.
-pub(super) enum Turn {
+pub(super) enum Next {
     /// Another phase began: look again at once.
     Again,
     /// Nothing more to do until something happens, or this much time has passed.
@@ -33,7 +33,7 @@ pub(super) enum Turn {
 const RECORD_EVERY: Duration = Duration::from_secs(5);
 
 /// One pass.
-pub(super) struct Pass<'a> {
+pub(super) struct DecisionContext<'a> {
     pub policy: &'a Policy,
     pub intent: &'a Intent,
     pub spec: &'a RolloutSpec,
@@ -52,7 +52,7 @@ pub(super) struct Pass<'a> {
     pub keep: Vec<Write>,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> DecisionContext<'a> {
     /// The phase that is being worked on, hold or not.
     pub fn phase(&self) -> Phase {
         self.status
@@ -62,12 +62,12 @@ impl<'a> Pass<'a> {
     }
 
     /// Begins a phase.
-    pub fn enter(&mut self, phase: Phase) -> Turn {
+    pub fn enter(&mut self, phase: Phase) -> Next {
         self.status.phase = phase;
         self.status.phase_since = Some(self.now);
         self.status.hold = None;
         self.status.message.clear();
-        Turn::Again
+        Next::Again
     }
 
     /// The time since then, as far as the cluster was watched: an outage blames nobody.
@@ -188,9 +188,9 @@ impl<'a> Pass<'a> {
     }
 
     /// The traffic block for these parts.
-    pub fn shape(&self, parts: Parts<'_>) -> Wanted {
+    pub fn target_traffic(&self, parts: Split<'_>) -> TargetTraffic {
         let tainted = self.tainted(parts);
-        traffic::wanted(
+        traffic::target_traffic(
             &self.intent.final_traffic,
             parts,
             &Known {
@@ -207,7 +207,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Revisions that Git's traffic may not name: taken back, or never judged.
-    fn tainted(&self, parts: Parts<'_>) -> BTreeSet<String> {
+    fn tainted(&self, parts: Split<'_>) -> BTreeSet<String> {
         let bad = |outcome| {
             matches!(
                 outcome,
@@ -246,7 +246,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Asks for this traffic, and says whether the cluster has it.
-    pub fn want(&mut self, wanted: Wanted) -> bool {
+    pub fn want(&mut self, wanted: TargetTraffic) -> bool {
         for (revision, why) in &wanted.left_out {
             // Said when the traffic is asked for, not in every pass.
             if self.status.traffic != traffic::describe(&wanted.targets) {
@@ -266,7 +266,7 @@ impl<'a> Pass<'a> {
         let asked = spec.is_some_and(|spec| traffic::same(spec, &targets));
         if self.status.traffic != text {
             self.status.traffic = text;
-            self.status.asked_at = Some(self.now);
+            self.status.traffic_requested_at = Some(self.now);
             self.status.confirmed_at = None;
         } else if !asked && self.status.confirmed_at.is_some() && !self.intent.suspended {
             self.events.push(Event::TrafficDrift {
@@ -274,7 +274,7 @@ impl<'a> Pass<'a> {
                 wanted: text,
                 left: false,
             });
-            self.status.asked_at = Some(self.now);
+            self.status.traffic_requested_at = Some(self.now);
             self.status.confirmed_at = None;
         }
         let confirmed = self
@@ -284,7 +284,7 @@ impl<'a> Pass<'a> {
             .is_some_and(|route| traffic::confirmed(route, &targets));
         if confirmed && self.status.confirmed_at.is_none() {
             self.status.confirmed_at = Some(self.now);
-            self.status.judged_from = Some(self.now);
+            self.status.analysis_started_at = Some(self.now);
         }
         self.traffic = Some(targets);
         confirmed
@@ -292,7 +292,7 @@ impl<'a> Pass<'a> {
 
     /// How long the traffic that was asked for has not been confirmed.
     pub fn unconfirmed_for(&self) -> Duration {
-        self.since(self.status.asked_at)
+        self.since(self.status.traffic_requested_at)
     }
 
     /// The wait for the cluster's word on what was asked, and `blame` where it did not come in
@@ -301,15 +301,15 @@ impl<'a> Pass<'a> {
     pub fn await_confirmation(
         &mut self,
         limit: Duration,
-        blame: fn(&mut Self, Reason) -> Turn,
-    ) -> Turn {
+        blame: fn(&mut Self, Reason) -> Next,
+    ) -> Next {
         // It was in force, and is not any more: the wait begins now.
         if self.status.confirmed_at.take().is_some() {
-            self.status.asked_at = Some(self.now);
+            self.status.traffic_requested_at = Some(self.now);
         }
         let waited = self.unconfirmed_for();
         if waited < limit {
-            return Turn::Wait(Some(limit - waited));
+            return Next::Wait(Some(limit - waited));
         }
         let route = self.live.route.as_ref();
         if traffic::unheard(route, self.traffic.as_deref().unwrap_or_default()) {
@@ -320,14 +320,14 @@ impl<'a> Pass<'a> {
     }
 
     /// The cluster does not confirm the traffic, and no release is to blame.
-    pub fn hold_unconfirmed(&mut self) -> Turn {
+    pub fn hold_unconfirmed(&mut self) -> Next {
         let cause = traffic::cause(self.live.route.as_ref());
         self.hold(
             HoldReason::Unconfirmed,
             format!("the cluster does not confirm its traffic: {cause}"),
         );
         // An event of the Route wakes it; this is for one that was missed.
-        Turn::Wait(Some(self.policy.confirm_timeout))
+        Next::Wait(Some(self.policy.confirm_timeout))
     }
 
     /// Whoever was waited for has come: it goes on, and has its time anew, since nobody worked
@@ -340,16 +340,16 @@ impl<'a> Pass<'a> {
     }
 
     /// The share that a release moves, given what it names now.
-    pub fn share(&self) -> i64 {
+    pub fn canary_share(&self) -> i64 {
         let stable = self.stable_revision().unwrap_or_default();
         let candidate = self.candidate_revision();
         let candidate = candidate.as_deref().map(|name| (name, 0));
-        self.shape(Parts {
+        self.target_traffic(Split {
             stable: &stable,
             candidate,
             tag_stable: false,
         })
-        .share
+        .canary_share
     }
 
     /// What is wrong with the candidate by the cluster's word; `settled`: it was Ready before.

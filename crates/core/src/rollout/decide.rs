@@ -8,9 +8,9 @@ use crate::analysis::Evidence;
 use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
 use crate::policy::Policy;
 
+use super::context::{DecisionContext, Next};
 use super::decision::{Decision, Gather, Write};
 use super::input::{Intent, Live};
-use super::pass::{Pass, Turn};
 use super::traffic;
 
 /// More phases than one pass can ever go through; a loop in the table would end here.
@@ -20,7 +20,7 @@ const MOST_TURNS: usize = 16;
 ///
 /// Pure: the clock, the cluster and the evidence are arguments, and the same arguments
 /// always give the same answer. Store [`Decision::status`] before carrying out
-/// [`Decision::writes`], unless it [may wait](Decision::may_wait); then any crash in
+/// [`Decision::writes`], unless it [may wait](Decision::persist_deferred); then any crash in
 /// between is made good by the next pass.
 pub fn decide(
     policy: &Policy,
@@ -31,7 +31,7 @@ pub fn decide(
     evidence: &Evidence,
     now: Timestamp,
 ) -> Decision {
-    let mut pass = Pass {
+    let mut pass = DecisionContext {
         policy,
         intent,
         spec,
@@ -72,7 +72,7 @@ pub fn decide(
             // status that somebody edited.
             Phase::Holding => pass.lost_hold(),
         };
-        if let Turn::Wait(after) = turn {
+        if let Next::Wait(after) = turn {
             wake_after = after;
             break;
         }
@@ -81,7 +81,7 @@ pub fn decide(
     pass.decision(wake_after)
 }
 
-impl Pass<'_> {
+impl DecisionContext<'_> {
     /// A clock that was put back leaves times in the future behind; nothing may wait for them.
     fn mend_clock(&mut self) {
         let now = self.now;
@@ -91,9 +91,9 @@ impl Pass<'_> {
             }
         };
         back(&mut self.status.phase_since);
-        back(&mut self.status.asked_at);
+        back(&mut self.status.traffic_requested_at);
         back(&mut self.status.confirmed_at);
-        back(&mut self.status.judged_from);
+        back(&mut self.status.analysis_started_at);
         if let Some(hold) = &mut self.status.hold {
             hold.since = hold.since.min(now);
         }
@@ -105,7 +105,7 @@ impl Pass<'_> {
         }
     }
 
-    fn lost_hold(&mut self) -> Turn {
+    fn lost_hold(&mut self) -> Next {
         let phase = match (&self.status.stable, &self.status.candidate) {
             (None, _) => Phase::Pending,
             (Some(_), None) => Phase::Stable,
@@ -121,7 +121,7 @@ impl Pass<'_> {
         let word = phase.to_string();
         let resting = matches!(phase, Phase::Stable | Phase::RolledBack | Phase::Failed);
         let ready = phase == Phase::Stable && self.status.confirmed_at.is_some();
-        let ready = ready || (phase == Phase::Stable && self.status.keeps_found_traffic);
+        let ready = ready || (phase == Phase::Stable && self.status.preserve_adopted_traffic);
         self.condition("Ready", ready, &word, message.clone());
         self.condition(
             "Progressing",
@@ -195,7 +195,7 @@ impl Pass<'_> {
         }
         Decision {
             status: self.status,
-            may_wait: unstored.is_some(),
+            persist_deferred: unstored.is_some(),
             writes,
             events: self.events,
             gather: self.gather,

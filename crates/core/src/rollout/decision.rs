@@ -9,14 +9,14 @@ use crate::api::serving::TrafficTarget;
 
 use super::event::Event;
 
-/// What to do now. The status is stored before anything is written, but where it [may wait](Self::may_wait).
+/// What to do now. The status is stored before anything is written, but where it [may wait](Self::persist_deferred).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// The new status; equal to the old one when nothing changed.
     pub status: RolloutStatus,
     /// The status need not be stored yet: an agent that is killed now and finds the one before it decides the
     /// same again. It will not be so for ever; `wake_after` says how long.
-    pub may_wait: bool,
+    pub persist_deferred: bool,
     /// What to write, in this order.
     pub writes: Vec<Write>,
     /// What happened, for people.

@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use crate::api::rollout::{Outcome, Phase};
 
+use super::context::{DecisionContext, Next};
 use super::event::Event;
-use super::exposure::Probed;
-use super::pass::{Pass, Turn};
 use super::reason::Reason;
-use super::traffic::Parts;
+use super::stepping::Probed;
+use super::traffic::Split;
 
 /// How long nothing of a first delivery is to be read in its Rollout, where the cluster makes nothing of it.
 const UNSTORED: Duration = Duration::from_secs(10);
 
-impl Pass<'_> {
+impl DecisionContext<'_> {
     /// How long the status may stay unstored, if it may: a first delivery has begun, nothing has come of it, and
     /// there is nothing else to remember.
     pub fn beginning_may_wait(&self) -> Option<Duration> {
@@ -39,7 +39,7 @@ impl Pass<'_> {
     }
 
     /// Begins the first delivery.
-    pub fn start_first(&mut self, attempt: u32) -> Turn {
+    pub fn start_first(&mut self, attempt: u32) -> Next {
         self.events.push(Event::Started {
             commit: self.intent.commit.clone(),
             subject: self.intent.subject.clone(),
@@ -50,7 +50,7 @@ impl Pass<'_> {
     }
 
     /// Readiness, then the Route, then probes.
-    pub fn initial(&mut self) -> Turn {
+    pub fn initial(&mut self) -> Next {
         let git = Some(&self.intent.template_hash);
         match &self.status.candidate {
             Some(candidate) if candidate.template_hash.as_ref() == git => {}
@@ -65,7 +65,7 @@ impl Pass<'_> {
         {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Turn::Wait(None);
+            return Next::Wait(None);
         }
         self.stage();
         if let Some(reason) = self.fault(self.status.confirmed_at.is_some()) {
@@ -80,11 +80,11 @@ impl Pass<'_> {
         self.serve_first(candidate)
     }
 
-    fn serve_first(&mut self, candidate: String) -> Turn {
+    fn serve_first(&mut self, candidate: String) -> Next {
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Turn::Wait(None);
+            return Next::Wait(None);
         }
         if self.status.weight == 0 {
             self.events.push(Event::Ready {
@@ -93,7 +93,7 @@ impl Pass<'_> {
             });
             self.status.weight = 100;
         }
-        let wanted = self.shape(Parts {
+        let wanted = self.target_traffic(Split {
             stable: &candidate,
             candidate: Some((&candidate, 0)),
             tag_stable: false,
@@ -107,7 +107,7 @@ impl Pass<'_> {
             return self.await_confirmation(limit, Self::fail);
         }
         match self.probe_verdict(&candidate) {
-            Probed::Wait(after) => Turn::Wait(Some(after)),
+            Probed::Wait(after) => Next::Wait(Some(after)),
             Probed::Fail(finding) => self.fail(Reason::Probes(finding)),
             Probed::Pass(finding) => {
                 self.go_on();
@@ -115,7 +115,7 @@ impl Pass<'_> {
                     Some(finding) => format!("first delivery; {finding}"),
                     None => "first delivery".to_owned(),
                 };
-                self.status.ending = Some(crate::api::rollout::Ending {
+                self.status.pending_outcome = Some(crate::api::rollout::PendingOutcome {
                     outcome: Outcome::Promoted,
                     reason,
                     weight: 100,
@@ -126,7 +126,7 @@ impl Pass<'_> {
     }
 
     /// Git has another template before the first one came to anything.
-    fn start_over(&mut self) -> Turn {
+    fn start_over(&mut self) -> Next {
         if let Some(old) = self.status.candidate.take() {
             let reason = Reason::Superseded {
                 by: self.intent.commit.clone(),
@@ -142,7 +142,7 @@ impl Pass<'_> {
 
     /// The first delivery failed. What it has of a Route stays: a service that answers
     /// badly and one that answers nothing are equally down.
-    pub fn fail(&mut self, reason: Reason) -> Turn {
+    pub fn fail(&mut self, reason: Reason) -> Next {
         let text = reason.to_string();
         if let Some(candidate) = self.status.candidate.take() {
             self.quarantine(&candidate, &reason);
@@ -159,19 +159,19 @@ impl Pass<'_> {
     }
 
     /// Waits for another template, or for a person.
-    pub fn failed(&mut self) -> Turn {
+    pub fn failed(&mut self) -> Next {
         match self.git_is_quarantined() {
             None if self.blocked().is_none() => self.start_first(0),
             None => {
                 self.status.message = self.blocked_words();
-                Turn::Wait(None)
+                Next::Wait(None)
             }
             Some(quarantine) => {
                 self.status.message = format!(
                     "the first delivery failed ({}): change it in Git, or `sluice rollout retry`",
                     quarantine.reason
                 );
-                Turn::Wait(None)
+                Next::Wait(None)
             }
         }
     }

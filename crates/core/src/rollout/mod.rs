@@ -14,18 +14,18 @@
 //!
 //! `docs/rollout.md` has the phases with their ways out.
 
+mod context;
 mod decide;
 mod decision;
 mod event;
-mod exposure;
-mod first;
+mod initial;
 mod input;
-mod pass;
 mod reason;
-mod release;
 mod request;
-mod rest;
 mod rollback;
+mod staging;
+mod steady;
+mod stepping;
 mod traffic;
 
 #[cfg(test)]

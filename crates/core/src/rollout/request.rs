@@ -2,8 +2,8 @@
 
 use crate::api::rollout::{Action, HoldReason, Outcome, Phase, Release, Request};
 
+use super::context::{DecisionContext, Next};
 use super::event::Event;
-use super::pass::{Pass, Turn};
 use super::reason::Reason;
 
 /// What became of a request.
@@ -13,7 +13,7 @@ enum Answer {
     Refused(String),
 }
 
-impl Pass<'_> {
+impl DecisionContext<'_> {
     /// Carries out the request in the spec, if it is a new one.
     pub fn request(&mut self) {
         let Some(request) = self.spec.request.clone() else {
@@ -186,7 +186,7 @@ impl Pass<'_> {
         })
     }
 
-    fn undo(&mut self, target: Release, request: &Request) -> Turn {
+    fn undo(&mut self, target: Release, request: &Request) -> Next {
         let reason = Reason::Undone {
             by: request.by.clone(),
         };

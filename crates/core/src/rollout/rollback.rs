@@ -1,11 +1,11 @@
 //! The way back: one write, from any phase, and then the cluster's word for it.
 
-use crate::api::rollout::{Ending, Outcome, Phase, Quarantine, Release, TemplateState};
+use crate::api::rollout::{Outcome, PendingOutcome, Phase, Quarantine, Release, TemplateState};
 
+use super::context::{DecisionContext, Next};
 use super::event::Event;
-use super::pass::{Pass, Turn};
 use super::reason::Reason;
-use super::traffic::{self, Parts, Wanted};
+use super::traffic::{self, Split, TargetTraffic};
 
 /// Quarantined templates that are remembered.
 const QUARANTINE: usize = 50;
@@ -22,10 +22,10 @@ pub(super) fn brief(reason: &str) -> String {
     }
 }
 
-impl Pass<'_> {
+impl DecisionContext<'_> {
     /// Takes the candidate back. It is decided, quarantined and stored at once; the write
     /// follows.
-    pub fn roll_back(&mut self, reason: Reason) -> Turn {
+    pub fn roll_back(&mut self, reason: Reason) -> Next {
         let (outcome, guilty) = match &reason {
             Reason::Superseded { .. } => (Outcome::Superseded, false),
             Reason::Reverted { .. } => (Outcome::Reverted, false),
@@ -44,7 +44,7 @@ impl Pass<'_> {
             weight,
             reason,
         });
-        self.status.ending = Some(Ending {
+        self.status.pending_outcome = Some(PendingOutcome {
             outcome,
             reason: text,
             weight,
@@ -55,7 +55,7 @@ impl Pass<'_> {
     }
 
     /// Git's template is refused before anything of it has begun: nothing is written for it.
-    pub fn refuse(&mut self, message: String) -> Turn {
+    pub fn refuse(&mut self, message: String) -> Next {
         let release = self.new_release(self.last_attempt());
         let reason = Reason::Refused { message };
         let text = reason.to_string();
@@ -70,7 +70,7 @@ impl Pass<'_> {
         // A service that was adopted, and that somebody else's tool may hold: nothing was
         // asked of its traffic yet, and nothing is.
         if self.status.traffic.is_empty() {
-            self.status.keeps_found_traffic = true;
+            self.status.preserve_adopted_traffic = true;
         }
         self.enter(Phase::RolledBack)
     }
@@ -99,7 +99,7 @@ impl Pass<'_> {
     }
 
     /// Git's template is no longer the candidate's: stable first, then whatever is new.
-    pub fn superseded(&mut self) -> Option<Turn> {
+    pub fn superseded(&mut self) -> Option<Next> {
         let candidate = self.status.candidate.as_ref()?;
         if self.intent.withdrawn {
             return Some(self.roll_back(Reason::Withdrawn));
@@ -120,7 +120,7 @@ impl Pass<'_> {
     }
 
     /// Stable is written; the cluster's word is awaited.
-    pub fn rolling_back(&mut self) -> Turn {
+    pub fn rolling_back(&mut self) -> Next {
         let Some(stable) = self.stable_revision() else {
             return self.enter(Phase::Pending);
         };
@@ -136,16 +136,16 @@ impl Pass<'_> {
             let cause = self.stable_trouble().unwrap_or_default();
             self.events.push(Event::StableUnhealthy { stable, cause });
             self.status.stable = Some(other);
-            return Turn::Again;
+            return Next::Again;
         }
-        let mut wanted = self.shape(Parts {
+        let mut wanted = self.target_traffic(Split {
             stable: &stable,
             candidate: None,
             tag_stable: false,
         });
         if overdue {
             // Some other entry may keep the Route from following; users come first.
-            wanted = Wanted {
+            wanted = TargetTraffic {
                 targets: traffic::bare(&stable),
                 ..wanted
             };
@@ -168,25 +168,30 @@ impl Pass<'_> {
             }
             self.status.message =
                 format!("the cluster does not confirm the rollback to {stable}: {cause}");
-            return Turn::Wait(Some(limit));
+            return Next::Wait(Some(limit));
         }
         self.status.message = format!("waiting for {stable} to have all traffic again");
-        Turn::Wait(Some(limit.saturating_sub(self.in_phase())))
+        Next::Wait(Some(limit.saturating_sub(self.in_phase())))
     }
 
-    fn rolled_back(&mut self, confirmed: Option<String>) -> Turn {
+    fn rolled_back(&mut self, confirmed: Option<String>) -> Next {
         let took = self.in_phase();
         let candidate = self.status.candidate.take();
-        if let Some(ending) = self.status.ending.take() {
+        if let Some(pending_outcome) = self.status.pending_outcome.take() {
             if let Some(stable) = confirmed {
                 self.events.push(Event::RolledBack {
                     stable,
-                    reason: ending.reason.clone(),
+                    reason: pending_outcome.reason.clone(),
                     took,
                 });
             }
             if let Some(candidate) = candidate {
-                self.remember(candidate, ending.outcome, ending.reason, ending.weight);
+                self.remember(
+                    candidate,
+                    pending_outcome.outcome,
+                    pending_outcome.reason,
+                    pending_outcome.weight,
+                );
             }
         }
         self.status.failures = 0;

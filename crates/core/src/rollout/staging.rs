@@ -1,22 +1,22 @@
 //! The way up, but for the part that users take in it: pinning, staging, promoting.
 
 use crate::api::rollout::{
-    Ending, HistoryEntry, HoldReason, Outcome, Phase, Release, TemplateState,
+    HistoryEntry, HoldReason, Outcome, PendingOutcome, Phase, Release, TemplateState,
 };
 
+use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::input::ConfigurationFacts;
-use super::pass::{Pass, Turn};
 use super::reason::Reason;
 use super::rollback::brief;
-use super::traffic::{self, Parts};
+use super::traffic::{self, Split};
 
 /// Past releases that are remembered.
 const HISTORY: usize = 20;
 
-impl Pass<'_> {
+impl DecisionContext<'_> {
     /// Begins the release of Git's template; stable is there.
-    pub fn start_release(&mut self, attempt: u32) -> Turn {
+    pub fn start_release(&mut self, attempt: u32) -> Next {
         self.events.push(Event::Started {
             commit: self.intent.commit.clone(),
             subject: self.intent.subject.clone(),
@@ -33,21 +33,21 @@ impl Pass<'_> {
         self.status.weight = 0;
         self.status.failures = 0;
         self.status.evidence.clear();
-        self.status.ending = None;
-        self.status.keeps_found_traffic = false;
-        self.status.left_traffic = None;
+        self.status.pending_outcome = None;
+        self.status.preserve_adopted_traffic = false;
+        self.status.ignored_traffic_drift = None;
         self.status.template = TemplateState::Unwritten;
     }
 
     /// Stable gets all of the share, by name, before anything else changes.
-    pub fn pinning(&mut self) -> Turn {
+    pub fn pinning(&mut self) -> Next {
         if let Some(turn) = self.superseded() {
             return turn;
         }
         let Some(stable) = self.stable_revision() else {
             return self.enter(Phase::Pending);
         };
-        let wanted = self.shape(Parts {
+        let wanted = self.target_traffic(Split {
             stable: &stable,
             candidate: None,
             tag_stable: false,
@@ -57,7 +57,7 @@ impl Pass<'_> {
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Turn::Wait(None);
+            return Next::Wait(None);
         }
         // A stable revision that is not well is never confirmed; that it is written by name
         // is enough to stage beside it, and nothing goes up before it is well again.
@@ -75,7 +75,7 @@ impl Pass<'_> {
     }
 
     /// The template is written; its revision is found by the generation that asks for it.
-    pub fn staging(&mut self) -> Turn {
+    pub fn staging(&mut self) -> Next {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -86,7 +86,7 @@ impl Pass<'_> {
         if let Some(HoldReason::Suspended) = self.blocked() {
             let why = self.blocked_text(HoldReason::Suspended);
             self.hold(HoldReason::Suspended, why);
-            return Turn::Wait(None);
+            return Next::Wait(None);
         }
         self.stage();
         if let Some(reason) = self.fault(false) {
@@ -99,7 +99,7 @@ impl Pass<'_> {
             if let Some(reason) = self.blocked() {
                 let why = self.blocked_text(reason);
                 self.hold(reason, why);
-                return Turn::Wait(None);
+                return Next::Wait(None);
             }
             self.heard();
             self.go_on();
@@ -114,7 +114,7 @@ impl Pass<'_> {
 
     /// The candidate is not Ready. When its time is up it is to `blame`, but not while Knative has
     /// not come to its template: then it is held, and has its time anew once somebody does.
-    pub fn await_ready(&mut self, blame: fn(&mut Self, Reason) -> Turn) -> Turn {
+    pub fn await_ready(&mut self, blame: fn(&mut Self, Reason) -> Next) -> Next {
         let heard = !self.template_is_unheard();
         if heard {
             self.heard();
@@ -125,7 +125,7 @@ impl Pass<'_> {
             if self.status.hold.is_none() {
                 self.status.message = format!("waiting for {} to be Ready", self.candidate_name());
             }
-            return Turn::Wait(Some(limit - waited));
+            return Next::Wait(Some(limit - waited));
         }
         if heard {
             let cause = self.why_not_ready();
@@ -136,7 +136,7 @@ impl Pass<'_> {
             "Knative's controller has not looked at its template yet".to_owned(),
         );
         // An event wakes it; this is for one that was missed.
-        Turn::Wait(Some(limit))
+        Next::Wait(Some(limit))
     }
 
     /// Whether the template is written and nobody has made anything of it: Knative's controller is
@@ -217,8 +217,8 @@ impl Pass<'_> {
     }
 
     /// The candidate gets all of the share.
-    pub fn promote(&mut self, outcome: Outcome, reason: String) -> Turn {
-        self.status.ending = Some(Ending {
+    pub fn promote(&mut self, outcome: Outcome, reason: String) -> Next {
+        self.status.pending_outcome = Some(PendingOutcome {
             outcome,
             reason,
             weight: 100,
@@ -228,14 +228,14 @@ impl Pass<'_> {
     }
 
     /// 100 % is written; the cluster's word is awaited. A newer template waits that moment.
-    pub fn promoting(&mut self) -> Turn {
+    pub fn promoting(&mut self) -> Next {
         if let Some(reason) = self.fault(true) {
             return self.roll_back(reason);
         }
         let Some(candidate) = self.candidate_revision() else {
             return self.enter(Phase::RollingBack);
         };
-        let wanted = self.shape(Parts {
+        let wanted = self.target_traffic(Split {
             stable: &candidate,
             candidate: None,
             tag_stable: false,
@@ -249,13 +249,13 @@ impl Pass<'_> {
     }
 
     /// The candidate is the stable revision now.
-    pub fn promoted(&mut self) -> Turn {
+    pub fn promoted(&mut self) -> Next {
         let Some(release) = self.status.candidate.take() else {
             return self.enter(Phase::Stable);
         };
         let (outcome, reason) = self
             .status
-            .ending
+            .pending_outcome
             .take()
             .map_or((Outcome::Promoted, String::new()), |e| {
                 (e.outcome, e.reason)
@@ -292,7 +292,7 @@ impl Pass<'_> {
     /// Keeps stable where it is while the candidate is made.
     fn pin_to_stable(&mut self) {
         if let Some(stable) = self.stable_revision() {
-            let wanted = self.shape(Parts {
+            let wanted = self.target_traffic(Split {
                 stable: &stable,
                 candidate: None,
                 tag_stable: false,
@@ -310,7 +310,7 @@ impl Pass<'_> {
                 let ready = revision.ready.as_ref()?;
                 Some(format!(
                     "{stable} is not Ready: {}",
-                    super::pass::said(&ready.reason, &ready.message)
+                    super::context::said(&ready.reason, &ready.message)
                 ))
             }
             Some(_) => None,

@@ -3,24 +3,24 @@
 use crate::api::delivery::{Drift, Expand};
 use crate::api::rollout::{HistoryEntry, Outcome, Phase, Quarantine, Release, TemplateState};
 
+use super::context::{DecisionContext, Next};
 use super::decision::Write;
 use super::event::Event;
 use super::input::ConfigurationFacts;
-use super::pass::{Pass, Turn};
 use super::reason::short;
-use super::traffic::{self, Parts, Wanted};
+use super::traffic::{self, Split, TargetTraffic};
 
 /// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
 const ROLLBACK_WINDOW: usize = 3;
 /// What is said of a template under `drift: Report`.
 const TEMPLATE_LEFT: &str = "its template was changed by hand and is left so";
 
-impl Pass<'_> {
+impl DecisionContext<'_> {
     /// Nothing was delivered yet: takes over what is there, or delivers for the first time.
-    pub fn pending(&mut self) -> Turn {
+    pub fn pending(&mut self) -> Next {
         if self.blocked().is_some() {
             self.status.message = format!("nothing delivered yet: {}", self.blocked_words());
-            return Turn::Wait(None);
+            return Next::Wait(None);
         }
         match self.adoptable() {
             Some(release) => self.adopt(release),
@@ -81,7 +81,7 @@ impl Pass<'_> {
         })
     }
 
-    fn adopt(&mut self, release: Release) -> Turn {
+    fn adopt(&mut self, release: Release) -> Next {
         let stable = release.revision.clone().unwrap_or_default();
         let serving: Vec<_> = self
             .live
@@ -95,10 +95,10 @@ impl Pass<'_> {
             .iter()
             .any(|entry| entry.revision_name.as_deref() != Some(&stable));
         // A split that Git asks for is Git's; one that it does not is somebody's care.
-        self.status.keeps_found_traffic = split && self.intent.final_traffic.is_empty();
+        self.status.preserve_adopted_traffic = split && self.intent.final_traffic.is_empty();
         let kept = self
             .status
-            .keeps_found_traffic
+            .preserve_adopted_traffic
             .then(|| traffic::describe(&serving));
         self.events.push(Event::Adopted { stable, kept });
         self.remember(
@@ -131,7 +131,7 @@ impl Pass<'_> {
     }
 
     /// On stable, with nothing on its way.
-    pub fn at_rest(&mut self) -> Turn {
+    pub fn at_rest(&mut self) -> Next {
         let Some(stable) = self.stable_revision() else {
             return self.enter(Phase::Pending);
         };
@@ -152,7 +152,7 @@ impl Pass<'_> {
                 } else {
                     format!("{commit} waits: {}", self.blocked_text(reason))
                 };
-                return Turn::Wait(None);
+                return Next::Wait(None);
             }
             return self.begin_with_git();
         }
@@ -179,7 +179,7 @@ impl Pass<'_> {
             );
         }
         self.keep_revisions(&stable);
-        Turn::Wait(None)
+        Next::Wait(None)
     }
 
     /// A template that differs from Git's while Git's is what serves: a revert, whose old
@@ -220,11 +220,11 @@ impl Pass<'_> {
     /// Git's shape, with stable in it.
     fn serve_stable(&mut self, stable: &str) -> bool {
         // Until Git has a word of its own on it.
-        if self.status.keeps_found_traffic && self.intent.final_traffic.is_empty() {
+        if self.status.preserve_adopted_traffic && self.intent.final_traffic.is_empty() {
             return true;
         }
-        self.status.keeps_found_traffic = false;
-        let wanted = self.shape(Parts {
+        self.status.preserve_adopted_traffic = false;
+        let wanted = self.target_traffic(Split {
             stable,
             candidate: None,
             tag_stable: false,
@@ -237,8 +237,8 @@ impl Pass<'_> {
 
     /// With `drift: Report`, traffic that was as wanted and that a hand changed is left as it
     /// is until Git wants something else. (A Route that is gone serves nobody: it comes back.)
-    fn leaves_traffic(&mut self, wanted: &Wanted) -> bool {
-        let before = self.status.left_traffic.take();
+    fn leaves_traffic(&mut self, wanted: &TargetTraffic) -> bool {
+        let before = self.status.ignored_traffic_drift.take();
         let Some(route) = &self.live.route else {
             return false;
         };
@@ -260,14 +260,15 @@ impl Pass<'_> {
                 left: true,
             });
         }
-        self.status.left_traffic = Some(text);
+        self.status.ignored_traffic_drift = Some(text);
         true
     }
 
     /// What somebody changed by hand and the Delivery wants left so.
     pub fn left_drift(&self) -> Option<String> {
         let mut left = Vec::new();
-        if let (Some(wanted), Some(route)) = (&self.status.left_traffic, &self.live.route) {
+        if let (Some(wanted), Some(route)) = (&self.status.ignored_traffic_drift, &self.live.route)
+        {
             left.push(format!(
                 "its traffic was changed by hand to {} and is left so, though {wanted} is wanted",
                 traffic::describe(&route.spec)
@@ -280,7 +281,7 @@ impl Pass<'_> {
     }
 
     /// Git has a template that is neither serving nor kept out.
-    fn begin_with_git(&mut self) -> Turn {
+    fn begin_with_git(&mut self) -> Next {
         if let Some(message) = &self.live.refused {
             return self.refuse(message.clone());
         }
@@ -321,7 +322,7 @@ impl Pass<'_> {
 
     /// The stable revision is gone while nothing is on its way: the best one left takes its
     /// place; without one there is only waiting, and saying so.
-    fn restore(&mut self, stable: &str) -> Option<Turn> {
+    fn restore(&mut self, stable: &str) -> Option<Next> {
         let cause = self.stable_trouble()?;
         if !self.has_said("Degraded", "StableUnhealthy") {
             self.events.push(Event::StableUnhealthy {
@@ -364,7 +365,7 @@ impl Pass<'_> {
             });
         }
         self.status.message = format!("{cause}; waiting for the cluster to make it again");
-        Some(Turn::Wait(Some(self.policy.confirm_timeout)))
+        Some(Next::Wait(Some(self.policy.confirm_timeout)))
     }
 
     /// Everything of the service was deleted: there is nothing to keep.
@@ -379,7 +380,7 @@ impl Pass<'_> {
         self.events.push(Event::Vanished);
         self.status.stable = None;
         self.status.candidate = None;
-        self.status.ending = None;
+        self.status.pending_outcome = None;
         self.status.traffic.clear();
         self.status.confirmed_at = None;
         let phase = if self.git_is_quarantined().is_some() {

@@ -6,15 +6,15 @@ use crate::analysis::{Finding, Verdict, Window, judge_probes, judge_window, want
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
 
+use super::context::{DecisionContext, Next};
 use super::decision::{Gather, ProbeTargets};
 use super::event::Event;
-use super::pass::{Pass, Turn};
 use super::reason::Reason;
-use super::traffic::{self, Parts};
+use super::traffic::{self, Split};
 
-impl<'a> Pass<'a> {
+impl<'a> DecisionContext<'a> {
     /// The candidate is tagged at 0 %, and asked on its tag URL.
-    pub fn probing(&mut self) -> Turn {
+    pub fn probing(&mut self) -> Next {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -25,7 +25,7 @@ impl<'a> Pass<'a> {
         else {
             return self.enter(Phase::Staging);
         };
-        let wanted = self.shape(Parts {
+        let wanted = self.target_traffic(Split {
             stable: &stable,
             candidate: Some((&candidate, 0)),
             tag_stable: true,
@@ -37,19 +37,19 @@ impl<'a> Pass<'a> {
         let verdict = match self.probe_verdict(&candidate) {
             Probed::Pass(finding) => finding,
             Probed::Fail(finding) => return self.roll_back(Reason::Probes(finding)),
-            Probed::Wait(after) => return Turn::Wait(Some(after)),
+            Probed::Wait(after) => return Next::Wait(Some(after)),
         };
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Turn::Wait(None);
+            return Next::Wait(None);
         }
-        if self.share() == 0 {
+        if self.canary_share() == 0 {
             self.hold(
                 HoldReason::NoShare,
                 "the traffic in Git gives the newest revision no share".to_owned(),
             );
-            return Turn::Wait(None);
+            return Next::Wait(None);
         }
         self.go_on();
         if let Some(finding) = &verdict {
@@ -119,7 +119,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The candidate has its share; what users meet is judged.
-    pub fn stepping(&mut self) -> Turn {
+    pub fn stepping(&mut self) -> Next {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -131,7 +131,7 @@ impl<'a> Pass<'a> {
             return self.enter(Phase::Staging);
         };
         let weight = self.status.weight;
-        let wanted = self.shape(Parts {
+        let wanted = self.target_traffic(Split {
             stable: &stable,
             candidate: Some((&candidate, weight)),
             tag_stable: true,
@@ -165,7 +165,7 @@ impl<'a> Pass<'a> {
             }
         }
         self.watch(&stable, &candidate, verdict.as_ref());
-        Turn::Wait(Some(self.policy.interval))
+        Next::Wait(Some(self.policy.interval))
     }
 
     /// The verdict on the present step, recorded; `None` before anything was seen of it.
@@ -180,7 +180,7 @@ impl<'a> Pass<'a> {
             // What was counted while everything was bad speaks for nobody; it must not
             // outweigh what comes after it either.
             Verdict::Inconclusive(Finding::StableAsBad { .. }) if window.elapsed >= step.bake => {
-                self.status.judged_from = Some(self.now);
+                self.status.analysis_started_at = Some(self.now);
             }
             _ => {}
         }
@@ -195,7 +195,7 @@ impl<'a> Pass<'a> {
         Some(verdict)
     }
 
-    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Turn> {
+    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Next> {
         let limit = self.policy.analysis.consecutive_failures;
         if at_once || self.status.failures >= limit {
             // The rollback says it; the doubt need not be said before it.
@@ -210,7 +210,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A step passed: on, or to whoever must say so. `None` while it stands still.
-    fn passed(&mut self, finding: &Finding) -> Option<Turn> {
+    fn passed(&mut self, finding: &Finding) -> Option<Next> {
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
@@ -222,7 +222,7 @@ impl<'a> Pass<'a> {
             .live
             .revision(&revision)
             .is_some_and(|revision| revision.pods.crashes > 0);
-        let watched = self.since(self.status.judged_from);
+        let watched = self.since(self.status.analysis_started_at);
         let bake = self
             .policy
             .step_at(self.status.weight)
@@ -248,7 +248,7 @@ impl<'a> Pass<'a> {
     }
 
     /// To the next step, or to 100 % after the last.
-    pub fn go_up(&mut self, because: Option<Finding>) -> Turn {
+    pub fn go_up(&mut self, because: Option<Finding>) -> Next {
         let revision = self.candidate_name();
         let next = self
             .policy
@@ -282,7 +282,7 @@ impl<'a> Pass<'a> {
 
     /// Nothing goes up while stable is not well, or while the cluster has not confirmed what
     /// was asked. `None`: all is well.
-    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Turn> {
+    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Next> {
         if let Some(cause) = self.stable_trouble() {
             self.hold(
                 HoldReason::StableUnhealthy,
@@ -293,13 +293,13 @@ impl<'a> Pass<'a> {
             if let Some(reason) = self.stable_stays_away() {
                 return Some(self.roll_back(reason));
             }
-            return Some(Turn::Wait(Some(self.policy.interval)));
+            return Some(Next::Wait(Some(self.policy.interval)));
         }
         if !confirmed {
             if let Some(reason) = self.blocked() {
                 let why = self.blocked_text(reason);
                 self.hold(reason, why);
-                return Some(Turn::Wait(None));
+                return Some(Next::Wait(None));
             }
             self.status.message = format!(
                 "waiting for the cluster to confirm {} %",
@@ -377,7 +377,7 @@ impl<'a> Pass<'a> {
         self.evidence.window.as_ref().filter(|window| {
             window.revision == candidate
                 && window.weight == weight
-                && Some(window.since) == self.status.judged_from
+                && Some(window.since) == self.status.analysis_started_at
         })
     }
 
@@ -404,7 +404,7 @@ impl<'a> Pass<'a> {
             candidate: candidate.to_owned(),
             stable: stable.to_owned(),
             weight,
-            since: self.status.judged_from.unwrap_or(self.now),
+            since: self.status.analysis_started_at.unwrap_or(self.now),
             warm_up: if self.status.step == Some(0) {
                 self.policy.analysis.warm_up
             } else {

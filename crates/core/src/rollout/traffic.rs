@@ -13,18 +13,18 @@ use super::input::RouteFacts;
 
 /// What a Route is to look like.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct TargetTraffic {
     /// `spec.traffic`, adding up to 100 %.
     pub targets: Vec<TrafficTarget>,
     /// Entries of Git's that cannot be had: revision and why.
     pub left_out: Vec<(String, &'static str)>,
     /// The share that follows the newest revision, in percent.
-    pub share: i64,
+    pub canary_share: i64,
 }
 
 /// Who is to have which part of the share.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Parts<'a> {
+pub(super) struct Split<'a> {
     /// Gets the share, less the candidate's part.
     pub stable: &'a str,
     /// Gets its weight's part of the share, and a tag.
@@ -46,7 +46,11 @@ pub(super) struct Known<'a> {
 }
 
 /// The traffic block for these parts in the user's shape.
-pub(super) fn wanted(git: &[TrafficTarget], parts: Parts<'_>, known: &Known<'_>) -> Wanted {
+pub(super) fn target_traffic(
+    git: &[TrafficTarget],
+    parts: Split<'_>,
+    known: &Known<'_>,
+) -> TargetTraffic {
     let everything = [TrafficTarget {
         latest_revision: Some(true),
         percent: Some(100),
@@ -74,15 +78,22 @@ pub(super) fn wanted(git: &[TrafficTarget], parts: Parts<'_>, known: &Known<'_>)
             }
         }
     }
-    let share: i64 = shared.iter().map(|(_, percent)| percent).sum();
-    let part = candidate_part(share, parts.candidate.map_or(0, |(_, weight)| weight));
+    let canary_share: i64 = shared.iter().map(|(_, percent)| percent).sum();
+    let part = candidate_part(
+        canary_share,
+        parts.candidate.map_or(0, |(_, weight)| weight),
+    );
 
     let mut targets: Vec<TrafficTarget> = Vec::new();
     // The candidate's part comes off the entries in proportion; running totals make it exact.
     let (mut before, mut taken) = (0, 0);
     for (tag, percent) in shared {
         before += percent;
-        let due = if share == 0 { 0 } else { before * part / share };
+        let due = if canary_share == 0 {
+            0
+        } else {
+            before * part / canary_share
+        };
         let remaining = percent - (due - taken);
         taken = due;
         add(&mut targets, named(tag, parts.stable, remaining));
@@ -106,10 +117,10 @@ pub(super) fn wanted(git: &[TrafficTarget], parts: Parts<'_>, known: &Known<'_>)
         let tag = own_tag("candidate", "new", known.service, &user_tags);
         targets.push(named(Some(tag), candidate, part));
     }
-    Wanted {
+    TargetTraffic {
         targets,
         left_out,
-        share,
+        canary_share,
     }
 }
 
@@ -134,12 +145,12 @@ pub fn traffic_without_release(
         name => name == candidate,
     };
     let (release, kept): (Vec<_>, Vec<_>) = spec.iter().partition(is_release_s);
-    let share = TrafficTarget {
+    let all = TrafficTarget {
         latest_revision: Some(true),
         percent: Some(release.iter().filter_map(|entry| entry.percent).sum()),
         ..TrafficTarget::default()
     };
-    std::iter::once(share)
+    std::iter::once(all)
         .chain(kept.into_iter().cloned())
         .collect()
 }
@@ -159,7 +170,7 @@ enum Place {
     LeftOut(&'static str),
 }
 
-fn place(entry: &TrafficTarget, parts: Parts<'_>, known: &Known<'_>) -> Place {
+fn place(entry: &TrafficTarget, parts: Split<'_>, known: &Known<'_>) -> Place {
     match (&entry.revision_name, &entry.configuration_name) {
         (Some(revision), _) => {
             let newest = parts.candidate.is_some_and(|(name, _)| name == revision)
@@ -183,11 +194,11 @@ fn place(entry: &TrafficTarget, parts: Parts<'_>, known: &Known<'_>) -> Place {
 
 /// The candidate's part of the share. One percent at least once it has a weight: a share of
 /// 10 % and a weight of 5 would else be nothing, and nobody would learn anything from it.
-fn candidate_part(share: i64, weight: u8) -> i64 {
-    if weight == 0 || share == 0 {
+fn candidate_part(canary_share: i64, weight: u8) -> i64 {
+    if weight == 0 || canary_share == 0 {
         return 0;
     }
-    ((share * i64::from(weight) + 50) / 100).clamp(1, share)
+    ((canary_share * i64::from(weight) + 50) / 100).clamp(1, canary_share)
 }
 
 fn named(tag: Option<String>, revision: &str, percent: i64) -> TrafficTarget {
@@ -358,7 +369,7 @@ mod tests {
         }
     }
 
-    fn shape(git: &[&str], candidate: Option<(&str, u8)>, expected: Expect) {
+    fn target_traffic(git: &[&str], candidate: Option<(&str, u8)>, expected: Expect) {
         let git: Vec<_> = git.iter().map(|text| entry(text)).collect();
         let known = Known {
             service: "hello",
@@ -366,7 +377,7 @@ mod tests {
             tainted: &["bad".to_owned()].into(),
             newest: None,
         };
-        let parts = Parts {
+        let parts = Split {
             stable: "s",
             candidate,
             tag_stable: candidate.is_some(),
@@ -384,7 +395,7 @@ mod tests {
             tainted: &BTreeSet::new(),
             newest: None,
         };
-        let parts = |candidate: Option<_>| Parts {
+        let parts = |candidate: Option<_>| Split {
             stable: "s",
             candidate,
             tag_stable: candidate.is_some(),
@@ -410,13 +421,13 @@ mod tests {
 
     #[test]
     fn without_a_block_of_its_own_a_service_is_split_in_two() {
-        shape(&[], None, expect!["s 100 %"]);
-        shape(
+        target_traffic(&[], None, expect!["s 100 %"]);
+        target_traffic(
             &[],
             Some(("c", 0)),
             expect!["s 100 % #stable, c 0 % #candidate"],
         );
-        shape(
+        target_traffic(
             &[],
             Some(("c", 5)),
             expect!["s 95 % #stable, c 5 % #candidate"],
@@ -425,27 +436,27 @@ mod tests {
 
     #[test]
     fn a_user_s_tags_and_splits_stay_as_they_are_and_only_the_newest_s_share_moves() {
-        shape(
+        target_traffic(
             &["latest 80", "old-1 20 v1"],
             Some(("c", 50)),
             expect!["s 40 % #stable, old-1 20 % #v1, c 40 % #candidate"],
         );
-        shape(
+        target_traffic(
             &["latest 80 current", "old-1 20"],
             Some(("c", 5)),
             expect!["s 76 % #current, old-1 20 %, s 0 % #stable, c 4 % #candidate"],
         );
-        shape(
+        target_traffic(
             &["latest 100", "old-1 0 v1"],
             None,
             expect!["s 100 %, old-1 0 % #v1"],
         );
-        shape(
+        target_traffic(
             &["latest 60 a", "latest 40 b"],
             Some(("c", 5)),
             expect!["s 57 % #a, s 38 % #b, s 0 % #stable, c 5 % #candidate"],
         );
-        shape(
+        target_traffic(
             &["latest 90", "@other 10 pr"],
             Some(("c", 20)),
             expect!["s 72 % #stable, other 10 % #pr, c 18 % #candidate"],
@@ -454,7 +465,7 @@ mod tests {
 
     #[test]
     fn a_user_s_tag_named_candidate_keeps_its_name() {
-        shape(
+        target_traffic(
             &["latest 100", "old-1 0 candidate"],
             Some(("c", 5)),
             expect!["s 95 % #stable, old-1 0 % #candidate, c 5 % #candidate-sluice"],
@@ -463,7 +474,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_or_was_taken_back_never_stops_the_route() {
-        shape(
+        target_traffic(
             &["latest 70", "gone 20", "bad 10 b"],
             None,
             expect!["s 100 %"],
@@ -472,7 +483,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_names_the_candidate_is_part_of_what_moves() {
-        shape(
+        target_traffic(
             &["old-1 50", "c 50"],
             Some(("c", 20)),
             expect!["s 40 % #stable, old-1 50 %, c 10 % #candidate"],
@@ -481,7 +492,7 @@ mod tests {
 
     #[test]
     fn a_small_share_still_shows_the_candidate_to_somebody() {
-        shape(
+        target_traffic(
             &["latest 10", "old-1 90"],
             Some(("c", 5)),
             expect!["s 9 % #stable, old-1 90 %, c 1 % #candidate"],
@@ -514,7 +525,7 @@ mod tests {
             }
             let known = Known { service: "hello", usable: &|name| name != "gone", tainted: &["bad".to_owned()].into(), newest: None };
             for candidate in [None, Some(("c", weight))] {
-                let wanted = wanted(&git, Parts { stable: "s", candidate, tag_stable: true }, &known);
+                let wanted = wanted(&git, Split { stable: "s", candidate, tag_stable: true }, &known);
                 prop_assert_eq!(wanted.targets.iter().filter_map(|t| t.percent).sum::<i64>(), 100);
                 prop_assert!(wanted.targets.iter().all(|t| t.percent >= Some(0)));
                 let mut seen = BTreeSet::new();

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 use sluice::api::delivery::Expand;
-use sluice::api::rollout::{Phase, Rollout, RolloutStatus};
+use sluice::api::rollout::{Phase, RolloutStatus, ServiceRollout};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
@@ -128,7 +128,7 @@ fn is_confirmed(status: &RolloutStatus) -> bool {
 
 /// How a release ended, with everything in it that must not depend on who died when.
 async fn end(world: &World, service: &str, before: i64, commit: &str) -> String {
-    let rollouts: Api<Rollout> = Api::namespaced(world.client.clone(), world.namespace());
+    let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
     let status = rollouts.get(service).await.unwrap().status.unwrap();
     let revisions = world.serving("Revision");
     let made = |revision: &DynamicObject| {
@@ -388,9 +388,12 @@ fn parent_of(pid: u32) -> Option<u32> {
 }
 
 /// Waits until a service's Rollout is there and is like this.
-async fn rollout(client: &kube::Client, reached: impl Fn(&Rollout) -> bool) -> Rollout {
-    let api: Api<Rollout> = Api::namespaced(client.clone(), NAMESPACE);
-    let seen = |rollout: Option<&Rollout>| rollout.is_some_and(&reached);
+async fn rollout(
+    client: &kube::Client,
+    reached: impl Fn(&ServiceRollout) -> bool,
+) -> ServiceRollout {
+    let api: Api<ServiceRollout> = Api::namespaced(client.clone(), NAMESPACE);
+    let seen = |rollout: Option<&ServiceRollout>| rollout.is_some_and(&reached);
     let wait = kube::runtime::wait::await_condition(api, "hello", seen);
     tokio::time::timeout(PATIENCE, wait)
         .await
@@ -409,7 +412,7 @@ async fn a_machine_that_is_killed_in_mid_release_comes_back_with_nothing_lost() 
     };
     let url = repository.url();
     let stable = |commit: String| {
-        move |rollout: &Rollout| {
+        move |rollout: &ServiceRollout| {
             let status = rollout.status.clone().unwrap_or_default();
             let stable = status.stable.and_then(|stable| stable.commit);
             status.phase == Phase::Stable && stable.as_deref() == Some(&commit)

@@ -176,7 +176,7 @@ async fn watches_that_expire_in_mid_release_miss_nothing(expand: Expand) {
                 ("serving.knative.dev", "revisions"),
                 ("serving.knative.dev", "routes"),
                 ("serving.knative.dev", "configurations"),
-                ("sluice.dev", "rollouts"),
+                ("sluice.dev", "servicerollouts"),
                 ("sluice.dev", "deliveries"),
                 ("", "pods"),
             ] {

@@ -3,8 +3,8 @@
 use expect_test::expect;
 use serde_json::json;
 
-use super::stories::{config_map, key, story};
-use super::*;
+use super::scenarios::{config_map, key, story};
+use crate::plan::*;
 
 #[test]
 fn an_object_that_another_delivery_claims_is_not_taken_until_it_lets_go() {

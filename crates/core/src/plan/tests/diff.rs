@@ -3,8 +3,8 @@
 use expect_test::{Expect, expect};
 use serde_json::json;
 
-use super::diff::{Style, differences, render};
-use super::stories::{Story, config_map, service, story};
+use super::scenarios::{Story, config_map, service, story};
+use crate::plan::diff::{Style, differences, render};
 
 #[expect(
     clippy::needless_pass_by_value,

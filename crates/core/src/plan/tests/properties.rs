@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::stories::{Story, config_map, service, story};
-use super::*;
+use super::scenarios::{Story, config_map, service, story};
+use crate::plan::*;
 
 /// A small world, so that names meet often: the same name in Git, in the cluster, in
 /// the inventory, in another Delivery.
@@ -105,7 +105,7 @@ proptest! {
 
     #[test]
     fn every_plan_is_sound(world in world()) {
-        prop_assert_eq!(lint::check(&world.plan()), []);
+        prop_assert_eq!(invariants::check(&world.plan()), []);
     }
 
     #[test]

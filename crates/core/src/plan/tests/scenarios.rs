@@ -6,10 +6,10 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use super::*;
 use crate::api::delivery::{Drift, Expand};
 use crate::api::json_text::JsonText;
 use crate::api::object::ObjectKey;
+use crate::plan::*;
 
 /// A Git repository, a cluster and a Delivery between them.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ impl Story {
     )]
     pub fn tells(&self, expected: Expect) {
         let plan = self.plan();
-        assert_eq!(lint::check(&plan), []);
+        assert_eq!(invariants::check(&plan), []);
         expected.assert_eq(&plan.to_string());
     }
 }
@@ -263,7 +263,7 @@ fn a_new_image_is_a_release_and_a_label_is_not_a_new_template() {
 #[test]
 fn a_route_that_the_first_delivery_has_not_written_yet_is_not_gone() {
     let without_route = |status: Value| {
-        let rollout = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
+        let rollout = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "ServiceRollout",
             "metadata": {"name": "hello", "namespace": "default"}, "status": status});
         story()
             .git([service("hello", "hello:1")])

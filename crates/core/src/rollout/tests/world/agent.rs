@@ -173,7 +173,7 @@ impl World {
             let before = std::mem::replace(&mut self.status, decision.status);
             self.check_step(&before);
         }
-        if self.status != self.stored && !decision.may_wait {
+        if self.status != self.stored && !decision.persist_deferred {
             self.stored = self.status.clone();
             if self.dies() {
                 return;
@@ -286,7 +286,7 @@ impl World {
                 .any(|e| e.verdict == crate::api::rollout::EvidenceVerdict::Pass)
                 || self
                     .status
-                    .ending
+                    .pending_outcome
                     .as_ref()
                     .is_some_and(|e| e.reason.contains("by ada"));
             if candidate && percent > 0 && !first && !judged && !known {
@@ -312,7 +312,7 @@ impl World {
             let passed = self.status.evidence.iter().any(|e| {
                 e.weight == before.weight && e.verdict == crate::api::rollout::EvidenceVerdict::Pass
             });
-            let known = self.status.ending.as_ref().is_some_and(|e| {
+            let known = self.status.pending_outcome.as_ref().is_some_and(|e| {
                 e.outcome != crate::api::rollout::Outcome::Promoted || e.reason.contains("by ada")
             });
             let asked = self.status.handled_request != before.handled_request;

@@ -1,0 +1,4 @@
+mod claims;
+mod diff;
+mod properties;
+mod scenarios;
