@@ -62,7 +62,7 @@ likeness: bed
 # said; SLUICE_REQUIRE_BED makes it a failure.
 SHARE ?= real::evidence::every_step real::kinds real::deploy::the_rights_of scenarios::first::a_first_delivery_is_probed \
 	scenarios::releases::what_is_never_ready scenarios::releases::a_crash_before_it_listens \
-	scenarios::drift::traffic_changed_by_hand_is_put_back scenarios::refusals::a_refused_first_delivery
+	scenarios::drift::traffic_changed_by_hand_is_corrected scenarios::refusals::a_refused_first_delivery
 # Of the same random requests, 1,000 about each area that passes, always the same ones.
 LIKE ?= $(addprefix likeness::,config_maps services deployments deliveries knative_objects admission lists defined)
 real: export LIKE := $(LIKE)

@@ -339,7 +339,7 @@ impl DeliveryLoop {
         })
     }
 
-    /// Says what was changed by hand: that it was put back, or, once, that it is left so.
+    /// Says what was changed by hand: that it was corrected, or, once, that it is left so.
     fn tell_drift(&mut self, plan: &Plan, outcomes: &[Outcome]) {
         for (key, message) in drift::corrected(plan, outcomes) {
             self.context.tell(&key, "DriftCorrected", &message, true);

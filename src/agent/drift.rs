@@ -1,4 +1,4 @@
-//! What is said of changes by hand: that they were put back, or that they are left so.
+//! What is said of changes by hand: that they were corrected, or that they are left so.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::api::object::ObjectKey;
 use crate::cluster::Outcome;
 use crate::plan::{Action, Cause, Plan, Why};
 
-/// What was put back by these steps of a plan, in words.
+/// What was corrected by these steps of a plan, in words.
 pub fn corrected(plan: &Plan, outcomes: &[Outcome]) -> Vec<(ObjectKey, String)> {
     let by_hand = plan.steps.iter().filter(|step| {
         let Action::Update { cause, .. } = &step.action else {
@@ -19,7 +19,7 @@ pub fn corrected(plan: &Plan, outcomes: &[Outcome]) -> Vec<(ObjectKey, String)> 
         outcomes.any(|outcome| outcome.key == step.key && outcome.result.is_ok())
     });
     done.map(|step| {
-        let message = format!("changed by hand and put back: {step}");
+        let message = format!("changed by hand and corrected: {step}");
         (step.key.clone(), message)
     })
     .collect()

@@ -18,7 +18,7 @@ pub struct Fleet {
     context: Arc<Context>,
     cancel: CancellationToken,
     running: BTreeMap<DeliveryId, Running>,
-    /// Those whose Delivery is gone, until their releases are taken back.
+    /// Those whose Delivery is gone, until their releases are rolled back.
     leaving: BTreeSet<DeliveryId>,
     ending: JoinSet<DeliveryId>,
 }

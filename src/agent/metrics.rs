@@ -142,7 +142,7 @@ impl Metrics {
         );
         r.register(
             "drift_corrections",
-            "Changes by hand that were put back",
+            "Changes by hand that were corrected",
             this.corrections.clone(),
         );
         r.register(
@@ -228,7 +228,7 @@ impl Metrics {
         self.problems.get_or_create(&of).set(problems);
     }
 
-    /// Changes by hand were put back.
+    /// Changes by hand were corrected.
     pub fn corrected(&self, delivery: &DeliveryId, objects: u64) {
         self.corrections
             .get_or_create(&delivery.into())

@@ -1,7 +1,7 @@
 //! Releases whose Delivery was deleted while no agent looked.
 //!
-//! Nobody would ever move or judge them again, so they go back, as they do where an agent sees the
-//! deletion. What Git wanted cannot be asked any more; what the cluster has is enough to go back.
+//! Nobody would ever move or judge them again, so they are rolled back, as they are where an agent sees the
+//! deletion. What Git wanted cannot be asked any more; what the cluster has is enough for that.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub async fn roll_back(
 ) {
     context.leads(id, true);
     let services = Services::new(context.clone(), Arc::default(), cancel.child_token());
-    services.take_back(releases).await;
+    services.roll_back(releases).await;
     context.leads(id, false);
 }
 
@@ -59,7 +59,7 @@ fn is_there(cluster: &Cluster, id: &DeliveryId) -> bool {
     cluster.get(&key).is_some_and(|delivery| !delivery.deleting)
 }
 
-/// What is wanted of a release under way that goes back; `None` where none is.
+/// What is wanted of a release under way that is rolled back; `None` where none is.
 fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<Wanted> {
     let status = memory::status_of(rollout)?;
     let stable = status.stable.as_ref()?.revision.as_deref()?;

@@ -106,7 +106,7 @@ pub fn interval(spec: &DeliverySpec) -> Duration {
     interval.get().max(GAP)
 }
 
-/// How many steps put back what somebody changed by hand.
+/// How many steps correct what somebody changed by hand.
 pub fn corrections(plan: &Plan) -> u64 {
     let corrects = |step: &&Step| match &step.action {
         Action::Update { cause, .. } => matches!(cause, Cause::Drift { .. }),

@@ -404,7 +404,7 @@ impl ServiceLoop {
         }
         let fields: Vec<String> = changed.iter().map(FieldChange::to_string).collect();
         let message = format!(
-            "{} was changed by hand ({}); put back",
+            "{} was changed by hand ({}); corrected",
             known.key,
             fields.join(", ")
         );

@@ -25,7 +25,7 @@ use crate::plan::{Action, Plan, ServiceIntent, Why};
 use crate::policy;
 use crate::presets::PRESETS;
 
-/// How long a Delivery that was deleted waits for its releases to be taken back: the cluster
+/// How long a Delivery that was deleted waits for its releases to be rolled back: the cluster
 /// confirms a rollback within 30 s or says why not.
 const WITHDRAWAL: Duration = Duration::from_secs(60);
 
@@ -227,8 +227,8 @@ impl Services {
         }
     }
 
-    /// Takes back releases that no Delivery watches, and ends.
-    pub async fn take_back(mut self, releases: Vec<Arc<Wanted>>) {
+    /// Rolls back releases that no Delivery watches, and ends.
+    pub async fn roll_back(mut self, releases: Vec<Arc<Wanted>>) {
         for wanted in releases {
             let name = (wanted.intent.namespace.clone(), wanted.intent.name.clone());
             let running = self.start(wanted);
@@ -239,7 +239,7 @@ impl Services {
     }
 
     /// The Delivery was deleted: nobody will watch its releases any more, so what is not yet
-    /// good is taken back. What rests stays as it is.
+    /// good is rolled back. What rests stays as it is.
     pub async fn withdraw(&mut self) {
         let withdrawals = self.running.values_mut().map(|running| {
             running.wanted.send_modify(|wanted| {
@@ -255,7 +255,9 @@ impl Services {
         });
         let all = futures::future::join_all(withdrawals);
         if tokio::time::timeout(WITHDRAWAL, all).await.is_err() {
-            warn!("a release could not be taken back before its Delivery's end; look at its Route");
+            warn!(
+                "a release could not be rolled back before its Delivery's end; look at its Route"
+            );
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! | the other manager wrote by | we applied the object before | then |
 //! |---|---|---|
-//! | an update (`kubectl edit`, a program) | yes | drift: taken back, and reported |
+//! | an update (`kubectl edit`, a program) | yes | drift: rolled back, and reported |
 //! | an update by a person's tool | no | adoption: taken over |
 //! | an update by any other program | no | conflict: said, left alone |
 //! | an apply by `kubectl` | either | as an update by a person's tool |

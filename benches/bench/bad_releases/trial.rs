@@ -21,7 +21,7 @@ const FORTY: &str = "fast-40";
 const RATE: u32 = 20;
 /// Users before the push, so that nothing is cold.
 const BEFORE: Duration = Duration::from_secs(2);
-/// Users after the end: what is taken back must harm nobody any more.
+/// Users after the end: what is rolled back must harm nobody any more.
 const AFTER: Duration = Duration::from_secs(3);
 /// What takes longer is stuck.
 const STUCK: Duration = Duration::from_secs(180);
@@ -47,7 +47,7 @@ pub struct Ended {
     pub end: Option<Duration>,
     /// How it ended.
     pub how: String,
-    /// Whether it ended as it should: the good one promoted, the bad one taken back.
+    /// Whether it ended as it should: the good one promoted, the bad one rolled back.
     pub as_it_should_be: bool,
     /// p99 of the stable revision's answers.
     pub stable_p99: Option<Duration>,
@@ -241,7 +241,7 @@ impl Trial {
             how: entry.map_or_else(
                 || "stuck".to_owned(),
                 |entry| match entry.outcome {
-                    Outcome::RolledBack => format!("taken back from {} %", entry.weight),
+                    Outcome::RolledBack => format!("rolled back from {} %", entry.weight),
                     Outcome::Promoted => "100 %".to_owned(),
                     other => other.to_string(),
                 },

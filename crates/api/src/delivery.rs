@@ -126,7 +126,7 @@ pub enum Expand {
 /// What is done about hand-made changes to delivered objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Drift {
-    /// Said in status and events, and taken back.
+    /// Said in status and events, and corrected.
     #[default]
     Correct,
     /// Said in status and events, and left until Git changes the object.
@@ -176,7 +176,7 @@ pub struct ServiceCounts {
     pub ready: u32,
     /// With a release on its way.
     pub rolling: u32,
-    /// Taken back, refused or broken.
+    /// Rolled back, refused or broken.
     pub failed: u32,
 }
 

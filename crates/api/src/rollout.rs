@@ -50,7 +50,7 @@ pub struct Request {
     pub id: String,
     /// What to do.
     pub action: Action,
-    /// `undo`: the revision to go back to; the one before the present when absent.
+    /// `undo`: the revision to roll back to; the one before the present when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// Who asked.
@@ -64,11 +64,11 @@ pub struct Request {
 pub enum Action {
     /// Go on: past an approval to the next step, from anywhere else to 100 % at once.
     Promote,
-    /// Take the candidate back and quarantine it.
+    /// Roll the candidate back and quarantine it.
     Abort,
     /// Lift the quarantine of Git's present template and try it again.
     Retry,
-    /// Put an earlier revision back to 100 % and quarantine the present one.
+    /// Roll back to an earlier revision and quarantine the present one.
     Undo,
 }
 
@@ -191,13 +191,13 @@ pub enum Phase {
     Holding,
     /// Every step passed: 100 % is written, its confirmation awaited.
     Promoting,
-    /// Stable goes back to 100 %; its confirmation is awaited.
+    /// Stable gets 100 % again; its confirmation is awaited.
     RollingBack,
     /// At rest on what Git says.
     Stable,
     /// At rest on the stable revision; what Git says is quarantined.
     RolledBack,
-    /// The first delivery failed: nothing stable to go back to.
+    /// The first delivery failed: nothing stable to roll back to.
     Failed,
 }
 
@@ -296,7 +296,7 @@ pub struct Hold {
     pub since: Timestamp,
 }
 
-/// Why a release stands still. A failure takes it back all the same.
+/// Why a release stands still. A failure rolls it back all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum HoldReason {
     /// `spec.paused`.
@@ -335,7 +335,7 @@ pub struct PendingOutcome {
 pub enum Outcome {
     /// Every step passed.
     Promoted,
-    /// Taken back, and quarantined.
+    /// Rolled back, and quarantined.
     RolledBack,
     /// A newer template came while it was on its way.
     Superseded,
@@ -413,13 +413,13 @@ pub struct HistoryEntry {
     pub ended_at: Timestamp,
 }
 
-/// A template that was taken back and stays out.
+/// A template that was rolled back and stays out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Quarantine {
     /// Which template.
     pub template_hash: TemplateHash,
-    /// The revision that was taken back.
+    /// The revision that was rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// The commit that brought it.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duration::HumanDuration;
 
-/// How a release goes from 0 to 100 %, and what takes it back.
+/// How a release goes from 0 to 100 %, and what rolls it back.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     crates(kube_core = "::kube_core"),
@@ -35,7 +35,7 @@ pub struct RolloutPolicySpec {
     pub interval: HumanDuration,
     /// A step without a verdict for this long holds and asks for a person.
     pub step_timeout: HumanDuration,
-    /// A candidate that is not Ready after this long is taken back.
+    /// A candidate that is not Ready after this long is rolled back.
     pub progress_deadline: HumanDuration,
     /// A traffic write that `status.traffic` has not confirmed after this long is written again
     /// and, while a release is going up, counts against it.
@@ -130,7 +130,7 @@ impl Default for Probes {
 pub struct Analysis {
     /// Least number of user requests to the candidate that speak for a step.
     pub min_requests: u64,
-    /// So many failed judgements one after the other take the release back.
+    /// So many failed judgements one after the other roll the release back.
     #[schemars(range(min = 1, max = 100))]
     pub consecutive_failures: u32,
     /// Highest share of answers with a status of 500 or above, in percent.

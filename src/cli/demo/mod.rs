@@ -299,7 +299,7 @@ impl Stage {
         } = ending;
         self.chapter("The end");
         self.screen.say(&format!(
-            "the good release was at 100 % {:.1} s after its push, the bad one taken back {:.1} s after its push",
+            "the good release was at 100 % {:.1} s after its push, the bad one rolled back {:.1} s after its push",
             good_took.as_secs_f64(),
             bad_took.as_secs_f64()
         ));

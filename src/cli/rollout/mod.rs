@@ -40,7 +40,7 @@ enum RolloutCommand {
     /// One service's release with its evidence
     Get(One),
     /// Follow one service's release until it is at rest: status 0 when it serves what Git says, 1
-    /// when it was taken back
+    /// when it was rolled back
     Watch(One),
     /// Past releases and how they ended
     History(One),
@@ -50,11 +50,11 @@ enum RolloutCommand {
     Resume(One),
     /// Go on now: past an approval to the next step, from anywhere else to 100 %
     Promote(One),
-    /// Take the candidate back and keep its template out
+    /// Roll the candidate back and keep its template out
     Abort(One),
     /// Try a quarantined template again
     Retry(One),
-    /// Put an earlier revision back to 100 % and keep the present template out
+    /// Roll back to an earlier revision and keep the present template out
     Undo {
         #[command(flatten)]
         one: One,
@@ -155,7 +155,7 @@ async fn history(one: One) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Prints each change until the release rests; `Differs` when it was taken back.
+/// Prints each change until the release rests; `Differs` when it was rolled back.
 async fn watch(one: One) -> anyhow::Result<Outcome> {
     let (session, api, _) = find(&one).await?;
     let mut last = String::new();

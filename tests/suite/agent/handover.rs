@@ -120,7 +120,7 @@ async fn a_rollout_that_somebody_deletes_comes_back_with_what_it_keeps_out() {
         "Crash",
         &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
     );
-    world.taken_back("hello", &bad).await;
+    world.rolled_back("hello", &bad).await;
     let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
     let uid = rollouts.get("hello").await.unwrap().metadata.uid;
     rollouts

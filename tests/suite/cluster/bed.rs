@@ -13,7 +13,7 @@ use sluice::api::serving::TrafficTarget;
 use sluice::cluster::{Cluster, Outcome};
 use sluice::local::apiserver::{Admission, ApiError, ApiServer, Review};
 use sluice::plan::{
-    Claims, DeliveryId, Destination, Input, Manager, Plan, Stage, Wanted, lint, plan,
+    Claims, DeliveryId, Destination, Input, Manager, Plan, Stage, Wanted, invariants, plan,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +100,7 @@ impl Bed {
             drift: Drift::Correct,
             live: &self.cluster,
         });
-        assert_eq!(lint::check(&made), []);
+        assert_eq!(invariants::check(&made), []);
         made
     }
 

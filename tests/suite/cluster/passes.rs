@@ -31,7 +31,7 @@ async fn a_second_pass_over_unchanged_input_costs_no_request_and_a_restart_no_wr
 }
 
 #[tokio::test]
-async fn a_hand_made_change_is_seen_named_and_taken_back() {
+async fn a_hand_made_change_is_seen_named_and_rolled_back() {
     let mut bed = bed().await;
     bed.deliver(&[config_map("a", "git")]).await;
     bed.someone("kubectl-edit", &config_map("a", "hand"), Hand::Merge)

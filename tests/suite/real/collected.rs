@@ -60,11 +60,11 @@ async fn what_sluice_may_go_back_to_is_not_collected() {
     }
     let bad = Hello::new("hello", "bad").env("CRASH_AT_START", "1");
     let bad = world.push("Crash", &[bad]);
-    let status = world.taken_back("hello", &bad).await;
+    let status = world.rolled_back("hello", &bad).await;
     let collected = status.quarantine[0].revision.clone().unwrap();
     let third = world.push("Greet three", &[Hello::new("hello", "three")]);
     world.promoted("hello", &third).await;
-    // What was taken back is of no use to anybody.
+    // What was rolled back is of no use to anybody.
     let nothing = NothingIsKept::begin();
     world.gone(&world.serving("Revision"), &collected).await;
     // The ones before are there, and the way back is one write.

@@ -85,7 +85,7 @@ async fn releases(expand: Expand) {
         "Crash",
         &[Hello::new("hello", "three").env("CRASH_AT_START", "3")],
     );
-    world.taken_back("hello", &bad).await;
+    world.rolled_back("hello", &bad).await;
     world.told("ServiceRollout", "hello", "RolledBack").await;
     world.repository.remove("apps/other.yaml");
     world.repository.remove("apps/settings.yaml");

@@ -113,7 +113,7 @@ async fn where_the_gateway_keeps_no_counters_the_queue_proxies_are_asked() {
         "Half of the answers fail",
         &[Hello::new("hello", "three").env("FAIL_PERCENT", "50")],
     );
-    let status = world.taken_back("hello", &bad).await;
+    let status = world.rolled_back("hello", &bad).await;
     assert_eq!(status.history[0].weight, 5, "{:#?}", status.history[0]);
     users.stop().await;
     drop(without);

@@ -61,7 +61,7 @@ impl UnderWay {
     async fn ends_well(self) {
         let status = self
             .world
-            .until("hello", "taken back", |status| {
+            .until("hello", "rolled back", |status| {
                 status.candidate.is_none() && status.phase == Phase::Stable
             })
             .await;
@@ -109,7 +109,7 @@ async fn a_delivery_that_is_deleted_while_no_agent_runs_leaves_nobody_on_the_new
     release.world.start_agent().await;
     release
         .world
-        .until("hello", "taken back", |status| status.candidate.is_none())
+        .until("hello", "rolled back", |status| status.candidate.is_none())
         .await;
     let after = release.route().await.metadata;
     assert_eq!(

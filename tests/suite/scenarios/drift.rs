@@ -11,8 +11,8 @@ use crate::world::{
 };
 
 in_both_forms!(
-    traffic_changed_by_hand_is_put_back_and_said,
-    a_template_changed_by_hand_is_put_back_said_and_never_served,
+    traffic_changed_by_hand_is_corrected_and_said,
+    a_template_changed_by_hand_is_corrected_said_and_never_served,
     a_config_map_changed_by_hand_is_put_back_and_said,
     with_report_changes_by_hand_are_left_alone_and_said_until_git_changes,
     traffic_changed_by_hand_in_mid_release_is_put_back_and_the_release_goes_on,
@@ -72,7 +72,7 @@ async fn two(expand: Expand, drift: Drift) -> (World, String, String) {
     (world, first, status.stable.unwrap().revision.unwrap())
 }
 
-async fn traffic_changed_by_hand_is_put_back_and_said(expand: Expand) {
+async fn traffic_changed_by_hand_is_corrected_and_said(expand: Expand) {
     let (world, first, second) = two(expand, Drift::Correct).await;
     let users = world.users("hello", 20);
     let object = world.traffic_object();
@@ -94,7 +94,7 @@ async fn traffic_changed_by_hand_is_put_back_and_said(expand: Expand) {
     world.end().await;
 }
 
-async fn a_template_changed_by_hand_is_put_back_said_and_never_served(expand: Expand) {
+async fn a_template_changed_by_hand_is_corrected_said_and_never_served(expand: Expand) {
     let (world, stable) = open(expand, Drift::Correct, BRISK).await;
     let history = world.watch_traffic("hello");
     let object = world.template_object();

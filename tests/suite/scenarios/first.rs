@@ -1,4 +1,4 @@
-//! The first delivery of a service: there is nothing to go back to.
+//! The first delivery of a service: there is nothing to roll back to.
 
 use sluice::api::delivery::Expand;
 use sluice::api::rollout::{EvidenceVerdict, Outcome, Phase};

@@ -100,7 +100,7 @@ async fn a_bad_commit_over_a_good_canary_inherits_nothing_of_it(expand: Expand) 
     let old = at(&world, &good, 20).await;
     let bad = Hello::new("hello", "three").env("FAIL_PERCENT", "100");
     let bad = world.push("Fail", &[bad]);
-    let status = world.taken_back("hello", &bad).await;
+    let status = world.rolled_back("hello", &bad).await;
     let answers = users.stop().await;
     let new = status.quarantine[0].revision.clone().unwrap();
 
@@ -127,7 +127,7 @@ async fn a_bad_commit_while_promoting_leaves_the_good_one_stable(expand: Expand)
     let stable = candidate(&status);
     let bad = Hello::new("hello", "three").env("FAIL_PERCENT", "100");
     let bad = world.push("Fail", &[bad]);
-    let status = world.taken_back("hello", &bad).await;
+    let status = world.rolled_back("hello", &bad).await;
     let answers = users.stop().await;
     let new = status.quarantine[0].revision.clone().unwrap();
 

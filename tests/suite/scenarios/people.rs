@@ -146,7 +146,7 @@ async fn what_makes_no_sense_is_refused_with_a_reason_and_changes_nothing() {
         (vec!["undo", "hello"], "there is no earlier good revision"),
         (
             vec!["undo", "hello", "--to", "hello-00009"],
-            "hello-00009 is no revision to go back to",
+            "hello-00009 is no revision to roll back to",
         ),
     ] {
         let answer = rollout(&world, &words).await.failed();
@@ -178,7 +178,7 @@ async fn aborted_retried_and_undone_by_a_person() {
 
     let answer = rollout(&world, &["abort", "hello"]).await.done();
     assert!(answer.contains("abort: hello Roll"), "{answer}");
-    let status = world.taken_back("hello", &second).await;
+    let status = world.rolled_back("hello", &second).await;
     assert!(status.quarantine[0].reason.contains("ada"), "{status:#?}");
     event(&world, "hello", "RollingBack", "ada").await;
     let story = rollout(&world, &["get", "hello"]).await.done();
@@ -297,11 +297,11 @@ async fn a_refused_template_is_tried_again_when_a_person_says_so() {
     })
     .await;
     let second = world.push("Greet nobody", &[Hello::new("hello", "nobody")]);
-    let status = world.taken_back("hello", &second).await;
+    let status = world.rolled_back("hello", &second).await;
     let why = &status.quarantine[0].reason;
     assert!(why.contains("nobody is not greeted here"), "{why}");
     assert_eq!(revisions(&world).await, ["hello-00001"]);
-    // Still refused: tried again, and taken back again.
+    // Still refused: tried again, and rolled back again.
     rollout(&world, &["retry", "hello"]).await.done();
     world
         .until("hello", "tried again", |status| {
@@ -369,7 +369,7 @@ async fn a_release_whose_policy_is_gone_holds_is_watched_and_goes_on_when_it_is_
     world.stop_agent().await;
     world.start_agent().await;
     // Two crashes of the candidate, each asked for at its own door.
-    let back = world.taken_back("hello", &third);
+    let back = world.rolled_back("hello", &third);
     let knock = async {
         loop {
             crash(&world).await;

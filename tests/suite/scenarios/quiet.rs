@@ -9,7 +9,7 @@ use crate::world::{Hello, Setting, World, brisk, in_both_forms};
 
 in_both_forms!(
     without_users_a_good_release_is_judged_on_synthetic_probes_and_the_record_says_so,
-    without_users_a_bad_release_is_taken_back,
+    without_users_a_bad_release_is_rolled_back,
     without_synthetic_probes_it_holds_says_so_and_goes_on_when_users_come,
 );
 
@@ -31,13 +31,13 @@ async fn without_users_a_good_release_is_judged_on_synthetic_probes_and_the_reco
     world.end().await;
 }
 
-async fn without_users_a_bad_release_is_taken_back(expand: Expand) {
+async fn without_users_a_bad_release_is_rolled_back(expand: Expand) {
     let world = World::brisk(expand).await;
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
     world.promoted("hello", &first).await;
     let bad = Hello::new("hello", "two").env("FAIL_PERCENT", "30");
     let bad = world.push("Fail", &[bad.without_readiness_path()]);
-    let status = world.taken_back("hello", &bad).await;
+    let status = world.rolled_back("hello", &bad).await;
     assert!(
         status.quarantine[0].reason.contains("probes"),
         "{}",

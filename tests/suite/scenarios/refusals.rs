@@ -44,7 +44,7 @@ async fn refused(expand: Expand, bad: Hello, words: &str) {
     let users = world.users("hello", 20);
     let commit = world.push("Two changes", &[bad, Hello::new("other", "two")]);
     world.promoted("other", &commit).await;
-    let status = world.taken_back("hello", &commit).await;
+    let status = world.rolled_back("hello", &commit).await;
     assert!(status.message.contains(words), "{}", status.message);
     assert!(
         status.message.contains("change it in Git"),
@@ -163,7 +163,7 @@ async fn another_field_manager_s_template_is_respected_named_and_taken_only_by_f
 
     let users = world.users("hello", 20);
     let commit = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world.taken_back("hello", &commit).await;
+    let status = world.rolled_back("hello", &commit).await;
     let words = "kustomize-controller owns spec.template.spec.containers";
     assert!(status.message.contains(words), "{}", status.message);
     world.problem(&commit, words).await;

@@ -14,19 +14,19 @@ use sluice::api::rollout_policy::{RolloutPolicySpec, Step};
 use crate::world::{Answer, DELIVERY, Hello, Setting, World, brisk, in_both_forms};
 
 in_both_forms!(
-    a_good_release_walks_up_and_one_that_fails_every_other_time_is_taken_back_at_its_first_step,
-    every_answer_500_is_taken_back_at_the_first_step,
+    a_good_release_walks_up_and_one_that_fails_every_other_time_is_rolled_back_at_its_first_step,
+    every_answer_500_is_rolled_back_at_the_first_step,
     every_answer_500_harms_nobody_where_probes_ask_what_users_ask,
     five_percent_500_is_found_by_the_probes,
-    five_percent_500_that_only_users_meet_is_taken_back_on_the_way_up,
-    answers_that_are_800_ms_late_are_taken_back_at_the_first_step,
+    five_percent_500_that_only_users_meet_is_rolled_back_on_the_way_up,
+    answers_that_are_800_ms_late_are_rolled_back_at_the_first_step,
     what_is_never_ready_harms_nobody,
     a_crash_before_it_listens_is_told_by_its_pods_and_harms_nobody,
     a_crash_while_it_is_probed_harms_nobody,
-    a_crash_at_20_percent_is_taken_back,
-    a_crash_on_the_path_that_users_ask_for_is_taken_back,
+    a_crash_at_20_percent_is_rolled_back,
+    a_crash_on_the_path_that_users_ask_for_is_rolled_back,
     an_exact_revert_puts_the_old_revision_back_without_a_new_one,
-    what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry,
+    what_was_rolled_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry,
 );
 
 /// The usual stage in one form, with a policy, and `hello` on its first revision.
@@ -43,7 +43,7 @@ async fn open(expand: Expand, policy: &str) -> World {
     world
 }
 
-/// A bad release met by users, from its push until it was taken back.
+/// A bad release met by users, from its push until it was rolled back.
 struct Taken {
     status: RolloutStatus,
     answers: Vec<Answer>,
@@ -91,13 +91,13 @@ impl Taken {
     }
 }
 
-/// Pushes a bad template under 20 requests a second, waits until it was taken back, and sees
+/// Pushes a bad template under 20 requests a second, waits until it was rolled back, and sees
 /// to it that stable serves on.
-async fn take_back(world: &World, bad: Hello) -> Taken {
+async fn roll_back(world: &World, bad: Hello) -> Taken {
     let before = world.ask("hello").await.body;
     let users = world.users("hello", 20);
     let commit = world.push("A bad idea", &[bad]);
-    let status = world.taken_back("hello", &commit).await;
+    let status = world.rolled_back("hello", &commit).await;
     let delivery = world.delivery(DELIVERY, "there", |_| true).await;
     assert_ne!(delivery.last_good_commit.as_ref(), Some(&commit));
     let answers = users.stop().await;
@@ -112,7 +112,7 @@ async fn take_back(world: &World, bad: Hello) -> Taken {
     }
 }
 
-async fn a_good_release_walks_up_and_one_that_fails_every_other_time_is_taken_back_at_its_first_step(
+async fn a_good_release_walks_up_and_one_that_fails_every_other_time_is_rolled_back_at_its_first_step(
     expand: Expand,
 ) {
     let world = open(expand, "demo").await;
@@ -136,15 +136,15 @@ async fn a_good_release_walks_up_and_one_that_fails_every_other_time_is_taken_ba
     assert_eq!(lost, 0, "a good release harms nobody of {}", answers.len());
 
     let bad = Hello::new("hello", "three").env("FAIL_PERCENT", "50");
-    let taken = take_back(&world, bad).await;
+    let taken = roll_back(&world, bad).await;
     taken.at(5, 30);
     taken.says("error rate");
     world.end().await;
 }
 
-async fn every_answer_500_is_taken_back_at_the_first_step(expand: Expand) {
+async fn every_answer_500_is_rolled_back_at_the_first_step(expand: Expand) {
     let world = open(expand, "demo").await;
-    let taken = take_back(
+    let taken = roll_back(
         &world,
         Hello::new("hello", "two").env("FAIL_PERCENT", "100"),
     )
@@ -157,7 +157,7 @@ async fn every_answer_500_is_taken_back_at_the_first_step(expand: Expand) {
 async fn every_answer_500_harms_nobody_where_probes_ask_what_users_ask(expand: Expand) {
     let world = open(expand, "demo").await;
     let bad = Hello::new("hello", "two").env("FAIL_PERCENT", "100");
-    let taken = take_back(&world, bad.without_readiness_path()).await;
+    let taken = roll_back(&world, bad.without_readiness_path()).await;
     taken.harmed_nobody();
     world.end().await;
 }
@@ -166,14 +166,14 @@ async fn five_percent_500_is_found_by_the_probes(expand: Expand) {
     // `fast` probes 200 times before anybody meets the candidate.
     let world = open(expand, "fast").await;
     let bad = Hello::new("hello", "two").env("FAIL_PERCENT", "5");
-    let taken = take_back(&world, bad.without_readiness_path()).await;
+    let taken = roll_back(&world, bad.without_readiness_path()).await;
     taken.harmed_nobody();
     world.end().await;
 }
 
-async fn five_percent_500_that_only_users_meet_is_taken_back_on_the_way_up(expand: Expand) {
+async fn five_percent_500_that_only_users_meet_is_rolled_back_on_the_way_up(expand: Expand) {
     let world = open(expand, "demo").await;
-    let taken = take_back(&world, Hello::new("hello", "two").env("FAIL_PERCENT", "5")).await;
+    let taken = roll_back(&world, Hello::new("hello", "two").env("FAIL_PERCENT", "5")).await;
     assert!(taken.status.history[0].weight < 100);
     // Four early errors condemn; what is on its way then comes on top.
     let lost = taken.answers.iter().filter(|a| a.status != 200).count();
@@ -181,9 +181,9 @@ async fn five_percent_500_that_only_users_meet_is_taken_back_on_the_way_up(expan
     world.end().await;
 }
 
-async fn answers_that_are_800_ms_late_are_taken_back_at_the_first_step(expand: Expand) {
+async fn answers_that_are_800_ms_late_are_rolled_back_at_the_first_step(expand: Expand) {
     let world = open(expand, "demo").await;
-    let taken = take_back(&world, Hello::new("hello", "two").env("DELAY_MS", "800")).await;
+    let taken = roll_back(&world, Hello::new("hello", "two").env("DELAY_MS", "800")).await;
     taken.says("p99");
     // Flagger's figure is 106.
     taken.at(5, 26);
@@ -204,7 +204,7 @@ async fn what_is_never_ready_harms_nobody(expand: Expand) {
     world.policy("impatient", impatient).await;
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
     world.promoted("hello", &first).await;
-    let taken = take_back(&world, Hello::new("hello", "two").env("NEVER_READY", "1")).await;
+    let taken = roll_back(&world, Hello::new("hello", "two").env("NEVER_READY", "1")).await;
     taken.harmed_nobody();
     taken.says("not Ready after 12s");
     world.end().await;
@@ -214,7 +214,7 @@ async fn a_crash_before_it_listens_is_told_by_its_pods_and_harms_nobody(expand: 
     let world = open(expand, "demo").await;
     let began = std::time::Instant::now();
     let bad = Hello::new("hello", "two").env("CRASH_AT_START", "3");
-    let taken = take_back(&world, bad).await;
+    let taken = roll_back(&world, bad).await;
     taken.harmed_nobody();
     taken.says("crashed 2 times, last with exit code 3");
     assert!(
@@ -238,12 +238,12 @@ async fn a_crash_while_it_is_probed_harms_nobody(expand: Expand) {
     let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
     world.promoted("hello", &first).await;
     let bad = Hello::new("hello", "two").env("CRASH_AFTER_MS", "400");
-    let taken = take_back(&world, bad).await;
+    let taken = roll_back(&world, bad).await;
     taken.harmed_nobody();
     world.end().await;
 }
 
-async fn a_crash_at_20_percent_is_taken_back(expand: Expand) {
+async fn a_crash_at_20_percent_is_rolled_back(expand: Expand) {
     let world = World::set(Setting {
         expand,
         policy: "patient".to_owned(),
@@ -266,7 +266,7 @@ async fn a_crash_at_20_percent_is_taken_back(expand: Expand) {
         crash_whenever_it_is_up(&world, &status.candidate.unwrap().revision.unwrap()).await;
     };
     let taken = tokio::select! {
-        taken = take_back(&world, bad) => taken,
+        taken = roll_back(&world, bad) => taken,
         () = crashing => unreachable!("it crashes for ever"),
     };
     // What was on its way when it crashed; the rest waits until it is up again.
@@ -302,9 +302,9 @@ async fn crash_whenever_it_is_up(world: &World, revision: &str) {
     }
 }
 
-async fn a_crash_on_the_path_that_users_ask_for_is_taken_back(expand: Expand) {
+async fn a_crash_on_the_path_that_users_ask_for_is_rolled_back(expand: Expand) {
     let world = open(expand, "demo").await;
-    let taken = take_back(&world, Hello::new("hello", "two").env("CRASH_ON_PATH", "/")).await;
+    let taken = roll_back(&world, Hello::new("hello", "two").env("CRASH_ON_PATH", "/")).await;
     taken.at(5, 10);
     world.end().await;
 }
@@ -333,7 +333,7 @@ async fn an_exact_revert_puts_the_old_revision_back_without_a_new_one(expand: Ex
     world.end().await;
 }
 
-async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry(
+async fn what_was_rolled_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry(
     expand: Expand,
 ) {
     let mut world = World::brisk(expand).await;
@@ -341,7 +341,7 @@ async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_per
     let stable = world.promoted("hello", &first).await.stable.unwrap();
     let bad = Hello::new("hello", "two").env("CRASH_AT_START", "3");
     let bad = world.push("Crash", &[bad]);
-    world.taken_back("hello", &bad).await;
+    world.rolled_back("hello", &bad).await;
 
     world.stop_agent().await;
     world.start_agent().await;
@@ -361,7 +361,7 @@ async fn what_was_taken_back_stays_out_across_a_restart_of_the_agent_until_a_per
         .await
         .unwrap();
     let status = world
-        .until("hello", "tried again and taken back again", |status| {
+        .until("hello", "tried again and rolled back again", |status| {
             status.phase == Phase::RolledBack
                 && status.quarantine.iter().any(|bad| bad.attempt == 1)
         })

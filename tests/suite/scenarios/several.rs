@@ -46,7 +46,7 @@ async fn a_bad_release_of_one_service_delays_no_other(expand: Expand) {
         world.promoted(name, &second).await;
     }
     for name in ["b", "c"] {
-        world.taken_back(name, &second).await;
+        world.rolled_back(name, &second).await;
         assert!(world.ask(name).await.body.contains("one"));
     }
     let status = world

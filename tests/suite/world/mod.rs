@@ -370,9 +370,9 @@ impl World {
         .await
     }
 
-    /// Waits until what `commit` brought was taken back and quarantined.
-    pub async fn taken_back(&self, service: &str, commit: &str) -> RolloutStatus {
-        self.until(service, &format!("taken back, {commit}"), |status| {
+    /// Waits until what `commit` brought was rolled back and quarantined.
+    pub async fn rolled_back(&self, service: &str, commit: &str) -> RolloutStatus {
+        self.until(service, &format!("rolled back, {commit}"), |status| {
             status.phase == Phase::RolledBack
                 && status
                     .quarantine

@@ -70,7 +70,7 @@ impl Dice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     LetIn,
-    TakenBack,
+    RolledBack,
     Waits,
 }
 
@@ -98,7 +98,7 @@ fn probed(policy: &Policy, p: f64, dice: &mut Dice) -> End {
     for _ in 0..rounds {
         match judge_probes(policy, &round) {
             Verdict::Pass(_) => return End::LetIn,
-            Verdict::Fail { .. } => return End::TakenBack,
+            Verdict::Fail { .. } => return End::RolledBack,
             Verdict::Inconclusive(_) => round.add(dice.probes(count, p)),
         }
     }
@@ -157,12 +157,12 @@ fn stepped(
         let verdict = judge_window(policy, step, &window);
         match &verdict {
             Verdict::Pass(_) => return End::LetIn,
-            Verdict::Fail { at_once: true, .. } => return End::TakenBack,
+            Verdict::Fail { at_once: true, .. } => return End::RolledBack,
             Verdict::Fail { .. } => failures += 1,
             Verdict::Inconclusive(_) => {}
         }
         if failures >= policy.analysis.consecutive_failures {
-            return End::TakenBack;
+            return End::RolledBack;
         }
         let count = u64::from(policy.analysis.synthetic_probes);
         if count > 0 && wants_synthetic(&verdict, &window, step) {
@@ -180,7 +180,7 @@ fn stepped(
 #[derive(Clone, Copy, Debug, Default)]
 struct Ends {
     let_in: u32,
-    taken_back: u32,
+    rolled_back: u32,
     waits: u32,
     harmed: u64,
 }
@@ -193,7 +193,7 @@ impl Ends {
             let (end, harmed) = release(policy, users, p / 100.0, &mut dice);
             match end {
                 End::LetIn => ends.let_in += 1,
-                End::TakenBack => ends.taken_back += 1,
+                End::RolledBack => ends.rolled_back += 1,
                 End::Waits => ends.waits += 1,
             }
             ends.harmed += harmed;
@@ -207,7 +207,7 @@ impl Ends {
 }
 
 impl std::fmt::Display for Ends {
-    /// `98.2`, `98.2 (1.1 wait)`: the rest was taken back.
+    /// `98.2`, `98.2 (1.1 wait)`: the rest was rolled back.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let figure = |share: f64| match share {
             0.0 => "0".to_owned(),
@@ -279,12 +279,12 @@ fn a_release_within_half_of_the_limit_is_let_in_and_a_bad_one_is_not() {
         let policy = preset(name).unwrap();
         let half = policy.analysis.max_error_rate / 2.0;
         for users in [20, 0] {
-            let back = |rate| Ends::share(Ends::of(&policy, users, rate).taken_back);
+            let back = |rate| Ends::share(Ends::of(&policy, users, rate).rolled_back);
             let let_in = |rate| Ends::share(Ends::of(&policy, users, rate).let_in);
             assert_eq!(
                 back(0.0),
                 0.0,
-                "{name}, {users}/s: nothing wrong, and taken back"
+                "{name}, {users}/s: nothing wrong, and rolled back"
             );
             assert!(
                 back(0.1) <= 0.5,

@@ -1,4 +1,4 @@
-//! Is what was seen good enough to go on, bad enough to go back, or neither?
+//! Is what was seen good enough to go on, bad enough to roll back, or neither?
 //!
 //! - Errors are judged by a sequential test ([`Sprt`]), so a handful of early ones condemn
 //!   at once, and a few clean answers do not acquit.

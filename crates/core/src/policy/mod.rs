@@ -22,7 +22,7 @@ pub const ANNOTATION: &str = "sluice.dev/policy";
 /// The policy of a Delivery that names none.
 pub const DEFAULT: &str = "standard";
 
-/// How a release goes from 0 to 100 %, and what takes it back.
+/// How a release goes from 0 to 100 %, and what rolls it back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// What it is called.
@@ -33,7 +33,7 @@ pub struct Policy {
     pub interval: Duration,
     /// A step without a verdict for this long holds.
     pub step_timeout: Duration,
-    /// A candidate that is not Ready after this long is taken back.
+    /// A candidate that is not Ready after this long is rolled back.
     pub progress_deadline: Duration,
     /// A traffic write must be confirmed within this time.
     pub confirm_timeout: Duration,
@@ -74,7 +74,7 @@ pub struct Probes {
 /// What the evidence of a step must show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Analysis {
-    /// So many failed judgements one after the other take the release back.
+    /// So many failed judgements one after the other roll the release back.
     pub consecutive_failures: u32,
     /// Highest share of failed answers, in percent.
     pub max_error_rate: f64,

@@ -206,7 +206,7 @@ impl<'a> DecisionContext<'a> {
         )
     }
 
-    /// Revisions that Git's traffic may not name: taken back, or never judged.
+    /// Revisions that Git's traffic may not name: rolled back, or never judged.
     fn tainted(&self, parts: Split<'_>) -> BTreeSet<String> {
         let bad = |outcome| {
             matches!(

@@ -62,7 +62,7 @@ pub enum Event {
         finding: Finding,
         /// So many one after the other.
         failures: u32,
-        /// So many take it back.
+        /// So many roll it back.
         limit: u32,
     },
     /// The release stands still.
@@ -90,7 +90,7 @@ pub enum Event {
         /// In words.
         reason: String,
     },
-    /// It is being taken back.
+    /// It is being rolled back.
     RollingBack {
         /// The Revision, where there is one yet.
         revision: Option<String>,
@@ -130,12 +130,12 @@ pub enum Event {
         found: String,
         /// What is wanted.
         wanted: String,
-        /// It is left so; else it is put back.
+        /// It is left so; else it is corrected.
         left: bool,
     },
     /// Somebody changed the template by hand.
     TemplateDrift {
-        /// It is left so; else it is put back.
+        /// It is left so; else it is corrected.
         left: bool,
     },
     /// An entry of Git's traffic cannot be had; stable has its share.
@@ -295,7 +295,7 @@ impl fmt::Display for Event {
                 let revision = revision.as_deref().unwrap_or("the new template");
                 write!(
                     f,
-                    "{revision} taken back from {weight} % to {stable}: {reason}"
+                    "{revision} rolled back from {weight} % to {stable}: {reason}"
                 )
             }
             Self::RolledBack { stable, took, .. } => {
@@ -327,11 +327,11 @@ impl fmt::Display for Event {
                 if *left {
                     write!(f, "left so, though Git wants {wanted}")
                 } else {
-                    write!(f, "put back to {wanted}")
+                    write!(f, "restored to {wanted}")
                 }
             }
             Self::TemplateDrift { left: false } => {
-                f.write_str("the template was changed by hand; put back")
+                f.write_str("the template was changed by hand; corrected")
             }
             Self::TemplateDrift { left: true } => {
                 f.write_str("the template was changed by hand; left so until Git changes it")

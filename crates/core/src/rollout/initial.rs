@@ -1,4 +1,4 @@
-//! The first delivery: nothing serves yet, and there is nothing to go back to.
+//! The first delivery: nothing serves yet, and there is nothing to roll back to.
 //!
 //! A Route's percentages must add up to 100, so the first revision cannot be tagged at 0 %
 //! beside something else. It gets its Route when it is Ready, is probed on its tag URL,

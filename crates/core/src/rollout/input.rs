@@ -27,9 +27,9 @@ pub struct Intent {
     pub commit: Option<String>,
     /// That commit's first line.
     pub subject: Option<String>,
-    /// The Delivery is suspended: nothing changes, except that a bad release goes back.
+    /// The Delivery is suspended: nothing changes, except that a bad release is rolled back.
     pub suspended: bool,
-    /// The Delivery was deleted: a release that is on its way goes back, for nobody will watch
+    /// The Delivery was deleted: a release that is on its way is rolled back, for nobody will watch
     /// it any more, and none begins.
     pub withdrawn: bool,
     /// Why the service's policy cannot be read, if it cannot: nothing new starts and nothing

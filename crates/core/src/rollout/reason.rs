@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::analysis::Finding;
 use crate::api::duration::HumanDuration;
 
-/// Why a candidate is taken back.
+/// Why a candidate is rolled back.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
     /// It was not Ready within the progress deadline.

@@ -93,7 +93,7 @@ impl DecisionContext<'_> {
             }
             Phase::RollingBack => Answer::Done,
             _ => Answer::Refused(
-                "no release is on its way; `sluice rollout undo` goes back to the one before"
+                "no release is on its way; `sluice rollout undo` rolls back to the one before"
                     .to_owned(),
             ),
         }
@@ -180,7 +180,7 @@ impl DecisionContext<'_> {
                 format!("there are {}", names.join(", "))
             };
             match named {
-                Some(name) => format!("{name} is no revision to go back to: {choice}"),
+                Some(name) => format!("{name} is no revision to roll back to: {choice}"),
                 None => format!("there is no earlier good revision: {choice}"),
             }
         })

@@ -126,7 +126,7 @@ impl DecisionContext<'_> {
         };
         let limit = self.policy.confirm_timeout;
         let overdue = self.in_phase() >= limit;
-        // What cannot take requests cannot be gone back to, in no time at all. (No word on
+        // What cannot take requests cannot be rolled back to, in no time at all. (No word on
         // it is not a bad word.)
         let unusable = self
             .live
@@ -212,7 +212,7 @@ impl DecisionContext<'_> {
                         | Outcome::Adopted
                         | Outcome::Undone
                         | Outcome::Restored
-                        // A re-pin; a release that Git took back never had 100 %.
+                        // A re-pin; a release that Git rolled back never had 100 %.
                         | Outcome::Reverted
                 ) && (entry.outcome != Outcome::Reverted || entry.weight == 100)
             })

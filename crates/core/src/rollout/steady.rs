@@ -167,7 +167,7 @@ impl DecisionContext<'_> {
         }
         if let Some(quarantine) = self.git_is_quarantined().filter(|_| !self.git_serves()) {
             self.status.message = format!(
-                "{stable} serves; Git's template was taken back ({}): change it in Git, or `sluice rollout retry`",
+                "{stable} serves; Git's template was rolled back ({}): change it in Git, or `sluice rollout retry`",
                 quarantine.reason
             );
         } else if confirmed {
@@ -213,7 +213,7 @@ impl DecisionContext<'_> {
             return;
         }
         self.status.template = TemplateState::Unwritten;
-        self.status.message = format!("{stable} serves what Git says; its template is put back");
+        self.status.message = format!("{stable} serves what Git says; its template is restored");
         self.template = Some(attempt);
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Known<'a> {
     pub service: &'a str,
     /// Whether a Route may name the revision at all.
     pub usable: &'a dyn Fn(&str) -> bool,
-    /// Revisions that were taken back or never judged.
+    /// Revisions that were rolled back or never judged.
     pub tainted: &'a BTreeSet<String>,
     /// The name that the new template gives its revision itself.
     pub newest: Option<&'a str>,
@@ -130,7 +130,7 @@ pub(super) fn bare(stable: &str) -> Vec<TrafficTarget> {
     vec![named(None, stable, 100)]
 }
 
-/// The block that a Route in the middle of a release goes back to, where Git cannot be asked for it: the
+/// The block that a Route in the middle of a release is rolled back to, where Git cannot be asked for it: the
 /// release's entries are one again, and follow the newest revision; the others are the user's own.
 pub fn traffic_without_release(
     spec: &[TrafficTarget],
@@ -180,7 +180,7 @@ fn place(entry: &TrafficTarget, parts: Split<'_>, known: &Known<'_>) -> Place {
             } else if newest {
                 Place::Share
             } else if known.tainted.contains(revision) {
-                Place::LeftOut("was taken back")
+                Place::LeftOut("was rolled back")
             } else if !(known.usable)(revision) {
                 Place::LeftOut("is not there or not Ready")
             } else {
@@ -386,7 +386,7 @@ mod tests {
         expected.assert_eq(&describe(&wanted.targets));
     }
 
-    /// What a Route is taken back to in the middle of a release, with Git's block unknown.
+    /// What a Route is rolled back to in the middle of a release, with Git's block unknown.
     fn way_back(git: &[&str], expected: Expect) {
         let git: Vec<_> = git.iter().map(|text| entry(text)).collect();
         let known = Known {
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_or_was_taken_back_never_stops_the_route() {
+    fn what_is_gone_or_was_rolled_back_never_stops_the_route() {
         target_traffic(
             &["latest 70", "gone 20", "bad 10 b"],
             None,

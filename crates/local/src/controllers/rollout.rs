@@ -1,7 +1,7 @@
 //! Gradual rollout (`serving.knative.dev/rollout-duration`): a new latest Revision takes
 //! over the main host's requests point by point, in a given time.
 //!
-//! It is purely timed; nothing is judged, and nothing is taken back. The state is JSON in
+//! It is purely timed; nothing is judged, and nothing is rolled back. The state is JSON in
 //! an annotation of the Ingress, next to the splits that follow from it, so that both
 //! change together (`pkg/reconciler/route/traffic/rollout.go` in Knative Serving). The
 //! hosts of tags follow the latest Revision at once.

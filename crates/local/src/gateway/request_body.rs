@@ -1,5 +1,5 @@
 //! The body of a request on its way to an instance, in such a form that it can be
-//! taken back and sent to another one as long as nobody has read from it.
+//! rolled back and sent to another one as long as nobody has read from it.
 
 use std::{
     pin::Pin,

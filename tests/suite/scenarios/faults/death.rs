@@ -103,7 +103,7 @@ async fn round(
     let commit = world.push(&format!("Round {number}"), &[kind.manifest(number)]);
     let at_rest = || async {
         match kind {
-            Kind::Bad => world.taken_back(&service, &commit).await,
+            Kind::Bad => world.rolled_back(&service, &commit).await,
             Kind::Good | Kind::First => world.promoted(&service, &commit).await,
         };
         world.until(&service, "confirmed", is_confirmed).await;

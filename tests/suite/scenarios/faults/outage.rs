@@ -15,7 +15,7 @@ use crate::world::{Users, World, in_both_forms};
 in_both_forms!(
     an_api_server_that_is_lost_in_mid_release_and_back_changes_nothing,
     time_without_the_api_server_makes_no_deadline_pass,
-    a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again,
+    a_bad_release_is_rolled_back_as_soon_as_a_lost_api_server_is_there_again,
     the_whole_cluster_loses_its_api_server_and_users_do_not_notice,
     watches_that_expire_in_mid_release_miss_nothing,
 );
@@ -113,7 +113,7 @@ async fn time_without_the_api_server_makes_no_deadline_pass(expand: Expand) {
     agent.end(world).await;
 }
 
-async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again(expand: Expand) {
+async fn a_bad_release_is_rolled_back_as_soon_as_a_lost_api_server_is_there_again(expand: Expand) {
     let world = hurried(expand).await;
     let mut agent = Wired::start(&world).await;
     open_shop(&world, "30s").await;
@@ -132,7 +132,7 @@ async fn a_bad_release_is_taken_back_as_soon_as_a_lost_api_server_is_there_again
     let still = world.until("hello", "still there", |_| true).await;
     assert_eq!(still.phase, Phase::Stepping, "nobody could write");
     agent.relay.mend();
-    let status = world.taken_back("hello", &second).await;
+    let status = world.rolled_back("hello", &second).await;
     assert_eq!(status.weight, 0);
     assert!(world.ask("hello").await.body.contains("one"));
     agent.end(world).await;

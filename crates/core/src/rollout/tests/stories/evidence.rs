@@ -6,7 +6,7 @@ use super::check;
 use crate::rollout::tests::world::{Behaviour, World, failing, good, slow};
 
 #[test]
-fn a_release_that_answers_500_is_taken_back_before_any_user_meets_it() {
+fn a_release_that_answers_500_is_rolled_back_before_any_user_meets_it() {
     check(
         World::at_rest("fast").push("v2", failing(100)),
         30,
@@ -14,7 +14,7 @@ fn a_release_that_answers_500_is_taken_back_before_any_user_meets_it() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -30,7 +30,7 @@ fn half_of_the_answers_500_is_as_bad() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 taken back from 0 % to hello-00001: error rate 50.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 50.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -46,7 +46,7 @@ fn five_percent_of_500_are_found_by_enough_probes() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 taken back from 0 % to hello-00001: error rate 5.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 5.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -69,7 +69,7 @@ fn five_percent_that_only_users_meet_cost_a_handful_of_requests() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:46  hello-00002 taken back from 20 % to hello-00001: at 20 %: error rate 5.0 % of 100 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:46  hello-00002 rolled back from 20 % to hello-00001: at 20 %: error rate 5.0 % of 100 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:47  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 6 of 2400 requests harmed
         "#]],
@@ -77,7 +77,7 @@ fn five_percent_that_only_users_meet_cost_a_handful_of_requests() {
 }
 
 #[test]
-fn a_release_that_is_800_ms_slower_is_taken_back_before_any_user_meets_it() {
+fn a_release_that_is_800_ms_slower_is_rolled_back_before_any_user_meets_it() {
     check(
         World::at_rest("fast").push("v2", slow(820.0)),
         30,
@@ -85,7 +85,7 @@ fn a_release_that_is_800_ms_slower_is_taken_back_before_any_user_meets_it() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 taken back from 0 % to hello-00001: p99 820 ms is over the limit of 500 ms (stable 20 ms)
+            00:05  hello-00002 rolled back from 0 % to hello-00001: p99 820 ms is over the limit of 500 ms (stable 20 ms)
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -107,7 +107,7 @@ fn what_only_users_meet_is_found_at_the_first_step() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:11  hello-00002 taken back from 5 % to hello-00001: at 5 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:11  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:12  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 6 of 800 requests harmed
         "#]],
@@ -130,7 +130,7 @@ fn slowness_that_only_users_meet_is_found_at_the_first_step() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:09  hello-00002 failed judgement 1 of 2: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
-            00:10  hello-00002 taken back from 5 % to hello-00001: at 5 %: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
+            00:10  hello-00002 rolled back from 5 % to hello-00001: at 5 %: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
             00:11  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 5 of 800 requests harmed
         "#]],
@@ -138,7 +138,7 @@ fn slowness_that_only_users_meet_is_found_at_the_first_step() {
 }
 
 #[test]
-fn a_revision_that_crashes_at_its_start_is_taken_back_at_the_second_crash() {
+fn a_revision_that_crashes_at_its_start_is_rolled_back_at_the_second_crash() {
     let bad = Behaviour {
         ready_after: None,
         crashes: vec![1, 7, 20],
@@ -150,7 +150,7 @@ fn a_revision_that_crashes_at_its_start_is_taken_back_at_the_second_crash() {
         expect![[r#"
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
-            00:08  hello-00002 taken back from 0 % to hello-00001: crashed 2 times, last with exit code 3
+            00:08  hello-00002 rolled back from 0 % to hello-00001: crashed 2 times, last with exit code 3
             00:08  hello-00001 has all traffic, confirmed after 0s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -158,7 +158,7 @@ fn a_revision_that_crashes_at_its_start_is_taken_back_at_the_second_crash() {
 }
 
 #[test]
-fn a_revision_that_crashes_after_it_was_ready_is_taken_back_at_the_second_crash() {
+fn a_revision_that_crashes_after_it_was_ready_is_rolled_back_at_the_second_crash() {
     let bad = Behaviour {
         crashes: vec![7, 16],
         ..good()
@@ -172,7 +172,7 @@ fn a_revision_that_crashes_after_it_was_ready_is_taken_back_at_the_second_crash(
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:17  hello-00002 taken back from 5 % to hello-00001: crashed 2 times, last with exit code 3
+            00:17  hello-00002 rolled back from 5 % to hello-00001: crashed 2 times, last with exit code 3
             00:18  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 800 requests harmed
         "#]],
@@ -191,7 +191,7 @@ fn a_revision_that_is_never_ready_ends_at_the_progress_deadline_and_harms_nobody
         expect![[r#"
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
-            02:00  hello-00002 taken back from 0 % to hello-00001: not Ready after 2m: Deploying
+            02:00  hello-00002 rolled back from 0 % to hello-00001: not Ready after 2m: Deploying
             02:00  hello-00001 has all traffic, confirmed after 0s
             end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
         "#]],
@@ -199,7 +199,7 @@ fn a_revision_that_is_never_ready_ends_at_the_progress_deadline_and_harms_nobody
 }
 
 #[test]
-fn a_revision_that_the_cluster_gives_up_is_taken_back_at_once() {
+fn a_revision_that_the_cluster_gives_up_is_rolled_back_at_once() {
     let bad = Behaviour {
         ready_after: None,
         fails_at: Some((4, "ExitCode3")),
@@ -211,7 +211,7 @@ fn a_revision_that_the_cluster_gives_up_is_taken_back_at_once() {
         expect![[r#"
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
-            00:05  hello-00002 taken back from 0 % to hello-00001: not Ready: ExitCode3
+            00:05  hello-00002 rolled back from 0 % to hello-00001: not Ready: ExitCode3
             00:05  hello-00001 has all traffic, confirmed after 0s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -219,7 +219,7 @@ fn a_revision_that_the_cluster_gives_up_is_taken_back_at_once() {
 }
 
 #[test]
-fn a_revision_that_stops_being_ready_at_a_step_is_taken_back_at_once() {
+fn a_revision_that_stops_being_ready_at_a_step_is_rolled_back_at_once() {
     let bad = Behaviour {
         fails_at: Some((12, "ExitCode5")),
         ..good()
@@ -233,7 +233,7 @@ fn a_revision_that_stops_being_ready_at_a_step_is_taken_back_at_once() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:13  hello-00002 taken back from 5 % to hello-00001: not Ready: ExitCode5
+            00:13  hello-00002 rolled back from 5 % to hello-00001: not Ready: ExitCode5
             00:14  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 1 of 600 requests harmed
         "#]],
@@ -273,7 +273,7 @@ fn a_bad_release_without_users_is_found_by_probes() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 0 requests harmed
         "#]],

@@ -23,7 +23,7 @@ fn a_bad_template_stays_out_until_somebody_says_retry() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             00:40  quarantine lifted, attempt 2, by ada
             00:40  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
@@ -56,7 +56,7 @@ fn a_pause_stands_still_and_a_rollback_still_happens() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
-            01:03  hello-00002 taken back from 5 % to hello-00001: at 5 %: error rate 7.1 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:03  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 7.1 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:04  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 4 of 1800 requests harmed
         "#]],
@@ -135,7 +135,7 @@ fn a_policy_that_cannot_be_read_holds_a_release_and_a_rollback_still_happens() {
         00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
         00:05  hello-00002 to 5 %
         00:10  hello-00002 held at 5 %: there is no RolloutPolicy "gone"
-        00:43  hello-00002 taken back from 5 % to hello-00001: at 5 %: error rate 11.1 % of 36 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:43  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 11.1 % of 36 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
         00:44  hello-00001 has all traffic, confirmed after 1s
         01:10  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
         01:11  hello-00003 staged, 0 %
@@ -167,7 +167,7 @@ fn a_suspended_delivery_freezes_the_release_and_a_rollback_still_happens() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: the Delivery is suspended
-            01:00  hello-00002 taken back from 5 % to hello-00001: not Ready: ExitCode3
+            01:00  hello-00002 rolled back from 5 % to hello-00001: not Ready: ExitCode3
             01:01  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 2 of 1800 requests harmed
         "#]],
@@ -175,7 +175,7 @@ fn a_suspended_delivery_freezes_the_release_and_a_rollback_still_happens() {
 }
 
 #[test]
-fn a_release_whose_delivery_is_deleted_goes_back_without_blame_and_none_begins() {
+fn a_release_whose_delivery_is_deleted_is_rolled_back_without_blame_and_none_begins() {
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(10, |world| world.git.withdrawn = true)
@@ -193,7 +193,7 @@ fn a_release_whose_delivery_is_deleted_goes_back_without_blame_and_none_begins()
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:10  hello-00002 taken back from 5 % to hello-00001: its Delivery was deleted
+            00:10  hello-00002 rolled back from 5 % to hello-00001: its Delivery was deleted
             00:11  hello-00001 has all traffic, confirmed after 1s
             00:40  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
             00:41  hello-00003 staged, 0 %
@@ -206,7 +206,7 @@ fn a_release_whose_delivery_is_deleted_goes_back_without_blame_and_none_begins()
 }
 
 #[test]
-fn a_release_whose_delivery_is_deleted_goes_back_though_it_is_suspended() {
+fn a_release_whose_delivery_is_deleted_is_rolled_back_though_it_is_suspended() {
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(10, |world| world.git.suspended = true)
@@ -221,7 +221,7 @@ fn a_release_whose_delivery_is_deleted_goes_back_though_it_is_suspended() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: the Delivery is suspended
-            00:15  hello-00002 taken back from 5 % to hello-00001: its Delivery was deleted
+            00:15  hello-00002 rolled back from 5 % to hello-00001: its Delivery was deleted
             00:16  hello-00001 has all traffic, confirmed after 1s
             end    Stable; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -289,7 +289,7 @@ fn abort_takes_it_back_and_keeps_it_out() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:25  hello-00002 taken back from 20 % to hello-00001: aborted by ada
+            00:25  hello-00002 rolled back from 20 % to hello-00001: aborted by ada
             00:26  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 1200 requests harmed
         "#]],
@@ -297,7 +297,7 @@ fn abort_takes_it_back_and_keeps_it_out() {
 }
 
 #[test]
-fn undo_goes_back_to_the_revision_before_and_keeps_the_present_one_out() {
+fn undo_rolls_back_to_the_revision_before_and_keeps_the_present_one_out() {
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(60, |world| world.ask(Action::Undo, None))
@@ -343,16 +343,16 @@ fn requests_that_make_no_sense_are_refused_with_a_reason_once() {
         20,
         expect![[r#"
         00:01  promote refused: no release is on its way
-        00:02  abort refused: no release is on its way; `sluice rollout undo` goes back to the one before
+        00:02  abort refused: no release is on its way; `sluice rollout undo` rolls back to the one before
         00:03  retry refused: Git's template is not in quarantine
-        00:04  undo refused: hello-00007 is no revision to go back to: none is left in the cluster
+        00:04  undo refused: hello-00007 is no revision to roll back to: none is left in the cluster
         end    Stable; hello-00001 100 %; 0 of 400 requests harmed
     "#]],
     );
 }
 
 #[test]
-fn traffic_changed_by_hand_is_taken_back_and_said() {
+fn traffic_changed_by_hand_is_rolled_back_and_said() {
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(12, |world| world.by_hand(&[("hello-00002", 100)]))
@@ -366,12 +366,12 @@ fn traffic_changed_by_hand_is_taken_back_and_said() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:12  traffic was changed by hand to hello-00002 100 %; put back to hello-00001 95 % #stable, hello-00002 5 % #candidate
+            00:12  traffic was changed by hand to hello-00002 100 %; restored to hello-00001 95 % #stable, hello-00002 5 % #candidate
             00:26  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:40  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:54  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:55  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:10  traffic was changed by hand to latest 100 %; put back to hello-00002 100 %
+            01:10  traffic was changed by hand to latest 100 %; restored to hello-00002 100 %
             end    Stable; hello-00002 100 %; 0 of 1800 requests harmed
         "#]],
     );
@@ -391,7 +391,7 @@ fn a_route_deleted_by_hand_is_written_again() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:12  traffic was changed by hand to no Route at all; put back to hello-00001 95 % #stable, hello-00002 5 % #candidate
+            00:12  traffic was changed by hand to no Route at all; restored to hello-00001 95 % #stable, hello-00002 5 % #candidate
             00:26  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:40  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:54  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -402,7 +402,7 @@ fn a_route_deleted_by_hand_is_written_again() {
 }
 
 #[test]
-fn a_candidate_deleted_by_hand_is_taken_back() {
+fn a_candidate_deleted_by_hand_is_rolled_back() {
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(22, |world| world.delete_revision("hello-00002"));
@@ -416,7 +416,7 @@ fn a_candidate_deleted_by_hand_is_taken_back() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:22  hello-00002 taken back from 20 % to hello-00001: at 20 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:22  hello-00002 rolled back from 20 % to hello-00001: at 20 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:23  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 4 of 800 requests harmed
         "#]],
@@ -424,13 +424,13 @@ fn a_candidate_deleted_by_hand_is_taken_back() {
 }
 
 #[test]
-fn a_template_changed_by_hand_is_put_back_and_gets_no_traffic() {
+fn a_template_changed_by_hand_is_corrected_and_gets_no_traffic() {
     let world = World::at_rest("fast").at(5, |world| world.edit_template("v9"));
     check(
         world,
         30,
         expect![[r#"
-        00:05  the template was changed by hand; put back
+        00:05  the template was changed by hand; corrected
         end    Stable; hello-00001 100 %; 0 of 600 requests harmed
     "#]],
     );
@@ -451,7 +451,7 @@ fn a_template_that_the_cluster_refuses_changes_nothing_and_can_be_retried() {
         world,
         40,
         expect![[r#"
-            00:00  the new template taken back from 0 % to hello-00001: refused by the cluster: admission webhook denied the request
+            00:00  the new template rolled back from 0 % to hello-00001: refused by the cluster: admission webhook denied the request
             00:20  quarantine lifted, attempt 2, by ada
             00:20  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:21  hello-00002 staged, 0 %

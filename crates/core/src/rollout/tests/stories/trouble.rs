@@ -21,7 +21,7 @@ fn a_route_that_says_no_counts_against_the_release_and_the_rollback_is_watched()
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:38  hello-00002 taken back from 5 % to hello-00001: its traffic was not confirmed after 20s: CertificateMissing
+            00:38  hello-00002 rolled back from 5 % to hello-00001: its traffic was not confirmed after 20s: CertificateMissing
             00:58  the cluster does not confirm the rollback to hello-00001: CertificateMissing
             02:00  hello-00001 has all traffic, confirmed after 1m22s
             end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
@@ -91,7 +91,7 @@ fn a_template_that_the_controller_looked_at_and_did_not_take_up_is_not_waited_fo
         150,
         expect![[r#"
         00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        02:00  the new template taken back from 0 % to hello-00001: not Ready after 2m: the cluster has made no Revision of it
+        02:00  the new template rolled back from 0 % to hello-00001: not Ready after 2m: the cluster has made no Revision of it
         02:00  hello-00001 has all traffic, confirmed after 0s
         end    RolledBack; hello-00001 100 %; 0 of 3000 requests harmed
     "#]],
@@ -156,7 +156,7 @@ fn a_stable_revision_that_is_gone_at_rest_is_replaced_by_the_best_one_left() {
             02:00  release of commit v4ccccc "v4" begins; hello-00003 keeps all traffic
             02:01  hello-00004 staged, 0 %
             02:03  hello-00004 Ready after 3s
-            02:05  hello-00004 taken back from 0 % to hello-00003: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            02:05  hello-00004 rolled back from 0 % to hello-00003: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             02:06  hello-00003 has all traffic, confirmed after 1s
             02:20  the stable revision hello-00003 is not well: hello-00003 is gone
             02:21  hello-00002 is stable: hello-00003 is gone
@@ -317,7 +317,7 @@ fn a_stable_revision_deleted_in_the_middle_is_replaced_by_an_older_one_and_the_r
             01:05  hello-00003 to 5 %
             01:19  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:20  hello-00003 held at 20 %: the stable revision is not well (hello-00002 is gone); nothing goes up because of that
-            01:40  hello-00003 taken back from 20 % to hello-00002: the stable revision hello-00002 was deleted, and another must take its place first
+            01:40  hello-00003 rolled back from 20 % to hello-00002: the stable revision hello-00002 was deleted, and another must take its place first
             01:40  the stable revision hello-00002 is not well: hello-00002 is gone
             01:41  hello-00001 has all traffic, confirmed after 1s
             01:41  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic

@@ -104,12 +104,12 @@ fn a_newer_commit_never_inherits_weight() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:25  hello-00002 taken back from 20 % to hello-00001: superseded by commit v3ccccc
+            00:25  hello-00002 rolled back from 20 % to hello-00001: superseded by commit v3ccccc
             00:26  hello-00001 has all traffic, confirmed after 1s
             00:26  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
             00:27  hello-00003 staged, 0 %
             00:29  hello-00003 Ready after 3s
-            00:31  hello-00003 taken back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:31  hello-00003 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             00:32  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 1200 requests harmed
         "#]],
@@ -137,7 +137,7 @@ fn a_newer_commit_while_promoting_waits_for_the_promotion() {
             00:48  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
             00:49  hello-00003 staged, 0 %
             00:51  hello-00003 Ready after 3s
-            00:53  hello-00003 taken back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:53  hello-00003 rolled back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             00:54  hello-00002 has all traffic, confirmed after 1s
             end    RolledBack; hello-00002 100 %; 0 of 1400 requests harmed
         "#]],
@@ -159,7 +159,7 @@ fn a_revert_in_the_middle_puts_stable_back_and_blames_nobody() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:25  hello-00002 taken back from 20 % to hello-00001: reverted by commit v1ccccc
+            00:25  hello-00002 rolled back from 20 % to hello-00001: reverted by commit v1ccccc
             00:26  hello-00001 has all traffic, confirmed after 1s
             end    Stable; hello-00001 100 %; 0 of 1200 requests harmed
         "#]],
@@ -314,7 +314,7 @@ fn a_split_found_at_adoption_is_kept_until_the_first_release() {
             00:20  release of commit v2ccccc "v2" begins; hello-00002 keeps all traffic
             00:22  hello-00003 staged, 0 %
             00:24  hello-00003 Ready after 3s
-            00:26  hello-00003 taken back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:26  hello-00003 rolled back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
             00:27  hello-00002 has all traffic, confirmed after 1s
             end    RolledBack; hello-00002 100 %; 0 of 1000 requests harmed
         "#]],
