@@ -369,7 +369,7 @@ mod tests {
         }
     }
 
-    fn target_traffic(git: &[&str], candidate: Option<(&str, u8)>, expected: Expect) {
+    fn ends_in(git: &[&str], candidate: Option<(&str, u8)>, expected: Expect) {
         let git: Vec<_> = git.iter().map(|text| entry(text)).collect();
         let known = Known {
             service: "hello",
@@ -382,7 +382,7 @@ mod tests {
             candidate,
             tag_stable: candidate.is_some(),
         };
-        let wanted = wanted(&git, parts, &known);
+        let wanted = target_traffic(&git, parts, &known);
         expected.assert_eq(&describe(&wanted.targets));
     }
 
@@ -400,9 +400,9 @@ mod tests {
             candidate,
             tag_stable: candidate.is_some(),
         };
-        let split = wanted(&git, parts(Some(("c", 20))), &known).targets;
+        let split = target_traffic(&git, parts(Some(("c", 20))), &known).targets;
         let found = traffic_without_release(&split, "s", Some("c"), "hello");
-        expected.assert_eq(&describe(&wanted(&found, parts(None), &known).targets));
+        expected.assert_eq(&describe(&target_traffic(&found, parts(None), &known).targets));
     }
 
     #[test]
@@ -421,13 +421,13 @@ mod tests {
 
     #[test]
     fn without_a_block_of_its_own_a_service_is_split_in_two() {
-        target_traffic(&[], None, expect!["s 100 %"]);
-        target_traffic(
+        ends_in(&[], None, expect!["s 100 %"]);
+        ends_in(
             &[],
             Some(("c", 0)),
             expect!["s 100 % #stable, c 0 % #candidate"],
         );
-        target_traffic(
+        ends_in(
             &[],
             Some(("c", 5)),
             expect!["s 95 % #stable, c 5 % #candidate"],
@@ -436,27 +436,27 @@ mod tests {
 
     #[test]
     fn a_user_s_tags_and_splits_stay_as_they_are_and_only_the_newest_s_share_moves() {
-        target_traffic(
+        ends_in(
             &["latest 80", "old-1 20 v1"],
             Some(("c", 50)),
             expect!["s 40 % #stable, old-1 20 % #v1, c 40 % #candidate"],
         );
-        target_traffic(
+        ends_in(
             &["latest 80 current", "old-1 20"],
             Some(("c", 5)),
             expect!["s 76 % #current, old-1 20 %, s 0 % #stable, c 4 % #candidate"],
         );
-        target_traffic(
+        ends_in(
             &["latest 100", "old-1 0 v1"],
             None,
             expect!["s 100 %, old-1 0 % #v1"],
         );
-        target_traffic(
+        ends_in(
             &["latest 60 a", "latest 40 b"],
             Some(("c", 5)),
             expect!["s 57 % #a, s 38 % #b, s 0 % #stable, c 5 % #candidate"],
         );
-        target_traffic(
+        ends_in(
             &["latest 90", "@other 10 pr"],
             Some(("c", 20)),
             expect!["s 72 % #stable, other 10 % #pr, c 18 % #candidate"],
@@ -465,7 +465,7 @@ mod tests {
 
     #[test]
     fn a_user_s_tag_named_candidate_keeps_its_name() {
-        target_traffic(
+        ends_in(
             &["latest 100", "old-1 0 candidate"],
             Some(("c", 5)),
             expect!["s 95 % #stable, old-1 0 % #candidate, c 5 % #candidate-sluice"],
@@ -474,7 +474,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_or_was_rolled_back_never_stops_the_route() {
-        target_traffic(
+        ends_in(
             &["latest 70", "gone 20", "bad 10 b"],
             None,
             expect!["s 100 %"],
@@ -483,7 +483,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_names_the_candidate_is_part_of_what_moves() {
-        target_traffic(
+        ends_in(
             &["old-1 50", "c 50"],
             Some(("c", 20)),
             expect!["s 40 % #stable, old-1 50 %, c 10 % #candidate"],
@@ -492,7 +492,7 @@ mod tests {
 
     #[test]
     fn a_small_share_still_shows_the_candidate_to_somebody() {
-        target_traffic(
+        ends_in(
             &["latest 10", "old-1 90"],
             Some(("c", 5)),
             expect!["s 9 % #stable, old-1 90 %, c 1 % #candidate"],
@@ -525,7 +525,7 @@ mod tests {
             }
             let known = Known { service: "hello", usable: &|name| name != "gone", tainted: &["bad".to_owned()].into(), newest: None };
             for candidate in [None, Some(("c", weight))] {
-                let wanted = wanted(&git, Split { stable: "s", candidate, tag_stable: true }, &known);
+                let wanted = target_traffic(&git, Split { stable: "s", candidate, tag_stable: true }, &known);
                 prop_assert_eq!(wanted.targets.iter().filter_map(|t| t.percent).sum::<i64>(), 100);
                 prop_assert!(wanted.targets.iter().all(|t| t.percent >= Some(0)));
                 let mut seen = BTreeSet::new();
