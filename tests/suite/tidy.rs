@@ -1,11 +1,11 @@
 //! Keeps the house clean: who may use whom, headers, sizes, words that promise later work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The table of `docs/architecture.md`: where a room is, and which rooms it may use. What a package
-/// of its own keeps apart is Cargo's to hold; `crates/api` uses none of them.
+/// The table of `docs/architecture.md`: where a room is, and which rooms it may use. What is a
+/// package of its own is kept apart by Cargo too.
 const ROOMS: &[(&str, &str, &[&str])] = &[
     ("api", "crates/api/src", &[]),
     ("git", "src/git", &[]),
@@ -44,8 +44,9 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// What is looked for after: a room of the same package, or of another one.
-const PATHS: &[&str] = &["crate::", "sluicegate_"];
+/// The prefixes that a room's name follows in code: its own package, the core, and a package that
+/// is one room.
+const PATHS: &[&str] = &["crate::", "sluicegate_core::", "sluicegate_"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -74,14 +75,14 @@ fn sources(below: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The sources of every package, tests left out.
+/// The sources of every package; the integration tests are left out.
 fn all_sources() -> Vec<(String, String)> {
     let mut found = sources(&root().join("src"));
     found.extend(sources(&root().join("crates")));
     found
 }
 
-/// The rooms named by `crate::ROOM` in a file, or by `sluicegate_ROOM`; doc comments left out.
+/// The rooms that a file names behind one of [`PATHS`]; doc comments left out.
 fn used_rooms(text: &str, rooms: &BTreeSet<&str>) -> BTreeSet<String> {
     let code = text
         .lines()
@@ -142,6 +143,48 @@ fn rooms_use_only_the_rooms_that_the_table_allows() {
         "the table of rooms is broken:\n{}",
         broken.join("\n")
     );
+}
+
+/// The names of all that a package is built and tested from, by `Cargo.lock`.
+fn built_from(package: &str) -> BTreeSet<String> {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let mut needs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for block in lock.split("[[package]]").skip(1) {
+        let mut words = block.split('"').skip(1).step_by(2);
+        let name = words.next().unwrap();
+        let dependencies = block.split_once("dependencies = [").map(|(_, list)| {
+            let names = list.split('"').skip(1).step_by(2);
+            names.filter_map(|entry| entry.split(' ').next())
+        });
+        let of_name = needs.entry(name).or_default();
+        of_name.extend(dependencies.into_iter().flatten());
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![package];
+    while let Some(name) = open.pop() {
+        if found.insert(name.to_owned()) {
+            open.extend(&needs[name]);
+        }
+    }
+    found
+}
+
+#[test]
+fn what_decides_is_built_without_a_client_a_runtime_or_tracing() {
+    let walls = ["tokio", "hyper", "kube", "kube-client", "tracing"];
+    for wall in walls {
+        let all = built_from("sluicegate");
+        assert!(
+            all.contains(wall),
+            "{wall} is used by nothing: see the lock"
+        );
+    }
+    for package in ["sluicegate-api", "sluicegate-core"] {
+        let used = built_from(package);
+        assert!(used.contains("serde_json"), "{package}: {used:?}");
+        let through: Vec<&str> = walls.into_iter().filter(|w| used.contains(*w)).collect();
+        assert!(through.is_empty(), "{package} is built from {through:?}");
+    }
 }
 
 #[test]
