@@ -3,12 +3,12 @@
 mod imports;
 mod layers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The table of `docs/architecture.md`: where a room is, and which rooms it may use. What a package
-/// of its own keeps apart is Cargo's to hold; `crates/api` uses none of them.
+/// The table of `docs/architecture.md`: where a room is, and which rooms it may use. What is a
+/// package of its own is kept apart by Cargo too.
 const ROOMS: &[(&str, &str, &[&str])] = &[
     ("api", "crates/api/src", &[]),
     ("git", "src/git", &[]),
@@ -75,7 +75,7 @@ fn sources(below: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The sources of every package, tests left out.
+/// The sources of every package; the integration tests are left out.
 fn all_sources() -> Vec<(String, String)> {
     let mut found = sources(&root().join("src"));
     found.extend(sources(&root().join("crates")));
@@ -88,7 +88,11 @@ fn used_rooms(file: &str, text: &str, rooms: &BTreeSet<&str>) -> BTreeSet<String
     imports::with_tests(&imports::module_of(below), text)
         .into_iter()
         .filter_map(|path| {
-            let name = path.first()?;
+            let name = match path.as_slice() {
+                [package, name, ..] if package == "sluicegate_core" => name,
+                [name, ..] => name,
+                [] => return None,
+            };
             let name = name.strip_prefix("sluicegate_").unwrap_or(name);
             rooms.contains(name).then(|| name.to_owned())
         })
@@ -130,6 +134,48 @@ fn rooms_use_only_the_rooms_that_the_table_allows() {
         "the table of rooms is broken:\n{}",
         broken.join("\n")
     );
+}
+
+/// The names of all that a package is built and tested from, by `Cargo.lock`.
+fn built_from(package: &str) -> BTreeSet<String> {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let mut needs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for block in lock.split("[[package]]").skip(1) {
+        let mut words = block.split('"').skip(1).step_by(2);
+        let name = words.next().unwrap();
+        let dependencies = block.split_once("dependencies = [").map(|(_, list)| {
+            let names = list.split('"').skip(1).step_by(2);
+            names.filter_map(|entry| entry.split(' ').next())
+        });
+        let of_name = needs.entry(name).or_default();
+        of_name.extend(dependencies.into_iter().flatten());
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![package];
+    while let Some(name) = open.pop() {
+        if found.insert(name.to_owned()) {
+            open.extend(&needs[name]);
+        }
+    }
+    found
+}
+
+#[test]
+fn what_decides_is_built_without_a_client_a_runtime_or_tracing() {
+    let walls = ["tokio", "hyper", "kube", "kube-client", "tracing"];
+    for wall in walls {
+        let all = built_from("sluicegate");
+        assert!(
+            all.contains(wall),
+            "{wall} is used by nothing: see the lock"
+        );
+    }
+    for package in ["sluicegate-api", "sluicegate-core"] {
+        let used = built_from(package);
+        assert!(used.contains("serde_json"), "{package}: {used:?}");
+        let through: Vec<&str> = walls.into_iter().filter(|w| used.contains(*w)).collect();
+        assert!(through.is_empty(), "{package} is built from {through:?}");
+    }
 }
 
 #[test]

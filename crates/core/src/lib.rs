@@ -2,8 +2,8 @@
 //!
 //! Files become objects (`manifest`), objects and what is live become a plan (`plan`), what was
 //! seen of a candidate becomes a verdict (`analysis`), and a verdict becomes the next step of a
-//! release (`rollout`), by the terms of a policy (`policy`). No client, no runtime, no logger:
-//! they are not among this package's dependencies. The time is an argument.
+//! release (`rollout`), by the terms of a policy (`policy`). There is no client, no runtime and no
+//! `tracing` among the dependencies of this package, and the time is an argument.
 
 pub(crate) use sluicegate_api as api;
 
