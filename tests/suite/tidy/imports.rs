@@ -50,7 +50,8 @@ fn paths(module: &[String], text: &str) -> BTreeSet<Names> {
         let tree: String = found[1].split_whitespace().collect::<Vec<_>>().join(" ");
         leaves(&tree)
     });
-    let inline = INLINE.find_iter(&code).map(|found| names(found.as_str()));
+    let body = USE.replace_all(&code, "");
+    let inline = INLINE.find_iter(&body).map(|found| names(found.as_str()));
     statements
         .chain(inline)
         .filter_map(|path| absolute(module, &path))
