@@ -55,6 +55,8 @@ pub struct Context {
     pub take_over: BTreeSet<DeliveryId>,
     /// Which Deliveries may write outside their own namespace.
     pub cluster_wide: ClusterWide,
+    /// Whether repositories on this machine are read.
+    pub file_repositories: bool,
     /// What is counted of all that.
     pub metrics: Metrics,
     /// The turns of services that no release is under way of.
@@ -87,6 +89,7 @@ impl Context {
             identity: config.identity,
             take_over: config.take_over,
             cluster_wide: config.cluster_wide,
+            file_repositories: config.file_repositories,
             turns: Arc::new(Semaphore::new(TURNS)),
             watching_since: Mutex::new(Timestamp::now()),
             leading_since: Mutex::default(),

@@ -15,7 +15,7 @@ use tracing::{debug, info};
 use super::context::Context;
 use super::report::{self, Knowledge};
 use super::services::Services;
-use super::source::{self, Checkout, Poll, SourceState};
+use super::source::{self, Checkout, Poll, SourceError, SourceState};
 use super::{drift, planning, reading};
 use crate::api::delivery::{Delivery, DeliveryStatus, Problem, SYNC};
 use crate::api::object::ObjectKey;
@@ -103,6 +103,15 @@ struct RunningSource {
     task: JoinHandle<()>,
 }
 
+/// A problem with the repository or its Secret.
+fn about_source(words: &impl ToString) -> Problem {
+    Problem {
+        object: None,
+        origin: None,
+        message: words.to_string(),
+    }
+}
+
 /// Resolves when the repository was looked at and there is something new to say of it.
 async fn moved(source: &mut Option<RunningSource>) {
     // One that ended by itself has said why, and has no more to say.
@@ -142,6 +151,9 @@ impl DeliveryLoop {
                     let took = started.elapsed();
                     self.context.metrics.synced(&self.id, good, took);
                     pass = done;
+                } else {
+                    // Whatever was wrong before is not known to be wrong now.
+                    pass.problems.clear();
                 }
                 retry = self.next_try(&pass);
                 // A plan over many services is not made again and again while they all move.
@@ -232,22 +244,17 @@ impl DeliveryLoop {
     /// One plan, carried out. `None` while there is nothing to plan with.
     async fn pass(&mut self) -> Option<Pass> {
         let delivery = self.spec.borrow_and_update().clone();
-        if let Err(problem) = self.look_at_source(&delivery).await {
-            let problem = Problem {
-                object: None,
-                origin: None,
-                message: problem,
-            };
-            return Some(Pass {
-                problems: vec![problem],
-                inventory: self.status.inventory.clone(),
-                ..Pass::default()
-            });
+        if let Err(error) = self.look_at_source(&delivery).await {
+            return Some(self.only(about_source(&error)));
         }
         self.hear_wish(&delivery);
         self.looked = self.source.as_mut()?.state.borrow_and_update().clone();
-        let checkout = self.looked.checkout.clone()?;
+        let trouble = self.looked.trouble.as_ref().map(about_source);
+        let Some(checkout) = self.looked.checkout.clone() else {
+            return trouble.map(|problem| self.only(problem));
+        };
         let mut problems = self.watch_kinds(&checkout).await;
+        problems.extend(trouble);
         // Before the plan is made: what changes from now on is news, also while it is carried out.
         let before = self.contents(&self.status.inventory);
         let plan = self.plan(&delivery, &checkout);
@@ -339,6 +346,15 @@ impl DeliveryLoop {
         })
     }
 
+    /// A pass that came to nothing but this.
+    fn only(&self, problem: Problem) -> Pass {
+        Pass {
+            problems: vec![problem],
+            inventory: self.status.inventory.clone(),
+            ..Pass::default()
+        }
+    }
+
     /// Says what was changed by hand: that it was corrected, or, once, that it is left so.
     fn tell_drift(&mut self, plan: &Plan, outcomes: &[Outcome]) {
         for (key, message) in drift::corrected(plan, outcomes) {
@@ -354,16 +370,12 @@ impl DeliveryLoop {
     }
 
     /// Sees to it that the repository of the present spec is followed.
-    async fn look_at_source(&mut self, delivery: &Delivery) -> Result<(), String> {
-        let wanted = source::wanted(
-            &self.context.cluster,
-            &self.id.namespace,
-            &delivery.spec.source,
-        )
-        .await?;
+    async fn look_at_source(&mut self, delivery: &Delivery) -> Result<(), SourceError> {
+        let spec = &delivery.spec.source;
         let poll = Poll {
             owner: self.id.clone(),
-            source: wanted,
+            source: source::wanted(spec, self.context.file_repositories)?,
+            secret: spec.secret_ref.as_ref().map(|secret| secret.name.clone()),
             interval: planning::interval(&delivery.spec),
             cache_dir: self.context.cache_dir.clone(),
             options: manifest::Options {

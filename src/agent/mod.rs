@@ -17,6 +17,7 @@ mod hub;
 mod index;
 mod leadership;
 mod lineage;
+mod login;
 mod memory;
 mod metrics;
 mod orphans;
@@ -64,6 +65,10 @@ pub struct AgentConfig {
     pub cluster_wide: ClusterWide,
     /// Where copies of repositories are kept.
     pub cache_dir: PathBuf,
+    /// Whether Deliveries may name repositories on this machine (`file://` and plain paths).
+    ///
+    /// Whoever writes a Delivery has what is read there: not for agents that serve others.
+    pub file_repositories: bool,
 }
 
 impl AgentConfig {
@@ -82,6 +87,7 @@ impl AgentConfig {
             take_over: BTreeSet::new(),
             cluster_wide: ClusterWide::All,
             cache_dir: cache.join("sluice/git"),
+            file_repositories: true,
         }
     }
 }

@@ -169,11 +169,15 @@ fn ready<'a>(
         };
     }
     if head.is_none() {
-        return (
-            "Unknown",
-            "Fetching",
-            "the repository is being fetched".into(),
-        );
+        return match knowledge.problems.first() {
+            // A repository that is not looked at does not get here.
+            Some(first) => ("False", "Problems", first.message.clone()),
+            None => (
+                "Unknown",
+                "Fetching",
+                "the repository is being fetched".into(),
+            ),
+        };
     }
     if let Some(first) = knowledge.problems.first() {
         let more = knowledge.problems.len() - 1;

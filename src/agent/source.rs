@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::context::Context;
+use super::login::{Login, LoginError};
 use crate::api::delivery::Source;
-use crate::cluster::Cluster;
 use crate::git::{
-    self, CommitId, Credentials, GitError, Reference, RemoteUrl, Repository, Snapshot,
+    self, CommitId, Credentials, GitError, NotACommitId, Reference, RemoteUrl, Repository, Snapshot,
 };
 use crate::manifest::{self, Loaded, Loader};
 use crate::plan::DeliveryId;
@@ -39,6 +37,8 @@ pub struct SourceState {
     pub checkout: Option<Arc<Checkout>>,
     /// Why the last look failed, if it did.
     pub failure: Option<Failure>,
+    /// What is wrong with the Secret of the credentials, also where looks go on without it.
+    pub trouble: Option<String>,
     /// Whether the remote was looked at yet.
     pub looked: bool,
     /// The last wish that a look was begun, and ended, after.
@@ -63,8 +63,10 @@ pub struct Failure {
 pub struct Poll {
     /// Whose copy it is, for the cache and the log.
     pub owner: DeliveryId,
-    /// The repository.
+    /// The repository; its credentials are read by whoever looks.
     pub source: git::Source,
+    /// The Secret with the credentials, in the owner's namespace.
+    pub secret: Option<String>,
     /// Time between two looks.
     pub interval: Duration,
     /// Where copies of repositories are kept.
@@ -99,11 +101,13 @@ pub async fn follow(
         Err(error) => {
             // Only a change of the Delivery mends this; it starts a new loop.
             state.send_modify(|state| {
-                fail(state, &error);
+                fail(state, &error.into());
             });
             return;
         }
     };
+    let client = context.cluster.client();
+    let mut login = Login::new(client, &poll.owner.namespace, poll.secret.clone());
     let options = poll.options.clone();
     let remembered = tokio::task::spawn_blocking(move || {
         let found = known.and_then(|known| copy.remember(&known, &options));
@@ -120,17 +124,15 @@ pub async fn follow(
         });
     }
     let mut failures = 0;
+    let mut heard = None;
     loop {
         // A look that is under way already says nothing of what was pushed just now.
         let wish = wishes.borrow_and_update().clone();
-        let (options, stop) = (poll.options.clone(), cancel.clone());
         let begun = Instant::now();
-        // Git blocks; the copy travels to the thread and back.
-        let looked = tokio::task::spawn_blocking(move || {
-            let found = copy.look(&options, &stop);
-            (copy, found)
-        });
-        let Ok((back, found)) = looked.await else {
+        // Who asks for a look may just have changed the Secret.
+        let asked = heard != wish;
+        heard.clone_from(&wish);
+        let Some((back, found)) = look(copy, &mut login, asked, &poll, &cancel).await else {
             warn!(delivery = %poll.owner, "the look at the repository was broken off; the runtime is stopping");
             return;
         };
@@ -139,6 +141,8 @@ pub async fn follow(
             return;
         }
         context.metrics.looked(&poll.owner, found.is_ok());
+        state.send_if_modified(|state| note(state, login.trouble()));
+        let mut doubtful = login.trouble().is_some();
         let wait = match found {
             Ok(found) => {
                 if let Some(checkout) = &found {
@@ -152,6 +156,7 @@ pub async fn follow(
             }
             Err(error) => {
                 failures += 1;
+                doubtful |= error.may_be_the_login();
                 let news =
                     state.send_if_modified(|state| fail(state, &error) | answer(state, &wish));
                 if news {
@@ -163,11 +168,115 @@ pub async fn follow(
                 rest(failures, poll.interval)
             }
         };
+        let secret = (doubtful && login.has_secret()).then_some((&mut login, poll.interval));
         tokio::select! {
             () = cancel.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
+            () = pause(wait, secret) => {}
             Ok(()) = wishes.changed() => {}
         }
+    }
+}
+
+/// Waits for the next look: so long, or until a Secret that does not serve has changed. That is
+/// asked for as often as the remote usually is, however seldom it is asked now.
+async fn pause(wait: Duration, secret: Option<(&mut Login, Duration)>) {
+    let until = tokio::time::Instant::now() + wait;
+    let changed = async {
+        match secret {
+            None => std::future::pending().await,
+            Some((login, interval)) => loop {
+                tokio::time::sleep(interval).await;
+                if login.read().await {
+                    return;
+                }
+            },
+        }
+    };
+    tokio::select! {
+        () = tokio::time::sleep_until(until) => {}
+        () = changed => {}
+    }
+}
+
+/// One look at the remote with the credentials that are known; where it does not take them,
+/// another one with those that the Secret has by then. `None` where the runtime is stopping.
+async fn look(
+    mut copy: Copy,
+    login: &mut Login,
+    asked: bool,
+    poll: &Poll,
+    cancel: &CancellationToken,
+) -> Option<(Copy, Result<Option<Arc<Checkout>>, LookError>)> {
+    // Only what asks the cluster is broken off: Git's thread must have let go of the copy.
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        _ = login.refresh(asked) => {}
+    }
+    loop {
+        let credentials = match login.credentials() {
+            Ok(credentials) => credentials,
+            Err(error) => return Some((copy, Err(error.into()))),
+        };
+        let (options, stop) = (poll.options.clone(), cancel.clone());
+        let used = credentials.clone();
+        // Git blocks; the copy travels to the thread and back.
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = copy.look(used, &options, &stop);
+            (copy, found)
+        });
+        let (back, found) = looked.await.ok()?;
+        copy = back;
+        match found {
+            Err(error) if error.may_be_the_login() => {
+                tokio::select! {
+                    () = cancel.cancelled() => {}
+                    _ = login.read() => {}
+                }
+                let same = login.credentials().is_ok_and(|now| now == credentials);
+                if same || cancel.is_cancelled() {
+                    return Some((copy, Err(error.into())));
+                }
+            }
+            found => return Some((copy, found.map_err(LookError::from))),
+        }
+    }
+}
+
+/// Why a look failed.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    /// The remote, or the way there.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// There are no credentials to show it.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+}
+
+impl LookError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Git(error) => error.reason(),
+            Self::Login(error) => error.reason(),
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Git(error) => error.is_transient(),
+            Self::Login(error) => error.is_transient(),
+        }
+    }
+
+    fn may_be_the_login(&self) -> bool {
+        match self {
+            Self::Git(error) => error.may_be_the_login(),
+            Self::Login(_) => true,
+        }
+    }
+
+    fn remote_is_well(&self) -> bool {
+        matches!(self, Self::Git(error) if error.remote_is_well())
     }
 }
 
@@ -189,9 +298,11 @@ impl Copy {
     /// `None` when the commit is still the same.
     fn look(
         &mut self,
+        credentials: Credentials,
         options: &manifest::Options,
         cancel: &CancellationToken,
     ) -> Result<Option<Arc<Checkout>>, GitError> {
+        self.repository.use_credentials(credentials);
         let found = self.repository.sync(cancel)?;
         // Not `moved`: a commit that was only remembered has not been handed on.
         if self.handed == Some(found.snapshot.commit) {
@@ -249,6 +360,14 @@ fn succeed(state: &mut SourceState, found: Option<Arc<Checkout>>) -> bool {
     news
 }
 
+/// Whether anyone needs to hear of it: what is wrong with the Secret is no news the second time.
+fn note(state: &mut SourceState, trouble: Option<&LoginError>) -> bool {
+    let trouble = trouble.map(ToString::to_string);
+    let news = state.trouble != trouble;
+    state.trouble = trouble;
+    news
+}
+
 /// Whether the look was a new wish.
 fn answer(state: &mut SourceState, wish: &Option<String>) -> bool {
     let news = state.answered != *wish;
@@ -257,7 +376,7 @@ fn answer(state: &mut SourceState, wish: &Option<String>) -> bool {
 }
 
 /// Whether anyone needs to hear of it: the same failure again is no news.
-fn fail(state: &mut SourceState, error: &GitError) -> bool {
+fn fail(state: &mut SourceState, error: &LookError) -> bool {
     let message = error.to_string();
     let known = state.failure.as_ref().map(|failure| &failure.message);
     let news = known != Some(&message) || !state.looked;
@@ -275,51 +394,39 @@ fn fail(state: &mut SourceState, error: &GitError) -> bool {
     news
 }
 
-/// The repository that a Delivery's spec names, with the credentials of its Secret in
-/// `namespace`. The error says what to mend.
-pub async fn wanted(
-    cluster: &Cluster,
-    namespace: &str,
-    spec: &Source,
-) -> Result<git::Source, String> {
-    let credentials = credentials(cluster, namespace, spec).await?;
-    source_of(spec, credentials)
+/// Why a Delivery's repository is not looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The URL cannot be understood.
+    #[error(transparent)]
+    Url(#[from] GitError),
+    /// The commit is none.
+    #[error(transparent)]
+    Commit(#[from] NotACommitId),
+    /// This agent does not read repositories of its own machine.
+    #[error(
+        "{url} is a repository on the agent's own machine, and an agent in a cluster reads none of these: use https:// or ssh://, or start the agent with --allow-file-repositories"
+    )]
+    File {
+        /// The repository.
+        url: String,
+    },
 }
 
-async fn credentials(
-    cluster: &Cluster,
-    namespace: &str,
-    spec: &Source,
-) -> Result<Credentials, String> {
-    let Some(reference) = &spec.secret_ref else {
-        return Ok(Credentials::default());
-    };
-    let name = &reference.name;
-    let secrets: Api<Secret> = Api::namespaced(cluster.client(), namespace);
-    let secret = secrets
-        .get(name)
-        .await
-        .map_err(|error| format!("Secret {name} of the repository cannot be read: {error}"))?;
-    let data = secret.data.unwrap_or_default();
-    let entries = data
-        .into_iter()
-        .map(|(name, value)| (name, value.0))
-        .collect();
-    Credentials::from_entries(&entries).map_err(|error| format!("Secret {name}: {error}"))
-}
-
-/// Translates the spec's source into the `git` module's.
-fn source_of(source: &Source, credentials: Credentials) -> Result<git::Source, String> {
-    let url = RemoteUrl::parse(&source.url).map_err(|error| error.to_string())?;
+/// The repository that a Delivery's spec names, without credentials; `files`: repositories on
+/// this machine are read.
+pub fn wanted(source: &Source, files: bool) -> Result<git::Source, SourceError> {
+    let url = RemoteUrl::parse(&source.url)?;
+    if !files && matches!(url, RemoteUrl::File(_)) {
+        return Err(SourceError::File {
+            url: url.to_string(),
+        });
+    }
     let reference = match &source.reference {
         None => Reference::Default,
         Some(reference) => {
             if let Some(commit) = &reference.commit {
-                Reference::Commit(
-                    commit
-                        .parse::<CommitId>()
-                        .map_err(|error| error.to_string())?,
-                )
+                Reference::Commit(commit.parse::<CommitId>()?)
             } else if let Some(range) = &reference.semver {
                 Reference::Semver(range.clone())
             } else if let Some(tag) = &reference.tag {
@@ -334,7 +441,6 @@ fn source_of(source: &Source, credentials: Credentials) -> Result<git::Source, S
     Ok(git::Source {
         reference,
         path: source.path.clone().unwrap_or_default(),
-        credentials,
         ..git::Source::new(url)
     })
 }
@@ -362,13 +468,37 @@ mod tests {
     }
 
     #[test]
+    fn a_repository_on_the_agents_own_machine_is_refused_where_it_reads_none() {
+        for url in [
+            "file:///srv/shop.git",
+            "/srv/shop.git",
+            "FILE://localhost/srv/shop.git",
+        ] {
+            let source = Source {
+                url: url.to_owned(),
+                ..Source::default()
+            };
+            assert!(wanted(&source, true).is_ok());
+            let refused = wanted(&source, false).unwrap_err().to_string();
+            assert!(refused.contains("--allow-file-repositories"), "{refused}");
+        }
+        let remote = Source {
+            url: "https://git.example.com/shop.git".to_owned(),
+            ..Source::default()
+        };
+        assert!(wanted(&remote, false).is_ok());
+    }
+
+    #[test]
     fn the_same_failure_again_is_no_news() {
         let mut state = SourceState::default();
-        let failure = |commit: &str| GitError::PathMissing {
-            url: "file:///shop.git".to_owned(),
-            path: "lab".to_owned(),
-            commit: commit.to_owned(),
-            detail: String::new(),
+        let failure = |commit: &str| {
+            LookError::from(GitError::PathMissing {
+                url: "file:///shop.git".to_owned(),
+                path: "lab".to_owned(),
+                commit: commit.to_owned(),
+                detail: String::new(),
+            })
         };
         assert!(fail(&mut state, &failure("1")));
         assert!(!fail(&mut state, &failure("1")));

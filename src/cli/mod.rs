@@ -186,6 +186,9 @@ fn start_log(args: &LogArgs, default: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(asked).with_context(|| {
         format!("--log {asked:?} is neither a level (error, warn, info, debug, trace) nor a filter")
     })?;
+    // It logs answers that it cannot decode as they came, and what an API server says of an
+    // object that it refuses: there may be secrets in both.
+    let filter = filter.add_directive("kube_client::client=off".parse()?);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -15,6 +15,7 @@ use super::{ClusterArgs, Outcome, output};
 use crate::agent::{self, Agent, AgentConfig, AgentError, ClusterWide};
 use crate::api::delivery::{Delivery, DeliverySpec, Expand, GitReference, Source, Target};
 use crate::api::duration::HumanDuration;
+use crate::git::RemoteUrl;
 use crate::plan::DeliveryId;
 
 /// A repository given on the command line: the Delivery that it stands for.
@@ -63,6 +64,8 @@ impl RepositoryArgs {
             return Ok(None);
         };
         let url = absolute(url)?;
+        // Before it is written anywhere: it may have a password in it.
+        RemoteUrl::parse(&url)?;
         let name = match &self.delivery {
             Some(name) => name.clone(),
             None => name_of(&url)
@@ -146,6 +149,10 @@ pub struct RunArgs {
     /// Where copies of repositories are kept [default: ~/.cache/sluice]
     #[arg(long, value_name = "DIR", env = "SLUICE_CACHE_DIR")]
     cache_dir: Option<std::path::PathBuf>,
+    /// Deliver from repositories on this machine (file:// and paths) also where the agent runs in
+    /// the cluster: whoever writes a Delivery reads them
+    #[arg(long)]
+    allow_file_repositories: bool,
     /// Serve /metrics, /healthz and /readyz over HTTP here
     #[arg(long, value_name = "ADDR")]
     metrics_listen: Option<SocketAddr>,
@@ -163,6 +170,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
         .map(|name| delivery_id(name, &namespace))
         .collect();
     config.cluster_wide = cluster_wide(args.cluster_wide.as_deref(), session.in_cluster);
+    config.file_repositories = !session.in_cluster || args.allow_file_repositories;
     config.identity = match args.identity {
         Some(identity) => identity,
         // A Pod has its name to itself: after a crash its next container goes on at once.

@@ -46,7 +46,7 @@ pub fn run(args: ValidateArgs) -> anyhow::Result<Outcome> {
         for error in &loaded.errors {
             text.push_str(&format!(
                 "{:?}\n",
-                miette::Report::new(Excerpt(error.clone()))
+                miette::Report::new(Excerpt::of(error.clone()))
             ));
         }
         for notice in &report.notices {

@@ -15,6 +15,7 @@ use crate::plan::{LiveObject, Manager, annotations};
 
 use super::conflict::{self, Conflict, Standing};
 use super::error::{Failure, Refusal, WriteError, sort};
+use super::hidden::Hidden;
 use super::retry::Backoff;
 use super::{Cluster, Reach};
 
@@ -163,17 +164,19 @@ impl Cluster {
         let path = DynamicObject::url_path(&kind.resource, key.namespace.as_deref());
         let requests = Request::new(path);
         let patch = Patch::Apply(object);
-        self.with_retries(key, || match part {
+        self.with_retries(key, Some(object), || match part {
             Part::Status => requests.patch_subresource("status", &key.name, &params, &patch),
             Part::Object | Part::Nothing => requests.patch(&key.name, &params, &patch),
         })
         .await
     }
 
-    /// Sends a request until it is answered for good.
+    /// Sends a request until it is answered for good. `sent` is the object that it carries:
+    /// answers that quote its secrets are not passed on as they are.
     pub(super) async fn with_retries(
         &self,
         key: &ObjectKey,
+        sent: Option<&Value>,
         build: impl Fn() -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value, Refusal> {
         let mut backoff = Backoff::new(LONGEST_WAIT);
@@ -185,10 +188,13 @@ impl Cluster {
             };
             let (after, message) = match answer {
                 Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) => match sort(&error, key) {
-                    Failure::Final(refusal) => return Err(refusal),
-                    Failure::Again { after, message } => (after, message),
-                },
+                Ok(Err(error)) => {
+                    let hidden = sent.map(Hidden::of).unwrap_or_default();
+                    match sort(&error, key, &hidden) {
+                        Failure::Final(refusal) => return Err(refusal),
+                        Failure::Again { after, message } => (after, message),
+                    }
+                }
                 Err(_) => (
                     None,
                     format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),

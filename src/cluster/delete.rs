@@ -59,7 +59,7 @@ impl Cluster {
         let path = DynamicObject::url_path(&kind.resource, key.namespace.as_deref());
         let requests = Request::new(path);
         let answer = self
-            .with_retries(key, || requests.delete(&key.name, &params))
+            .with_retries(key, None, || requests.delete(&key.name, &params))
             .await;
         self.0.settled.lock().remove(key);
         match answer {

@@ -8,6 +8,7 @@ use kube::core::Status;
 use crate::api::object::ObjectKey;
 
 use super::conflict::{self, Conflict};
+use super::hidden::Hidden;
 
 /// A write that was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,10 +140,10 @@ pub(super) enum Failure {
     Final(Refusal),
 }
 
-/// Sorts a client error.
-pub(super) fn sort(error: &kube::Error, object: &ObjectKey) -> Failure {
+/// Sorts a client error. What it quotes of the secrets that were sent is masked.
+pub(super) fn sort(error: &kube::Error, object: &ObjectKey, hidden: &Hidden) -> Failure {
     match error {
-        kube::Error::Api(status) => sort_status(status, object),
+        kube::Error::Api(status) => sort_status(status, object, hidden),
         kube::Error::SerdeError(error) => Failure::Final(Refusal::Other(format!(
             "the answer cannot be read: {error}"
         ))),
@@ -165,8 +166,8 @@ pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
     inner.to_string()
 }
 
-fn sort_status(status: &Status, object: &ObjectKey) -> Failure {
-    let message = status.message.clone();
+fn sort_status(status: &Status, object: &ObjectKey, hidden: &Hidden) -> Failure {
+    let message = hidden.mask(&status.message);
     let after = status
         .details
         .as_ref()
@@ -243,7 +244,11 @@ mod tests {
     fn sorted(code: u16, reason: &str, message: &str) -> Failure {
         let object = ObjectKey::namespaced("", "ConfigMap", "shop", "settings");
         let status = Status::failure(message, reason).with_code(code);
-        sort(&kube::Error::Api(status.boxed()), &object)
+        sort(
+            &kube::Error::Api(status.boxed()),
+            &object,
+            &Hidden::default(),
+        )
     }
 
     #[test]
@@ -272,7 +277,11 @@ mod tests {
         let status = Status::failure("slow down", "TooManyRequests")
             .with_code(429)
             .with_details(details);
-        match sort(&kube::Error::Api(status.boxed()), &object) {
+        match sort(
+            &kube::Error::Api(status.boxed()),
+            &object,
+            &Hidden::default(),
+        ) {
             Failure::Again { after, .. } => assert_eq!(after, Some(Duration::from_secs(7))),
             Failure::Final(refusal) => panic!("{refusal}"),
         }
@@ -321,11 +330,14 @@ mod tests {
                 .with_details(details.clone())
                 .boxed()
         };
-        let refusal =
-            |details: &StatusDetails| match sort(&kube::Error::Api(status(details)), &object) {
-                Failure::Final(refusal) => refusal,
-                Failure::Again { message, .. } => panic!("{message}"),
-            };
+        let refusal = |details: &StatusDetails| match sort(
+            &kube::Error::Api(status(details)),
+            &object,
+            &Hidden::default(),
+        ) {
+            Failure::Final(refusal) => refusal,
+            Failure::Again { message, .. } => panic!("{message}"),
+        };
         assert_eq!(refusal(&details), Refusal::NoNamespace("shop".into()));
         details.kind = "configmaps".into();
         details.name = "settings".into();

@@ -13,6 +13,7 @@ mod counter;
 mod delete;
 mod error;
 mod events;
+mod hidden;
 mod kinds;
 mod lease;
 mod retry;

@@ -53,6 +53,14 @@ pub enum GitError {
         /// Which key of the Secret, and why.
         detail: String,
     },
+    /// The credentials would be sent over a connection that everybody on the way can read.
+    #[error(
+        "the credentials for {url} are not sent: over http:// everybody on the way can read them; use https://"
+    )]
+    NotEncrypted {
+        /// The remote.
+        url: String,
+    },
     /// The SSH server's host key is unknown, changed or revoked.
     #[error("the SSH host key of {host} is not trusted: {detail}")]
     HostKey {
@@ -176,6 +184,20 @@ impl GitError {
         )
     }
 
+    /// Whether other credentials (a login, a key, known hosts, certificates) may mend this. A
+    /// private repository is not found by who is not logged in.
+    pub fn may_be_the_login(&self) -> bool {
+        matches!(
+            self,
+            Self::AuthFailed { .. }
+                | Self::BadCredentials { .. }
+                | Self::NotEncrypted { .. }
+                | Self::HostKey { .. }
+                | Self::Untrusted { .. }
+                | Self::NotFound { .. }
+        )
+    }
+
     /// Whether the remote has answered, and has not got what is asked for: the next commit may
     /// bring it.
     pub fn remote_is_well(&self) -> bool {
@@ -194,6 +216,7 @@ impl GitError {
             Self::Cancelled { .. } => "Cancelled",
             Self::AuthFailed { .. } => "AuthenticationFailed",
             Self::BadCredentials { .. } => "InvalidCredentials",
+            Self::NotEncrypted { .. } => "NotEncrypted",
             Self::HostKey { .. } => "HostKeyNotTrusted",
             Self::Untrusted { .. } => "CertificateNotTrusted",
             Self::NotFound { .. } => "RepositoryNotFound",

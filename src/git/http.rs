@@ -2,6 +2,7 @@
 //! round of the fetch. Every request stands alone, so credentials go with each of them.
 
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -134,6 +135,11 @@ impl Place {
                 "{error}; write it with %xx where it has odd characters"
             ))
         })?;
+        let shown = self.trusted.then(|| login(&url, &wire.credentials));
+        let shown = shown.transpose()?.flatten();
+        if shown.is_some() && !is_unseen(&uri) {
+            return Err(GitError::NotEncrypted { url });
+        }
         let mut request = Request::builder()
             .method(&method)
             .uri(uri)
@@ -146,9 +152,7 @@ impl Place {
         if method == Method::POST {
             request = request.header(CONTENT_TYPE, "application/x-git-upload-pack-request");
         }
-        if self.trusted
-            && let Some(login) = login(&url, &wire.credentials)?
-        {
+        if let Some(login) = shown {
             request = request.header(AUTHORIZATION, login);
         }
         request
@@ -216,6 +220,10 @@ fn redirect(
     } else {
         to.to_owned()
     };
+    let authority = to.split('/').nth(2).unwrap_or_default();
+    if authority.contains('@') {
+        return Err(refused("it redirects to a URL with a login in it".into()));
+    }
     let encrypted = |url: &str| url.starts_with("https://");
     if !encrypted(&to) && (encrypted(base) || !to.starts_with("http://")) {
         return Err(refused(format!("it redirects from https to {to}")));
@@ -226,6 +234,17 @@ fn redirect(
             "it redirects to {to}, which is no repository; is the URL that of the repository itself, and is a login needed?"
         ))),
     }
+}
+
+/// Whether nobody on the way can read what is sent: it is encrypted, or stays on this machine.
+fn is_unseen(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = host.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    uri.scheme_str() == Some("https") || is_loopback
 }
 
 /// Whether credentials for the one may be shown to the other: the same host and port, or
@@ -441,7 +460,25 @@ impl Write for Call {
 
 #[cfg(test)]
 mod tests {
-    use super::same_host;
+    use super::{is_unseen, same_host};
+
+    #[test]
+    fn only_this_machine_is_shown_credentials_without_encryption() {
+        for (url, may) in [
+            ("https://git.example.com/shop.git", true),
+            ("http://localhost:8080/shop.git", true),
+            ("http://127.0.0.1/shop.git", true),
+            ("http://127.9.9.9/shop.git", true),
+            ("http://[::1]:80/shop.git", true),
+            ("http://git.example.com/shop.git", false),
+            ("http://localhost.example.com/shop.git", false),
+            ("http://127.0.0.1.example.com/shop.git", false),
+            ("http://10.0.0.1/shop.git", false),
+            ("http://0.0.0.0/shop.git", false),
+        ] {
+            assert_eq!(is_unseen(&url.parse().unwrap()), may, "{url}");
+        }
+    }
 
     #[test]
     fn credentials_do_not_follow_a_redirect_to_another_host() {

@@ -97,6 +97,11 @@ impl Repository {
         self
     }
 
+    /// Shows the remote these from now on.
+    pub fn use_credentials(&mut self, credentials: Credentials) {
+        self.source.credentials = credentials;
+    }
+
     /// What is read.
     pub fn source(&self) -> &Source {
         &self.source
@@ -252,7 +257,17 @@ impl Repository {
     ) -> Result<(CommitId, bool), Fault> {
         let wire = Wire::open(&self.source, cancel)?;
         wire.check()?;
-        let mut remote = repo.remote_anonymous(&wire.address())?;
+        let address = wire.address();
+        let mut remote = repo.remote_anonymous(&address)?;
+        if remote.url().ok() != Some(address.as_str()) {
+            return Err(Fault::Said(GitError::BadUrl {
+                url: self.source.url.to_string(),
+                detail:
+                    "this machine's Git configuration (url.*.insteadOf) leads elsewhere; write the \
+                         URL that is meant"
+                        .into(),
+            }));
+        }
         let mut connection = remote
             .connect_auth(Direction::Fetch, Some(callbacks(&wire)), None)
             .map_err(|error| wire.explain_connect(error))?;

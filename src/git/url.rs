@@ -44,8 +44,11 @@ impl RemoteUrl {
         if text.is_empty() {
             return Err(bad("it is empty"));
         }
-        if text.chars().any(|c| c.is_control() || c == ' ') && !text.starts_with('/') {
-            return Err(bad("it contains blanks or control characters"));
+        if text.chars().any(char::is_control) {
+            return Err(bad("it contains control characters"));
+        }
+        if text.contains(' ') && !text.starts_with('/') {
+            return Err(bad("it contains blanks"));
         }
         if text.starts_with('/') {
             return Ok(Self::File(PathBuf::from(text)));
@@ -81,14 +84,20 @@ fn file_path(rest: &str) -> Result<RemoteUrl, String> {
 fn http_url(scheme: &str, rest: &str) -> Result<RemoteUrl, String> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if authority.contains('@') {
-        return Err(
-            "put user name, password or token into the Secret that secretRef names, not into the URL"
-                .to_owned(),
-        );
+        return Err(format!(
+            "put user name, password or token into the Secret that secretRef names, not into the URL{}",
+            if scheme == "http" {
+                ", and use https://"
+            } else {
+                ""
+            }
+        ));
     }
-    if authority.is_empty() {
-        return Err("the host is missing".to_owned());
-    }
+    // A password with a slash in it would pass for a port and a path.
+    host_and_port(authority).map_err(|_| {
+        "after the host comes at most a port; a password or token goes into the Secret that secretRef names"
+            .to_owned()
+    })?;
     if path.contains(['?', '#']) {
         return Err("a repository's URL has no query and no fragment".to_owned());
     }
@@ -161,6 +170,10 @@ fn scp_like(text: &str) -> Option<RemoteUrl> {
     if authority.contains('/') || path.is_empty() {
         return None;
     }
+    // `user:password@host:path` is no form of Git's; its user would pass for a host.
+    if !authority.contains('@') && path.contains('@') {
+        return None;
+    }
     let (user, host) = authority.rsplit_once('@').unwrap_or(("git", authority));
     let host = host
         .strip_prefix('[')
@@ -191,21 +204,27 @@ fn percent_decode(text: &str) -> Result<String, String> {
             _ => return Err("a % is not followed by two hexadecimal digits".to_owned()),
         }
     }
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 once its %xx are decoded".to_owned())
+    let text = String::from_utf8(bytes)
+        .map_err(|_| "it is not UTF-8 once its %xx are decoded".to_owned())?;
+    if text.chars().any(char::is_control) {
+        return Err("it contains control characters once its %xx are decoded".to_owned());
+    }
+    Ok(text)
 }
 
 /// The text with `user:password@` taken out, fit for messages.
 fn without_password(text: &str) -> String {
-    match text.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-            match authority.rsplit_once('@') {
-                Some((_, host)) => format!("{scheme}://***@{host}/{path}"),
-                None => text.to_owned(),
-            }
-        }
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
+    };
+    // The last one: a password may have slashes in it, and signs like this one.
+    let shown = match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}"),
         None => text.to_owned(),
-    }
+    };
+    // In one line, whatever it is.
+    shown.replace(char::is_control, "?")
 }
 
 impl SshAddress {
@@ -312,6 +331,15 @@ mod tests {
                 "file://srv/shop.git",
                 "ssh://-oProxyCommand=x/shop",
                 "https://example.com/shop.git?x=1",
+                "https://bot:s3/cret@example.com/shop.git",
+                "http://bot:s3cret@example.com/shop.git",
+                "bot:s3cret@example.com:shop.git",
+                "https://example.com/shop.git\nx",
+                "/srv/shop.git\nx",
+                "file:///srv/shop%0a.git",
+                "ssh://git@example.com/shop%00.git",
+                "-oProxyCommand=x:shop",
+                "--upload-pack=x",
             ],
             expect![[r#"
                 "" is not a repository URL: it is empty
@@ -322,6 +350,15 @@ mod tests {
                 "file://srv/shop.git" is not a repository URL: a file URL has three slashes: file:///srv/shop.git
                 "ssh://-oProxyCommand=x/shop" is not a repository URL: a host does not start with a dash
                 "https://example.com/shop.git?x=1" is not a repository URL: a repository's URL has no query and no fragment
+                "https://***@example.com/shop.git" is not a repository URL: after the host comes at most a port; a password or token goes into the Secret that secretRef names
+                "http://***@example.com/shop.git" is not a repository URL: put user name, password or token into the Secret that secretRef names, not into the URL, and use https://
+                "***@example.com:shop.git" is not a repository URL: use file:///PATH, https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH
+                "https://example.com/shop.git?x" is not a repository URL: it contains control characters
+                "/srv/shop.git?x" is not a repository URL: it contains control characters
+                "file:///srv/shop%0a.git" is not a repository URL: it contains control characters once its %xx are decoded
+                "ssh://***@example.com/shop%00.git" is not a repository URL: it contains control characters once its %xx are decoded
+                "-oProxyCommand=x:shop" is not a repository URL: use file:///PATH, https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH
+                "--upload-pack=x" is not a repository URL: use file:///PATH, https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH
             "#]],
         );
     }

@@ -14,6 +14,10 @@ pub const DEFAULT_INTERVAL: HumanDuration = HumanDuration::from_secs(30);
 /// Annotation on a Delivery: a new value asks for a look at the remote now.
 pub const SYNC: &str = "sluice.dev/sync";
 
+/// Label on a Secret: with the value `true` its owner allows Deliveries of its namespace to
+/// show it to Git servers.
+pub const CREDENTIALS_LABEL: &str = "sluice.dev/git-credentials";
+
 /// What to deliver, from where, to where, and under which policy.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -58,7 +62,10 @@ pub struct DeliverySpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
-    /// `file:///srv/git/shop.git`, `https://...`, `ssh://git@host/...` or `git@host:...`.
+    /// `https://...`, `ssh://git@host/...`, `git@host:...` or `file:///srv/git/shop.git`.
+    ///
+    /// An agent that runs in the cluster reads no `file://` repository unless it was started with
+    /// `--allow-file-repositories`. Credentials are not sent over `http://`.
     pub url: String,
     /// Branch, tag, semver range or commit; the remote's default branch when absent.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -70,7 +77,9 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<HumanDuration>,
     /// A Secret in the Delivery's namespace with the keys `username`, `password` or `token`,
-    /// `caBundle`, `identity` (a private key), `passphrase`, `knownHosts`.
+    /// `bearerToken`, `caBundle`, `identity` (a private key), `passphrase`, `knownHosts`. It must
+    /// have the label `sluice.dev/git-credentials: "true"`; what is changed in it is used by the
+    /// next look that the remote refuses otherwise, or within five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
 }

@@ -374,6 +374,21 @@ fn a_look_that_is_called_off_says_so() {
 }
 
 #[test]
+fn a_configuration_that_leads_elsewhere_is_not_followed() {
+    let team = Team::new();
+    let mut repository = team.repository(team.source());
+    sync(&mut repository).unwrap();
+    let copy = fs::read_dir(team.cache()).unwrap().next().unwrap();
+    let bare = team.bare().display().to_string();
+    git(
+        &copy.unwrap().path(),
+        &["config", "url.https://evil.example.com/.insteadOf", &bare],
+    );
+    let error = sync(&mut repository).unwrap_err();
+    assert!(error.to_string().contains("insteadOf"), "{error}");
+}
+
+#[test]
 fn many_pushes_do_not_grow_the_copy_for_ever() {
     let team = Team::new();
     let mut repository = team.repository(team.source());

@@ -185,6 +185,22 @@ fn a_moved_repository_is_followed_and_credentials_stay_with_their_host() {
 }
 
 #[test]
+fn a_login_is_not_sent_where_everybody_can_read_it() {
+    let team = Team::new();
+    // Refused before anything is sent: nobody answers at this address.
+    let url = "http://192.0.2.1/shop.git";
+    let bearer = Credentials {
+        bearer_token: Some("s3cret".into()),
+        ..Credentials::default()
+    };
+    for credentials in [login("bot", "s3cret"), bearer] {
+        let error = look(&team, source(url, credentials)).unwrap_err();
+        assert_eq!(error.reason(), "NotEncrypted", "{error}");
+        assert!(error.to_string().contains("use https://"), "{error}");
+    }
+}
+
+#[test]
 fn every_refusal_says_what_to_do() {
     let team = Team::new();
     let forge = Forge::plain(&team);

@@ -1,7 +1,9 @@
 //! The agent's loops: Deliveries, sources and services, whatever happens to them. Most of it
 //! on the embedded API server with nothing that runs Pods; what needs users, on a whole cluster.
 
+mod credentials;
 mod deliveries;
+mod forge;
 mod handover;
 mod leadership;
 mod pages;

@@ -5,6 +5,7 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use serde_json::json;
 use sluice::api::condition::Condition;
+use sluice::api::delivery::CREDENTIALS_LABEL;
 
 use super::stage::{Stage, config_map, holds, until};
 use crate::world::NAMESPACE;
@@ -107,6 +108,7 @@ async fn a_missing_secret_is_said_and_read_once_it_is_there() {
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some("login".to_owned()),
+            labels: Some([(CREDENTIALS_LABEL.to_owned(), "true".to_owned())].into()),
             ..ObjectMeta::default()
         },
         string_data: Some([("token".to_owned(), "s3cret".to_owned())].into()),

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sluice::agent::{Agent, AgentConfig};
 use sluice::api::delivery::{Delivery, DeliveryStatus};
+use sluice::cluster::{Cluster, Requests};
 use sluice::local::admission::ServingWebhook;
 use sluice::local::apiserver::{Admission, ApiServer};
 use tokio::task::JoinHandle;
@@ -29,6 +30,7 @@ pub struct Stage {
     pub client: Client,
     server: ApiServer,
     agent: Option<RunningAgent>,
+    cluster: Option<Cluster>,
     pub pages: axum::Router,
     dir: tempfile::TempDir,
 }
@@ -50,6 +52,7 @@ impl Stage {
             client: server.client(),
             server,
             agent: None,
+            cluster: None,
             pages: axum::Router::new(),
             dir: tempfile::tempdir().unwrap(),
         };
@@ -58,9 +61,27 @@ impl Stage {
     }
 
     pub async fn start_agent(&mut self) {
-        let (pages, running) = self.agent("cache", |_| {}).await;
-        self.pages = pages;
-        self.agent = Some(running);
+        self.start_agent_with(|_| {}).await;
+    }
+
+    /// An agent that is set up in a way of its own.
+    pub async fn start_agent_with(&mut self, change: impl FnOnce(&mut AgentConfig)) {
+        let agent = self.prepare("cache", change).await;
+        self.pages = agent.endpoint();
+        self.cluster = Some(agent.cluster());
+        self.agent = Some(running(agent));
+    }
+
+    /// The requests of the agent so far.
+    pub fn requests(&self) -> Requests {
+        self.cluster.as_ref().expect("an agent runs").requests()
+    }
+
+    async fn prepare(&self, cache: &str, change: impl FnOnce(&mut AgentConfig)) -> Agent {
+        let mut config = AgentConfig::new(self.client.clone());
+        config.cache_dir = self.dir.path().join(cache);
+        change(&mut config);
+        Agent::prepare(config).await.unwrap()
     }
 
     /// An agent of its own cache, set up further by `with`; whoever asks for it ends it.
@@ -69,15 +90,8 @@ impl Stage {
         cache: &str,
         with: impl FnOnce(&mut AgentConfig),
     ) -> (axum::Router, RunningAgent) {
-        let mut config = AgentConfig::new(self.client.clone());
-        config.cache_dir = self.dir.path().join(cache);
-        with(&mut config);
-        let agent = Agent::prepare(config).await.unwrap();
-        let pages = agent.endpoint();
-        let cancel = CancellationToken::new();
-        let stop = cancel.clone();
-        let task = tokio::spawn(async move { agent.run(stop).await.unwrap() });
-        (pages, (cancel, task))
+        let agent = self.prepare(cache, with).await;
+        (agent.endpoint(), running(agent))
     }
 
     pub async fn stop_agent(&mut self) {
@@ -221,6 +235,13 @@ impl Stage {
 fn holder(lease: &Lease) -> Option<String> {
     let holder = lease.spec.as_ref()?.holder_identity.clone()?;
     (!holder.is_empty()).then_some(holder)
+}
+
+fn running(agent: Agent) -> RunningAgent {
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    let task = tokio::spawn(async move { agent.run(stop).await.unwrap() });
+    (cancel, task)
 }
 
 /// Waits until an object is as it should be, and gives it.

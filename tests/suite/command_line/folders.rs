@@ -160,6 +160,16 @@ async fn every_mistake_is_shown_where_it_is_with_what_to_do() {
     ] {
         assert!(at(place), "{place} in {errors:#?}");
     }
+    home.write(
+        "pin.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: pin}\nstringData:\n  password: 918273645\n",
+    );
+    home.shows(
+        "validate pin.yaml",
+        expect![[r#"
+    "#]],
+    )
+    .await;
     home.shows(
         "validate nowhere",
         expect![[r#"

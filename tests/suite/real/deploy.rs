@@ -115,7 +115,7 @@ async fn the_rights_of_deploy_are_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_cannot_reach() {
+async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_does_not_read() {
     if !at_hand() {
         return;
     }
@@ -145,13 +145,13 @@ async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_cannot_reach() {
             })
         })
         .await;
-    // The repository is a folder of this machine, which the Pod does not see.
+    // The repository is a folder: an agent that runs as a Pod reads none of its own machine.
     world.deliver().await;
     let status = world
-        .delivery("shop", "said to be out of reach", |status| {
+        .delivery("shop", "said to be refused", |status| {
             status.conditions.iter().any(|condition| {
                 condition.type_ == "Ready"
-                    && condition.message.contains("there is no repository at")
+                    && condition.message.contains("--allow-file-repositories")
             })
         })
         .await;

@@ -22,7 +22,7 @@ impl fmt::Display for Origin {
 
 /// One thing that is wrong in a file; it costs only the object that it is about.
 ///
-/// `Display` prints it on one line; [`Excerpt`] shows it in the file.
+/// `Display` prints it on one line; [`super::Excerpt`] shows it in the file.
 #[derive(Clone)]
 pub struct ManifestError {
     /// The file and line.
@@ -40,7 +40,7 @@ pub struct ManifestError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The file's content, for the excerpt.
+    /// The file's content, for the excerpt, which shows nothing of a Secret.
     pub(super) content: Arc<[u8]>,
 }
 
@@ -71,7 +71,7 @@ impl ManifestError {
     }
 
     /// Object, field and message.
-    fn statement(&self) -> String {
+    pub(super) fn statement(&self) -> String {
         let mut text = String::new();
         if let Some(key) = &self.identity {
             text.push_str(&subject(key));
@@ -83,26 +83,6 @@ impl ManifestError {
         }
         text.push_str(&self.message);
         text
-    }
-
-    /// The bytes of the file that are marked in the excerpt.
-    fn span(&self) -> (usize, usize) {
-        let text = String::from_utf8_lossy(&self.content);
-        let mut offset = 0;
-        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
-            if number == self.origin.line {
-                let from: usize = line
-                    .chars()
-                    .take(self.column.saturating_sub(1) as usize)
-                    .map(char::len_utf8)
-                    .sum();
-                let rest = line.get(from..).unwrap_or_default().trim_end();
-                let word = rest.find([' ', ',', '}', ']']).unwrap_or(rest.len());
-                return (offset + from, word.max(1));
-            }
-            offset += line.len();
-        }
-        (text.len(), 0)
     }
 }
 
@@ -137,67 +117,6 @@ impl fmt::Debug for ManifestError {
 }
 
 impl std::error::Error for ManifestError {}
-
-/// An error with the lines of the file around it, for a terminal:
-/// `miette::Report::new(Excerpt(error))`.
-#[derive(Clone, Debug)]
-pub struct Excerpt(pub ManifestError);
-
-impl fmt::Display for Excerpt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without an excerpt there is no other word of the file.
-        if self.0.content.is_empty() {
-            write!(f, "{}: ", self.0.origin.file)?;
-        }
-        f.write_str(&self.0.statement())
-    }
-}
-
-impl std::error::Error for Excerpt {}
-
-impl miette::Diagnostic for Excerpt {
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.0
-            .hint
-            .as_ref()
-            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        (!self.0.content.is_empty()).then_some(&self.0 as &dyn miette::SourceCode)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        if self.0.content.is_empty() {
-            return None;
-        }
-        let (from, length) = self.0.span();
-        Some(Box::new(std::iter::once(miette::LabeledSpan::new(
-            Some("here".to_owned()),
-            from,
-            length,
-        ))))
-    }
-}
-
-impl miette::SourceCode for ManifestError {
-    fn read_span<'a>(
-        &'a self,
-        span: &miette::SourceSpan,
-        lines_before: usize,
-        lines_after: usize,
-    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
-        let inner = self.content.read_span(span, lines_before, lines_after)?;
-        Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.origin.file.to_string(),
-            inner.data(),
-            *inner.span(),
-            inner.line(),
-            inner.column(),
-            inner.line_count(),
-        )))
-    }
-}
 
 /// Something a person should know, that stops nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

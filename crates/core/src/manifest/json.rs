@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde_json::Number;
 
 use super::node::{At, Entry, Kind, Node};
+use super::words::say;
 use super::yaml::{Parsed, Wrong};
 
 /// As deep as serde_json goes.
@@ -36,8 +37,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn fail(&self, message: &str) -> Wrong {
-        Wrong::new(self.at, format!("this is not JSON: {message}"))
+    fn fail(&self, message: &'static str) -> Wrong {
+        Wrong::new(self.at, say("this is not JSON: ").ours(message))
             .hint("check commas, quotes and brackets here and in the line above")
     }
 
@@ -115,7 +116,7 @@ impl Reader<'_> {
                 let first = entries.iter().find(|entry| entry.key == key);
                 let line = first.map_or(0, |first| first.at.line);
                 self.wrong.push(
-                    Wrong::new(at, format!("it is already set in line {line}"))
+                    Wrong::new(at, say("it is already set in line ").ours(line))
                         .field(key)
                         .hint("keep one of the two"),
                 );
@@ -150,7 +151,7 @@ impl Reader<'_> {
                 '"' => {
                     let literal = text.get(..length).unwrap_or_default();
                     return serde_json::from_str(literal).map_err(|error| {
-                        Wrong::new(begin, format!("this is not a JSON string: {error}"))
+                        Wrong::new(begin, say("this is not a JSON string: ").quote(error))
                     });
                 }
                 '\\' => length += self.next().map_or(0, char::len_utf8),
@@ -226,6 +227,6 @@ mod tests {
     fn a_missing_comma_is_shown_where_it_is_missing() {
         let wrong = parse("{\n\t\"a\": 1\n\t\"b\": 2}").unwrap_err();
         assert_eq!((wrong.at.line, wrong.at.column), (3, 2));
-        assert!(wrong.message.contains("a comma or } is missing"));
+        assert!(wrong.message.text(true).contains("a comma or } is missing"));
     }
 }

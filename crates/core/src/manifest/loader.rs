@@ -7,6 +7,7 @@ use super::error::{ManifestError, Notice, Origin};
 use super::ignored::{IGNORE_FILE, Ignored, split};
 use super::node::{At, Kind, Node};
 use super::object::{Candidate, Manifest, Outcome};
+use super::private::Privacy;
 use super::scope::Scope;
 use super::yaml::{self, Document, Parsed, Wrong};
 use super::{File, guess, json};
@@ -276,34 +277,38 @@ fn tool(file: &File) -> Option<(&'static str, &'static str)> {
 
 fn read_file(file: &File, options: &Options) -> FileResult {
     let mut result = FileResult::default();
-    let error = |wrong: Wrong, guess: guess::Guess| ManifestError {
-        origin: Origin {
-            file: file.path.clone(),
-            line: wrong.at.line,
-        },
-        column: wrong.at.column,
-        poisons_prune: guess.identity.is_none(),
-        identity: guess.identity,
-        field: wrong.field,
-        message: wrong.message,
-        hint: wrong.hint,
-        content: file.content.clone(),
+    let error = |wrong: &Wrong, guess: guess::Guess, privacy: &Privacy| {
+        let told = privacy.tell(wrong);
+        ManifestError {
+            origin: Origin {
+                file: file.path.clone(),
+                line: wrong.at.line,
+            },
+            column: wrong.at.column,
+            poisons_prune: guess.identity.is_none(),
+            identity: guess.identity,
+            field: told.field,
+            message: told.message,
+            hint: told.hint,
+            content: file.content.clone(),
+        }
     };
     let text = match text(&file.content) {
         Ok(text) => text,
         Err(wrong) => {
-            result.errors.push(error(wrong, guess::Guess::default()));
+            let nobody = guess::Guess::default();
+            result.errors.push(error(&wrong, nobody, &Privacy::Open));
             return result;
         }
     };
     let mut index = 0;
     for document in documents(&file.path, text) {
+        let part = text.get(document.text).unwrap_or_default();
+        let privacy = Privacy::of(&document.content, part, text);
         match document.content {
             Err(wrong) => {
-                let part = text.get(document.text).unwrap_or_default();
-                result
-                    .errors
-                    .push(error(wrong, guess::identity(part, options)));
+                let guess = guess::identity(part, options);
+                result.errors.push(error(&wrong, guess, &privacy));
             }
             Ok(parsed) => {
                 let doubled = parsed.wrong.iter().any(|wrong| {
@@ -321,6 +326,7 @@ fn read_file(file: &File, options: &Options) -> FileResult {
                         content: &file.content,
                         index,
                         node: &node,
+                        privacy: &privacy,
                     };
                     index += 1;
                     // What is wrong in a list is wrong with each of its items: nobody can tell whose it is.
@@ -357,7 +363,8 @@ fn text(content: &[u8]) -> Result<&str, Wrong> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-fn documents(path: &str, text: &str) -> Vec<Document> {
+/// The documents of a file, each with its text.
+pub(super) fn documents(path: &str, text: &str) -> Vec<Document> {
     if !path.ends_with(".json") {
         return yaml::documents(text);
     }

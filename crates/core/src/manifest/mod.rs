@@ -6,6 +6,7 @@
 //! (`scalar`); folders made for Kustomize or Helm are named and left alone.
 
 mod error;
+mod excerpt;
 mod guess;
 mod ignored;
 mod json;
@@ -14,9 +15,11 @@ mod loader;
 mod names;
 mod node;
 mod object;
+mod private;
 mod scalar;
 mod schema;
 mod scope;
+mod words;
 mod yaml;
 
 #[cfg(test)]
@@ -25,7 +28,8 @@ mod tests;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-pub use error::{Excerpt, ManifestError, Notice, Origin};
+pub use error::{ManifestError, Notice, Origin};
+pub use excerpt::Excerpt;
 pub use ignored::{IGNORE_FILE, is_manifest_file};
 pub use loader::{Loaded, Loader, Options, load};
 pub use object::Manifest;

@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::error::{ManifestError, Notice, Origin};
 use super::node::{At, Node};
+use super::private::Privacy;
 use super::scope::{self, Scope};
-use super::yaml::Wrong;
+use super::words::say;
+use super::yaml::{Wrong, quote_it};
 use super::{Options, known, names, schema};
 use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, split_api_version};
@@ -87,18 +89,20 @@ pub(super) struct Candidate<'a> {
     pub content: &'a Arc<[u8]>,
     pub index: usize,
     pub node: &'a Node,
+    pub privacy: &'a Privacy,
 }
 
 impl Candidate<'_> {
     fn error(&self, wrong: Wrong, identity: Option<&ObjectKey>) -> ManifestError {
+        let told = self.privacy.tell(&wrong);
         ManifestError {
             origin: self.origin(wrong.at),
             column: wrong.at.column,
             identity: identity.cloned(),
             poisons_prune: identity.is_none(),
-            field: wrong.field,
-            message: wrong.message,
-            hint: wrong.hint,
+            field: told.field,
+            message: told.message,
+            hint: told.hint,
             content: Arc::clone(self.content),
         }
     }
@@ -125,10 +129,11 @@ impl Candidate<'_> {
             message,
         };
         if !node.is_map() {
-            let wrong = Wrong::new(node.at, format!("this is {}, not an object", node.noun()))
-                .hint(
-                    "a manifest begins with apiVersion and kind; list other files in .sluiceignore",
-                );
+            let wrong = Wrong::new(
+                node.at,
+                say("this is ").ours(node.noun()).ours(", not an object"),
+            )
+            .hint("a manifest begins with apiVersion and kind; list other files in .sluiceignore");
             return Outcome::Wrong(vec![self.error(wrong, None)]);
         }
         if is_no_object(node) {
@@ -212,7 +217,7 @@ fn is_no_object(node: &Node) -> bool {
 /// Group, kind, namespace and name; or everything that is missing.
 fn identity(node: &Node, options: &Options) -> Result<(ObjectKey, Scope, String), Vec<Wrong>> {
     let mut wrong = Vec::new();
-    let mut text = |parent: &Node, field: &str, name: &str, hint: &str| {
+    let mut text = |parent: &Node, field: &str, name: &str, hint: &'static str| {
         let path = schema::join(field, name);
         match parent.get(name) {
             Some(value) => match value.as_str() {
@@ -221,13 +226,12 @@ fn identity(node: &Node, options: &Options) -> Result<(ObjectKey, Scope, String)
                     wrong.push(Wrong::new(value.at, "it is empty").field(path).hint(hint))
                 }
                 _ => {
-                    let quoted = value.written.as_ref();
-                    let hint =
-                        quoted.map_or(hint.to_owned(), |text| format!("quote it: \"{text}\""));
+                    let quoted = value.written.as_deref();
+                    let hint = quoted.map_or(say(hint), quote_it);
                     wrong.push(
                         Wrong::new(
                             value.at,
-                            format!("it must be a string, but it is {}", value.noun()),
+                            say("it must be a string, but it is ").ours(value.noun()),
                         )
                         .field(path)
                         .hint(hint),
@@ -239,11 +243,15 @@ fn identity(node: &Node, options: &Options) -> Result<(ObjectKey, Scope, String)
                 let (at, hint) = match near.and_then(|near| parent.entry(near)) {
                     Some(entry) => (
                         entry.at,
-                        format!("write \"{name}\" instead of \"{}\"", entry.key),
+                        say("write \"")
+                            .ours(name)
+                            .ours("\" instead of \"")
+                            .ours(&entry.key)
+                            .ours("\""),
                     ),
-                    None => (parent.at, hint.to_owned()),
+                    None => (parent.at, say(hint)),
                 };
-                wrong.push(Wrong::new(at, format!("{path} is missing")).hint(hint));
+                wrong.push(Wrong::new(at, say("").ours(path).ours(" is missing")).hint(hint));
             }
         }
         String::new()
@@ -306,10 +314,13 @@ fn about_identity(node: &Node, key: &ObjectKey, scope: Scope, options: &Options)
         wrong.push(
             Wrong::new(
                 at(&["metadata", "name"]),
-                format!("\"{}\" is no name for a {}", key.name, key.kind),
+                say("\"")
+                    .ours(&key.name)
+                    .ours("\" is no name for a ")
+                    .ours(&key.kind),
             )
             .field("metadata.name")
-            .hint(why),
+            .hint(say("").ours(why)),
         );
     }
     let written = node
@@ -319,14 +330,23 @@ fn about_identity(node: &Node, key: &ObjectKey, scope: Scope, options: &Options)
         && !written.is_null()
     {
         wrong.push(
-            Wrong::new(written.at, format!("a {} lives in no namespace", key.kind))
-                .field("metadata.namespace")
-                .hint("remove it"),
+            Wrong::new(
+                written.at,
+                say("a ").ours(&key.kind).ours(" lives in no namespace"),
+            )
+            .field("metadata.namespace")
+            .hint("remove it"),
         );
     }
     if scope == Scope::Cluster && !options.cluster_scoped {
         wrong.push(
-            Wrong::new(node.at, format!("a {} belongs to the whole cluster", key.kind)).hint(
+            Wrong::new(
+                node.at,
+                say("a ")
+                    .ours(&key.kind)
+                    .ours(" belongs to the whole cluster"),
+            )
+            .hint(
                 "this Delivery may write into its namespaces only; deliver it by one for the cluster",
             ),
         );
@@ -336,10 +356,12 @@ fn about_identity(node: &Node, key: &ObjectKey, scope: Scope, options: &Options)
             wrong.push(
                 Wrong::new(
                     at(&["metadata", "namespace"]),
-                    format!("\"{namespace}\" is no name for a namespace"),
+                    say("\"")
+                        .ours(namespace)
+                        .ours("\" is no name for a namespace"),
                 )
                 .field("metadata.namespace")
-                .hint(why),
+                .hint(say("").ours(why)),
             );
         } else if let Some(allowed) = &options.allowed_namespaces
             && !allowed.contains(namespace)
@@ -348,10 +370,12 @@ fn about_identity(node: &Node, key: &ObjectKey, scope: Scope, options: &Options)
             wrong.push(
                 Wrong::new(
                     at(&["metadata", "namespace"]),
-                    format!("this Delivery may not write into the namespace \"{namespace}\""),
+                    say("this Delivery may not write into the namespace \"")
+                        .ours(namespace)
+                        .ours("\""),
                 )
                 .field("metadata.namespace")
-                .hint(format!("remove it, or use: {}", allowed.join(", "))),
+                .hint(say("remove it, or use: ").ours(allowed.join(", "))),
             );
         }
     }

@@ -8,9 +8,10 @@
 use serde_json::Number;
 
 use super::node::Kind;
+use super::words::{Words, say};
 
 /// What a plain (unquoted, untagged) scalar means; `Err` says why JSON cannot hold it.
-pub(super) fn plain(text: &str) -> Result<Kind, String> {
+pub(super) fn plain(text: &str) -> Result<Kind, Words> {
     if let Some(word) = word(text) {
         return word;
     }
@@ -42,7 +43,7 @@ fn string(text: &str) -> Kind {
     Kind::String(text.to_owned())
 }
 
-fn word(text: &str) -> Option<Result<Kind, String>> {
+fn word(text: &str) -> Option<Result<Kind, Words>> {
     Some(Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
@@ -53,9 +54,10 @@ fn word(text: &str) -> Option<Result<Kind, String>> {
         }
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
         | "-.inf" | "-.Inf" | "-.INF" => {
-            return Some(Err(format!(
-                "{text} is a number that JSON, and so Kubernetes, does not have"
-            )));
+            let words = say("").quote(text);
+            return Some(Err(
+                words.ours(" is a number that JSON, and so Kubernetes, does not have")
+            ));
         }
         _ => return None,
     }))
@@ -210,7 +212,7 @@ mod tests {
             .iter()
             .map(|word| match plain(word) {
                 Ok(kind) => format!("{word} -> {}\n", Node::new(At::default(), kind).to_json()),
-                Err(error) => format!("{word} -> error: {error}\n"),
+                Err(error) => format!("{word} -> error: {}\n", error.text(true)),
             })
             .collect();
         expect![[r#"

@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use super::node::{Kind, Node};
-use super::yaml::Wrong;
+use super::words::{Words, say};
+use super::yaml::{Wrong, quote_it};
 use crate::api::duration::HumanDuration;
 
 /// What is said of a field that the schema does not have.
@@ -86,10 +87,7 @@ impl Schema {
                 .push(mismatch(node, field, "a list", None).hint("begin each entry with \"- \"")),
             (Some("string"), Kind::String(text)) => string(node, text, schema, field, wrong),
             (Some("string"), _) => {
-                let quoted = node
-                    .written
-                    .as_ref()
-                    .map(|text| format!("quote it: \"{text}\""));
+                let quoted = node.written.as_deref().map(quote_it);
                 wrong.push(mismatch(node, field, "a string", quoted));
             }
             (Some("integer"), Kind::Number(number)) if !number.is_f64() => {
@@ -102,7 +100,7 @@ impl Schema {
                 let bare = node
                     .as_str()
                     .filter(|text| text.parse::<f64>().is_ok())
-                    .map(|text| format!("remove the quotes: {text}"));
+                    .map(|text| say("remove the quotes: ").quote(text));
                 let wanted = match wanted {
                     "integer" => "a whole number",
                     _ => "a number",
@@ -114,7 +112,7 @@ impl Schema {
                 let bare = node
                     .as_str()
                     .filter(|text| matches!(*text, "true" | "false"))
-                    .map(|text| format!("remove the quotes: {text}"))
+                    .map(|text| say("remove the quotes: ").quote(text))
                     .or_else(|| Some("write true or false".into()));
                 wrong.push(mismatch(node, field, "true or false", bare));
             }
@@ -142,8 +140,8 @@ impl Schema {
                     let near = nearest(&entry.key, known.keys().map(String::as_str));
                     if near.is_some() || self.unknown == UnknownFields::Refused {
                         let hint = match near {
-                            Some(near) => format!("did you mean \"{near}\"?"),
-                            None => format!("known here: {}", some(known.keys())),
+                            Some(near) => did_you_mean(near),
+                            None => say("known here: ").ours(some(known.keys())),
                         };
                         wrong.push(Wrong::new(entry.at, "unknown field").field(path).hint(hint));
                     }
@@ -155,9 +153,9 @@ impl Schema {
             let Some(name) = name.as_str() else { continue };
             if node.get(name).is_none_or(Node::is_null) {
                 wrong.push(
-                    Wrong::new(node.at, format!("\"{name}\" is missing"))
+                    Wrong::new(node.at, say("\"").ours(name).ours("\" is missing"))
                         .field(field)
-                        .hint(format!("set {}", join(field, name))),
+                        .hint(say("set ").ours(join(field, name))),
                 );
             }
         }
@@ -169,13 +167,16 @@ fn string(node: &Node, text: &str, schema: &Value, field: &str, wrong: &mut Vec<
         let allowed: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
         if !allowed.is_empty() && !allowed.contains(&text) {
             let hint = match nearest(text, allowed.iter().copied()) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("write one of: {}", allowed.join(", ")),
+                Some(near) => did_you_mean(near),
+                None => say("write one of: ").ours(allowed.join(", ")),
             };
             wrong.push(
-                Wrong::new(node.at, format!("\"{text}\" is not one of its values"))
-                    .field(field)
-                    .hint(hint),
+                Wrong::new(
+                    node.at,
+                    say("\"").quote(text).ours("\" is not one of its values"),
+                )
+                .field(field)
+                .hint(hint),
             );
         }
     }
@@ -185,7 +186,7 @@ fn string(node: &Node, text: &str, schema: &Value, field: &str, wrong: &mut Vec<
         && text.parse::<HumanDuration>().is_err()
     {
         wrong.push(
-            Wrong::new(node.at, format!("\"{text}\" is not a duration"))
+            Wrong::new(node.at, say("\"").quote(text).ours("\" is not a duration"))
                 .field(field)
                 .hint("write a number with a unit, such as 500ms, 30s, 5m or 1h30m"),
         );
@@ -198,17 +199,30 @@ fn range(node: &Node, value: Option<f64>, schema: &Value, field: &str, wrong: &m
     let below = limit("minimum").filter(|least| value < *least);
     let above = limit("maximum").filter(|most| value > *most);
     let message = match (below, above) {
-        (Some(least), _) => format!("{value} is too small, the least is {least}"),
-        (_, Some(most)) => format!("{value} is too large, the most is {most}"),
+        (Some(least), _) => say("")
+            .quote(value)
+            .ours(" is too small, the least is ")
+            .ours(least),
+        (_, Some(most)) => say("")
+            .quote(value)
+            .ours(" is too large, the most is ")
+            .ours(most),
         _ => return,
     };
     wrong.push(Wrong::new(node.at, message).field(field));
 }
 
-fn mismatch(node: &Node, field: &str, wanted: &str, hint: Option<String>) -> Wrong {
+fn did_you_mean(name: &str) -> Words {
+    say("did you mean \"").ours(name).ours("\"?")
+}
+
+fn mismatch(node: &Node, field: &str, wanted: &'static str, hint: Option<Words>) -> Wrong {
     let wrong = Wrong::new(
         node.at,
-        format!("it must be {wanted}, but it is {}", node.noun()),
+        say("it must be ")
+            .ours(wanted)
+            .ours(", but it is ")
+            .ours(node.noun()),
     )
     .field(field);
     match hint {

@@ -1,6 +1,7 @@
 //! Tables of files and what is said of them.
 
 mod properties;
+mod secrets;
 mod yaml;
 
 use std::sync::Arc;
@@ -459,7 +460,7 @@ fn an_error_is_printed_with_its_lines() {
     let mut text = String::from("as a terminal shows it:\n");
     miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
         .with_width(80)
-        .render_report(&mut text, &Excerpt(loaded.errors[0].clone()))
+        .render_report(&mut text, &Excerpt::of(loaded.errors[0].clone()))
         .unwrap();
     expect![[r#"
         as a terminal shows it:

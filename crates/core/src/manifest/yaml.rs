@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::node::{At, Entry, Kind, Node};
 use super::scalar;
 use super::schema::join;
+use super::words::{Words, say};
 
 /// How many nodes aliases may add to a document. Kubernetes refuses an object beyond
 /// 3 MiB of JSON anyway; ten levels of ten aliases would be 10^10 nodes.
@@ -39,12 +40,12 @@ pub(super) struct Parsed {
 pub(super) struct Wrong {
     pub at: At,
     pub field: String,
-    pub message: String,
-    pub hint: Option<String>,
+    pub message: Words,
+    pub hint: Option<Words>,
 }
 
 impl Wrong {
-    pub fn new(at: At, message: impl Into<String>) -> Self {
+    pub fn new(at: At, message: impl Into<Words>) -> Self {
         Self {
             at,
             field: String::new(),
@@ -53,7 +54,7 @@ impl Wrong {
         }
     }
 
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Words>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -62,6 +63,11 @@ impl Wrong {
         self.field = field.into();
         self
     }
+}
+
+/// The hint to put a value into quotes.
+pub(super) fn quote_it(text: &str) -> Words {
+    say("quote it: \"").quote(text).ours("\"")
 }
 
 /// Splits a file at its `---` lines, as kubectl does, and parses each part alone: what is
@@ -108,7 +114,7 @@ fn parse(documents: &mut Vec<Document>, part: &str, range: std::ops::Range<usize
             Ok((event, span)) => composer.take(event, &span),
             Err(error) => {
                 let at = composer.place(error.marker());
-                Err(syntax(part, line, at, &error.info().to_string()))
+                Err(syntax(part, line, at, reason(&error)))
             }
         };
         match done {
@@ -124,11 +130,26 @@ fn parse(documents: &mut Vec<Document>, part: &str, range: std::ops::Range<usize
     }
 }
 
+/// The parser's words.
+fn reason(error: &ScanError) -> Words {
+    let words = say("this is not YAML: ");
+    match error.kind() {
+        // These have something of the file in them.
+        ErrorKind::UnexpectedCharacter { character } if !character.is_control() => {
+            words.quote(error.info())
+        }
+        ErrorKind::InputDecoding { .. } | ErrorKind::InputIo { .. } | ErrorKind::Custom(_) => {
+            words.quote(error.info())
+        }
+        _ => words.ours(error.info()),
+    }
+}
+
 /// The parser's words, and ours where we know better.
-fn syntax(part: &str, first_line: u32, at: At, message: &str) -> Wrong {
-    let wrong = Wrong::new(at, format!("this is not YAML: {message}"));
+fn syntax(part: &str, first_line: u32, at: At, words: Words) -> Wrong {
+    let wrong = Wrong::new(at, words);
     for (number, line) in (first_line..).zip(part.lines()) {
-        let here = |message: &str| {
+        let here = |message: &'static str| {
             Wrong::new(
                 At {
                     line: number,
@@ -239,9 +260,9 @@ impl Composer {
                 if self.aliased > MAX_ALIASED {
                     return Err(Wrong::new(
                         at,
-                        format!(
-                            "aliases (*name) make this document larger than {MAX_ALIASED} values"
-                        ),
+                        say("aliases (*name) make this document larger than ")
+                            .ours(MAX_ALIASED)
+                            .ours(" values"),
                     )
                     .hint("write the values out, or split the file"));
                 }
@@ -288,8 +309,13 @@ impl Composer {
     fn unknown_tag(&mut self, at: At, tag: Option<&granit_parser::Tag>) {
         let name = tag.map(granit_parser::Tag::original).unwrap_or_default();
         self.wrong.push(
-            Wrong::new(at, format!("the tag {name} means nothing to Kubernetes"))
-                .hint("remove it, or commit what the tool behind it makes of this file"),
+            Wrong::new(
+                at,
+                say("the tag ")
+                    .quote(name)
+                    .ours(" means nothing to Kubernetes"),
+            )
+            .hint("remove it, or commit what the tool behind it makes of this file"),
         );
     }
 
@@ -306,7 +332,10 @@ impl Composer {
                     self.wrong.push(
                         Wrong::new(
                             at,
-                            format!("\"{text}\" cannot be read as {}", tag.original()),
+                            say("\"")
+                                .quote(text)
+                                .ours("\" cannot be read as ")
+                                .quote(tag.original()),
                         )
                         .hint("remove the tag or correct the value"),
                     );
@@ -321,7 +350,7 @@ impl Composer {
             },
             None if style == ScalarStyle::Plain => scalar::plain(text).unwrap_or_else(|message| {
                 self.wrong
-                    .push(Wrong::new(at, message).hint(format!("quote it: \"{text}\"")));
+                    .push(Wrong::new(at, message).hint(quote_it(text)));
                 Kind::Null
             }),
             None => Kind::String(text.to_owned()),
@@ -351,9 +380,13 @@ impl Composer {
                     self.wrong.push(
                         Wrong::new(
                             at,
-                            format!("the key {written} is read as \"{key}\" in YAML"),
+                            say("the key ")
+                                .quote(&written)
+                                .ours(" is read as \"")
+                                .quote(&key)
+                                .ours("\" in YAML"),
                         )
-                        .hint(format!("quote it: \"{written}\"")),
+                        .hint(quote_it(&written)),
                     );
                 }
                 open.key = Some((key, at));
@@ -383,7 +416,7 @@ impl Composer {
                     let line = first.map_or(0, |first| first.at.line);
                     let field = join(&self.path(), &key);
                     self.wrong.push(
-                        Wrong::new(at, format!("it is already set in line {line}"))
+                        Wrong::new(at, say("it is already set in line ").ours(line))
                             .field(field)
                             .hint("keep one of the two"),
                     );

@@ -7,6 +7,8 @@ use serde_json::Value;
 const SAME: &str = "***";
 const BEFORE: &str = "*** (before)";
 const AFTER: &str = "*** (after)";
+/// Where kubectl notes down what it applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Masks the secrets of both sides of a difference: a value that is on both sides is
 /// `***`, others are `*** (before)` and `*** (after)`.
@@ -15,12 +17,12 @@ pub fn mask(before: Option<&mut Value>, after: Option<&mut Value>) {
     let (mut before, mut after) = (before, after);
     if let Some(before) = before.as_deref_mut() {
         visit(before, &mut |secret| {
-            old.insert(secret.clone());
+            old.insert(text(secret));
         });
     }
     if let Some(after) = after.as_deref_mut() {
         visit(after, &mut |secret| {
-            new.insert(secret.clone());
+            new.insert(text(secret));
         });
     }
     let both: BTreeSet<String> = old.intersection(&new).cloned().collect();
@@ -29,27 +31,54 @@ pub fn mask(before: Option<&mut Value>, after: Option<&mut Value>) {
     for (side, changed) in [(before, BEFORE), (after, AFTER)] {
         if let Some(side) = side {
             visit(side, &mut |secret| {
-                let word = if alone || both.contains(secret) {
+                let word = if alone || both.contains(&text(secret)) {
                     SAME
                 } else {
                     changed
                 };
-                *secret = word.to_owned();
+                *secret = word.into();
             });
         }
     }
 }
 
-/// Calls back for each secret string of an object.
-fn visit(object: &mut Value, found: &mut dyn FnMut(&mut String)) {
+/// The secrets of an object, as they stand in it.
+pub fn secrets(object: &Value) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    visit(&mut object.clone(), &mut |secret| {
+        all.insert(text(secret));
+    });
+    all
+}
+
+/// A value as a text of its own: a malformed Secret has numbers, lists and maps for values.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Calls back for each secret value of an object.
+fn visit(object: &mut Value, found: &mut dyn FnMut(&mut Value)) {
     let is_secret = object.get("kind").and_then(Value::as_str) == Some("Secret");
     if is_secret {
         for part in ["data", "stringData"] {
-            let entries = object.get_mut(part).and_then(Value::as_object_mut);
-            for (_, value) in entries.into_iter().flatten() {
-                if let Value::String(text) = value {
-                    found(text);
+            match object.get_mut(part) {
+                Some(Value::Object(entries)) => {
+                    let set = entries.values_mut().filter(|value| !value.is_null());
+                    set.for_each(&mut *found);
                 }
+                None | Some(Value::Null) => {}
+                Some(malformed) => found(malformed),
+            }
+        }
+        let annotations = object.pointer_mut("/metadata/annotations");
+        let annotations = annotations.and_then(Value::as_object_mut);
+        for value in annotations.into_iter().flat_map(|all| all.values_mut()) {
+            // Programs note down there what they applied, the secrets with it.
+            if text(value).trim_start().starts_with('{') {
+                found(value);
             }
         }
     }
@@ -62,17 +91,24 @@ fn visit(object: &mut Value, found: &mut dyn FnMut(&mut String)) {
     }
 }
 
-fn looks(name: &str, value: &mut Value, found: &mut dyn FnMut(&mut String)) {
+fn looks(name: &str, value: &mut Value, found: &mut dyn FnMut(&mut Value)) {
     match value {
         Value::String(text) => {
-            if !text.is_empty() && (is_secret_name(name) || is_secret_text(text)) {
-                found(text);
+            let applied = name == LAST_APPLIED && text.contains("\"Secret\"");
+            let secret = applied || is_secret_name(name) || is_secret_text(text);
+            // What begins so was found already.
+            if !text.is_empty() && !text.starts_with(SAME) && secret {
+                found(value);
             }
         }
         Value::Array(items) => {
             for item in items {
                 looks(name, item, found);
             }
+        }
+        // A Secret inside of another object, such as a template.
+        Value::Object(fields) if fields.get("kind").and_then(Value::as_str) == Some("Secret") => {
+            visit(value, found);
         }
         Value::Object(fields) => {
             // An environment variable: its name is in one field, its value in another.
@@ -83,7 +119,7 @@ fn looks(name: &str, value: &mut Value, found: &mut dyn FnMut(&mut String)) {
             for (field, value) in fields.iter_mut() {
                 match value {
                     Value::String(text) if named && field == "value" && !text.is_empty() => {
-                        found(text);
+                        found(value);
                     }
                     _ => looks(field, value, found),
                 }
@@ -142,6 +178,32 @@ mod tests {
         let mut new = json!({"kind": "Secret", "data": {"a": "QQ=="}});
         mask(None, Some(&mut new));
         assert_eq!(new["data"]["a"], "***");
+    }
+
+    #[test]
+    fn a_secret_that_is_malformed_or_stands_inside_of_something_is_masked_all_the_same() {
+        const MARK: &str = "918273645";
+        let applied = format!("{{\"kind\":\"Secret\",\"data\":{{\"a\":\"{MARK}\"}}}}");
+        let mark: Value = serde_json::from_str(MARK).unwrap();
+        for object in [
+            json!({"kind": "Secret", "stringData": {"a": mark, "b": [mark], "c": {"d": mark}}}),
+            json!({"kind": "Secret", "data": [MARK]}),
+            json!({"kind": "Secret", "stringData": MARK}),
+            json!({"kind": "Secret", "metadata": {"annotations": {LAST_APPLIED: applied}}}),
+            json!({"kind": "Secret", "metadata": {"annotations": {"kapp.k14s.io/original": applied}}}),
+            json!({"kind": "Secret", "metadata": {"annotations": {"odd": {"a": MARK}}}}),
+            json!({"kind": "List", "items": [{"kind": "Secret", "data": {"a": MARK}}]}),
+            json!({"kind": "Template", "objects": [{"kind": "Secret", "stringData": {"a": mark}}]}),
+            json!({"kind": "Other", "metadata": {"annotations": {LAST_APPLIED: applied}}}),
+        ] {
+            let mut masked = object.clone();
+            mask(None, Some(&mut masked));
+            assert!(!masked.to_string().contains(MARK), "{masked}");
+            assert!(
+                secrets(&object).iter().any(|secret| secret.contains(MARK)),
+                "{object}"
+            );
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ proptest! {
         for name in ["a.yaml", "a.json", ".sluiceignore", "kustomization.yaml"] {
             let loaded = load(&[file(name, &bytes)], &Options::default());
             for error in &loaded.errors {
-                let _ = format!("{error} {:?}", miette::Report::new(Excerpt(error.clone())));
+                let _ = format!("{error} {:?}", miette::Report::new(Excerpt::of(error.clone())));
             }
         }
     }
@@ -38,7 +38,7 @@ proptest! {
         for name in ["a.yaml", "a.json"] {
             let loaded = load(&[file(name, text.as_bytes())], &Options::default());
             for error in &loaded.errors {
-                let _ = format!("{error} {:?}", miette::Report::new(Excerpt(error.clone())));
+                let _ = format!("{error} {:?}", miette::Report::new(Excerpt::of(error.clone())));
             }
             for object in &loaded.objects {
                 object.line_of(&["metadata", "name"]);
