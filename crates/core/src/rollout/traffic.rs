@@ -402,7 +402,9 @@ mod tests {
         };
         let split = target_traffic(&git, parts(Some(("c", 20))), &known).targets;
         let found = traffic_without_release(&split, "s", Some("c"), "hello");
-        expected.assert_eq(&describe(&target_traffic(&found, parts(None), &known).targets));
+        expected.assert_eq(&describe(
+            &target_traffic(&found, parts(None), &known).targets,
+        ));
     }
 
     #[test]
