@@ -52,11 +52,11 @@ test-real: bed
 	cargo build --bins --tests
 	tests/bed/bed run -- cargo test --offline --quiet --test suite -- --test-threads $(or $(AT_ONCE),3) $(STORIES)
 
-# The same random requests to our API server and to a real one; see docs/likeness.md.
-.PHONY: likeness
-likeness: bed
+# The same random requests to our API server and to a real one; see docs/conformance.md.
+.PHONY: conformance
+conformance: bed
 	cargo build --bins --tests
-	tests/bed/bed run -- cargo test --offline --quiet --test suite -- --ignored --test-threads 1 likeness::
+	tests/bed/bed run -- cargo test --offline --quiet --test suite -- --ignored --test-threads 1 conformance::
 
 # The share of the real cluster's stories that every `make test` tells, where this machine can have a bed. Where it cannot, that is
 # said; SLUICE_REQUIRE_BED makes it a failure.
@@ -64,7 +64,7 @@ SHARE ?= real::evidence::every_step real::kinds real::deploy::the_rights_of scen
 	scenarios::releases::what_is_never_ready scenarios::releases::a_crash_before_it_listens \
 	scenarios::drift::traffic_changed_by_hand_is_corrected scenarios::refusals::a_refused_first_delivery
 # Of the same random requests, 1,000 about each area that passes, always the same ones.
-LIKE ?= $(addprefix likeness::,config_maps services deployments deliveries knative_objects admission lists defined)
+LIKE ?= $(addprefix conformance::,config_maps services deployments deliveries knative_objects admission lists defined)
 real: export LIKE := $(LIKE)
 real:
 	@tests/bed/share --test-threads $(or $(AT_ONCE),3) $(SHARE)

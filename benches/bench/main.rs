@@ -10,28 +10,28 @@
 
 mod appliers;
 mod bad_releases;
+mod fixture;
 mod gateway;
 mod process;
 mod push;
 mod releases;
-#[path = "../../tests/suite/world/repository.rs"]
+#[path = "../../tests/suite/harness/repository.rs"]
 #[allow(
     clippy::unwrap_used,
     dead_code,
     reason = "the scenarios' own; a team whose git fails has nothing to measure"
 )]
 mod repository;
-mod stage;
-#[path = "../../tests/suite/world/still.rs"]
+#[path = "../../tests/suite/harness/still.rs"]
 #[allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "the likeness stories' own; without a bed there is nothing to measure"
+    reason = "the conformance stories' own; without a bed there is nothing to measure"
 )]
 mod still;
 mod table;
 mod thousand;
-#[path = "../../tests/suite/world/users.rs"]
+#[path = "../../tests/suite/harness/users.rs"]
 #[allow(
     clippy::unwrap_used,
     dead_code,

@@ -18,9 +18,9 @@ use sluice::api::rollout::Phase;
 use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::fixture::{Fixture, NAMESPACE};
 use crate::process::Process;
 use crate::releases::Releases;
-use crate::stage::{NAMESPACE, Stage};
 use crate::table;
 use crate::users::Users;
 
@@ -52,7 +52,7 @@ const STRETCHES: [&str; 11] = [
 
 /// Runs the releases and prints the table.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
-    let stage = Stage::start(&[]).await?;
+    let stage = Fixture::start(&[]).await?;
     let agent = stage.agent(&["--policy", "fast", "--interval", "1s"])?;
     let releases = Releases::follow(stage.client.clone());
     let seen = Seen::default();
@@ -120,7 +120,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     stage.end().await
 }
 
-fn write(stage: &Stage, service: &str, target: &str) {
+fn write(stage: &Fixture, service: &str, target: &str) {
     let manifest = format!(
         "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: {service}\nspec:\n  template:\n    \
          spec:\n      containers:\n        - image: sluice.local/hello\n          env:\n            \

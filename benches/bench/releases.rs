@@ -13,7 +13,7 @@ use sluice::api::rollout::{Phase, RolloutStatus, ServiceRollout};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::stage::NAMESPACE;
+use crate::fixture::NAMESPACE;
 
 /// A release's status, and when it was seen.
 #[derive(Clone, Debug)]

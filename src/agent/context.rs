@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::gateway::Gateway;
-use super::hub::Hub;
 use super::metrics::Metrics;
+use super::wakeups::Wakeups;
 use super::{AgentConfig, ClusterWide};
 use crate::api::GROUP;
 use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
 use crate::api::serving;
-use crate::cluster::{Cluster, Happened, Reach};
+use crate::cluster::{Cluster, Connectivity, EventRecord};
 use crate::plan::{Claims, DeliveryId, LiveObject};
 
 /// A wall clock that runs this much away from the steady one has jumped.
@@ -44,7 +44,7 @@ pub struct Context {
     /// The cluster.
     pub cluster: Cluster,
     /// Who is woken by which change.
-    pub hub: Arc<Hub>,
+    pub wakeups: Arc<Wakeups>,
     /// Where users' requests pass, and are counted.
     pub gateway: Gateway,
     /// Where copies of repositories are kept.
@@ -79,11 +79,16 @@ struct Known {
 
 impl Context {
     /// A context whose caches are live from now on.
-    pub fn new(cluster: Cluster, hub: Arc<Hub>, gateway: Gateway, config: AgentConfig) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        wakeups: Arc<Wakeups>,
+        gateway: Gateway,
+        config: AgentConfig,
+    ) -> Self {
         Self {
             metrics: Metrics::new(cluster.clone()),
             cluster,
-            hub,
+            wakeups,
             gateway,
             cache_dir: config.cache_dir,
             identity: config.identity,
@@ -175,7 +180,7 @@ impl Context {
                     if changed.is_err() {
                         return;
                     }
-                    if *reach.borrow_and_update() == Reach::Reached {
+                    if *reach.borrow_and_update() == Connectivity::Reached {
                         *self.watching_since.lock() = Timestamp::now();
                     }
                 }
@@ -193,7 +198,7 @@ impl Context {
 
     /// Records a Kubernetes event on an object.
     pub fn tell(&self, object: &ObjectKey, reason: &str, message: &str, warning: bool) {
-        self.cluster.tell(Happened {
+        self.cluster.tell(EventRecord {
             object: object.clone(),
             reason: reason.to_owned(),
             message: message.to_owned(),

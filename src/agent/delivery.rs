@@ -20,7 +20,7 @@ use super::{drift, planning, reading};
 use crate::api::delivery::{Delivery, DeliveryStatus, Problem, SYNC};
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
-use crate::cluster::{self, Changes, Done, Outcome, Reach};
+use crate::cluster::{self, Changes, Connectivity, Done, StepOutcome};
 use crate::manifest;
 use crate::plan::{DeliveryId, Plan, Stage, Why};
 
@@ -74,7 +74,7 @@ struct DeliveryLoop {
     id: DeliveryId,
     spec: watch::Receiver<Arc<Delivery>>,
     changes: Changes,
-    reach: watch::Receiver<Reach>,
+    reach: watch::Receiver<Connectivity>,
     source: Option<RunningSource>,
     services: Services,
     /// Content of every object of the inventory at the last plan.
@@ -177,7 +177,7 @@ impl DeliveryLoop {
             due = tokio::select! {
                 due = self.wait(retry) => due,
                 () = withdrawn.cancelled() => {
-                    self.services.withdraw().await;
+                    self.services.roll_back_all().await;
                     return;
                 }
             };
@@ -261,7 +261,7 @@ impl DeliveryLoop {
         self.seen = self.contents(&plan.inventory);
         self.seen.extend(before);
         self.context.cluster.settle(&plan.settled);
-        self.services.let_go(&plan).await;
+        self.services.stop_unowned(&plan).await;
         let corrections = planning::corrections(&plan);
         self.context.metrics.corrected(&self.id, corrections);
         // What is written down first is never lost, whoever dies in between.
@@ -286,7 +286,7 @@ impl DeliveryLoop {
             self.planned = Some((head, Instant::now()));
         }
         if delivery.spec.suspend {
-            self.direct(&delivery, &checkout, &plan);
+            self.sync(&delivery, &checkout, &plan);
             return Some(Pass {
                 problems,
                 inventory: plan.inventory,
@@ -301,8 +301,8 @@ impl DeliveryLoop {
             .cluster
             .carry_out(&plan, Stage::Namespaces..=Stage::Objects)
             .await;
-        self.direct(&delivery, &checkout, &plan);
-        self.services.dismiss(&plan).await;
+        self.sync(&delivery, &checkout, &plan);
+        self.services.stop_pruned(&plan).await;
         outcomes.extend(
             self.context
                 .cluster
@@ -356,7 +356,7 @@ impl DeliveryLoop {
     }
 
     /// Says what was changed by hand: that it was corrected, or, once, that it is left so.
-    fn tell_drift(&mut self, plan: &Plan, outcomes: &[Outcome]) {
+    fn tell_drift(&mut self, plan: &Plan, outcomes: &[StepOutcome]) {
         for (key, message) in drift::corrected(plan, outcomes) {
             self.context.tell(&key, "DriftCorrected", &message, true);
         }
@@ -493,16 +493,16 @@ impl DeliveryLoop {
         )
     }
 
-    fn direct(&mut self, delivery: &Delivery, checkout: &Checkout, plan: &Plan) {
+    fn sync(&mut self, delivery: &Delivery, checkout: &Checkout, plan: &Plan) {
         let policies = planning::policies(&self.context.cluster, &self.id.namespace);
         self.services
-            .direct(&delivery.spec, checkout, &policies, plan);
+            .sync(&delivery.spec, checkout, &policies, plan);
     }
 
     /// Writes the status where it says something new.
     async fn report(&mut self, pass: &Pass) {
         let delivery = self.spec.borrow().clone();
-        let standings = self.services.standings();
+        let summaries = self.services.summaries();
         let mut problems = pass.problems.clone();
         problems.extend(self.services.problems());
         let knowledge = Knowledge {
@@ -511,7 +511,7 @@ impl DeliveryLoop {
             source: &self.looked,
             planned: self.planned.as_ref().map(|(commit, _)| commit.as_str()),
             applied: pass.applied,
-            services: &standings,
+            services: &summaries,
             problems,
             inventory: pass.inventory.clone(),
             drifted: drift::summary(&self.left_drift),

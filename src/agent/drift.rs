@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::api::object::ObjectKey;
-use crate::cluster::Outcome;
+use crate::cluster::StepOutcome;
 use crate::plan::{Action, Cause, Plan, Why};
 
 /// What was corrected by these steps of a plan, in words.
-pub fn corrected(plan: &Plan, outcomes: &[Outcome]) -> Vec<(ObjectKey, String)> {
+pub fn corrected(plan: &Plan, outcomes: &[StepOutcome]) -> Vec<(ObjectKey, String)> {
     let by_hand = plan.steps.iter().filter(|step| {
         let Action::Update { cause, .. } = &step.action else {
             return false;

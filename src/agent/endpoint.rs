@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::context::Context;
-use crate::cluster::Reach;
+use crate::cluster::Connectivity;
 
 /// OpenMetrics, which the counters' names follow.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,8 +25,8 @@ pub fn router(context: Arc<Context>) -> Router {
 /// Ready is who sees the cluster: one that waits for the Lease is ready to take over.
 fn ready(context: &Context) -> impl IntoResponse + use<> {
     match &*context.cluster.reach().borrow() {
-        Reach::Reached => (StatusCode::OK, "ok\n".to_owned()),
-        Reach::Lost { since, error } => (
+        Connectivity::Reached => (StatusCode::OK, "ok\n".to_owned()),
+        Connectivity::Lost { since, error } => (
             StatusCode::SERVICE_UNAVAILABLE,
             format!("the API server has not answered since {since}: {error}\n"),
         ),

@@ -7,27 +7,27 @@
 
 mod context;
 mod delivery;
+mod delivery_manager;
 mod drift;
 mod endpoint;
 mod evidence;
-mod facts;
-mod fleet;
 mod gateway;
-mod hub;
 mod index;
 mod leadership;
-mod lineage;
 mod login;
-mod memory;
 mod metrics;
+mod observe;
 mod orphans;
 mod planning;
 mod queue_proxies;
 pub mod reading;
 mod report;
+mod rollout_store;
 mod service;
 mod services;
 mod source;
+mod template_origin;
+mod wakeups;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -39,9 +39,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use self::context::Context;
-use self::fleet::Fleet;
+use self::delivery_manager::DeliveryManager;
 use self::gateway::Gateway;
-use self::hub::Hub;
+use self::wakeups::Wakeups;
 use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
@@ -159,7 +159,7 @@ pub struct Agent {
     context: Arc<Context>,
     namespace: Option<String>,
     stop: CancellationToken,
-    hub: JoinHandle<()>,
+    wakeups: JoinHandle<()>,
 }
 
 /// What every release is decided from.
@@ -182,16 +182,16 @@ impl Agent {
         if config.install_crds {
             install(&cluster).await?;
         }
-        let hub = Arc::new(Hub::default());
+        let wakeups = Arc::new(Wakeups::default());
         let following = {
             // Opened before the first watch: nothing that a watch shows is missed.
-            let (hub, cluster, changes, stop) = (
-                hub.clone(),
+            let (wakeups, cluster, changes, stop) = (
+                wakeups.clone(),
                 cluster.clone(),
                 cluster.changes(),
                 stop.clone(),
             );
-            tokio::spawn(async move { hub.follow(&cluster, changes, stop).await })
+            tokio::spawn(async move { wakeups.follow(&cluster, changes, stop).await })
         };
         for (api_version, kind) in WATCHED {
             cluster
@@ -207,12 +207,12 @@ impl Agent {
             .await?;
         let gateway = Gateway::new(cluster.client());
         let namespace = config.namespace.clone();
-        let context = Arc::new(Context::new(cluster, hub, gateway, config));
+        let context = Arc::new(Context::new(cluster, wakeups, gateway, config));
         Ok(Self {
             context,
             namespace,
             stop,
-            hub: following,
+            wakeups: following,
         })
     }
 
@@ -238,7 +238,11 @@ impl Agent {
         });
         self.follow(&cancel).await;
         self.stop.cancel();
-        for (name, task) in [("hub", self.hub), ("outages", outages), ("events", events)] {
+        for (name, task) in [
+            ("wakeups", self.wakeups),
+            ("outages", outages),
+            ("events", events),
+        ] {
             if let Err(error) = task.await {
                 error!(task = name, "a task broke: {error}");
             }
@@ -249,23 +253,23 @@ impl Agent {
 
     /// Follows every Delivery until cancelled.
     async fn follow(&self, cancel: &CancellationToken) {
-        let mut fleet = Fleet::new(self.context.clone(), cancel.child_token());
-        fleet.roll_back(orphans::deliveries(
+        let mut deliveries = DeliveryManager::new(self.context.clone(), cancel.child_token());
+        deliveries.roll_back(orphans::deliveries(
             &self.context,
             self.namespace.as_deref(),
         ));
         let changes = self.context.cluster.changes();
         loop {
-            fleet.attend(self.deliveries());
+            deliveries.reconcile(self.deliveries());
             tokio::select! {
                 () = cancel.cancelled() => break,
-                () = fleet.left() => {}
+                () = deliveries.left() => {}
                 () = async {
                     while !changes.next().await.iter().any(is_delivery) {}
                 } => {}
             }
         }
-        fleet.end().await;
+        deliveries.end().await;
     }
 
     /// The Deliveries that are this agent's to follow.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::memory;
-use super::service::{Wanted, is_on_its_way};
+use super::rollout_store;
+use super::service::{DesiredService, is_on_its_way};
 use super::services::Services;
 use crate::api::GROUP;
 use crate::api::delivery::{Drift, Expand};
@@ -29,7 +29,7 @@ pub fn deliveries(context: &Context, namespace: Option<&str>) -> BTreeSet<Delive
 }
 
 /// The releases under way of one Delivery that is gone; none while it is there.
-pub fn find(context: &Context, id: &DeliveryId) -> Vec<Arc<Wanted>> {
+pub fn find(context: &Context, id: &DeliveryId) -> Vec<Arc<DesiredService>> {
     let orphans = all(&context.cluster).filter(|wanted| wanted.intent.delivery == *id);
     orphans.map(Arc::new).collect()
 }
@@ -38,7 +38,7 @@ pub fn find(context: &Context, id: &DeliveryId) -> Vec<Arc<Wanted>> {
 pub async fn roll_back(
     context: &Arc<Context>,
     id: &DeliveryId,
-    releases: Vec<Arc<Wanted>>,
+    releases: Vec<Arc<DesiredService>>,
     cancel: &CancellationToken,
 ) {
     context.leads(id, true);
@@ -47,7 +47,7 @@ pub async fn roll_back(
     context.leads(id, false);
 }
 
-fn all(cluster: &Cluster) -> impl Iterator<Item = Wanted> {
+fn all(cluster: &Cluster) -> impl Iterator<Item = DesiredService> {
     let rollouts = cluster.list(GROUP, "ServiceRollout", None).into_iter();
     let releases = rollouts.filter_map(|rollout| way_back(cluster, &rollout));
     releases.filter(|wanted| !is_there(cluster, &wanted.intent.delivery))
@@ -60,8 +60,8 @@ fn is_there(cluster: &Cluster, id: &DeliveryId) -> bool {
 }
 
 /// What is wanted of a release under way that is rolled back; `None` where none is.
-fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<Wanted> {
-    let status = memory::status_of(rollout)?;
+fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<DesiredService> {
+    let status = rollout_store::status_of(rollout)?;
     let stable = status.stable.as_ref()?.revision.as_deref()?;
     if !is_on_its_way(&status) {
         return None;
@@ -95,7 +95,7 @@ fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<Wanted> {
         release.template_hash.clone()?,
         traffic,
     );
-    Some(Wanted {
+    Some(DesiredService {
         intent: Arc::new(intent),
         policy: Ok(policy::of_last_resort()),
         commit: release.commit.clone().unwrap_or_default(),

@@ -1,9 +1,9 @@
 //! What was read from Git, in the words of plans and of status.
 
 use crate::api::delivery::Problem;
-use crate::cluster::Outcome;
+use crate::cluster::StepOutcome;
 use crate::manifest::Loaded;
-use crate::plan::{Broken, Plan, Wanted};
+use crate::plan::{Broken, ManifestRef, Plan};
 
 /// Where each manifest stands, in their order.
 pub fn origins(loaded: &Loaded) -> Vec<String> {
@@ -15,9 +15,9 @@ pub fn origins(loaded: &Loaded) -> Vec<String> {
 }
 
 /// The manifests as a plan takes them; `origins` are [`origins`]'.
-pub fn manifests<'a>(loaded: &'a Loaded, origins: &'a [String]) -> Vec<Wanted<'a>> {
+pub fn manifests<'a>(loaded: &'a Loaded, origins: &'a [String]) -> Vec<ManifestRef<'a>> {
     let both = loaded.objects.iter().zip(origins);
-    both.map(|(manifest, origin)| Wanted {
+    both.map(|(manifest, origin)| ManifestRef {
         value: &manifest.value,
         origin,
     })
@@ -56,7 +56,7 @@ pub fn left(plan: &Plan) -> impl Iterator<Item = Problem> {
 }
 
 /// Why a step of a plan was not carried out.
-pub fn failure(outcome: &Outcome) -> Option<Problem> {
+pub fn failure(outcome: &StepOutcome) -> Option<Problem> {
     let error = outcome.result.as_ref().err()?;
     let message = error.to_string();
     Some(Problem {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::service::Standing;
+use super::service::ServiceSummary;
 use super::source::{Failure, SourceState};
 use crate::api::condition::{Condition, set_condition};
 use crate::api::delivery::{DeliveryStatus, Problem, ServiceCounts};
@@ -28,7 +28,7 @@ pub struct Knowledge<'a> {
     /// Everything of this commit is written, releases aside.
     pub applied: bool,
     /// Where the services stand.
-    pub services: &'a [Standing],
+    pub services: &'a [ServiceSummary],
     /// What needs a person.
     pub problems: Vec<Problem>,
     /// What may be pruned one day.
@@ -129,14 +129,13 @@ pub fn is_ready(status: &DeliveryStatus) -> bool {
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-fn count(services: &[Standing]) -> ServiceCounts {
+fn count(services: &[ServiceSummary]) -> ServiceCounts {
     let mut counts = ServiceCounts::default();
-    for standing in services {
+    for summary in services {
         counts.total += 1;
-        if standing.problem.is_some() || matches!(standing.phase, Phase::RolledBack | Phase::Failed)
-        {
+        if summary.problem.is_some() || matches!(summary.phase, Phase::RolledBack | Phase::Failed) {
             counts.failed += 1;
-        } else if standing.settled {
+        } else if summary.settled {
             counts.ready += 1;
         } else {
             counts.rolling += 1;
@@ -259,11 +258,11 @@ fn source(state: &SourceState) -> (&'static str, &'static str, String) {
 mod tests {
     use super::*;
 
-    fn standing(phase: Phase, settled: bool) -> Standing {
-        Standing {
+    fn summary(phase: Phase, settled: bool) -> ServiceSummary {
+        ServiceSummary {
             phase,
             settled,
-            ..Standing::default()
+            ..ServiceSummary::default()
         }
     }
 
@@ -273,7 +272,7 @@ mod tests {
 
     fn say(
         source: &SourceState,
-        services: &[Standing],
+        services: &[ServiceSummary],
         second: i64,
         before: &DeliveryStatus,
     ) -> DeliveryStatus {
@@ -348,13 +347,13 @@ mod tests {
     #[test]
     fn services_are_counted_by_where_they_stand() {
         let services = [
-            standing(Phase::Stable, true),
-            standing(Phase::Stable, false),
-            standing(Phase::Stepping, false),
-            standing(Phase::RolledBack, false),
-            Standing {
+            summary(Phase::Stable, true),
+            summary(Phase::Stable, false),
+            summary(Phase::Stepping, false),
+            summary(Phase::RolledBack, false),
+            ServiceSummary {
                 problem: Some("rejected".into()),
-                ..standing(Phase::Stable, true)
+                ..summary(Phase::Stable, true)
             },
         ];
         let said = say(

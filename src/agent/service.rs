@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::context::Context;
 use super::evidence::Gatherer;
-use super::{facts, memory};
+use super::{observe, rollout_store};
 use crate::api::delivery::Drift;
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{Phase, Quarantine, RolloutStatus};
@@ -32,7 +32,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 
 /// What Git wants of a service, and how it is let in.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct DesiredService {
     /// The service.
     pub intent: Arc<ServiceIntent>,
     /// The policy, or why there is none: then nothing new starts and nothing goes up.
@@ -51,7 +51,7 @@ pub struct Wanted {
 
 /// Where the loop of a service stands, for its Delivery.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
+pub struct ServiceSummary {
     /// The machine's phase.
     pub phase: Phase,
     /// Its sentence.
@@ -69,8 +69,8 @@ pub struct Standing {
 /// One service's loop.
 pub struct ServiceLoop {
     context: Arc<Context>,
-    wanted: watch::Receiver<Arc<Wanted>>,
-    standing: watch::Sender<Standing>,
+    wanted: watch::Receiver<Arc<DesiredService>>,
+    summary: watch::Sender<ServiceSummary>,
     news: Arc<Notify>,
     gatherer: Gatherer,
     status: RolloutStatus,
@@ -93,17 +93,17 @@ impl ServiceLoop {
     /// A loop that goes on from what the cluster remembers; `news` is told when `standing` changes.
     pub fn new(
         context: Arc<Context>,
-        wanted: watch::Receiver<Arc<Wanted>>,
-        standing: watch::Sender<Standing>,
+        wanted: watch::Receiver<Arc<DesiredService>>,
+        summary: watch::Sender<ServiceSummary>,
         news: Arc<Notify>,
     ) -> Self {
         let first = wanted.borrow().clone();
-        let status = memory::status(&context.cluster, &first.intent);
+        let status = rollout_store::status(&context.cluster, &first.intent);
         let gatherer = Gatherer::new(context.clone(), &first.intent.namespace, &first.intent.name);
         Self {
             context,
             wanted,
-            standing,
+            summary,
             news,
             gatherer,
             status,
@@ -123,7 +123,7 @@ impl ServiceLoop {
             let first = self.wanted.borrow();
             (first.intent.namespace.clone(), first.intent.name.clone())
         };
-        let wake = self.context.hub.listen(&namespace, &name);
+        let wake = self.context.wakeups.listen(&namespace, &name);
         let mut reach = self.context.cluster.reach();
         loop {
             let turn = self.turn().await;
@@ -150,7 +150,7 @@ impl ServiceLoop {
         self.gatherer.stop().await;
         let delivery = self.wanted.borrow().intent.delivery.clone();
         self.context.metrics.moved(&delivery, self.counted, None);
-        self.context.hub.forget(&namespace, &name, wake);
+        self.context.wakeups.forget(&namespace, &name, wake);
     }
 
     /// Waits its turn where no release is between two revisions: when a thousand services begin at once, each
@@ -175,12 +175,12 @@ impl ServiceLoop {
         }
         let policy = self.policy.clone().unwrap_or_else(policy::of_last_resort);
         self.problem = wanted.policy.as_ref().err().cloned();
-        let mut live = facts::read(&self.context.cluster, &self.context.hub, intent);
+        let mut live = observe::read(&self.context.cluster, &self.context.wakeups, intent);
         live.watching_since = Some(
             self.context
                 .watching_since(&intent.delivery, &intent.namespace),
         );
-        let spec = memory::spec(&self.context.cluster, intent);
+        let spec = rollout_store::spec(&self.context.cluster, intent);
         let waits = wanted.suspended || spec.paused || wanted.policy.is_err();
         self.check_template(&wanted, &live, waits).await;
         live.refused = self
@@ -223,7 +223,7 @@ impl ServiceLoop {
     /// Stores the status, then writes, then says what is to be found out.
     async fn carry_out(
         &mut self,
-        wanted: &Wanted,
+        wanted: &DesiredService,
         policy: &Policy,
         live: &Live,
         decided: Decision,
@@ -231,13 +231,13 @@ impl ServiceLoop {
         let intent = &wanted.intent;
         // One that somebody deleted is written again: what is in quarantine must stay there.
         let cluster = &self.context.cluster;
-        if cluster.get(&memory::key(intent)).is_none() {
-            memory::create(cluster, intent).await?;
+        if cluster.get(&rollout_store::key(intent)).is_none() {
+            rollout_store::create(cluster, intent).await?;
             self.is_stored = false;
         }
         self.is_stored &= decided.status == self.status;
         if !self.is_stored && !decided.persist_deferred {
-            memory::store(cluster, intent, &decided.status).await?;
+            rollout_store::store(cluster, intent, &decided.status).await?;
             self.is_stored = true;
         }
         let before = std::mem::replace(&mut self.status, decided.status);
@@ -265,7 +265,7 @@ impl ServiceLoop {
     /// A changed template of a service that serves is tried without effect first, once, so that
     /// one that the cluster refuses leaves the service untouched. While a release waits for its
     /// start (`waits`) nothing is tried: what the cluster says then is old when it may start.
-    async fn check_template(&mut self, wanted: &Wanted, live: &Live, waits: bool) {
+    async fn check_template(&mut self, wanted: &DesiredService, live: &Live, waits: bool) {
         let intent = &wanted.intent;
         if waits && self.status.phase.rests() {
             self.refused = None;
@@ -319,7 +319,7 @@ impl ServiceLoop {
         ))
     }
 
-    async fn write(&mut self, wanted: &Wanted, write: &Write) -> Result<(), WriteError> {
+    async fn write(&mut self, wanted: &DesiredService, write: &Write) -> Result<(), WriteError> {
         let intent = &wanted.intent;
         let cluster = self.context.cluster.clone();
         match write {
@@ -409,7 +409,7 @@ impl ServiceLoop {
             fields.join(", ")
         );
         self.context
-            .tell(&memory::key(intent), "MetadataDrift", &message, true);
+            .tell(&rollout_store::key(intent), "MetadataDrift", &message, true);
         true
     }
 
@@ -425,7 +425,7 @@ impl ServiceLoop {
     }
 
     /// A template that is refused for good is a fact that the next decision is made from.
-    fn refuse(&mut self, wanted: &Wanted, error: &WriteError) {
+    fn refuse(&mut self, wanted: &DesiredService, error: &WriteError) {
         let intent = &wanted.intent;
         let for_good = matches!(
             error.cause,
@@ -439,7 +439,7 @@ impl ServiceLoop {
             if known != self.refused {
                 // The next decision is due at once.
                 self.context
-                    .hub
+                    .wakeups
                     .listen(&intent.namespace, &intent.name)
                     .notify_one();
             }
@@ -448,14 +448,14 @@ impl ServiceLoop {
     }
 
     /// Something was not written; it is tried again.
-    fn failed(&mut self, wanted: &Wanted, error: &WriteError) {
+    fn failed(&mut self, wanted: &DesiredService, error: &WriteError) {
         let (service, revision, commit) = self.subject(wanted);
         warn!(delivery = %wanted.intent.delivery, service, revision, commit, "{error}");
         self.problem = Some(error.to_string());
     }
 
     /// What a line of the log is about: service, revision and commit.
-    fn subject<'a>(&'a self, wanted: &'a Wanted) -> (String, &'a str, &'a str) {
+    fn subject<'a>(&'a self, wanted: &'a DesiredService) -> (String, &'a str, &'a str) {
         let intent = &wanted.intent;
         let release = self
             .status
@@ -470,7 +470,7 @@ impl ServiceLoop {
         (service, revision, commit)
     }
 
-    fn tell(&self, wanted: &Wanted, event: &Event) {
+    fn tell(&self, wanted: &DesiredService, event: &Event) {
         let intent = &wanted.intent;
         let (service, revision, commit) = self.subject(wanted);
         if event.is_warning() {
@@ -479,20 +479,20 @@ impl ServiceLoop {
             info!(delivery = %intent.delivery, service, revision, commit, reason = event.word(), "{event}");
         }
         self.context.tell(
-            &memory::key(intent),
+            &rollout_store::key(intent),
             event.word(),
             &event.to_string(),
             event.is_warning(),
         );
     }
 
-    fn report(&mut self, wanted: &Wanted) {
+    fn report(&mut self, wanted: &DesiredService) {
         let stable = self
             .status
             .stable
             .as_ref()
             .and_then(|stable| stable.template_hash.as_ref());
-        let standing = Standing {
+        let summary = ServiceSummary {
             phase: self.status.phase,
             message: self.status.message.clone(),
             template: Some(wanted.intent.template_hash.clone()),
@@ -504,14 +504,14 @@ impl ServiceLoop {
                 .or_else(|| self.refusal(&wanted.intent)),
             withdrawn: wanted.withdrawn && !is_on_its_way(&self.status),
         };
-        let known = self.counted.replace(standing.phase);
+        let known = self.counted.replace(summary.phase);
         let metrics = &self.context.metrics;
         metrics.moved(&wanted.intent.delivery, known, self.counted);
         let (service, revision, commit) = self.subject(wanted);
-        debug!(delivery = %wanted.intent.delivery, service, revision, commit, phase = %standing.phase, "a pass");
-        let changed = self.standing.send_if_modified(|known| {
-            let changed = *known != standing;
-            *known = standing;
+        debug!(delivery = %wanted.intent.delivery, service, revision, commit, phase = %summary.phase, "a pass");
+        let changed = self.summary.send_if_modified(|known| {
+            let changed = *known != summary;
+            *known = summary;
             changed
         });
         if changed {
@@ -541,7 +541,7 @@ async fn sleep(wait: Option<Duration>) {
     }
 }
 
-fn intent_of(wanted: &Wanted) -> Intent {
+fn intent_of(wanted: &DesiredService) -> Intent {
     let intent = &wanted.intent;
     Intent {
         namespace: intent.namespace.clone(),

@@ -14,9 +14,9 @@ use tracing::{info, warn};
 
 use super::context::Context;
 use super::index::Name;
-use super::lineage::Lineage;
-use super::service::{ServiceLoop, Standing, Wanted};
+use super::service::{DesiredService, ServiceLoop, ServiceSummary};
 use super::source::Checkout;
+use super::template_origin::TemplateOrigins;
 use crate::api::delivery::{DeliverySpec, Problem};
 use crate::api::object::ObjectKey;
 use crate::api::rollout_policy::RolloutPolicySpec;
@@ -35,15 +35,15 @@ pub struct Services {
     running: BTreeMap<Name, Running>,
     /// Of these, the ones that left Git and may not be pruned.
     kept: BTreeSet<Name>,
-    lineage: Lineage,
+    template_origins: TemplateOrigins,
     /// Told whenever a service stands differently.
     news: Arc<Notify>,
     cancel: CancellationToken,
 }
 
 struct Running {
-    wanted: watch::Sender<Arc<Wanted>>,
-    standing: watch::Receiver<Standing>,
+    wanted: watch::Sender<Arc<DesiredService>>,
+    summary: watch::Receiver<ServiceSummary>,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -51,12 +51,12 @@ struct Running {
 impl Running {
     /// Where the service stands with what Git wants of it now: where it stood with something
     /// else before is no answer.
-    fn standing(&self) -> Standing {
-        let standing = self.standing.borrow().clone();
-        if standing.template.as_ref() == Some(&self.wanted.borrow().intent.template_hash) {
-            standing
+    fn summary(&self) -> ServiceSummary {
+        let summary = self.summary.borrow().clone();
+        if summary.template.as_ref() == Some(&self.wanted.borrow().intent.template_hash) {
+            summary
         } else {
-            Standing::default()
+            ServiceSummary::default()
         }
     }
 
@@ -86,14 +86,14 @@ impl Services {
             context,
             running: BTreeMap::new(),
             kept: BTreeSet::new(),
-            lineage: Lineage::default(),
+            template_origins: TemplateOrigins::default(),
             news,
             cancel,
         }
     }
 
     /// Tells each service's loop what Git wants of it now, starting loops that are missing.
-    pub fn direct(
+    pub fn sync(
         &mut self,
         spec: &DeliverySpec,
         checkout: &Checkout,
@@ -102,7 +102,7 @@ impl Services {
     ) {
         for intent in &plan.services {
             let name = (intent.namespace.clone(), intent.name.clone());
-            let (commit, subject) = self.lineage.of(
+            let (commit, subject) = self.template_origins.of(
                 &self.context.cluster,
                 &name,
                 &intent.template_hash,
@@ -114,7 +114,7 @@ impl Services {
                 |name| policies.get(name),
                 PRESETS,
             );
-            let wanted = Arc::new(Wanted {
+            let wanted = Arc::new(DesiredService {
                 intent: intent.clone(),
                 policy: policy.map_err(|error| error.to_string()),
                 commit,
@@ -142,15 +142,15 @@ impl Services {
         }
     }
 
-    fn start(&self, wanted: Arc<Wanted>) -> Running {
+    fn start(&self, wanted: Arc<DesiredService>) -> Running {
         let (wanted, receiver) = watch::channel(wanted);
-        let (standing, seen) = watch::channel(Standing::default());
+        let (summary, seen) = watch::channel(ServiceSummary::default());
         let cancel = self.cancel.child_token();
-        let service = ServiceLoop::new(self.context.clone(), receiver, standing, self.news.clone());
+        let service = ServiceLoop::new(self.context.clone(), receiver, summary, self.news.clone());
         let task = tokio::spawn(service.run(cancel.clone()));
         Running {
             wanted,
-            standing: seen,
+            summary: seen,
             cancel,
             task,
         }
@@ -158,7 +158,7 @@ impl Services {
 
     /// Ends the loops of services that are no longer this Delivery's. Call it before the
     /// inventory is stored: another Delivery may take a service over from that moment on.
-    pub async fn let_go(&mut self, plan: &Plan) {
+    pub async fn stop_unowned(&mut self, plan: &Plan) {
         let wanted: BTreeSet<(&str, &str)> = plan
             .services
             .iter()
@@ -191,7 +191,7 @@ impl Services {
     }
 
     /// Ends the loops of services that are about to be pruned, and forgets their releases.
-    pub async fn dismiss(&mut self, plan: &Plan) {
+    pub async fn stop_pruned(&mut self, plan: &Plan) {
         let pruned = plan
             .steps
             .iter()
@@ -214,7 +214,7 @@ impl Services {
             return false;
         };
         running.end().await;
-        self.lineage.forget(name);
+        self.template_origins.forget(name);
         true
     }
 
@@ -228,29 +228,29 @@ impl Services {
     }
 
     /// Rolls back releases that no Delivery watches, and ends.
-    pub async fn roll_back(mut self, releases: Vec<Arc<Wanted>>) {
+    pub async fn roll_back(mut self, releases: Vec<Arc<DesiredService>>) {
         for wanted in releases {
             let name = (wanted.intent.namespace.clone(), wanted.intent.name.clone());
             let running = self.start(wanted);
             self.running.insert(name, running);
         }
-        self.withdraw().await;
+        self.roll_back_all().await;
         self.stop().await;
     }
 
     /// The Delivery was deleted: nobody will watch its releases any more, so what is not yet
     /// good is rolled back. What rests stays as it is.
-    pub async fn withdraw(&mut self) {
+    pub async fn roll_back_all(&mut self) {
         let withdrawals = self.running.values_mut().map(|running| {
             running.wanted.send_modify(|wanted| {
-                *wanted = Arc::new(Wanted {
+                *wanted = Arc::new(DesiredService {
                     withdrawn: true,
-                    ..Wanted::clone(wanted)
+                    ..DesiredService::clone(wanted)
                 });
             });
-            let mut standing = running.standing.clone();
+            let mut summary = running.summary.clone();
             async move {
-                let _ = standing.wait_for(|standing| standing.withdrawn).await;
+                let _ = summary.wait_for(|summary| summary.withdrawn).await;
             }
         });
         let all = futures::future::join_all(withdrawals);
@@ -269,16 +269,16 @@ impl Services {
     }
 
     /// Where each service stands.
-    pub fn standings(&self) -> Vec<Standing> {
+    pub fn summaries(&self) -> Vec<ServiceSummary> {
         self.counted()
-            .map(|(_, running)| running.standing())
+            .map(|(_, running)| running.summary())
             .collect()
     }
 
     /// What about the services needs a person.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
         self.counted().filter_map(|((namespace, name), running)| {
-            let message = running.standing().problem?;
+            let message = running.summary().problem?;
             Some(Problem {
                 object: Some(ObjectKey::namespaced(
                     serving::GROUP,
@@ -331,7 +331,9 @@ mod tests {
     use super::*;
     use crate::api::delivery::Expand;
     use crate::api::json_text::JsonText;
-    use crate::plan::{Claims, DeliveryId, Destination, Input, LiveObject, Wanted as InGit, plan};
+    use crate::plan::{
+        Claims, DeliveryId, Destination, Input, LiveObject, ManifestRef as InGit, plan,
+    };
     use serde_json::json;
 
     type Cluster = BTreeMap<ObjectKey, Arc<LiveObject>>;

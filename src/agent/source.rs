@@ -64,7 +64,7 @@ pub struct Poll {
     /// Whose copy it is, for the cache and the log.
     pub owner: DeliveryId,
     /// The repository; its credentials are read by whoever looks.
-    pub source: git::Source,
+    pub source: git::RepositorySource,
     /// The Secret with the credentials, in the owner's namespace.
     pub secret: Option<String>,
     /// Time between two looks.
@@ -415,7 +415,7 @@ pub enum SourceError {
 
 /// The repository that a Delivery's spec names, without credentials; `files`: repositories on
 /// this machine are read.
-pub fn wanted(source: &Source, files: bool) -> Result<git::Source, SourceError> {
+pub fn wanted(source: &Source, files: bool) -> Result<git::RepositorySource, SourceError> {
     let url = RemoteUrl::parse(&source.url)?;
     if !files && matches!(url, RemoteUrl::File(_)) {
         return Err(SourceError::File {
@@ -438,10 +438,10 @@ pub fn wanted(source: &Source, files: bool) -> Result<git::Source, SourceError> 
             }
         }
     };
-    Ok(git::Source {
+    Ok(git::RepositorySource {
         reference,
         path: source.path.clone().unwrap_or_default(),
-        ..git::Source::new(url)
+        ..git::RepositorySource::new(url)
     })
 }
 

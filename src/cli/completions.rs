@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Outcome, output};
+use super::{Cli, CommandOutcome, output};
 
 /// Which shell.
 #[derive(Debug, clap::Args)]
@@ -13,9 +13,9 @@ pub struct CompletionsArgs {
 }
 
 /// Prints the script.
-pub fn run(args: CompletionsArgs) -> anyhow::Result<Outcome> {
+pub fn run(args: CompletionsArgs) -> anyhow::Result<CommandOutcome> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "sluice", &mut script);
     output::text(String::from_utf8_lossy(&script))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }

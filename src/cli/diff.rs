@@ -8,7 +8,7 @@ use kube::Api;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output};
-use super::{ClusterArgs, Outcome, folder};
+use super::{ClusterArgs, CommandOutcome, folder};
 use crate::agent::reading;
 use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
@@ -33,7 +33,7 @@ pub struct DiffArgs {
 }
 
 /// Prints the diff; `Differs` when there is one, exit status 2 when a manifest is broken.
-pub async fn run(args: DiffArgs) -> anyhow::Result<Outcome> {
+pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
     let session = args.cluster.connect().await?;
     let (client, namespace) = (session.client.clone(), session.namespace.clone());
     let delivery = match &args.delivery {
@@ -100,9 +100,9 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<Outcome> {
         }
     }
     Ok(match (loaded.errors.is_empty(), differences.is_empty()) {
-        (false, _) => Outcome::Broken,
-        (true, false) => Outcome::Differs,
-        (true, true) => Outcome::Done,
+        (false, _) => CommandOutcome::Broken,
+        (true, false) => CommandOutcome::Differs,
+        (true, true) => CommandOutcome::Done,
     })
 }
 

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
-use super::Outcome;
+use super::CommandOutcome;
 use super::output::{self, Output};
 use super::shutdown::Shutdown;
 use crate::local::apiserver::private;
@@ -92,7 +92,7 @@ struct UpArgs {
 }
 
 /// Carries the subcommand out.
-pub async fn run(args: LocalArgs) -> anyhow::Result<Outcome> {
+pub async fn run(args: LocalArgs) -> anyhow::Result<CommandOutcome> {
     match args.command {
         LocalCommand::Up(args) if args.detach => detach(&args.place.place()?),
         LocalCommand::Up(args) => up(*args).await,
@@ -101,7 +101,7 @@ pub async fn run(args: LocalArgs) -> anyhow::Result<Outcome> {
     }
 }
 
-async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
+async fn up(args: UpArgs) -> anyhow::Result<CommandOutcome> {
     let mut shutdown = Shutdown::listen();
     let place = args.place.place()?;
     let delivery = args.repository.delivery("default")?;
@@ -146,7 +146,7 @@ async fn up(args: UpArgs) -> anyhow::Result<Outcome> {
     }
     cluster.shutdown().await;
     place.forget_endpoints();
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// An address that somebody else listens on: what to do about it.
@@ -183,7 +183,7 @@ pub fn describe(endpoints: &Endpoints) -> String {
 }
 
 /// Starts the same command without `--detach` in a session of its own and waits until it is ready.
-fn detach(place: &DataDir) -> anyhow::Result<Outcome> {
+fn detach(place: &DataDir) -> anyhow::Result<CommandOutcome> {
     if place.lock()?.is_none() {
         bail!(
             "a local cluster already runs on {}; `sluice local status` shows where",
@@ -221,7 +221,7 @@ fn detach(place: &DataDir) -> anyhow::Result<Outcome> {
                 child.id(),
                 log.display()
             ))?;
-            return Ok(Outcome::Done);
+            return Ok(CommandOutcome::Done);
         }
         if Instant::now() > deadline {
             bail!(
@@ -234,13 +234,13 @@ fn detach(place: &DataDir) -> anyhow::Result<Outcome> {
     }
 }
 
-fn down(place: &DataDir) -> anyhow::Result<Outcome> {
+fn down(place: &DataDir) -> anyhow::Result<CommandOutcome> {
     if !place.is_taken()? {
         output::line(format_args!(
             "no local cluster runs on {}",
             place.dir().display()
         ))?;
-        return Ok(Outcome::Done);
+        return Ok(CommandOutcome::Done);
     }
     let endpoints = place.read_endpoints().with_context(|| {
         format!(
@@ -265,10 +265,10 @@ fn down(place: &DataDir) -> anyhow::Result<Outcome> {
         "stopped; everything is kept in {}",
         place.dir().display()
     ))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
-fn status(place: &DataDir, output: Output) -> anyhow::Result<Outcome> {
+fn status(place: &DataDir, output: Output) -> anyhow::Result<CommandOutcome> {
     let running = place.is_taken()?;
     let endpoints = place.read_endpoints().filter(|_| running);
     output::print(output, &endpoints, || match &endpoints {
@@ -279,8 +279,8 @@ fn status(place: &DataDir, output: Output) -> anyhow::Result<Outcome> {
         ),
     })?;
     Ok(if running {
-        Outcome::Done
+        CommandOutcome::Done
     } else {
-        Outcome::Differs
+        CommandOutcome::Differs
     })
 }

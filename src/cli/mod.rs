@@ -115,7 +115,7 @@ enum LogFormat {
 
 /// How a command ended, when it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum CommandOutcome {
     /// Nothing to do, or done.
     Done,
     /// There are differences, or the release did not end well.
@@ -155,16 +155,16 @@ pub fn main() -> ExitCode {
     // A blocking Git call that hangs must not keep a finished command alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Differs) => ExitCode::from(1),
-        Ok(Outcome::Broken) => ExitCode::from(2),
+        Ok(CommandOutcome::Done) => ExitCode::SUCCESS,
+        Ok(CommandOutcome::Differs) => ExitCode::from(1),
+        Ok(CommandOutcome::Broken) => ExitCode::from(2),
         // Whoever read it has seen enough.
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<Outcome> {
+async fn run(command: Command) -> anyhow::Result<CommandOutcome> {
     match command {
         #[cfg(feature = "local")]
         Command::Demo(args) => demo::run(args).await,

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::shutdown::Shutdown;
-use super::{ClusterArgs, Outcome, output};
+use super::{ClusterArgs, CommandOutcome, output};
 use crate::agent::{self, Agent, AgentConfig, AgentError, ClusterWide};
 use crate::api::delivery::{Delivery, DeliverySpec, Expand, GitReference, Source, Target};
 use crate::api::duration::HumanDuration;
@@ -159,7 +159,7 @@ pub struct RunArgs {
 }
 
 /// Runs the agent until it is told to stop.
-pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
+pub async fn run(args: RunArgs) -> anyhow::Result<CommandOutcome> {
     let session = args.cluster.connect().await?;
     let (client, namespace) = (session.client.clone(), session.namespace.clone());
     let delivery = args.repository.delivery(&namespace)?;
@@ -189,7 +189,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
     let mut shutdown = Shutdown::listen();
     let started = tokio::select! {
         started = start(config, delivery, listener, cancel.child_token()) => started,
-        () = shutdown.requested() => return Ok(Outcome::Done),
+        () = shutdown.requested() => return Ok(CommandOutcome::Done),
     };
     let mut agent = started.map_err(|error| {
         let away = error
@@ -213,7 +213,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Outcome> {
             bail!("the agent ended by itself");
         }
     }
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn delivery_id(name: &str, namespace: &str) -> DeliveryId {

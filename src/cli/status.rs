@@ -5,7 +5,7 @@ use kube::{Api, ResourceExt};
 use serde::Serialize;
 
 use super::output::{self, Output};
-use super::{ClusterArgs, Outcome};
+use super::{ClusterArgs, CommandOutcome};
 use crate::api::delivery::Delivery;
 use crate::api::rollout::ServiceRollout;
 
@@ -29,7 +29,7 @@ struct Status {
 }
 
 /// Prints the status.
-pub async fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
+pub async fn run(args: StatusArgs) -> anyhow::Result<CommandOutcome> {
     let session = args.cluster.connect().await?;
     let client = session.client.clone();
     let (deliveries, rollouts): (Api<Delivery>, Api<ServiceRollout>) = if args.all_namespaces {
@@ -56,7 +56,7 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
     output::print(args.output, &status, || {
         table(&status, &session.namespace, args.all_namespaces)
     })?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn table(status: &Status, namespace: &str, all: bool) -> String {

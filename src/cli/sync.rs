@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::connection::Session;
 use super::output::{self, Output};
-use super::{ClusterArgs, Outcome, watching};
+use super::{ClusterArgs, CommandOutcome, watching};
 use crate::api::delivery::{Delivery, SYNC};
 use crate::api::duration::HumanDuration;
 
@@ -33,7 +33,7 @@ pub struct SyncArgs {
 }
 
 /// Asks for the look and, with `--wait`, follows what comes of it.
-pub async fn run(args: SyncArgs) -> anyhow::Result<Outcome> {
+pub async fn run(args: SyncArgs) -> anyhow::Result<CommandOutcome> {
     let session = args.cluster.connect().await?;
     let api: Api<Delivery> = Api::namespaced(session.client.clone(), &session.namespace);
     let name = match args.delivery {
@@ -60,7 +60,7 @@ pub async fn run(args: SyncArgs) -> anyhow::Result<Outcome> {
         output::print(args.output, &plain(delivery), || {
             format!("{name} is asked to look at its repository now")
         })?;
-        return Ok(Outcome::Done);
+        return Ok(CommandOutcome::Done);
     }
     let talks = args.output == Output::Table;
     let settled = tokio::time::timeout(
@@ -105,7 +105,7 @@ async fn settled(
     name: &str,
     id: &str,
     talks: bool,
-) -> anyhow::Result<(Delivery, Outcome)> {
+) -> anyhow::Result<(Delivery, CommandOutcome)> {
     let mut last = String::new();
     watching::follow(session, api, name, |delivery: Delivery| {
         let status = delivery.status.clone().unwrap_or_default();
@@ -120,9 +120,11 @@ async fn settled(
             return Ok(ControlFlow::Continue(()));
         }
         Ok(match (ready.status.as_str(), ready.reason.as_str()) {
-            ("True", _) => ControlFlow::Break((delivery, Outcome::Done)),
+            ("True", _) => ControlFlow::Break((delivery, CommandOutcome::Done)),
             // Nothing comes of it before a person lets it go on.
-            ("False", _) | (_, "Suspended") => ControlFlow::Break((delivery, Outcome::Differs)),
+            ("False", _) | (_, "Suspended") => {
+                ControlFlow::Break((delivery, CommandOutcome::Differs))
+            }
             _ => ControlFlow::Continue(()),
         })
     })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::output::{self, Output};
-use super::{Outcome, folder};
+use super::{CommandOutcome, folder};
 use crate::manifest::{Excerpt, Options};
 
 /// Which folder, and how to print.
@@ -29,7 +29,7 @@ struct Report {
 }
 
 /// Prints every error with its place; exit status 2 when there is one.
-pub fn run(args: ValidateArgs) -> anyhow::Result<Outcome> {
+pub fn run(args: ValidateArgs) -> anyhow::Result<CommandOutcome> {
     let options = Options {
         namespace: args.namespace,
         ..Options::default()
@@ -60,8 +60,8 @@ pub fn run(args: ValidateArgs) -> anyhow::Result<Outcome> {
         text
     })?;
     if report.errors.is_empty() {
-        Ok(Outcome::Done)
+        Ok(CommandOutcome::Done)
     } else {
-        Ok(Outcome::Broken)
+        Ok(CommandOutcome::Broken)
     }
 }

@@ -13,11 +13,11 @@ use serde_json::Value;
 use crate::api::object::ObjectKey;
 use crate::plan::{LiveObject, Manager, annotations};
 
-use super::conflict::{self, Conflict, Standing};
+use super::conflict::{self, Conflict, ConflictRights};
 use super::error::{Failure, Refusal, WriteError, sort};
 use super::hidden::Hidden;
 use super::retry::Backoff;
-use super::{Cluster, Reach};
+use super::{Cluster, Connectivity};
 
 /// Tries of one write. With the waits between them, about six seconds: longer
 /// than a restart of the API server's load balancer, shorter than a person's patience.
@@ -100,7 +100,7 @@ impl Cluster {
             object: key.clone(),
             cause,
         };
-        let standing = Standing {
+        let standing = ConflictRights {
             ours: self
                 .0
                 .store
@@ -203,7 +203,7 @@ impl Cluster {
             let wait = backoff.next(rand::random());
             // Where the watches already say that the server is away, one more try is enough:
             // a thousand writes that each wait their time would take the night.
-            let away = *self.reach().borrow() != Reach::Reached;
+            let away = *self.reach().borrow() != Connectivity::Reached;
             if backoff.tries() >= if away { 2 } else { TRIES } {
                 return Err(Refusal::Unavailable(message));
             }

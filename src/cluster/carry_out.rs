@@ -19,7 +19,7 @@ const ESTABLISH: Duration = Duration::from_secs(30);
 
 /// How one step went.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct StepOutcome {
     /// The object.
     pub key: ObjectKey,
     /// What was done, or why not.
@@ -40,7 +40,7 @@ impl Cluster {
     ///
     /// A step that fails costs only itself: the steps after it are tried all the same
     /// and, where they needed it, say so themselves.
-    pub async fn carry_out(&self, plan: &Plan, stages: RangeInclusive<Stage>) -> Vec<Outcome> {
+    pub async fn carry_out(&self, plan: &Plan, stages: RangeInclusive<Stage>) -> Vec<StepOutcome> {
         let steps: Vec<&Step> = plan
             .steps
             .iter()
@@ -53,11 +53,11 @@ impl Cluster {
                 .iter()
                 .map(|step| self.step(step).boxed())
                 .collect();
-            let done: Vec<Option<Outcome>> = futures::stream::iter(writes)
+            let done: Vec<Option<StepOutcome>> = futures::stream::iter(writes)
                 .buffer_unordered(WRITERS)
                 .collect()
                 .await;
-            let done: Vec<Outcome> = done.into_iter().flatten().collect();
+            let done: Vec<StepOutcome> = done.into_iter().flatten().collect();
             let new_kinds = together.first().map(|step| step.stage) == Some(Stage::Definitions);
             if new_kinds {
                 let applied = done.iter().filter(|outcome| outcome.result.is_ok());
@@ -71,7 +71,7 @@ impl Cluster {
         outcomes
     }
 
-    async fn step(&self, step: &Step) -> Option<Outcome> {
+    async fn step(&self, step: &Step) -> Option<StepOutcome> {
         let result = match &step.action {
             Action::Create { object }
             | Action::Update { object, .. }
@@ -85,7 +85,7 @@ impl Cluster {
                 .map(Done::Deleted),
             Action::Release { .. } => return None,
         };
-        Some(Outcome {
+        Some(StepOutcome {
             key: step.key.clone(),
             result,
         })

@@ -22,11 +22,11 @@ struct Pending {
 
 /// Tells every listener.
 #[derive(Default)]
-pub(super) struct Speaker {
+pub(super) struct ChangeNotifier {
     listeners: Mutex<Vec<Weak<Pending>>>,
 }
 
-impl Speaker {
+impl ChangeNotifier {
     pub(super) fn listen(&self) -> Changes {
         let pending = Arc::new(Pending::default());
         self.listeners.lock().push(Arc::downgrade(&pending));
@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_listener_hears_of_each_object_once() {
-        let speaker = Speaker::default();
+        let speaker = ChangeNotifier::default();
         let (slow, other) = (speaker.listen(), speaker.listen());
         let key = |name: &str| ObjectKey::namespaced("", "ConfigMap", "default", name);
         for _ in 0..1000 {

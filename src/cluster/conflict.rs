@@ -48,7 +48,7 @@ impl fmt::Display for Conflict {
 
 /// What we know of the object when a conflict comes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct ConflictRights {
     /// We applied it before.
     pub ours: bool,
     /// It carries `sluice.dev/force: "true"`.
@@ -56,7 +56,7 @@ pub struct Standing {
 }
 
 /// The conflicts that are not ours to resolve; none of them means: write with force.
-pub fn to_respect(conflicts: &[Conflict], standing: Standing) -> Vec<Conflict> {
+pub fn to_respect(conflicts: &[Conflict], standing: ConflictRights) -> Vec<Conflict> {
     conflicts
         .iter()
         .filter(|conflict| !may_take(conflict, standing))
@@ -64,7 +64,7 @@ pub fn to_respect(conflicts: &[Conflict], standing: Standing) -> Vec<Conflict> {
         .collect()
 }
 
-fn may_take(conflict: &Conflict, standing: Standing) -> bool {
+fn may_take(conflict: &Conflict, standing: ConflictRights) -> bool {
     // Our own managers are one hand, and the rollout decides between them.
     if standing.force || crate::plan::is_ours(&conflict.manager) {
         return true;
@@ -150,11 +150,11 @@ mod tests {
 
     #[test]
     fn the_rule_about_other_managers() {
-        let ours = Standing {
+        let ours = ConflictRights {
             ours: true,
             force: false,
         };
-        let new = Standing {
+        let new = ConflictRights {
             ours: false,
             force: false,
         };
@@ -189,7 +189,7 @@ mod tests {
             assert_eq!(taken(ours), taken_when_ours, "ours: {message}");
             assert_eq!(taken(new), taken_when_new, "new: {message}");
             assert!(
-                taken(Standing {
+                taken(ConflictRights {
                     ours: false,
                     force: true
                 }),

@@ -27,7 +27,7 @@ const LONGEST: usize = 1024;
 
 /// Something that happened to an object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Happened {
+pub struct EventRecord {
     /// The object.
     pub object: ObjectKey,
     /// One CamelCase word.
@@ -40,8 +40,8 @@ pub struct Happened {
 
 /// Where events are handed in.
 pub(super) struct Recorder {
-    queue: mpsc::Sender<Happened>,
-    waiting: parking_lot::Mutex<Option<mpsc::Receiver<Happened>>>,
+    queue: mpsc::Sender<EventRecord>,
+    waiting: parking_lot::Mutex<Option<mpsc::Receiver<EventRecord>>>,
 }
 
 impl Recorder {
@@ -57,7 +57,7 @@ impl Recorder {
 impl Cluster {
     /// Hands in an event. Never waits; while [`Self::record_events`] does not run, or the
     /// API server is away for long, events are dropped.
-    pub fn tell(&self, happened: Happened) {
+    pub fn tell(&self, happened: EventRecord) {
         let _ = self.0.events.queue.try_send(happened);
     }
 
@@ -93,7 +93,7 @@ impl Cluster {
 /// An event as often as it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Counted {
-    happened: Happened,
+    happened: EventRecord,
     name: String,
     count: u32,
     first: Timestamp,
@@ -104,7 +104,7 @@ struct Counted {
 struct Memory {
     /// Tells the events of this run from those of an earlier one.
     started: Timestamp,
-    known: HashMap<Happened, Remembered>,
+    known: HashMap<EventRecord, Remembered>,
 }
 
 struct Remembered {
@@ -122,7 +122,7 @@ impl Memory {
     }
 
     /// Counts an event; gives it back when it is to be written now.
-    fn take_in(&mut self, happened: Happened, now: Timestamp) -> Option<Counted> {
+    fn take_in(&mut self, happened: EventRecord, now: Timestamp) -> Option<Counted> {
         if let Some(known) = self.known.get_mut(&happened) {
             known.counted.count = known.counted.count.saturating_add(1);
             known.counted.last = now;
@@ -216,8 +216,8 @@ fn object(event: &Counted, about: Option<(String, String)>) -> Value {
 mod tests {
     use super::*;
 
-    fn happened(message: &str) -> Happened {
-        Happened {
+    fn happened(message: &str) -> EventRecord {
+        EventRecord {
             object: ObjectKey::namespaced("sluice.dev", "ServiceRollout", "default", "hello"),
             reason: "RolledBack".into(),
             message: message.into(),

@@ -33,17 +33,17 @@ use crate::api::object::{ObjectKey, split_api_version};
 use crate::plan::{Live, LiveObject, Scope, Settled};
 
 pub use apply::Applied;
-pub use carry_out::{Done, Outcome};
+pub use carry_out::{Done, StepOutcome};
 pub use changes::Changes;
 pub use connect::{Access, ConnectError};
 pub use counter::{Requests, Verb};
 pub use delete::Deleted;
 pub use error::{Refusal, WriteError};
-pub use events::Happened;
+pub use events::EventRecord;
 pub use kinds::Kind;
 pub use lease::{Candidacy, Election, Holder, Lead};
 pub use retry::Backoff;
-pub use watch::{Reach, WatchState, back};
+pub use watch::{Connectivity, WatchState, back};
 
 use counter::Counter;
 use kinds::Kinds;
@@ -136,7 +136,7 @@ impl Cluster {
     }
 
     /// Whether the API server answers, now and as it changes.
-    pub fn reach(&self) -> tokio::sync::watch::Receiver<Reach> {
+    pub fn reach(&self) -> tokio::sync::watch::Receiver<Connectivity> {
         self.0.watches.reach()
     }
 

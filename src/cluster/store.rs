@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::api::object::ObjectKey;
 use crate::plan::LiveObject;
 
-use super::changes::{Changes, Speaker};
+use super::changes::{ChangeNotifier, Changes};
 
 /// Deletions that are remembered: more than the writes that can be on their way at once.
 const DELETIONS: usize = 256;
@@ -20,7 +20,7 @@ pub(super) struct Store {
     /// The uids of what was deleted last: the answer to a write of ours may come in after
     /// the watch has shown that somebody deleted the object again.
     deleted: Mutex<VecDeque<String>>,
-    speaker: Speaker,
+    speaker: ChangeNotifier,
 }
 
 impl Store {

@@ -54,7 +54,7 @@ pub enum WatchState {
 
 /// Whether the API server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum Connectivity {
     /// It does.
     Reached,
     /// It does not.
@@ -67,9 +67,9 @@ pub enum Reach {
 }
 
 /// Resolves each time the API server answers again after it did not.
-pub async fn back(reach: &mut watch::Receiver<Reach>) {
+pub async fn back(reach: &mut watch::Receiver<Connectivity>) {
     while reach.changed().await.is_ok() {
-        if *reach.borrow_and_update() == Reach::Reached {
+        if *reach.borrow_and_update() == Connectivity::Reached {
             return;
         }
     }
@@ -88,7 +88,7 @@ pub(super) struct Target {
 /// All watches of a cluster.
 pub(super) struct Watches {
     running: Mutex<BTreeMap<Target, watch::Receiver<WatchState>>>,
-    reach: watch::Sender<Reach>,
+    reach: watch::Sender<Connectivity>,
     recovered: Arc<Mutex<Option<Timestamp>>>,
     back: Arc<Notify>,
     tasks: TaskTracker,
@@ -99,7 +99,7 @@ impl Watches {
     pub(super) fn new(stop: CancellationToken) -> Self {
         Self {
             running: Mutex::default(),
-            reach: watch::Sender::new(Reach::Reached),
+            reach: watch::Sender::new(Connectivity::Reached),
             recovered: Arc::default(),
             back: Arc::default(),
             tasks: TaskTracker::new(),
@@ -107,7 +107,7 @@ impl Watches {
         }
     }
 
-    pub(super) fn reach(&self) -> watch::Receiver<Reach> {
+    pub(super) fn reach(&self) -> watch::Receiver<Connectivity> {
         self.reach.subscribe()
     }
 
@@ -183,7 +183,7 @@ struct Task {
     target: Target,
     store: Arc<Store>,
     state: watch::Sender<WatchState>,
-    reach: watch::Sender<Reach>,
+    reach: watch::Sender<Connectivity>,
     recovered: Arc<Mutex<Option<Timestamp>>>,
     back: Arc<Notify>,
     listed: Option<BTreeSet<ObjectKey>>,
@@ -273,10 +273,10 @@ impl Task {
 
     fn reached(&self) {
         let was_lost = self.reach.send_if_modified(|reach| match reach {
-            Reach::Reached => false,
-            Reach::Lost { since, .. } => {
+            Connectivity::Reached => false,
+            Connectivity::Lost { since, .. } => {
                 tracing::info!(since = %since, "the API server answers again");
-                *reach = Reach::Reached;
+                *reach = Connectivity::Reached;
                 true
             }
         });
@@ -302,12 +302,12 @@ impl Task {
             }
             _ => {
                 self.reach.send_if_modified(|reach| match reach {
-                    Reach::Reached => {
+                    Connectivity::Reached => {
                         tracing::warn!(error = %message, "the API server does not answer; trying again");
-                        *reach = Reach::Lost { since: Timestamp::now(), error: message.clone() };
+                        *reach = Connectivity::Lost { since: Timestamp::now(), error: message.clone() };
                         true
                     }
-                    Reach::Lost { .. } => false,
+                    Connectivity::Lost { .. } => false,
                 });
                 self.state.send_if_modified(|state| {
                     // Before the first list there is nothing that could be lost.

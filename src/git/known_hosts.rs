@@ -6,7 +6,7 @@ use russh::keys::{Algorithm, PublicKey};
 
 /// What known_hosts says of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum HostKeyMatch {
     /// It is the host's key.
     Known,
     /// There is no line for this host.
@@ -30,15 +30,15 @@ struct Line {
 }
 
 /// Judges a key for `host` (as [`super::SshAddress::known_hosts_name`] writes it).
-pub(super) fn judge(known_hosts: &str, host: &str, key: &PublicKey) -> Verdict {
-    let mut verdict = Verdict::Unknown;
+pub(super) fn judge(known_hosts: &str, host: &str, key: &PublicKey) -> HostKeyMatch {
+    let mut verdict = HostKeyMatch::Unknown;
     for line in lines(known_hosts, host) {
         let same = line.key.key_data() == key.key_data();
         match (line.revoked, same) {
-            (true, true) => return Verdict::Revoked { line: line.number },
-            (false, true) => verdict = Verdict::Known,
-            (false, false) if verdict == Verdict::Unknown => {
-                verdict = Verdict::Changed { line: line.number };
+            (true, true) => return HostKeyMatch::Revoked { line: line.number },
+            (false, true) => verdict = HostKeyMatch::Known,
+            (false, false) if verdict == HostKeyMatch::Unknown => {
+                verdict = HostKeyMatch::Changed { line: line.number };
             }
             _ => {}
         }
@@ -149,7 +149,7 @@ mod tests {
         PublicKey::from_openssh(text).unwrap()
     }
 
-    fn verdict(known_hosts: &str, host: &str) -> Verdict {
+    fn verdict(known_hosts: &str, host: &str) -> HostKeyMatch {
         judge(known_hosts, host, &key(ONE))
     }
 
@@ -157,61 +157,64 @@ mod tests {
     fn a_key_is_known_by_name_pattern_or_port() {
         assert_eq!(
             verdict(&format!("git.example.com {ONE}"), "git.example.com"),
-            Verdict::Known
+            HostKeyMatch::Known
         );
         assert_eq!(
             verdict(
                 &format!("# x\n\na,*.example.com {ONE} me@here"),
                 "git.example.com"
             ),
-            Verdict::Known
+            HostKeyMatch::Known
         );
         assert_eq!(
             verdict(&format!("[localhost]:2222 {ONE}"), "[localhost]:2222"),
-            Verdict::Known
+            HostKeyMatch::Known
         );
         assert_eq!(
             verdict(&format!("git.exampl?.com {ONE}"), "git.example.com"),
-            Verdict::Known
+            HostKeyMatch::Known
         );
     }
 
     #[test]
     fn another_host_is_unknown() {
-        assert_eq!(verdict("", "git.example.com"), Verdict::Unknown);
+        assert_eq!(verdict("", "git.example.com"), HostKeyMatch::Unknown);
         assert_eq!(
             verdict(&format!("other.example.com {ONE}"), "git.example.com"),
-            Verdict::Unknown
+            HostKeyMatch::Unknown
         );
         assert_eq!(
             verdict(
                 &format!("*.example.com,!git.example.com {ONE}"),
                 "git.example.com"
             ),
-            Verdict::Unknown
+            HostKeyMatch::Unknown
         );
         assert_eq!(
             verdict(&format!("localhost {ONE}"), "[localhost]:2222"),
-            Verdict::Unknown
+            HostKeyMatch::Unknown
         );
     }
 
     #[test]
     fn another_key_is_a_change_unless_one_of_the_lines_has_it() {
         let other = format!("h {TWO}");
-        assert_eq!(verdict(&other, "h"), Verdict::Changed { line: 1 });
-        assert_eq!(verdict(&format!("{other}\nh {ONE}"), "h"), Verdict::Known);
+        assert_eq!(verdict(&other, "h"), HostKeyMatch::Changed { line: 1 });
+        assert_eq!(
+            verdict(&format!("{other}\nh {ONE}"), "h"),
+            HostKeyMatch::Known
+        );
     }
 
     #[test]
     fn a_revoked_key_is_refused_even_where_it_is_known() {
         assert_eq!(
             verdict(&format!("h {ONE}\n@revoked * {ONE}"), "h"),
-            Verdict::Revoked { line: 2 }
+            HostKeyMatch::Revoked { line: 2 }
         );
         assert_eq!(
             verdict(&format!("@cert-authority * {ONE}"), "h"),
-            Verdict::Unknown
+            HostKeyMatch::Unknown
         );
     }
 
@@ -222,7 +225,7 @@ mod tests {
         let tag = hmac::sign(&mac, b"git.example.com");
         let hash = base64::engine::general_purpose::STANDARD.encode(tag);
         let line = format!("|1|{salt}|{hash} {ONE}");
-        assert_eq!(verdict(&line, "git.example.com"), Verdict::Known);
-        assert_eq!(verdict(&line, "other.example.com"), Verdict::Unknown);
+        assert_eq!(verdict(&line, "git.example.com"), HostKeyMatch::Known);
+        assert_eq!(verdict(&line, "other.example.com"), HostKeyMatch::Unknown);
     }
 }

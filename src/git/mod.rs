@@ -31,6 +31,6 @@ pub use credentials::Credentials;
 pub use error::GitError;
 pub use folder::{Folder, read_folder};
 pub use reference::{Range, Reference};
-pub use repository::{Repository, Source, Sync, TIMEOUT};
+pub use repository::{Repository, RepositorySource, Sync, TIMEOUT};
 pub use snapshot::{BlobId, MAX_FILE, MAX_FILES, MAX_TOTAL, Refused, Snapshot, SourceFile};
 pub use url::{RemoteUrl, SshAddress};

@@ -24,7 +24,7 @@ const MAX_PACKS: usize = 64;
 
 /// Which folder of which commit of which repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct RepositorySource {
     /// The repository.
     pub url: RemoteUrl,
     /// The commit.
@@ -37,7 +37,7 @@ pub struct Source {
     pub timeout: Duration,
 }
 
-impl Source {
+impl RepositorySource {
     /// The default branch's root, without credentials.
     pub fn new(url: RemoteUrl) -> Self {
         Self {
@@ -64,7 +64,7 @@ pub struct Sync {
 /// One source and its cached copy. Blocking: call it where blocking is allowed
 /// (`tokio::task::spawn_blocking`), never on an async worker.
 pub struct Repository {
-    source: Source,
+    source: RepositorySource,
     cache: PathBuf,
     wanted: fn(&str) -> bool,
     last: Option<Arc<Snapshot>>,
@@ -75,9 +75,9 @@ impl Repository {
     ///
     /// `owner` is whose copy it is (a Delivery's `namespace/name`): two owners never share
     /// one, so that they can fetch at the same time with different credentials.
-    pub fn new(owner: &str, source: Source, cache_root: &Path) -> Result<Self, GitError> {
+    pub fn new(owner: &str, source: RepositorySource, cache_root: &Path) -> Result<Self, GitError> {
         source.reference.check()?;
-        let source = Source {
+        let source = RepositorySource {
             path: normal_path(&source.path)?,
             ..source
         };
@@ -103,7 +103,7 @@ impl Repository {
     }
 
     /// What is read.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &RepositorySource {
         &self.source
     }
 

@@ -13,7 +13,7 @@ use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicK
 use russh::{Channel, ChannelMsg, Preferred};
 use tokio::net::TcpStream;
 
-use super::known_hosts::{self, Verdict};
+use super::known_hosts::{self, HostKeyMatch};
 use super::tls::CONNECT;
 use super::wire::Wire;
 use super::{GitError, RemoteUrl, SshAddress};
@@ -123,18 +123,18 @@ impl client::Handler for Guard {
         let print = key.fingerprint(HashAlg::Sha256);
         let kind = key.algorithm();
         let detail = match known_hosts::judge(&self.known_hosts, &host, key) {
-            Verdict::Known => return Ok(true),
-            Verdict::Unknown => format!(
+            HostKeyMatch::Known => return Ok(true),
+            HostKeyMatch::Unknown => format!(
                 "knownHosts has no line for it, and it showed the {kind} key {print}; compare that \
                  with what the server's owner says, then add the line that `ssh-keyscan -p {} {}` prints",
                 self.address.port, self.address.host
             ),
-            Verdict::Changed { line } => format!(
+            HostKeyMatch::Changed { line } => format!(
                 "IT HAS CHANGED: line {line} of knownHosts has another key than the {kind} key {print} that \
                  it showed; somebody may be listening in, or the server was set up anew: ask its owner, \
                  then replace the line"
             ),
-            Verdict::Revoked { line } => format!(
+            HostKeyMatch::Revoked { line } => format!(
                 "line {line} of knownHosts revokes the {kind} key {print} that it showed; ask its owner"
             ),
         };

@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::http::HttpTransport;
-use super::repository::Source;
+use super::repository::RepositorySource;
 use super::snapshot::Fault;
 use super::ssh::SshTransport;
 use super::{Credentials, GitError, RemoteUrl};
@@ -92,7 +92,7 @@ fn wires() -> &'static Mutex<HashMap<u64, Arc<Wire>>> {
 
 impl Wire {
     /// Opens the line; nothing is sent yet.
-    pub fn open(source: &Source, cancel: &CancellationToken) -> Result<Open, GitError> {
+    pub fn open(source: &RepositorySource, cancel: &CancellationToken) -> Result<Open, GitError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An API server with a gateway.
-pub struct Stage {
+pub struct Fixture {
     server: ApiServer,
     pub client: Client,
     pub gateway: Gateway,
@@ -44,7 +44,7 @@ pub struct Stage {
     tasks: JoinSet<()>,
 }
 
-impl Stage {
+impl Fixture {
     pub async fn start() -> Self {
         let server = ApiServer::builder()
             .kinds(sluice::local::knative::kinds())
@@ -286,7 +286,7 @@ pub fn ingress(splits: &[(&str, u8)]) -> Value {
 
 #[tokio::test]
 async fn a_ready_ingress_is_one_that_is_served() {
-    let stage = Stage::start().await;
+    let stage = Fixture::start().await;
     let mut apps = JoinSet::new();
     let (one, two) = (app(&mut apps, "one").await, app(&mut apps, "two").await);
     stage.revision("hello-1", one).await;
@@ -341,7 +341,7 @@ async fn a_ready_ingress_is_one_that_is_served() {
 
 #[tokio::test]
 async fn a_request_waits_while_no_pod_is_ready() {
-    let stage = Stage::start().await;
+    let stage = Fixture::start().await;
     let mut apps = JoinSet::new();
     let address = app(&mut apps, "one").await;
     stage.revision("hello-1", address).await;
@@ -393,7 +393,7 @@ pub fn service(target: &str) -> Value {
     })
 }
 
-pub async fn ready_service(stage: &Stage, generation: i64) {
+pub async fn ready_service(stage: &Fixture, generation: i64) {
     stage
         .wait(Kind::Service, "hello", "ready", |service| {
             service.data["status"]["observedGeneration"].as_i64() == Some(generation)
@@ -404,13 +404,15 @@ pub async fn ready_service(stage: &Stage, generation: i64) {
 
 #[tokio::test]
 async fn a_service_goes_to_zero_and_comes_back_with_the_next_request() {
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole(folder.path());
-    stage.create(Kind::Service, "hello", service("World")).await;
+    stage
+        .create(Kind::Service, "hello", service("Harness"))
+        .await;
     ready_service(&stage, 1).await;
     let host = "hello.default.localhost";
-    assert_eq!(stage.ask(host).await, (200, "Hello World!".into()));
+    assert_eq!(stage.ask(host).await, (200, "Hello Harness!".into()));
     stage
         .wait(Kind::PodAutoscaler, "hello-00001", "at zero", |pa| {
             pa.data["status"]["desiredScale"] == 0 && pa.data["status"]["actualScale"] == 0
@@ -427,7 +429,7 @@ async fn a_service_goes_to_zero_and_comes_back_with_the_next_request() {
         })
         .await;
     assert!(is_ready(&revision), "at zero a revision is still ready");
-    assert_eq!(stage.ask(host).await, (200, "Hello World!".into()));
+    assert_eq!(stage.ask(host).await, (200, "Hello Harness!".into()));
     let page = stage.metrics().await;
     let cold = r#"sluice_gateway_cold_starts_total{envoy_cluster_name="default/hello-00001"} 1"#;
     assert!(page.contains(cold), "{page}");
@@ -436,7 +438,7 @@ async fn a_service_goes_to_zero_and_comes_back_with_the_next_request() {
 
 #[tokio::test]
 async fn a_rollout_under_load_harms_no_request() {
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole(folder.path());
     stage.create(Kind::Service, "hello", service("old")).await;

@@ -22,7 +22,7 @@ use sluice::local::gateway::{Gateway, GatewayConfig};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::gateway::{PATIENCE, Stage, app, ingress, is_ready, ready_service, service};
+use super::gateway::{Fixture, PATIENCE, app, ingress, is_ready, ready_service, service};
 
 type Http = HttpClient<HttpConnector, Empty<Bytes>>;
 
@@ -112,7 +112,7 @@ fn changed(mut spec: Value, image: &str, env: &[(&str, &str)]) -> Value {
     spec
 }
 
-async fn at_zero(stage: &Stage, revision: &str) {
+async fn at_zero(stage: &Fixture, revision: &str) {
     stage
         .wait(Kind::PodAutoscaler, revision, "at zero", |pa| {
             pa.data["status"]["desiredScale"] == 0 && pa.data["status"]["actualScale"] == 0
@@ -122,12 +122,12 @@ async fn at_zero(stage: &Stage, revision: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_a_hundred_requests_to_a_service_at_zero_is_answered_to_the_last() {
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole_with(folder.path(), "images: []");
     // It starts slowly: all of them have to wait.
     let spec = changed(
-        service("World"),
+        service("Harness"),
         "sluice.local/hello",
         &[("LISTEN_AFTER_MS", "500")],
     );
@@ -140,7 +140,7 @@ async fn a_burst_of_a_hundred_requests_to_a_service_at_zero_is_answered_to_the_l
         burst.spawn(async move { ask(&http, gateway, "hello.default.localhost").await });
     }
     while let Some(answer) = burst.join_next().await {
-        assert_eq!(answer.unwrap(), Ok((200, "Hello World!".to_owned())));
+        assert_eq!(answer.unwrap(), Ok((200, "Hello Harness!".to_owned())));
     }
     let page = stage.metrics().await;
     let cold = r#"sluice_gateway_cold_starts_total{envoy_cluster_name="default/hello-00001"} 100"#;
@@ -150,7 +150,7 @@ async fn a_burst_of_a_hundred_requests_to_a_service_at_zero_is_answered_to_the_l
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_moves_twenty_times_under_load_and_no_request_is_harmed() {
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole_with(folder.path(), "images: []");
     for colour in ["blue", "green"] {
@@ -193,7 +193,7 @@ async fn a_route_moves_twenty_times_under_load_and_no_request_is_harmed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_is_deleted_answers_what_it_has_before_it_is_told_to_end() {
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     // A program that drops everything at the first signal, as many do.
     let rude = format!(
@@ -246,7 +246,7 @@ async fn a_pod_that_is_deleted_answers_what_it_has_before_it_is_told_to_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_deleted_under_load_breaks_no_answer_off() {
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole_with(folder.path(), "images: []");
     let spec = changed(service("all"), "sluice.local/hello", &[("DELAY_MS", "20")]);
@@ -389,7 +389,7 @@ async fn routes_stand_while_the_api_server_is_away_and_follow_it_when_it_is_back
 #[tokio::test]
 async fn the_metrics_page_is_read_by_prometheus_own_rules() {
     use prometheus_parse::{Scrape, Value as Read};
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole_with(folder.path(), "images: []");
     let spec = changed(
@@ -441,7 +441,7 @@ async fn the_metrics_page_is_read_by_prometheus_own_rules() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn min_scale_and_initial_scale_are_kept_and_given_up_when_nobody_can_ask() {
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole_with(folder.path(), "images: []");
     let mut spec = service("two");
@@ -478,7 +478,7 @@ async fn min_scale_and_initial_scale_are_kept_and_given_up_when_nobody_can_ask()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operators_settings_are_heeded_when_they_change_and_when_they_go() {
-    let mut stage = Stage::start().await;
+    let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole_with(folder.path(), "images: []");
     // The gateway makes the namespace when it says where it is.

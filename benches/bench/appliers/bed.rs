@@ -7,7 +7,7 @@ use kube::{Api, Client, ResourceExt};
 use prometheus_parse::{Scrape, Value};
 use serde_json::json;
 
-use crate::stage::NAMESPACE;
+use crate::fixture::NAMESPACE;
 use crate::still::Still;
 
 /// What is asked for without anybody delivering.

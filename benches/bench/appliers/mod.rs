@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use sluice::api::delivery::Expand;
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 use crate::table;
 use crate::thousand::progress::Progress;
 use crate::thousand::{LOG, Meter, shop, word};
@@ -51,15 +51,15 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let count = options.services;
     let mut rows = Vec::new();
     // The same for all of them: controllers that wake in between make something of what is swept away.
-    let bed = Bed::quiet(&Stage::on_bed().await?.client);
+    let bed = Bed::quiet(&Fixture::on_bed().await?.client);
     for peer in [Peer::Kapp, Peer::Kubectl] {
-        let stage = Stage::on_bed().await?;
+        let stage = Fixture::on_bed().await?;
         eprintln!("{}", peer.words());
         rows.push(by_peer(peer, &stage, &bed, count).await?);
         bed.sweep().await?;
     }
     for expand in [Expand::Routes, Expand::Service] {
-        let stage = Stage::on_bed().await?;
+        let stage = Fixture::on_bed().await?;
         eprintln!("sluice, expand: {}", word(expand));
         rows.push(by_sluice(expand, &stage, &bed, count).await?);
         bed.sweep().await?;
@@ -69,7 +69,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn by_peer(peer: Peer, stage: &Stage, bed: &Bed, count: usize) -> anyhow::Result<Row> {
+async fn by_peer(peer: Peer, stage: &Fixture, bed: &Bed, count: usize) -> anyhow::Result<Row> {
     let repository = &stage.repository;
     shop::write(repository, count, "one");
     let work = repository.git(&["rev-parse", "--show-toplevel"]);
@@ -92,7 +92,12 @@ async fn by_peer(peer: Peer, stage: &Stage, bed: &Bed, count: usize) -> anyhow::
     })
 }
 
-async fn by_sluice(expand: Expand, stage: &Stage, bed: &Bed, count: usize) -> anyhow::Result<Row> {
+async fn by_sluice(
+    expand: Expand,
+    stage: &Fixture,
+    bed: &Bed,
+    count: usize,
+) -> anyhow::Result<Row> {
     shop::policy(stage).await?;
     let more = format!(
         "--interval 1h --policy {} --expand {} --log {LOG}",

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
+use crate::fixture::{Fixture, NAMESPACE};
 use crate::process::memory_of;
-use crate::stage::{NAMESPACE, Stage};
 
 /// Without it, kapp takes Knative's own annotations away, which its webhook refuses.
 const REBASE: &str = r#"
@@ -51,7 +51,7 @@ impl Peer {
     }
 
     /// Delivers a folder, and waits for its end.
-    pub async fn deliver(self, stage: &Stage, folder: &Path) -> anyhow::Result<Delivered> {
+    pub async fn deliver(self, stage: &Fixture, folder: &Path) -> anyhow::Result<Delivered> {
         let mut words = self.words().split(' ');
         let program = words.next().unwrap_or_default();
         let mut command = Command::new(program);

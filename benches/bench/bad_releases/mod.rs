@@ -13,8 +13,8 @@ mod trial;
 
 use std::time::Duration;
 
+use crate::fixture::Fixture;
 use crate::releases::Releases;
-use crate::stage::Stage;
 use crate::table;
 use faults::{FAULTS, Fault, flagger_without_users};
 use trial::{Ended, Trial};
@@ -49,7 +49,7 @@ enum Watched {
 
 /// Runs all of it and prints the tables.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
-    let stage = Stage::start(&[]).await?;
+    let stage = Fixture::start(&[]).await?;
     trial::policies(&stage).await?;
     let agent = stage.agent(&["--policy", "fast", "--interval", "1s"])?;
     let releases = Releases::follow(stage.client.clone());

@@ -11,8 +11,8 @@ use sluice::api::rollout_policy::{RolloutPolicy, Step};
 
 use super::Watched;
 use super::faults::{Course, Fault};
+use crate::fixture::{Fixture, NAMESPACE};
 use crate::releases::{Moment, Releases};
-use crate::stage::{NAMESPACE, Stage};
 use crate::users::{Answer, Users};
 
 /// The preset `fast`, with a step at 40 % in the place of the one at 50 %.
@@ -56,7 +56,7 @@ pub struct Ended {
 }
 
 /// The policies beside the presets.
-pub async fn policies(stage: &Stage) -> anyhow::Result<()> {
+pub async fn policies(stage: &Fixture) -> anyhow::Result<()> {
     let mut policy: RolloutPolicy =
         serde_yaml::from_str(include_str!("../../../policies/fast.yaml"))?;
     policy.metadata.name = Some(FORTY.to_owned());
@@ -69,7 +69,7 @@ pub async fn policies(stage: &Stage) -> anyhow::Result<()> {
 }
 
 /// Delivers the first, good version of every service, and waits until all of them serve.
-pub async fn open(stage: &Stage, releases: &Releases, trials: &[Trial]) -> anyhow::Result<()> {
+pub async fn open(stage: &Fixture, releases: &Releases, trials: &[Trial]) -> anyhow::Result<()> {
     for trial in trials {
         trial.write(stage, "one", &[]);
     }
@@ -98,7 +98,7 @@ impl Trial {
     /// Runs it, `wait` after the others of its round.
     pub async fn run(
         &self,
-        stage: &Stage,
+        stage: &Fixture,
         releases: &Releases,
         wait: Duration,
     ) -> anyhow::Result<Ended> {
@@ -138,7 +138,7 @@ impl Trial {
     }
 
     /// The good release that the bad one comes on top of.
-    async fn good_before_it(&self, stage: &Stage, releases: &Releases) -> anyhow::Result<()> {
+    async fn good_before_it(&self, stage: &Fixture, releases: &Releases) -> anyhow::Result<()> {
         if self.fault.course == Course::Quiet {
             return Ok(());
         }
@@ -166,7 +166,7 @@ impl Trial {
         Ok(())
     }
 
-    fn write(&self, stage: &Stage, target: &str, env: &[(&str, &str)]) {
+    fn write(&self, stage: &Fixture, target: &str, env: &[(&str, &str)]) {
         let mut variables = format!("            - {{name: TARGET, value: \"{target}\"}}\n");
         for (name, value) in env {
             let _ = writeln!(

@@ -16,7 +16,7 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::stage::{NAMESPACE, Stage};
+use crate::fixture::{Fixture, NAMESPACE};
 use crate::table;
 use generator::Load;
 
@@ -62,7 +62,7 @@ impl Kind {
 
 /// Runs all rounds and prints the table.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
-    let stage = Stage::start(&[]).await?;
+    let stage = Fixture::start(&[]).await?;
     let direct = start_app(&stage).await?;
     let through = stage.gateway()?;
     let host = format!("bench.{NAMESPACE}.localhost");
@@ -136,7 +136,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Starts the app as a service that keeps one instance, and gives that instance's address.
-async fn start_app(stage: &Stage) -> anyhow::Result<SocketAddr> {
+async fn start_app(stage: &Fixture) -> anyhow::Result<SocketAddr> {
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(
         "serving.knative.dev",
         "v1",

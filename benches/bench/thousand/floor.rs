@@ -10,14 +10,14 @@ use sluice::api::delivery::Expand;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::shop;
-use crate::stage::{NAMESPACE, Stage};
+use crate::fixture::{Fixture, NAMESPACE};
 
 /// As many as the agent has.
 const WRITERS: usize = 12;
 
 /// How long it takes until the last object is accepted.
 pub async fn measure(count: usize, expand: Expand) -> anyhow::Result<Duration> {
-    let stage = Stage::start(&["--without-node"]).await?;
+    let stage = Fixture::start(&["--without-node"]).await?;
     let _node = AbortOnDropHandle::new(tokio::spawn(shop::play_node(stage.client.clone())));
     let kinds: &[&str] = match expand {
         Expand::Routes => &["Configuration", "Route"],

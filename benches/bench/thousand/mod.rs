@@ -21,8 +21,8 @@ use serde_json::json;
 use sluice::api::delivery::{Delivery, Expand, SYNC};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::fixture::{Fixture, NAMESPACE};
 use crate::process::Process;
-use crate::stage::{NAMESPACE, Stage};
 use crate::table;
 use progress::Progress;
 use requests::Requests;
@@ -84,7 +84,7 @@ pub fn word(expand: Expand) -> &'static str {
 
 async fn measure(options: &Options, expand: Expand, floor: Duration) -> anyhow::Result<()> {
     let count = options.services;
-    let stage = Stage::start(&["--without-node"]).await?;
+    let stage = Fixture::start(&["--without-node"]).await?;
     let _node = AbortOnDropHandle::new(tokio::spawn(shop::play_node(stage.client.clone())));
     shop::policy(&stage).await?;
     let agent = stage.agent(&[
@@ -248,7 +248,7 @@ fn report(lines: &[Line]) -> String {
 /// Reads off what the agent has used.
 pub struct Meter<'a> {
     /// Where.
-    pub stage: &'a Stage,
+    pub stage: &'a Fixture,
     /// Of whom.
     pub agent: &'a Process,
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::PATIENCE;
-use crate::stage::NAMESPACE;
+use crate::fixture::NAMESPACE;
 
 /// What was seen so far.
 pub struct Progress {

@@ -8,8 +8,8 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use sluice::api::rollout_policy::RolloutPolicy;
 
+use crate::fixture::{Fixture, NAMESPACE};
 use crate::repository::TestRepository;
-use crate::stage::{NAMESPACE, Stage};
 
 /// The policy: nothing is asked of a first revision but to be Ready.
 pub const UNPROBED: &str = "unprobed";
@@ -89,7 +89,7 @@ pub fn object(kind: &str, name: &str) -> serde_json::Value {
 }
 
 /// Installs Sluice's kinds and the policy.
-pub async fn policy(stage: &Stage) -> anyhow::Result<()> {
+pub async fn policy(stage: &Fixture) -> anyhow::Result<()> {
     stage.install_kinds().await?;
     let policy: RolloutPolicy = serde_json::from_value(json!({
         "apiVersion": "sluice.dev/v1alpha1",

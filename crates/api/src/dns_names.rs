@@ -99,7 +99,8 @@ pub fn qualified_name(name: &str) -> Vec<String> {
     wrong
 }
 
-fn is_dns_1123_shape(name: &str) -> bool {
+/// Whether `name` is made as a DNS-1123 label is, however long.
+pub fn is_dns_1123_shape(name: &str) -> bool {
     !name.is_empty()
         && name
             .chars()

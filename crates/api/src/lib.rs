@@ -15,6 +15,7 @@ pub mod object;
 pub mod quantity;
 pub mod rollout;
 pub mod rollout_policy;
+pub mod scope;
 pub mod serving;
 
 /// The API group of Sluice's own kinds.

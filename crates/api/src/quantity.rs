@@ -93,6 +93,11 @@ pub fn same_amount(a: &str, b: &str) -> bool {
     }
 }
 
+/// The amount in thousand-millionths, rounded up as Kubernetes keeps it; `None` where it is none.
+pub fn nanos(text: &str) -> Option<i128> {
+    parse(text.trim()).map(|quantity| quantity.nanos)
+}
+
 /// The amount in thousandths, rounded up; `None` where it is none.
 pub fn milli(text: &str) -> Option<i128> {
     const NANOS: i128 = NANO / 1000;
@@ -247,5 +252,28 @@ mod tests {
         assert!(same_amount("1", "1000m"));
         assert!(!same_amount("1", "1k"));
         assert!(is_negative("-1Mi"));
+    }
+
+    #[test]
+    fn the_same_amount_in_other_words_is_the_same() {
+        for (a, b) in [
+            ("1000m", "1"),
+            ("1024Mi", "1Gi"),
+            ("0.5", "500m"),
+            ("1e3", "1k"),
+            ("2E3", "2000"),
+            ("1.5Gi", "1536Mi"),
+            ("100000000n", "100m"),
+            ("1E", "1000P"),
+            ("+5", "5"),
+        ] {
+            assert!(nanos(a).is_some(), "{a}");
+            assert_eq!(nanos(a), nanos(b), "{a} {b}");
+        }
+        assert_ne!(nanos("1G"), nanos("1Gi"));
+        assert_ne!(nanos("1"), nanos("1m"));
+        for text in ["", "abc", "1x", "1.2.3", "--1", "1e99"] {
+            assert_eq!(nanos(text), None, "{text}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::apiserver::{Admission, ApiServer, Listening, kubeconfig};
 use super::autoscaler::{self, AutoscalerConfig};
 use super::controllers::config::{ImageResolver, TrustTheNode};
 use super::controllers::{self, ControllersConfig};
-use super::data_dir::access::Standing;
+use super::data_dir::access::Ownership;
 use super::data_dir::{DataDir, Endpoints, Ports};
 use super::gateway::{Gateway, GatewayConfig};
 use super::knative;
@@ -222,7 +222,7 @@ impl LocalCluster {
 fn write_kubeconfig(
     listening: &Listening,
     place: &DataDir,
-    standing: Standing,
+    standing: Ownership,
     named: Option<PathBuf>,
 ) -> anyhow::Result<(PathBuf, Option<String>)> {
     let own = place.dir().join("kubeconfig");
@@ -231,7 +231,7 @@ fn write_kubeconfig(
         None => own.clone(),
     };
     let is_current = match standing {
-        Standing::Own if path == own => listening.replace_kubeconfig(&path)?,
+        Ownership::Own if path == own => listening.replace_kubeconfig(&path)?,
         _ => listening.write_kubeconfig(&path)?,
     };
     let context = (!is_current).then(|| kubeconfig::NAME.to_owned());

@@ -3,8 +3,8 @@
 //! A ConfigMap may name the counters' page (our own gateway's does); otherwise they are looked
 //! for where Kourier keeps them. What is found is good for half a minute.
 
+mod dial;
 mod kourier;
-mod way;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -91,7 +91,7 @@ impl Gateway {
         route: &str,
         url: &str,
     ) -> Result<SocketAddr, String> {
-        let target = way::Target::of(url)?;
+        let target = dial::Target::of(url)?;
         if let Some(address) = target.on_this_machine() {
             return Ok(address);
         }
@@ -100,7 +100,7 @@ impl Gateway {
         if let Some((_, address)) = ways.get(target.authority()) {
             return Ok(*address);
         }
-        let balancers = way::balancers(&self.client, namespace, route, &target).await;
+        let balancers = dial::balancers(&self.client, namespace, route, &target).await;
         let address = target.reach(&balancers).await?;
         ways.insert(target.authority().to_owned(), (Instant::now(), address));
         Ok(address)

@@ -20,7 +20,7 @@ use self::repository::{BRANCH, DemoRepository, HELLO};
 use self::screen::Screen;
 use super::output::{Tone, paint};
 use super::shutdown::Shutdown;
-use super::{Outcome, local};
+use super::{CommandOutcome, local};
 use crate::api::delivery::{Delivery, DeliverySpec, GitReference, Source, Target};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{Phase, RolloutStatus};
@@ -50,7 +50,7 @@ pub struct DemoArgs {
 }
 
 /// Tells the story; with `--exit` its outcome is the exit status.
-pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
+pub async fn run(args: DemoArgs) -> anyhow::Result<CommandOutcome> {
     let mut shutdown = Shutdown::listen();
     let scratch;
     let dir = match &args.data_dir {
@@ -113,9 +113,9 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Outcome> {
     agent.await??;
     cluster.shutdown().await;
     Ok(if told.is_ok() {
-        Outcome::Done
+        CommandOutcome::Done
     } else {
-        Outcome::Differs
+        CommandOutcome::Differs
     })
 }
 

@@ -12,7 +12,7 @@ use kube::api::ListParams;
 
 use super::connection::Session;
 use super::output::{self, Output};
-use super::{ClusterArgs, Outcome, watching};
+use super::{ClusterArgs, CommandOutcome, watching};
 use crate::api::rollout::{Action, Phase, ServiceRollout};
 
 pub use telling::table;
@@ -76,7 +76,7 @@ struct One {
 }
 
 /// Carries the subcommand out.
-pub async fn run(args: RolloutArgs) -> anyhow::Result<Outcome> {
+pub async fn run(args: RolloutArgs) -> anyhow::Result<CommandOutcome> {
     match args.command {
         RolloutCommand::List {
             cluster,
@@ -99,7 +99,7 @@ async fn list(
     cluster: ClusterArgs,
     all_namespaces: bool,
     output: Output,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<CommandOutcome> {
     let session = cluster.connect().await?;
     let api: Api<ServiceRollout> = if all_namespaces {
         Api::all(session.client.clone())
@@ -124,7 +124,7 @@ async fn list(
             ),
         }
     })?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 async fn find(one: &One) -> anyhow::Result<(Session, Api<ServiceRollout>, ServiceRollout)> {
@@ -142,21 +142,21 @@ async fn find(one: &One) -> anyhow::Result<(Session, Api<ServiceRollout>, Servic
     Ok((session, api, rollout))
 }
 
-async fn get(one: One) -> anyhow::Result<Outcome> {
+async fn get(one: One) -> anyhow::Result<CommandOutcome> {
     let (_, _, rollout) = find(&one).await?;
     output::print(one.output, &rollout, || telling::story(&rollout))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
-async fn history(one: One) -> anyhow::Result<Outcome> {
+async fn history(one: One) -> anyhow::Result<CommandOutcome> {
     let (_, _, rollout) = find(&one).await?;
     let past = rollout.status.clone().unwrap_or_default().history;
     output::print(one.output, &past, || telling::history(&rollout))?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// Prints each change until the release rests; `Differs` when it was rolled back.
-async fn watch(one: One) -> anyhow::Result<Outcome> {
+async fn watch(one: One) -> anyhow::Result<CommandOutcome> {
     let (session, api, _) = find(&one).await?;
     let mut last = String::new();
     watching::follow(
@@ -176,8 +176,8 @@ async fn watch(one: One) -> anyhow::Result<Outcome> {
                 last = line;
             }
             Ok(match status.phase {
-                Phase::Stable => ControlFlow::Break(Outcome::Done),
-                Phase::RolledBack | Phase::Failed => ControlFlow::Break(Outcome::Differs),
+                Phase::Stable => ControlFlow::Break(CommandOutcome::Done),
+                Phase::RolledBack | Phase::Failed => ControlFlow::Break(CommandOutcome::Differs),
                 _ => ControlFlow::Continue(()),
             })
         },

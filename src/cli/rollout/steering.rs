@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::super::connection::Session;
-use super::super::{Outcome, output, watching};
+use super::super::{CommandOutcome, output, watching};
 use super::{One, find, telling};
 use crate::api::rollout::{Action, RolloutStatus, ServiceRollout};
 
@@ -18,7 +18,7 @@ use crate::api::rollout::{Action, RolloutStatus, ServiceRollout};
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Holds every release of the service, or lets them go on.
-pub async fn pause(one: One, paused: bool) -> anyhow::Result<Outcome> {
+pub async fn pause(one: One, paused: bool) -> anyhow::Result<CommandOutcome> {
     let (session, api, before) = find(&one).await?;
     let service = &one.service;
     let change = json!({"spec": {"paused": paused}});
@@ -33,11 +33,15 @@ pub async fn pause(one: One, paused: bool) -> anyhow::Result<Outcome> {
             (false, false) => format!("{service} is not paused"),
         }
     })?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// Writes the request and waits until the agent has carried it out or refused it.
-pub async fn ask(one: One, action: Action, revision: Option<String>) -> anyhow::Result<Outcome> {
+pub async fn ask(
+    one: One,
+    action: Action,
+    revision: Option<String>,
+) -> anyhow::Result<CommandOutcome> {
     let (session, api, _) = find(&one).await?;
     let service = &one.service;
     let id = uuid::Uuid::new_v4().to_string();
@@ -68,7 +72,7 @@ pub async fn ask(one: One, action: Action, revision: Option<String>) -> anyhow::
         let phase = telling::phase(status.phase);
         format!("{action}: {service} {phase}: {}", status.message)
     })?;
-    Ok(Outcome::Done)
+    Ok(CommandOutcome::Done)
 }
 
 async fn patch(

@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::git::{CommitId, GitError, Reference, RemoteUrl, Repository, Source, Sync};
+use crate::git::{CommitId, GitError, Reference, RemoteUrl, Repository, RepositorySource, Sync};
 
 /// A bare "remote", a working copy that pushes to it, and a cache folder for Sluice.
 pub struct Team {
@@ -81,20 +81,20 @@ impl Team {
         self.git(&["rev-parse", "HEAD"]).trim().parse().unwrap()
     }
 
-    pub fn source(&self) -> Source {
-        Source {
+    pub fn source(&self) -> RepositorySource {
+        RepositorySource {
             path: "apps".into(),
-            ..Source::new(RemoteUrl::File(self.bare()))
+            ..RepositorySource::new(RemoteUrl::File(self.bare()))
         }
     }
 
-    pub fn repository(&self, source: Source) -> Repository {
+    pub fn repository(&self, source: RepositorySource) -> Repository {
         Repository::new("default/shop", source, &self.cache()).unwrap()
     }
 
     /// One look at `reference` by file, with a new process's memory.
     pub fn look(&self, reference: Reference) -> Result<Sync, GitError> {
-        self.repository(Source {
+        self.repository(RepositorySource {
             reference,
             ..self.source()
         })

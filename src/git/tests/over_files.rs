@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Team, files, git, sync};
-use crate::git::{GitError, Reference, Repository, Source};
+use crate::git::{GitError, Reference, Repository, RepositorySource};
 
 fn branch(name: &str) -> Reference {
     Reference::Branch(name.into())
@@ -101,7 +101,7 @@ fn a_force_push_is_followed() {
 fn a_deleted_branch_is_said_and_the_last_snapshot_stays() {
     let team = Team::new();
     team.git(&["push", "-q", "origin", "HEAD:release"]);
-    let mut repository = team.repository(Source {
+    let mut repository = team.repository(RepositorySource {
         reference: branch("release"),
         ..team.source()
     });
@@ -188,7 +188,7 @@ fn an_empty_repository_and_a_missing_one_are_told_apart() {
 #[test]
 fn a_missing_folder_is_said_with_those_that_are_there() {
     let team = Team::new();
-    let mut repository = team.repository(Source {
+    let mut repository = team.repository(RepositorySource {
         path: "./app/".into(),
         ..team.source()
     });
@@ -203,7 +203,7 @@ fn a_missing_folder_is_said_with_those_that_are_there() {
 #[test]
 fn a_path_that_leaves_the_repository_is_refused() {
     let team = Team::new();
-    let source = Source {
+    let source = RepositorySource {
         path: "apps/../../etc".into(),
         ..team.source()
     };
@@ -336,7 +336,7 @@ fn two_sources_side_by_side_do_not_share_a_copy() {
         for (owner, name) in [("default/a", "main"), ("default/b", "dev")] {
             let team = &team;
             scope.spawn(move || {
-                let source = Source {
+                let source = RepositorySource {
                     reference: branch(name),
                     ..team.source()
                 };
@@ -356,7 +356,7 @@ fn another_branch_of_the_same_copy_is_not_taken_for_the_last_one() {
     team.look(branch("main")).unwrap();
     team.git(&["checkout", "-q", "-b", "dev"]);
     let dev = team.commit("apps/hello.yaml", "dev: true\n", "Dev");
-    let mut repository = team.repository(Source {
+    let mut repository = team.repository(RepositorySource {
         reference: branch("dev"),
         ..team.source()
     });

@@ -5,13 +5,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Team, files, sync};
 use super::forge::Forge;
-use crate::git::{Credentials, GitError, Reference, RemoteUrl, Repository, Source};
+use crate::git::{Credentials, GitError, Reference, RemoteUrl, Repository, RepositorySource};
 
-fn source(url: &str, credentials: Credentials) -> Source {
-    Source {
+fn source(url: &str, credentials: Credentials) -> RepositorySource {
+    RepositorySource {
         credentials,
         path: "apps".into(),
-        ..Source::new(RemoteUrl::parse(url).unwrap())
+        ..RepositorySource::new(RemoteUrl::parse(url).unwrap())
     }
 }
 
@@ -30,7 +30,7 @@ fn login(user: &str, password: &str) -> Credentials {
     }
 }
 
-fn look(team: &Team, source: Source) -> Result<crate::git::Sync, GitError> {
+fn look(team: &Team, source: RepositorySource) -> Result<crate::git::Sync, GitError> {
     sync(&mut team.repository(source))
 }
 
@@ -94,7 +94,7 @@ fn force_pushes_tags_and_old_commits_work_over_http_too() {
     team.git(&["push", "-q", "--tags"]);
     let forge = Forge::plain(&team);
     let at = |reference| {
-        let source = Source {
+        let source = RepositorySource {
             reference,
             ..source(&forge.url("shop.git"), Credentials::default())
         };
@@ -251,7 +251,7 @@ fn a_server_that_says_nothing_is_left_at_the_deadline() {
     let team = Team::new();
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}/shop.git", silent.local_addr().unwrap());
-    let slow = Source {
+    let slow = RepositorySource {
         timeout: std::time::Duration::from_millis(300),
         ..source(&url, Credentials::default())
     };

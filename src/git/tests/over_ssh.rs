@@ -2,7 +2,7 @@
 
 use super::fixture::{Team, files, sync};
 use super::sshd::{Sshd, key_pair};
-use crate::git::{Credentials, GitError, Reference, RemoteUrl, Source};
+use crate::git::{Credentials, GitError, Reference, RemoteUrl, RepositorySource};
 
 struct Door {
     team: Team,
@@ -28,13 +28,13 @@ impl Door {
         }
     }
 
-    fn source(&self, credentials: Credentials) -> Source {
+    fn source(&self, credentials: Credentials) -> RepositorySource {
         let path = self.team.bare();
         let url = format!("ssh://git@localhost:{}{}", self.sshd.port, path.display());
-        Source {
+        RepositorySource {
             path: "apps".into(),
             credentials,
-            ..Source::new(RemoteUrl::parse(&url).unwrap())
+            ..RepositorySource::new(RemoteUrl::parse(&url).unwrap())
         }
     }
 
@@ -70,7 +70,7 @@ fn an_old_commit_is_found_over_ssh() {
     let door = Door::new();
     let first = door.team.head();
     door.team.commit("apps/hello.yaml", "v: 2\n", "Second");
-    let source = Source {
+    let source = RepositorySource {
         reference: Reference::Commit(first),
         ..door.source(door.credentials())
     };

@@ -11,17 +11,17 @@ use sluice::api::delivery::DeliveryStatus;
 use sluice::cluster::Verb;
 use sluice::local::apiserver::{Admission, ApiError, Review};
 
+use super::fixture::{Fixture, config_map, holds};
 use super::forge::Forge;
-use super::stage::{Stage, config_map, holds};
-use crate::world::{NAMESPACE, TestRepository};
+use crate::harness::{NAMESPACE, TestRepository};
 
 const LABEL: &str = "sluice.dev/git-credentials";
 
-fn secrets(stage: &Stage) -> Api<Secret> {
+fn secrets(stage: &Fixture) -> Api<Secret> {
     Api::namespaced(stage.client.clone(), NAMESPACE)
 }
 
-async fn write_secret(stage: &Stage, password: &str, labels: Value) {
+async fn write_secret(stage: &Fixture, password: &str, labels: Value) {
     let secret = json!({"apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "login", "labels": labels},
         "stringData": {"username": "bot", "password": password}});
@@ -32,11 +32,11 @@ async fn write_secret(stage: &Stage, password: &str, labels: Value) {
         .unwrap();
 }
 
-async fn allowed(stage: &Stage, password: &str) {
+async fn allowed(stage: &Fixture, password: &str) {
     write_secret(stage, password, json!({LABEL: "true"})).await;
 }
 
-async fn follow(stage: &Stage, repository: &TestRepository, forge: &Forge) {
+async fn follow(stage: &Fixture, repository: &TestRepository, forge: &Forge) {
     let source = json!({"url": forge.url("shop.git"), "secretRef": {"name": "login"}});
     stage.deliver("shop", repository, source, json!({})).await;
 }
@@ -53,7 +53,7 @@ fn complains(status: &DeliveryStatus, words: &str) -> bool {
 
 #[tokio::test]
 async fn a_password_that_was_changed_is_used_without_a_restart() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     let forge = Forge::start(&stage.path(""), "one").await;
     repository.write("apps/a.yaml", &config_map("a", "1"));
@@ -89,7 +89,7 @@ async fn a_password_that_was_changed_is_used_without_a_restart() {
 
 #[tokio::test]
 async fn looks_that_find_nothing_new_cost_the_cluster_no_request() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     let forge = Forge::start(&stage.path(""), "one").await;
     repository.write("apps/a.yaml", &config_map("a", "1"));
@@ -112,7 +112,7 @@ async fn looks_that_find_nothing_new_cost_the_cluster_no_request() {
 
 #[tokio::test]
 async fn a_secret_that_is_gone_is_said_and_its_credentials_serve_for_a_while() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     let forge = Forge::start(&stage.path(""), "one").await;
     repository.write("apps/a.yaml", &config_map("a", "1"));
@@ -149,7 +149,7 @@ async fn a_secret_that_is_gone_is_said_and_its_credentials_serve_for_a_while() {
 
 #[tokio::test]
 async fn a_secret_that_its_owner_did_not_label_is_shown_to_nobody() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     let forge = Forge::start(&stage.path(""), "sesame-open").await;
     repository.write("apps/a.yaml", &config_map("a", "1"));
@@ -179,7 +179,7 @@ async fn a_secret_that_its_owner_did_not_label_is_shown_to_nobody() {
 
 #[tokio::test]
 async fn an_agent_that_reads_no_files_says_so_of_that_one_delivery() {
-    let mut stage = Stage::new().await;
+    let mut stage = Fixture::new().await;
     stage.stop_agent().await;
     let repository = stage.repository("shop.git");
     let forge = Forge::start(&stage.path(""), "one").await;
@@ -219,7 +219,7 @@ impl Admission for Gossip {
 
 #[tokio::test]
 async fn what_the_cluster_quotes_of_a_secret_is_not_passed_on() {
-    let stage = Stage::with(Arc::new(Gossip)).await;
+    let stage = Fixture::with(Arc::new(Gossip)).await;
     let repository = stage.repository("shop.git");
     let pin = "apiVersion: v1\nkind: Secret\nmetadata: {name: pin}\nstringData: {a: sesame-open}\n";
     repository.write("apps/pin.yaml", pin);

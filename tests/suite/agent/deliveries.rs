@@ -9,13 +9,13 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use sluice::local::apiserver::{Admission, ApiError, Review};
 
-use super::stage::{Stage, config_map, holds, until};
-use crate::world::NAMESPACE;
+use super::fixture::{Fixture, config_map, holds, until};
+use crate::harness::NAMESPACE;
 
 /// One commit moves a file from one Delivery's folder to another's. Whoever of the two sees
 /// it first, the object is never deleted in between.
 async fn moved(first_sees: &str) {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("a/kept.yaml", &config_map("kept-a", "1"));
     repository.write("a/moved.yaml", &config_map("moved", "1"));
@@ -59,7 +59,7 @@ async fn a_file_that_moves_to_another_delivery_is_handed_over_when_its_new_owner
 
 #[tokio::test]
 async fn what_left_git_is_pruned_though_a_delivery_beside_it_never_looks() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     repository.write("apps/b.yaml", &config_map("b", "1"));
@@ -87,7 +87,7 @@ async fn what_left_git_is_pruned_though_a_delivery_beside_it_never_looks() {
 
 #[tokio::test]
 async fn another_target_namespace_moves_everything_there() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     stage.namespace("attic").await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
@@ -113,7 +113,7 @@ async fn another_target_namespace_moves_everything_there() {
 
 #[tokio::test]
 async fn an_object_of_a_kind_that_came_in_the_same_commit_is_watched_from_then_on() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write(
         "apps/toys.yaml",
@@ -143,7 +143,7 @@ async fn an_object_of_a_kind_that_came_in_the_same_commit_is_watched_from_then_o
 
 #[tokio::test]
 async fn a_namespace_that_comes_later_is_delivered_to_without_a_new_commit() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     let lost = config_map("lost", "1").replace("{name: lost}", "{name: lost, namespace: later}");
     repository.write("apps/lost.yaml", &lost);
@@ -171,7 +171,7 @@ async fn a_namespace_that_comes_later_is_delivered_to_without_a_new_commit() {
 
 #[tokio::test]
 async fn a_delivery_that_is_deleted_leaves_its_objects_and_made_again_it_takes_them_up() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     repository.write("apps/b.yaml", &config_map("b", "1"));
@@ -196,7 +196,7 @@ async fn a_delivery_that_is_deleted_leaves_its_objects_and_made_again_it_takes_t
 
 #[tokio::test]
 async fn a_suspended_delivery_writes_nothing_and_then_everything() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     let first = repository.push("One");
@@ -226,7 +226,7 @@ async fn a_suspended_delivery_writes_nothing_and_then_everything() {
 
 #[tokio::test]
 async fn what_cannot_be_changed_is_said_with_a_way_out_and_costs_only_itself() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     let worker = |app: &str| {
         format!(
@@ -267,7 +267,7 @@ async fn what_cannot_be_changed_is_said_with_a_way_out_and_costs_only_itself() {
 
 #[tokio::test]
 async fn what_git_brings_back_while_it_is_still_going_is_made_anew_once_it_is_gone() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     let held = |value: &str| {
         config_map("held", value).replace(
@@ -346,7 +346,7 @@ async fn what_somebody_changes_while_a_plan_is_carried_out_is_put_back() {
         arrived,
         open: Mutex::new(gate),
     };
-    let stage = Stage::with(Arc::new(barrier)).await;
+    let stage = Fixture::with(Arc::new(barrier)).await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     repository.write("apps/b.yaml", &config_map("b", "1"));

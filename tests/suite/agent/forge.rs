@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::world::PATIENCE;
+use crate::harness::PATIENCE;
 
 struct Desk {
     root: PathBuf,

@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use sluice::api::delivery::Delivery;
 use sluice::api::rollout::{Phase, ServiceRollout};
 
-use super::stage::until;
-use crate::world::{Answer, Hello, World};
+use super::fixture::until;
+use crate::harness::{Answer, Harness, Hello};
 
-fn deliveries(world: &World) -> Api<Delivery> {
-    Api::namespaced(world.client.clone(), world.namespace())
+fn deliveries(harness: &Harness) -> Api<Delivery> {
+    Api::namespaced(harness.client.clone(), harness.namespace())
 }
 
-async fn change(world: &World, name: &str, spec: Value) {
+async fn change(harness: &Harness, name: &str, spec: Value) {
     let patch = Patch::Merge(json!({"spec": spec}));
-    deliveries(world)
+    deliveries(harness)
         .patch(name, &PatchParams::default(), &patch)
         .await
         .unwrap();
@@ -27,14 +27,14 @@ fn harmed(answers: &[Answer]) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_moves_to_another_delivery_serves_on_and_is_released_by_that_one_alone() {
-    let world = World::start().await;
-    let first = world.push(
+    let harness = Harness::start().await;
+    let first = harness.push(
         "Open the shop",
         &[Hello::new("hello", "one"), Hello::new("other", "one")],
     );
-    world.promoted("hello", &first).await;
-    let users = world.users("hello", 20);
-    let mut annex = deliveries(&world).get("shop").await.unwrap();
+    harness.promoted("hello", &first).await;
+    let users = harness.users("hello", 20);
+    let mut annex = deliveries(&harness).get("shop").await.unwrap();
     let mut spec = json!(annex.spec);
     spec["source"]["path"] = json!("annex");
     annex.spec = serde_json::from_value(spec).unwrap();
@@ -43,19 +43,19 @@ async fn a_service_that_moves_to_another_delivery_serves_on_and_is_released_by_t
         ..Default::default()
     };
     annex.status = None;
-    world
+    harness
         .repository
         .write("annex/README.md", "More services.\n");
-    world.repository.push("An annex");
-    deliveries(&world)
+    harness.repository.push("An annex");
+    deliveries(&harness)
         .create(&Default::default(), &annex)
         .await
         .unwrap();
-    world
+    harness
         .repository
         .git(&["mv", "apps/hello.yaml", "annex/hello.yaml"]);
-    world.repository.push("It moves");
-    let routes = world.serving("Route");
+    harness.repository.push("It moves");
+    let routes = harness.serving("Route");
     until(&routes, "hello", "the annex's", |route: &DynamicObject| {
         let marks = route.metadata.annotations.as_ref();
         marks
@@ -65,63 +65,64 @@ async fn a_service_that_moves_to_another_delivery_serves_on_and_is_released_by_t
     })
     .await;
     let manifest = Hello::new("hello", "two").manifest();
-    world.repository.write("annex/hello.yaml", &manifest);
-    let second = world.repository.push("Greet two");
-    world.promoted("hello", &second).await;
-    assert!(world.ask("hello").await.body.contains("two"));
+    harness.repository.write("annex/hello.yaml", &manifest);
+    let second = harness.repository.push("Greet two");
+    harness.promoted("hello", &second).await;
+    assert!(harness.ask("hello").await.body.contains("two"));
     assert_eq!(harmed(&users.stop().await), 0);
-    let shop = deliveries(&world)
+    let shop = deliveries(&harness)
         .get("shop")
         .await
         .unwrap()
         .status
         .unwrap();
     assert_eq!(shop.services.unwrap().total, 1, "one loop for one service");
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_keeps_the_form_that_it_serves_in_whatever_the_delivery_asks_for_later() {
-    let world = World::start().await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
-    let users = world.users("hello", 20);
-    change(&world, "shop", json!({"target": {"expand": "Service"}})).await;
-    let second = world.push(
+    let harness = Harness::start().await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    let users = harness.users("hello", 20);
+    change(&harness, "shop", json!({"target": {"expand": "Service"}})).await;
+    let second = harness.push(
         "Greet two",
         &[Hello::new("hello", "two"), Hello::new("young", "one")],
     );
-    world.promoted("young", &second).await;
-    world.promoted("hello", &second).await;
-    let services = world.serving("Service");
+    harness.promoted("young", &second).await;
+    harness.promoted("hello", &second).await;
+    let services = harness.serving("Service");
     assert!(services.get_opt("hello").await.unwrap().is_none());
     assert!(
         services.get_opt("young").await.unwrap().is_some(),
         "a new one has the new form"
     );
-    change(&world, "shop", json!({"target": {"expand": "Routes"}})).await;
-    let third = world.push(
+    change(&harness, "shop", json!({"target": {"expand": "Routes"}})).await;
+    let third = harness.push(
         "Greet three",
         &[Hello::new("hello", "three"), Hello::new("young", "two")],
     );
-    world.promoted("young", &third).await;
-    world.promoted("hello", &third).await;
+    harness.promoted("young", &third).await;
+    harness.promoted("hello", &third).await;
     assert!(services.get_opt("young").await.unwrap().is_some());
     assert_eq!(harmed(&users.stop().await), 0);
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_that_somebody_deletes_comes_back_with_what_it_keeps_out() {
-    let world = World::start().await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
-    let bad = world.push(
+    let harness = Harness::start().await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    let bad = harness.push(
         "Crash",
         &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
     );
-    world.rolled_back("hello", &bad).await;
-    let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
+    harness.rolled_back("hello", &bad).await;
+    let rollouts: Api<ServiceRollout> =
+        Api::namespaced(harness.client.clone(), harness.namespace());
     let uid = rollouts.get("hello").await.unwrap().metadata.uid;
     rollouts
         .delete("hello", &DeleteParams::default())
@@ -137,5 +138,5 @@ async fn a_rollout_that_somebody_deletes_comes_back_with_what_it_keeps_out() {
                 .any(|q| q.commit.as_deref() == Some(bad.as_str()))
     })
     .await;
-    world.end().await;
+    harness.end().await;
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use sluice::agent::ClusterWide;
 use sluice::plan::DeliveryId;
 
-use super::stage::{Stage, config_map, holds};
+use super::fixture::{Fixture, config_map, holds};
 
 fn id(name: &str) -> DeliveryId {
     DeliveryId::new("default", name)
@@ -17,7 +17,7 @@ fn id(name: &str) -> DeliveryId {
 /// A laptop's agent beside the one in the cluster.
 #[tokio::test]
 async fn a_second_agent_takes_over_the_one_delivery_that_it_was_asked_to_and_no_other() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     repository.write("lab/b.yaml", &config_map("b", "1"));
@@ -62,7 +62,7 @@ async fn a_second_agent_takes_over_the_one_delivery_that_it_was_asked_to_and_no_
 
 #[tokio::test]
 async fn a_delivery_that_is_deleted_takes_its_lease_along() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     let first = repository.push("One");
@@ -82,7 +82,7 @@ async fn a_delivery_that_is_deleted_takes_its_lease_along() {
 
 #[tokio::test]
 async fn the_author_of_a_confined_delivery_writes_in_its_namespace_only() {
-    let mut stage = Stage::new().await;
+    let mut stage = Fixture::new().await;
     stage.stop_agent().await;
     let (_, (cancel, task)) = stage
         .agent("confined", |config| {

@@ -3,9 +3,9 @@
 
 mod credentials;
 mod deliveries;
+mod fixture;
 mod forge;
 mod handover;
 mod leadership;
 mod pages;
 mod sources;
-mod stage;

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
 
-use super::stage::{Stage, config_map, holds};
+use super::fixture::{Fixture, config_map, holds};
 
 /// A page's status and text.
 pub async fn page(router: &Router, path: &str) -> (u16, String) {
@@ -19,7 +19,7 @@ pub async fn page(router: &Router, path: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn deliveries_are_counted_and_health_is_said() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     repository.write(
@@ -76,7 +76,7 @@ fn plain(text: &str, name: &str) -> u64 {
 
 #[tokio::test]
 async fn a_commit_that_changes_nothing_costs_no_reading_and_only_its_own_record() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     for name in ["a", "b", "c"] {
         repository.write(&format!("apps/{name}.yaml"), &config_map(name, "1"));
@@ -124,7 +124,7 @@ async fn a_commit_that_changes_nothing_costs_no_reading_and_only_its_own_record(
 
 #[tokio::test]
 async fn of_two_agents_one_delivers_and_the_other_goes_on_where_it_ends() {
-    let mut stage = Stage::new().await;
+    let mut stage = Fixture::new().await;
     stage.stop_agent().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));

@@ -7,12 +7,12 @@ use serde_json::json;
 use sluice::api::condition::Condition;
 use sluice::api::delivery::CREDENTIALS_LABEL;
 
-use super::stage::{Stage, config_map, holds, until};
-use crate::world::NAMESPACE;
+use super::fixture::{Fixture, config_map, holds, until};
+use crate::harness::NAMESPACE;
 
 #[tokio::test]
 async fn a_restarted_agent_goes_on_though_the_repository_is_away() {
-    let mut stage = Stage::new().await;
+    let mut stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     let commit = repository.push("One");
@@ -48,7 +48,7 @@ async fn a_restarted_agent_goes_on_though_the_repository_is_away() {
 
 #[tokio::test]
 async fn an_old_copy_of_a_repository_is_not_taken_for_the_last_commit() {
-    let mut stage = Stage::new().await;
+    let mut stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     let first = repository.push("One");
@@ -88,7 +88,7 @@ async fn an_old_copy_of_a_repository_is_not_taken_for_the_last_commit() {
 
 #[tokio::test]
 async fn a_missing_secret_is_said_and_read_once_it_is_there() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     let commit = repository.push("One");
@@ -126,7 +126,7 @@ async fn a_missing_secret_is_said_and_read_once_it_is_there() {
 
 #[tokio::test]
 async fn a_login_in_the_url_is_refused_and_told_to_nobody() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     let url = json!({"url": "https://bot:s3cret@git.example.com/shop.git"});
     stage.deliver("shop", &repository, url, json!({})).await;
@@ -142,7 +142,7 @@ async fn a_login_in_the_url_is_refused_and_told_to_nobody() {
 
 #[tokio::test]
 async fn a_reference_that_no_repository_can_have_is_said_until_it_is_mended() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     let commit = repository.push("One");
@@ -166,7 +166,7 @@ async fn a_reference_that_no_repository_can_have_is_said_until_it_is_mended() {
 
 #[tokio::test]
 async fn a_range_of_versions_follows_its_highest_tag_and_a_deleted_branch_leaves_all_as_it_is() {
-    let stage = Stage::new().await;
+    let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
     repository.write("apps/a.yaml", &config_map("a", "1"));
     let first = repository.push("One");

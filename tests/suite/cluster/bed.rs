@@ -10,10 +10,10 @@ use sluice::api::delivery::{Drift, Expand};
 use sluice::api::json_text::JsonText;
 use sluice::api::object::ObjectKey;
 use sluice::api::serving::TrafficTarget;
-use sluice::cluster::{Cluster, Outcome};
+use sluice::cluster::{Cluster, StepOutcome};
 use sluice::local::apiserver::{Admission, ApiError, ApiServer, Review};
 use sluice::plan::{
-    Claims, DeliveryId, Destination, Input, Manager, Plan, Stage, Wanted, invariants, plan,
+    Claims, DeliveryId, Destination, Input, Manager, ManifestRef, Plan, Stage, invariants, plan,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -77,9 +77,9 @@ impl Bed {
 
     pub fn plan(&self, git: &[Value]) -> Plan {
         let texts: Vec<JsonText> = git.iter().map(JsonText::of).collect();
-        let manifests: Vec<Wanted<'_>> = texts
+        let manifests: Vec<ManifestRef<'_>> = texts
             .iter()
-            .map(|value| Wanted {
+            .map(|value| ManifestRef {
                 value,
                 origin: "apps/a.yaml:1",
             })
@@ -105,7 +105,7 @@ impl Bed {
     }
 
     /// One pass: plan, carry out, and each service straight to its end.
-    pub async fn deliver(&mut self, git: &[Value]) -> Vec<Outcome> {
+    pub async fn deliver(&mut self, git: &[Value]) -> Vec<StepOutcome> {
         let plan = self.plan(git);
         self.cluster.settle(&plan.settled);
         self.inventory.clone_from(&plan.inventory);
@@ -237,6 +237,6 @@ pub fn repository() -> Vec<Value> {
                  "resources": {"limits": {"cpu": "1000m", "memory": "1024Mi"}}}]}}}}),
         json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "hello",
             "labels": {"team": "a"}}, "spec": {"template": {"spec": {"containers": [
-                {"image": "hello:1", "env": [{"name": "TARGET", "value": "world"}]}]}}}}),
+                {"image": "hello:1", "env": [{"name": "TARGET", "value": "harness"}]}]}}}}),
     ]
 }

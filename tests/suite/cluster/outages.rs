@@ -1,6 +1,6 @@
 //! Watches that expire, and an API server that goes away and comes back.
 
-use sluice::cluster::{Access, Cluster, Reach};
+use sluice::cluster::{Access, Cluster, Connectivity};
 use sluice::local::apiserver::ApiServer;
 use sluice::plan::Manager;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ async fn a_lost_server_is_said_and_what_happened_meanwhile_is_found() {
     let mut reach = cluster.reach();
 
     listening.shutdown().await;
-    let lost = reach.wait_for(|reach| matches!(reach, Reach::Lost { .. }));
+    let lost = reach.wait_for(|reach| matches!(reach, Connectivity::Lost { .. }));
     tokio::time::timeout(PATIENCE, lost)
         .await
         .expect("it is noticed")
@@ -77,7 +77,7 @@ async fn a_lost_server_is_said_and_what_happened_meanwhile_is_found() {
     maps.delete("gone", &Default::default()).await.unwrap();
 
     let listening = server.serve(address).await.unwrap();
-    let back = reach.wait_for(|reach| *reach == Reach::Reached);
+    let back = reach.wait_for(|reach| *reach == Connectivity::Reached);
     tokio::time::timeout(PATIENCE, back)
         .await
         .expect("it is back")

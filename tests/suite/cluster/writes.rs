@@ -4,7 +4,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::json;
-use sluice::cluster::{Candidacy, Deleted, Election, Happened, Lead, Refusal};
+use sluice::cluster::{Candidacy, Deleted, Election, EventRecord, Lead, Refusal};
 use sluice::plan::Manager;
 
 use super::bed::{Hand, PATIENCE, bed, config_map, data, key};
@@ -192,7 +192,7 @@ async fn an_event_is_written_on_its_object() {
         let cluster = bed.cluster.clone();
         async move { cluster.record_events().await }
     });
-    bed.cluster.tell(Happened {
+    bed.cluster.tell(EventRecord {
         object: key("a"),
         reason: "DriftCorrected".into(),
         message: "data.a was changed by kubectl-edit".into(),

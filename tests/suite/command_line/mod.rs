@@ -19,8 +19,8 @@ use sluice::local::apiserver::{Admission, ApiError, Review};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
+use crate::harness::{Harness, Hello, NAMESPACE, PATIENCE, Setting};
 use crate::program::{self, Said};
-use crate::world::{Hello, NAMESPACE, PATIENCE, Setting, World};
 
 /// A home of a person who has nothing yet.
 struct Home(tempfile::TempDir);
@@ -121,16 +121,16 @@ async fn every_command_has_help_and_every_shell_its_completions() {
 }
 
 /// A world with one service at rest, and a home whose kubeconfig leads to it.
-async fn delivered(setting: Setting) -> (World, Home) {
-    let mut world = World::new(setting).await;
-    world.start_agent().await;
-    world.deliver().await;
-    world.repository.write("apps/hello.yaml", GOOD);
-    let commit = world.repository.push("Open the shop");
-    world.promoted("hello", &commit).await;
-    world.settled("hello").await;
+async fn delivered(setting: Setting) -> (Harness, Home) {
+    let mut harness = Harness::new(setting).await;
+    harness.start_agent().await;
+    harness.deliver().await;
+    harness.repository.write("apps/hello.yaml", GOOD);
+    let commit = harness.repository.push("Open the shop");
+    harness.promoted("hello", &commit).await;
+    harness.settled("hello").await;
     // The Delivery says so a moment later.
-    let deliveries: Api<Delivery> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let deliveries: Api<Delivery> = Api::namespaced(harness.client.clone(), NAMESPACE);
     let is_ready = |delivery: Option<&Delivery>| {
         let status = delivery.and_then(|delivery| delivery.status.as_ref());
         let conditions = status.into_iter().flat_map(|status| &status.conditions);
@@ -144,14 +144,14 @@ async fn delivered(setting: Setting) -> (World, Home) {
         .expect("it is ready")
         .unwrap();
     let home = Home::new();
-    let config = std::fs::read_to_string(world.kubeconfig()).unwrap();
+    let config = std::fs::read_to_string(harness.kubeconfig()).unwrap();
     home.write(".kube/config", &config);
-    (world, home)
+    (harness, home)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_diff_shows_what_would_change_and_nothing_else() {
-    let (world, home) = delivered(Setting::default()).await;
+    let (harness, home) = delivered(Setting::default()).await;
     home.write("apps/hello.yaml", GOOD);
     home.shows(
         "diff apps --delivery shop",
@@ -236,7 +236,7 @@ async fn a_diff_shows_what_would_change_and_nothing_else() {
         error: there is no Delivery nobody in namespace default; `sluice status -A` shows what there is
         status 2
     "#]]).await;
-    world.end().await;
+    harness.end().await;
 }
 
 /// What a terminal gets to see of a command.
@@ -264,7 +264,7 @@ async fn on_a_terminal(home: &Home, line: &str, no_color: bool) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_things_stand_is_told_to_people_and_to_programs() {
-    let (world, home) = delivered(Setting::default()).await;
+    let (harness, home) = delivered(Setting::default()).await;
     let status = home.run(&["status"]).await.done();
     let lines: Vec<&str> = status.lines().collect();
     assert!(
@@ -352,13 +352,13 @@ async fn where_things_stand_is_told_to_people_and_to_programs() {
     "#]],
     )
     .await;
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_waits_ends_with_how_it_went() {
-    let (world, home) = delivered(Setting::default()).await;
-    world.push(
+    let (harness, home) = delivered(Setting::default()).await;
+    harness.push(
         "Crash",
         &[Hello::new("hello", "two").env("CRASH_AT_START", "3")],
     );
@@ -371,5 +371,5 @@ async fn a_sync_that_waits_ends_with_how_it_went() {
     let said = home.run(&["rollout", "watch", "hello"]).await;
     assert_eq!(said.code, Some(1), "{said:#?}");
     assert!(said.out.contains("RolledBack"), "{said:#?}");
-    world.end().await;
+    harness.end().await;
 }

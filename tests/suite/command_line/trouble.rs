@@ -77,9 +77,9 @@ async fn without_a_cluster_each_command_says_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_sluice_was_never_on_says_so() {
-    let world = World::new(Setting::default()).await;
+    let harness = Harness::new(Setting::default()).await;
     let home = Home::new();
-    let config = std::fs::read_to_string(world.kubeconfig()).unwrap();
+    let config = std::fs::read_to_string(harness.kubeconfig()).unwrap();
     home.write(".kube/config", &config);
     for command in [vec!["status"], vec!["rollout", "list"], vec!["sync"]] {
         let error = home.run(&command).await.failed();
@@ -97,7 +97,7 @@ async fn a_cluster_that_sluice_was_never_on_says_so() {
         error.contains("refuses the credentials of this kubeconfig"),
         "{error}"
     );
-    world.end().await;
+    harness.end().await;
 }
 
 /// Nobody may steer a release here.
@@ -116,7 +116,7 @@ impl Admission for Closed {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_steer_is_told_which_right_is_missing() {
-    let (world, home) = delivered(Setting {
+    let (harness, home) = delivered(Setting {
         admission: vec![Arc::new(Closed)],
         ..Setting::default()
     })
@@ -126,12 +126,12 @@ async fn who_may_not_steer_is_told_which_right_is_missing() {
         error: servicerollouts.sluice.dev "hello" is forbidden: User "ada" cannot patch it; have this right granted, or choose another account with --kubeconfig or --context
         status 2
     "#]]).await;
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_seen_enough_is_no_error() {
-    let (world, home) = delivered(Setting::default()).await;
+    let (harness, home) = delivered(Setting::default()).await;
     for line in [
         "status",
         "rollout get hello -o yaml",
@@ -156,14 +156,14 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
         let status = child.wait().await.unwrap();
         assert_eq!((status.code(), error.as_str()), (Some(0), ""), "{line}");
     }
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_lives_through_an_outage_and_says_so() {
-    let (world, home) = delivered(Setting::default()).await;
-    world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
+    let (harness, home) = delivered(Setting::default()).await;
+    harness.push("Greet two", &[Hello::new("hello", "two")]);
+    harness
         .until("hello", "on its way", |s| s.phase == Phase::Stepping)
         .await;
     let mut watching = program::sluice(home.path(), &["rollout", "watch", "hello"])
@@ -177,7 +177,7 @@ async fn a_watch_lives_through_an_outage_and_says_so() {
         .await
         .unwrap()
         .expect("it tells of the release");
-    let outage = world.cluster().api().outage();
+    let outage = harness.cluster().api().outage();
     let lost = said.next_line().await.unwrap().unwrap();
     assert!(lost.starts_with("the cluster does not answer ("), "{lost}");
     drop(outage);
@@ -190,5 +190,5 @@ async fn a_watch_lives_through_an_outage_and_says_so() {
     });
     let (last, status) = ended.await.expect("the release ends");
     assert!(status.success() && last.contains("Stable"), "{last}");
-    world.end().await;
+    harness.end().await;
 }

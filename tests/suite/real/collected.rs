@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sluice::api::rollout::{Outcome, Phase};
 
 use super::{at_hand, kubectl};
-use crate::world::{BRISK, Hello, Setting, World};
+use crate::harness::{BRISK, Harness, Hello, Setting};
 
 /// Knative keeps no Revision that has no traffic, from here on.
 struct NothingIsKept;
@@ -46,7 +46,7 @@ async fn what_sluice_may_go_back_to_is_not_collected() {
     if !at_hand() {
         return;
     }
-    let world = World::set(Setting {
+    let harness = Harness::set(Setting {
         policy: BRISK.to_owned(),
         alone: true,
         ..Setting::default()
@@ -54,22 +54,22 @@ async fn what_sluice_may_go_back_to_is_not_collected() {
     .await;
     let mut revisions = Vec::new();
     for target in ["one", "two"] {
-        let commit = world.push(target, &[Hello::new("hello", target)]);
-        let stable = world.promoted("hello", &commit).await.stable.unwrap();
+        let commit = harness.push(target, &[Hello::new("hello", target)]);
+        let stable = harness.promoted("hello", &commit).await.stable.unwrap();
         revisions.push(stable.revision.unwrap());
     }
     let bad = Hello::new("hello", "bad").env("CRASH_AT_START", "1");
-    let bad = world.push("Crash", &[bad]);
-    let status = world.rolled_back("hello", &bad).await;
+    let bad = harness.push("Crash", &[bad]);
+    let status = harness.rolled_back("hello", &bad).await;
     let collected = status.quarantine[0].revision.clone().unwrap();
-    let third = world.push("Greet three", &[Hello::new("hello", "three")]);
-    world.promoted("hello", &third).await;
+    let third = harness.push("Greet three", &[Hello::new("hello", "three")]);
+    harness.promoted("hello", &third).await;
     // What was rolled back is of no use to anybody.
     let nothing = NothingIsKept::begin();
-    world.gone(&world.serving("Revision"), &collected).await;
+    harness.gone(&harness.serving("Revision"), &collected).await;
     // The ones before are there, and the way back is one write.
-    world.push("Revert to one", &[Hello::new("hello", "one")]);
-    let status = world
+    harness.push("Revert to one", &[Hello::new("hello", "one")]);
+    let status = harness
         .until("hello", "on its first revision again", |status| {
             status.phase == Phase::Stable
                 && status
@@ -79,7 +79,7 @@ async fn what_sluice_may_go_back_to_is_not_collected() {
         })
         .await;
     assert_eq!(status.history[0].outcome, Outcome::Reverted);
-    assert!(world.ask("hello").await.body.contains("one"));
+    assert!(harness.ask("hello").await.body.contains("one"));
     drop(nothing);
-    world.end().await;
+    harness.end().await;
 }

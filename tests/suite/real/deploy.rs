@@ -12,7 +12,7 @@ use sluice::agent::AgentConfig;
 use sluice::api::delivery::Expand;
 
 use super::{at_hand, kubectl};
-use crate::world::{BRISK, Hello, Setting, World};
+use crate::harness::{BRISK, Harness, Hello, Setting};
 
 pub const SYSTEM: &str = "sluice-system";
 pub const ACCOUNT: &str = "sluice-agent";
@@ -58,7 +58,7 @@ async fn as_the_agent(client: &Client) -> Client {
 
 /// Good, bad, moved and pruned, in both forms, with exactly the rights of `deploy/rbac.yaml`.
 async fn releases(expand: Expand) {
-    let mut world = World::new(Setting {
+    let mut harness = Harness::new(Setting {
         expand,
         policy: BRISK.to_owned(),
         alone: true,
@@ -66,44 +66,44 @@ async fn releases(expand: Expand) {
     })
     .await;
     install_without_agent();
-    let mut config = AgentConfig::new(as_the_agent(&world.client).await);
+    let mut config = AgentConfig::new(as_the_agent(&harness.client).await);
     config.install_crds = false;
-    world.start_agent_with(config).await;
-    world.deliver().await;
+    harness.start_agent_with(config).await;
+    harness.deliver().await;
 
     let settings =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {mood: calm}\n";
-    world.repository.write("apps/settings.yaml", settings);
+    harness.repository.write("apps/settings.yaml", settings);
     let services = [Hello::new("hello", "one"), Hello::new("other", "one")];
-    let first = world.push("Open the shop", &services);
-    world.promoted("hello", &first).await;
-    world.promoted("other", &first).await;
-    let users = world.users("hello", 30);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world.promoted("hello", &second).await;
-    let bad = world.push(
+    let first = harness.push("Open the shop", &services);
+    harness.promoted("hello", &first).await;
+    harness.promoted("other", &first).await;
+    let users = harness.users("hello", 30);
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    harness.promoted("hello", &second).await;
+    let bad = harness.push(
         "Crash",
         &[Hello::new("hello", "three").env("CRASH_AT_START", "3")],
     );
-    world.rolled_back("hello", &bad).await;
-    world.told("ServiceRollout", "hello", "RolledBack").await;
-    world.repository.remove("apps/other.yaml");
-    world.repository.remove("apps/settings.yaml");
-    world.repository.push("Close the other one");
-    world.gone(&world.template_object(), "other").await;
-    world
-        .gone(&world.objects("v1", "ConfigMap"), "settings")
+    harness.rolled_back("hello", &bad).await;
+    harness.told("ServiceRollout", "hello", "RolledBack").await;
+    harness.repository.remove("apps/other.yaml");
+    harness.repository.remove("apps/settings.yaml");
+    harness.repository.push("Close the other one");
+    harness.gone(&harness.template_object(), "other").await;
+    harness
+        .gone(&harness.objects("v1", "ConfigMap"), "settings")
         .await;
-    world
+    harness
         .gone(
-            &world.objects("sluice.dev/v1alpha1", "ServiceRollout"),
+            &harness.objects("sluice.dev/v1alpha1", "ServiceRollout"),
             "other",
         )
         .await;
     let answers = users.stop().await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     remove();
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +119,7 @@ async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_does_not_read() {
     if !at_hand() {
         return;
     }
-    let world = World::new(Setting {
+    let harness = Harness::new(Setting {
         alone: true,
         ..Setting::default()
     })
@@ -134,8 +134,8 @@ async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_does_not_read() {
         SYSTEM,
         "--timeout=90s",
     ]);
-    let leases: Api<Lease> = Api::namespaced(world.client.clone(), SYSTEM);
-    world
+    let leases: Api<Lease> = Api::namespaced(harness.client.clone(), SYSTEM);
+    harness
         .when(leases, ACCOUNT, "held", |lease| {
             let spec = lease.spec.as_ref();
             spec.is_some_and(|spec| {
@@ -146,8 +146,8 @@ async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_does_not_read() {
         })
         .await;
     // The repository is a folder: an agent that runs as a Pod reads none of its own machine.
-    world.deliver().await;
-    let status = world
+    harness.deliver().await;
+    let status = harness
         .delivery("shop", "said to be refused", |status| {
             status.conditions.iter().any(|condition| {
                 condition.type_ == "Ready"
@@ -157,5 +157,5 @@ async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_does_not_read() {
         .await;
     assert!(status.observed_commit.is_none());
     remove();
-    world.end().await;
+    harness.end().await;
 }

@@ -3,7 +3,7 @@
 use sluice::api::rollout::{EvidenceSource, RolloutStatus};
 
 use super::{at_hand, kubectl};
-use crate::world::{Hello, Setting, World};
+use crate::harness::{Harness, Hello, Setting};
 
 fn sources(status: &RolloutStatus) -> Vec<EvidenceSource> {
     status
@@ -25,16 +25,16 @@ async fn every_step_is_judged_by_what_kouriers_envoy_counted_of_users() {
     if !at_hand() {
         return;
     }
-    let world = World::set(Setting::default()).await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
-    let users = world.users("hello", 30);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world.promoted("hello", &second).await;
+    let harness = Harness::set(Setting::default()).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    let users = harness.users("hello", 30);
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness.promoted("hello", &second).await;
     assert_eq!(sources(&status), BY_USERS, "{:#?}", status.evidence);
     let answers = users.stop().await;
     assert!(answers.iter().all(|answer| answer.status == 200));
-    world.end().await;
+    harness.end().await;
 }
 
 /// Hides Kourier's Services from whoever looks for them, and has the queue-proxies count.
@@ -97,25 +97,25 @@ async fn where_the_gateway_keeps_no_counters_the_queue_proxies_are_asked() {
     if !at_hand() {
         return;
     }
-    let world = World::set(Setting {
+    let harness = Harness::set(Setting {
         alone: true,
         ..Setting::default()
     })
     .await;
     let without = WithoutEnvoy::begin();
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
-    let users = world.users("hello", 30);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world.promoted("hello", &second).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    let users = harness.users("hello", 30);
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness.promoted("hello", &second).await;
     assert_eq!(sources(&status), BY_USERS, "{:#?}", status.evidence);
-    let bad = world.push(
+    let bad = harness.push(
         "Half of the answers fail",
         &[Hello::new("hello", "three").env("FAIL_PERCENT", "50")],
     );
-    let status = world.rolled_back("hello", &bad).await;
+    let status = harness.rolled_back("hello", &bad).await;
     assert_eq!(status.history[0].weight, 5, "{:#?}", status.history[0]);
     users.stop().await;
     drop(without);
-    world.end().await;
+    harness.end().await;
 }

@@ -12,15 +12,15 @@ use sluice::agent::AgentConfig;
 
 use super::faults::{Down, goes_through, on_its_way, open};
 use super::{at_hand, deploy};
-use crate::world::{BRISK, Hello, PATIENCE, Setting, World, etcd};
+use crate::harness::{BRISK, Harness, Hello, PATIENCE, Setting, etcd};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_that_expired_begin_anew_and_miss_nothing() {
     if !at_hand() {
         return;
     }
-    let world = open(BRISK).await;
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), world.namespace());
+    let harness = open(BRISK).await;
+    let secrets: Api<Secret> = Api::namespaced(harness.client.clone(), harness.namespace());
     let seen = secrets.list_metadata(&Default::default()).await.unwrap();
     let seen = seen.metadata.resource_version.unwrap();
     let server = Down::keep("kube-apiserver").await;
@@ -30,14 +30,21 @@ async fn watches_that_expired_begin_anew_and_miss_nothing() {
     let words = tokio::time::timeout(PATIENCE, expired(&secrets, &seen)).await;
     assert!(words.expect("it expires").contains("too old"));
 
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world.promoted("hello", &second).await;
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    harness.promoted("hello", &second).await;
     let by_hand = json!({"spec": {"template": {"spec": Hello::new("hello", "three").service()["spec"]["template"]["spec"]}}});
-    world
-        .by_hand(&world.template_object(), "hello", "kubectl-edit", &by_hand)
+    harness
+        .by_hand(
+            &harness.template_object(),
+            "hello",
+            "kubectl-edit",
+            &by_hand,
+        )
         .await;
-    world.told("ServiceRollout", "hello", "TemplateDrift").await;
-    world.end().await;
+    harness
+        .told("ServiceRollout", "hello", "TemplateDrift")
+        .await;
+    harness.end().await;
 }
 
 /// What the API server says to a watch from a version that it has not any more.
@@ -96,7 +103,7 @@ async fn a_token_that_expires_in_mid_release_is_read_anew() {
     if !at_hand() {
         return;
     }
-    let mut world = World::new(Setting {
+    let mut harness = Harness::new(Setting {
         policy: BRISK.to_owned(),
         alone: true,
         ..Setting::default()
@@ -105,16 +112,16 @@ async fn a_token_that_expires_in_mid_release_is_read_anew() {
     deploy::install_without_agent();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    std::fs::write(&file, token_bound_to(&world.client, "first").await).unwrap();
+    std::fs::write(&file, token_bound_to(&harness.client, "first").await).unwrap();
     let mut config = AgentConfig::new(client_with(&file).await);
     config.install_crds = false;
-    world.start_agent_with(config).await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
+    harness.start_agent_with(config).await;
+    harness.deliver().await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
 
-    let (users, second) = on_its_way(&world).await;
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), deploy::SYSTEM);
+    let (users, second) = on_its_way(&harness).await;
+    let secrets: Api<Secret> = Api::namespaced(harness.client.clone(), deploy::SYSTEM);
     secrets
         .delete("first", &DeleteParams::default())
         .await
@@ -128,8 +135,8 @@ async fn a_token_that_expires_in_mid_release_is_read_anew() {
     tokio::time::timeout(PATIENCE, refused)
         .await
         .expect("the first token expires");
-    std::fs::write(&file, token_bound_to(&world.client, "second").await).unwrap();
-    goes_through(&world, users, &second).await;
+    std::fs::write(&file, token_bound_to(&harness.client, "second").await).unwrap();
+    goes_through(&harness, users, &second).await;
     deploy::remove();
-    world.end().await;
+    harness.end().await;
 }

@@ -9,7 +9,7 @@ use kube::Api;
 use sluice::api::rollout::{HoldReason, Outcome, Phase};
 
 use super::at_hand;
-use crate::world::{BRISK, Hello, PATIENCE, Setting, Users, World};
+use crate::harness::{BRISK, Harness, Hello, PATIENCE, Setting, Users};
 
 /// A process of the bed that is kept down until this is dropped.
 pub struct Down(PathBuf);
@@ -52,16 +52,16 @@ fn kill(pid: &Path) {
 }
 
 /// The cluster to itself, and `hello` at rest on its first revision.
-pub async fn open(policy: &str) -> World {
-    let world = World::set(Setting {
+pub async fn open(policy: &str) -> Harness {
+    let harness = Harness::set(Setting {
         policy: policy.to_owned(),
         alone: true,
         ..Setting::default()
     })
     .await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
-    world
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    harness
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,11 +69,11 @@ async fn a_release_waits_for_knatives_webhook_and_is_not_taken_for_refused() {
     if !at_hand() {
         return;
     }
-    let world = open(BRISK).await;
-    let users = world.users("hello", 20);
+    let harness = open(BRISK).await;
+    let users = harness.users("hello", 20);
     let webhook = Down::keep("webhook").await;
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    harness
         .delivery("shop", "said to wait for the webhook", |status| {
             let problems = status.problems.iter().map(|p| &p.message);
             let conditions = status.conditions.iter().map(|c| &c.message);
@@ -82,11 +82,11 @@ async fn a_release_waits_for_knatives_webhook_and_is_not_taken_for_refused() {
         })
         .await;
     drop(webhook);
-    let status = world.promoted("hello", &second).await;
+    let status = harness.promoted("hello", &second).await;
     assert!(status.quarantine.is_empty(), "{:#?}", status.quarantine);
     let lost = users.stop().await;
     assert!(lost.iter().all(|answer| answer.status == 200));
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,20 +105,20 @@ async fn away_in_mid_release(process: &str) {
     if !at_hand() {
         return;
     }
-    let world = open(BRISK).await;
-    let (users, second) = on_its_way(&world).await;
+    let harness = open(BRISK).await;
+    let (users, second) = on_its_way(&harness).await;
     let down = Down::keep(process).await;
-    world.serves("hello", Duration::from_secs(5)).await;
+    harness.serves("hello", Duration::from_secs(5)).await;
     drop(down);
-    goes_through(&world, users, &second).await;
-    world.end().await;
+    goes_through(&harness, users, &second).await;
+    harness.end().await;
 }
 
 /// A good release of `hello` that users meet a part of, and its commit.
-pub async fn on_its_way(world: &World) -> (Users, String) {
-    let users = world.users("hello", 20);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world
+pub async fn on_its_way(harness: &Harness) -> (Users, String) {
+    let users = harness.users("hello", 20);
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    harness
         .until("hello", "on its way", |s| {
             s.phase == Phase::Stepping && s.confirmed_at.is_some()
         })
@@ -127,9 +127,9 @@ pub async fn on_its_way(world: &World) -> (Users, String) {
 }
 
 /// The same at 20 %.
-async fn half_way(world: &World) -> (Users, String) {
-    let begun = on_its_way(world).await;
-    world
+async fn half_way(harness: &Harness) -> (Users, String) {
+    let begun = on_its_way(harness).await;
+    harness
         .until("hello", "at 20 %", |s| {
             s.phase == Phase::Stepping && s.weight == 20 && s.confirmed_at.is_some()
         })
@@ -138,8 +138,8 @@ async fn half_way(world: &World) -> (Users, String) {
 }
 
 /// The release ends well, and no user lost a request.
-pub async fn goes_through(world: &World, users: Users, commit: &str) {
-    let status = world.promoted("hello", commit).await;
+pub async fn goes_through(harness: &Harness, users: Users, commit: &str) {
+    let status = harness.promoted("hello", commit).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
     assert!(status.quarantine.is_empty(), "{:#?}", status.quarantine);
     let answers = users.stop().await;
@@ -152,11 +152,11 @@ async fn a_release_holds_while_knatives_controller_is_away() {
     if !at_hand() {
         return;
     }
-    let world = open(BRISK).await;
-    let (users, second) = on_its_way(&world).await;
+    let harness = open(BRISK).await;
+    let (users, second) = on_its_way(&harness).await;
     let controller = Down::keep("controller").await;
     // The next split is written, and nobody makes anything of it.
-    let status = world
+    let status = harness
         .until("hello", "held", |s| {
             let hold = s.hold.as_ref();
             hold.is_some_and(|hold| hold.reason == HoldReason::Unconfirmed)
@@ -164,8 +164,8 @@ async fn a_release_holds_while_knatives_controller_is_away() {
         .await;
     assert_eq!(status.phase, Phase::Holding, "{}", status.message);
     drop(controller);
-    goes_through(&world, users, &second).await;
-    world.end().await;
+    goes_through(&harness, users, &second).await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,20 +173,20 @@ async fn a_node_that_is_not_ready_in_mid_release_is_nobodys_fault() {
     if !at_hand() {
         return;
     }
-    let world = open("demo").await;
-    let (users, second) = half_way(&world).await;
+    let harness = open("demo").await;
+    let (users, second) = half_way(&harness).await;
     let kubelet = Down::keep("kubelet").await;
-    let nodes: Api<Node> = Api::all(world.client.clone());
-    world
+    let nodes: Api<Node> = Api::all(harness.client.clone());
+    harness
         .when(nodes.clone(), "n1", "not ready", |node| !is_ready(node))
         .await;
     drop(kubelet);
-    world.when(nodes, "n1", "ready again", is_ready).await;
-    let status = world.promoted("hello", &second).await;
+    harness.when(nodes, "n1", "ready again", is_ready).await;
+    let status = harness.promoted("hello", &second).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
     users.stop().await;
-    assert!(world.ask("hello").await.body.contains("two"));
-    world.end().await;
+    assert!(harness.ask("hello").await.body.contains("two"));
+    harness.end().await;
 }
 
 fn is_ready(node: &Node) -> bool {
@@ -213,12 +213,12 @@ async fn starts_anew_in_mid_release(process: &str) {
     if !at_hand() {
         return;
     }
-    let world = open("demo").await;
-    let (users, second) = half_way(&world).await;
+    let harness = open("demo").await;
+    let (users, second) = half_way(&harness).await;
     kill(&bed().join("pid").join(process));
-    let status = world.promoted("hello", &second).await;
+    let status = harness.promoted("hello", &second).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
     users.stop().await;
-    assert!(world.ask("hello").await.body.contains("two"));
-    world.end().await;
+    assert!(harness.ask("hello").await.body.contains("two"));
+    harness.end().await;
 }

@@ -6,17 +6,17 @@ use serde_json::json;
 use sluice::api::rollout::ServiceRollout;
 
 use super::{at_hand, kubectl};
-use crate::world::{Hello, Setting, World};
+use crate::harness::{Harness, Hello, Setting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_is_told_by_kubectl() {
     if !at_hand() {
         return;
     }
-    let world = World::set(Setting::default()).await;
-    let namespace = world.namespace().to_owned();
-    let commit = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &commit).await;
+    let harness = Harness::set(Setting::default()).await;
+    let namespace = harness.namespace().to_owned();
+    let commit = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &commit).await;
 
     let table = kubectl(&["get", "rollouts,deliveries", "--namespace", &namespace]);
     for said in [
@@ -48,7 +48,7 @@ async fn a_release_is_told_by_kubectl() {
         "rollout/hello",
     ]);
     assert!(events.contains("Promoted"), "{events}");
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,10 +56,11 @@ async fn a_rollouts_status_is_written_apart_from_what_people_ask_for() {
     if !at_hand() {
         return;
     }
-    let world = World::set(Setting::default()).await;
-    let commit = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &commit).await;
-    let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
+    let harness = Harness::set(Setting::default()).await;
+    let commit = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &commit).await;
+    let rollouts: Api<ServiceRollout> =
+        Api::namespaced(harness.client.clone(), harness.namespace());
     let forged = json!({"status": {"phase": "Failed", "message": "forged"}});
     let answer = rollouts
         .patch("hello", &PatchParams::default(), &Patch::Merge(&forged))
@@ -76,5 +77,5 @@ async fn a_rollouts_status_is_written_apart_from_what_people_ask_for() {
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("spec.paused"), "{refused}");
-    world.end().await;
+    harness.end().await;
 }

@@ -5,14 +5,14 @@ use sluice::api::delivery::Expand;
 use sluice::api::rollout::Outcome;
 
 use super::at_hand;
-use crate::world::{BRISK, Hello, Setting, World};
+use crate::harness::{BRISK, Harness, Hello, Setting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_made_by_kn_is_adopted_and_released_without_losing_a_request() {
     if !at_hand() {
         return;
     }
-    let mut world = World::new(Setting {
+    let mut harness = Harness::new(Setting {
         policy: BRISK.to_owned(),
         ..Setting::default()
     })
@@ -22,30 +22,30 @@ async fn a_service_made_by_kn_is_adopted_and_released_without_losing_a_request()
         .template_annotated("autoscaling.knative.dev/min-scale", "1")
         .template_annotated("client.knative.dev/updateTimestamp", "2026-01-01T00:00:00Z")
         .template_annotated("client.knative.dev/user-image", "sluice.local/hello");
-    world.create(by_kn.service(), "kn").await;
+    harness.create(by_kn.service(), "kn").await;
     let is_ready = |service: &kube::api::DynamicObject| {
         let conditions = service.data.pointer("/status/conditions");
         let mut all = conditions.and_then(Value::as_array).into_iter().flatten();
         all.any(|c| c["type"] == "Ready" && c["status"] == "True")
     };
-    world
-        .when(world.serving("Service"), "hello", "Ready", is_ready)
+    harness
+        .when(harness.serving("Service"), "hello", "Ready", is_ready)
         .await;
-    let users = world.users("hello", 20);
+    let users = harness.users("hello", 20);
     // Git has it as a person writes it down, without the marks of the tool.
     let in_git =
         Hello::new("hello", "one").template_annotated("autoscaling.knative.dev/min-scale", "1");
-    let commit = world.push("Into Git", std::slice::from_ref(&in_git));
-    world.start_agent().await;
-    world.deliver().await;
-    let status = world.promoted("hello", &commit).await;
+    let commit = harness.push("Into Git", std::slice::from_ref(&in_git));
+    harness.start_agent().await;
+    harness.deliver().await;
+    let status = harness.promoted("hello", &commit).await;
     assert_eq!(status.expand, Some(Expand::Service), "it stays a Service");
     assert_eq!(
         status.history.last().map(|entry| entry.outcome),
         Some(Outcome::Adopted)
     );
-    let second = world.push("Greet two", &[in_git.env("TARGET", "two")]);
-    world.promoted("hello", &second).await;
+    let second = harness.push("Greet two", &[in_git.env("TARGET", "two")]);
+    harness.promoted("hello", &second).await;
     let answers = users.stop().await;
     let lost = answers.iter().filter(|answer| answer.status != 200).count();
     assert_eq!(lost, 0, "of {}", answers.len());
@@ -54,10 +54,12 @@ async fn a_service_made_by_kn_is_adopted_and_released_without_losing_a_request()
         "metadata": {"annotations": {"client.knative.dev/updateTimestamp": "2026-01-02T00:00:00Z"}},
         "spec": Hello::new("hello", "three").service()["spec"]["template"]["spec"],
     }}});
-    world
-        .by_hand(&world.serving("Service"), "hello", "kn", &by_hand)
+    harness
+        .by_hand(&harness.serving("Service"), "hello", "kn", &by_hand)
         .await;
-    world.told("ServiceRollout", "hello", "TemplateDrift").await;
-    assert!(world.ask("hello").await.body.contains("two"));
-    world.end().await;
+    harness
+        .told("ServiceRollout", "hello", "TemplateDrift")
+        .await;
+    assert!(harness.ask("hello").await.body.contains("two"));
+    harness.end().await;
 }

@@ -12,7 +12,7 @@ mod kn;
 
 use std::process::Command;
 
-use crate::world::real;
+use crate::harness::real;
 
 /// Whether there is a real cluster. Where there is none, the stories of this folder are over
 /// before they begin; the Makefile says so, loudly.

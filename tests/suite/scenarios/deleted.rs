@@ -5,7 +5,7 @@ use kube::api::{DeleteParams, DynamicObject};
 use sluice::api::delivery::{Delivery, Expand};
 use sluice::api::rollout::{Outcome, Phase};
 
-use crate::world::{Hello, Users, World, in_both_forms};
+use crate::harness::{Harness, Hello, Users, in_both_forms};
 
 in_both_forms!(
     a_delivery_that_is_deleted_in_the_middle_of_a_release_leaves_nobody_on_the_new_revision,
@@ -14,7 +14,7 @@ in_both_forms!(
 
 /// The second release of a service, with its first users on it.
 struct UnderWay {
-    world: World,
+    harness: Harness,
     users: Users,
     stable: Option<String>,
     commit: String,
@@ -25,18 +25,18 @@ fn hello(target: &str) -> Hello {
 }
 
 async fn under_way(expand: Expand) -> UnderWay {
-    let world = World::brisk(expand).await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    let stable = world.promoted("hello", &first).await.stable.unwrap();
-    let users = world.users("hello", 20);
-    let commit = world.push("Greet two", &[hello("two")]);
-    world
+    let harness = Harness::brisk(expand).await;
+    let first = harness.push("Open the shop", &[hello("one")]);
+    let stable = harness.promoted("hello", &first).await.stable.unwrap();
+    let users = harness.users("hello", 20);
+    let commit = harness.push("Greet two", &[hello("two")]);
+    harness
         .until("hello", "its first users", |status| {
             status.phase == Phase::Stepping && status.confirmed_at.is_some()
         })
         .await;
     UnderWay {
-        world,
+        harness,
         users,
         stable: stable.revision,
         commit,
@@ -45,12 +45,12 @@ async fn under_way(expand: Expand) -> UnderWay {
 
 impl UnderWay {
     async fn route(&self) -> DynamicObject {
-        self.world.serving("Route").get("hello").await.unwrap()
+        self.harness.serving("Route").get("hello").await.unwrap()
     }
 
     async fn delete_delivery(&self) {
         let deliveries: Api<Delivery> =
-            Api::namespaced(self.world.client.clone(), self.world.namespace());
+            Api::namespaced(self.harness.client.clone(), self.harness.namespace());
         deliveries
             .delete("shop", &DeleteParams::default())
             .await
@@ -60,7 +60,7 @@ impl UnderWay {
     /// Nobody is on the new revision, nobody is to blame, and a Delivery that is made again goes on.
     async fn ends_well(self) {
         let status = self
-            .world
+            .harness
             .until("hello", "rolled back", |status| {
                 status.candidate.is_none() && status.phase == Phase::Stable
             })
@@ -82,12 +82,12 @@ impl UnderWay {
             self.stable
         );
         // Made again, it goes on as if nothing had been.
-        self.world.deliver().await;
-        self.world.promoted("hello", &self.commit).await;
+        self.harness.deliver().await;
+        self.harness.promoted("hello", &self.commit).await;
         let answers = self.users.stop().await;
         let harmed = answers.iter().filter(|answer| answer.status != 200);
         assert_eq!(harmed.count(), 0);
-        self.world.end().await;
+        self.harness.end().await;
     }
 }
 
@@ -104,11 +104,11 @@ async fn a_delivery_that_is_deleted_while_no_agent_runs_leaves_nobody_on_the_new
 ) {
     let mut release = under_way(expand).await;
     let before = release.route().await.metadata;
-    release.world.stop_agent().await;
+    release.harness.stop_agent().await;
     release.delete_delivery().await;
-    release.world.start_agent().await;
+    release.harness.start_agent().await;
     release
-        .world
+        .harness
         .until("hello", "rolled back", |status| status.candidate.is_none())
         .await;
     let after = release.route().await.metadata;

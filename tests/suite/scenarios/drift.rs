@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use sluice::api::delivery::{Drift, Expand};
 use sluice::api::rollout::{Outcome, Phase};
 
-use crate::world::{
-    BRISK, DELIVERY, Hello, PATIENCE, Setting, World, in_both_forms, share, split_of,
+use crate::harness::{
+    BRISK, DELIVERY, Harness, Hello, PATIENCE, Setting, in_both_forms, share, split_of,
 };
 
 in_both_forms!(
@@ -23,26 +23,26 @@ in_both_forms!(
 const HAND: &str = "kubectl-edit";
 
 /// `hello` and a ConfigMap, delivered.
-async fn open(expand: Expand, drift: Drift, policy: &str) -> (World, String) {
-    let world = World::set(Setting {
+async fn open(expand: Expand, drift: Drift, policy: &str) -> (Harness, String) {
+    let harness = Harness::set(Setting {
         expand,
         drift,
         policy: policy.to_owned(),
         ..Setting::default()
     })
     .await;
-    world
+    harness
         .repository
         .write("apps/settings.yaml", &settings("calm"));
-    let commit = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let status = world.promoted("hello", &commit).await;
-    world
+    let commit = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    let status = harness.promoted("hello", &commit).await;
+    harness
         .delivery(DELIVERY, "delivered", |status| {
             status.last_good_commit.as_ref() == Some(&commit)
         })
         .await;
     let stable = status.stable.unwrap().revision.unwrap();
-    (world, stable)
+    (harness, stable)
 }
 
 fn settings(mood: &str) -> String {
@@ -65,51 +65,57 @@ fn greeting(target: &str) -> Value {
 }
 
 /// `hello` with two revisions: the older and the stable one.
-async fn two(expand: Expand, drift: Drift) -> (World, String, String) {
-    let (world, first) = open(expand, drift, BRISK).await;
-    let commit = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world.promoted("hello", &commit).await;
-    (world, first, status.stable.unwrap().revision.unwrap())
+async fn two(expand: Expand, drift: Drift) -> (Harness, String, String) {
+    let (harness, first) = open(expand, drift, BRISK).await;
+    let commit = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness.promoted("hello", &commit).await;
+    (harness, first, status.stable.unwrap().revision.unwrap())
 }
 
 async fn traffic_changed_by_hand_is_corrected_and_said(expand: Expand) {
-    let (world, first, second) = two(expand, Drift::Correct).await;
-    let users = world.users("hello", 20);
-    let object = world.traffic_object();
-    world.by_hand(&object, "hello", HAND, &all_to(&first)).await;
-    let said = world.told("ServiceRollout", "hello", "TrafficDrift").await;
+    let (harness, first, second) = two(expand, Drift::Correct).await;
+    let users = harness.users("hello", 20);
+    let object = harness.traffic_object();
+    harness
+        .by_hand(&object, "hello", HAND, &all_to(&first))
+        .await;
+    let said = harness
+        .told("ServiceRollout", "hello", "TrafficDrift")
+        .await;
     assert!(said.contains(&format!("{first} 100 %")), "{said}");
-    world
+    harness
         .when(object, "hello", "put back", |object| {
             share(&split_of(object, "/spec/traffic"), &second) == 100
                 && share(&split_of(object, "/status/traffic"), &second) == 100
         })
         .await;
-    let status = world
+    let status = harness
         .until("hello", "confirmed", |status| status.confirmed_at.is_some())
         .await;
     assert_eq!(status.phase, Phase::Stable);
     let answers = users.stop().await;
     assert!(answers.iter().all(|answer| answer.status == 200));
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_template_changed_by_hand_is_corrected_said_and_never_served(expand: Expand) {
-    let (world, stable) = open(expand, Drift::Correct, BRISK).await;
-    let history = world.watch_traffic("hello");
-    let object = world.template_object();
-    world
+    let (harness, stable) = open(expand, Drift::Correct, BRISK).await;
+    let history = harness.watch_traffic("hello");
+    let object = harness.template_object();
+    harness
         .by_hand(&object, "hello", HAND, &greeting("mischief"))
         .await;
-    world.told("ServiceRollout", "hello", "TemplateDrift").await;
-    world
+    harness
+        .told("ServiceRollout", "hello", "TemplateDrift")
+        .await;
+    harness
         .when(object, "hello", "put back", |object| {
             object.data.to_string().contains("\"one\"")
         })
         .await;
     // A release after it shows that nothing is left over.
-    let commit = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world.promoted("hello", &commit).await;
+    let commit = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness.promoted("hello", &commit).await;
     let new = status.stable.unwrap().revision.unwrap();
     for split in history.so_far() {
         assert_eq!(
@@ -118,43 +124,51 @@ async fn a_template_changed_by_hand_is_corrected_said_and_never_served(expand: E
             "{split:#?}"
         );
     }
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_config_map_changed_by_hand_is_put_back_and_said(expand: Expand) {
-    let (world, _) = open(expand, Drift::Correct, BRISK).await;
-    let maps = world.objects("v1", "ConfigMap");
+    let (harness, _) = open(expand, Drift::Correct, BRISK).await;
+    let maps = harness.objects("v1", "ConfigMap");
     let change = json!({"data": {"mood": "wild"}});
-    world.by_hand(&maps, "settings", HAND, &change).await;
-    let said = world.told("ConfigMap", "settings", "DriftCorrected").await;
+    harness.by_hand(&maps, "settings", HAND, &change).await;
+    let said = harness
+        .told("ConfigMap", "settings", "DriftCorrected")
+        .await;
     assert!(said.contains(HAND) && said.contains("mood"), "{said}");
     let now = maps.get("settings").await.unwrap();
     assert_eq!(mood(&now), Some("calm"));
-    world.end().await;
+    harness.end().await;
 }
 
 async fn with_report_changes_by_hand_are_left_alone_and_said_until_git_changes(expand: Expand) {
-    let (world, first, second) = two(expand, Drift::Report).await;
-    let maps = world.objects("v1", "ConfigMap");
+    let (harness, first, second) = two(expand, Drift::Report).await;
+    let maps = harness.objects("v1", "ConfigMap");
     let change = json!({"data": {"mood": "wild"}});
-    world.by_hand(&maps, "settings", HAND, &change).await;
-    let said = world.told("ConfigMap", "settings", "DriftLeft").await;
+    harness.by_hand(&maps, "settings", HAND, &change).await;
+    let said = harness.told("ConfigMap", "settings", "DriftLeft").await;
     assert!(said.contains(HAND) && said.contains("mood"), "{said}");
 
-    let object = world.traffic_object();
-    world.by_hand(&object, "hello", HAND, &all_to(&first)).await;
-    let said = world.told("ServiceRollout", "hello", "TrafficDrift").await;
+    let object = harness.traffic_object();
+    harness
+        .by_hand(&object, "hello", HAND, &all_to(&first))
+        .await;
+    let said = harness
+        .told("ServiceRollout", "hello", "TrafficDrift")
+        .await;
     assert!(said.contains("left"), "{said}");
-    let template = world.template_object();
-    world
+    let template = harness.template_object();
+    harness
         .by_hand(&template, "hello", HAND, &greeting("mischief"))
         .await;
-    let said = world.told("ServiceRollout", "hello", "TemplateDrift").await;
+    let said = harness
+        .told("ServiceRollout", "hello", "TemplateDrift")
+        .await;
     assert!(said.contains("left"), "{said}");
 
     // Another object's coming shows that a whole pass went by since.
-    let other = world.push("Another", &[Hello::new("other", "one")]);
-    world.promoted("other", &other).await;
+    let other = harness.push("Another", &[Hello::new("other", "one")]);
+    harness.promoted("other", &other).await;
     assert_eq!(mood(&maps.get("settings").await.unwrap()), Some("wild"));
     let split = split_of(&object.get("hello").await.unwrap(), "/spec/traffic");
     assert_eq!(share(&split, &first), 100, "{split:#?}");
@@ -162,12 +176,12 @@ async fn with_report_changes_by_hand_are_left_alone_and_said_until_git_changes(e
     assert!(now.data.to_string().contains("mischief"));
 
     // Git has the last word.
-    world
+    harness
         .repository
         .write("apps/settings.yaml", &settings("merry"));
-    let third = world.push("Greet three", &[Hello::new("hello", "three")]);
-    let history = world.watch_traffic("hello");
-    let status = world.promoted("hello", &third).await;
+    let third = harness.push("Greet three", &[Hello::new("hello", "three")]);
+    let history = harness.watch_traffic("hello");
+    let status = harness.promoted("hello", &third).await;
     let new = status.stable.unwrap().revision.unwrap();
     assert_eq!(history.shares(&new), [0, 5, 20, 50, 100]);
     assert_eq!(
@@ -177,52 +191,54 @@ async fn with_report_changes_by_hand_are_left_alone_and_said_until_git_changes(e
         history.so_far()
     );
     assert_eq!(mood(&maps.get("settings").await.unwrap()), Some("merry"));
-    world.end().await;
+    harness.end().await;
 }
 
 async fn traffic_changed_by_hand_in_mid_release_is_put_back_and_the_release_goes_on(
     expand: Expand,
 ) {
-    let (world, first) = open(expand, Drift::Correct, "demo").await;
-    let commit = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world
+    let (harness, first) = open(expand, Drift::Correct, "demo").await;
+    let commit = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness
         .until("hello", "at 5 %", |status| {
             status.weight == 5 && status.confirmed_at.is_some()
         })
         .await;
     let new = status.candidate.unwrap().revision.unwrap();
-    let object = world.traffic_object();
-    world.by_hand(&object, "hello", HAND, &all_to(&new)).await;
-    let said = world.told("ServiceRollout", "hello", "TrafficDrift").await;
+    let object = harness.traffic_object();
+    harness.by_hand(&object, "hello", HAND, &all_to(&new)).await;
+    let said = harness
+        .told("ServiceRollout", "hello", "TrafficDrift")
+        .await;
     assert!(said.contains(&format!("{new} 100 %")), "{said}");
-    world
+    harness
         .when(object, "hello", "put back", |object| {
             share(&split_of(object, "/spec/traffic"), &first) >= 50
         })
         .await;
-    let status = world.promoted("hello", &commit).await;
+    let status = harness.promoted("hello", &commit).await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
     assert_eq!(status.stable.unwrap().revision, Some(new));
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_template_changed_by_hand_in_mid_release_is_never_served(expand: Expand) {
-    let (world, first) = open(expand, Drift::Correct, "demo").await;
-    let history = world.watch_traffic("hello");
-    let commit = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world
+    let (harness, first) = open(expand, Drift::Correct, "demo").await;
+    let history = harness.watch_traffic("hello");
+    let commit = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness
         .until("hello", "at 5 %", |status| {
             status.weight == 5 && status.confirmed_at.is_some()
         })
         .await;
     let new = status.candidate.unwrap().revision.unwrap();
-    let object = world.template_object();
-    world
+    let object = harness.template_object();
+    harness
         .by_hand(&object, "hello", HAND, &greeting("mischief"))
         .await;
-    let status = world.promoted("hello", &commit).await;
+    let status = harness.promoted("hello", &commit).await;
     assert_eq!(status.stable.unwrap().revision.as_ref(), Some(&new));
-    world
+    harness
         .when(object, "hello", "put back", |object| {
             let text = object.data.to_string();
             text.contains("\"two\"") && !text.contains("mischief")
@@ -236,21 +252,21 @@ async fn a_template_changed_by_hand_in_mid_release_is_never_served(expand: Expan
         );
     }
     assert_eq!(history.shares(&new), [0, 5, 20, 50, 100]);
-    world.end().await;
+    harness.end().await;
 }
 
 async fn what_is_deleted_by_hand_comes_back(expand: Expand) {
-    let (world, stable) = open(expand, Drift::Correct, BRISK).await;
-    let maps = world.objects("v1", "ConfigMap");
+    let (harness, stable) = open(expand, Drift::Correct, BRISK).await;
+    let maps = harness.objects("v1", "ConfigMap");
     let old = maps.get("settings").await.unwrap().metadata.uid;
     maps.delete("settings", &Default::default()).await.unwrap();
-    world
+    harness
         .when(maps, "settings", "back", |map| map.metadata.uid != old)
         .await;
-    let routes = world.serving("Route");
+    let routes = harness.serving("Route");
     let old = routes.get("hello").await.unwrap().metadata.uid;
     routes.delete("hello", &Default::default()).await.unwrap();
-    world
+    harness
         .when(routes, "hello", "back", |route| {
             let ready = route.data["status"]["conditions"].as_array();
             let ready = ready.is_some_and(|all| {
@@ -263,12 +279,12 @@ async fn what_is_deleted_by_hand_comes_back(expand: Expand) {
         .await;
     // What belonged to the old Route may still be going, and takes the new one's way with it.
     let served = async {
-        while !world.ask("hello").await.body.contains("one") {
+        while !harness.ask("hello").await.body.contains("one") {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(PATIENCE, served)
         .await
         .expect("it is served again");
-    world.end().await;
+    harness.end().await;
 }

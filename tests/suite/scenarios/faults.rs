@@ -13,11 +13,11 @@ use serde_json::json;
 use sluice::api::delivery::Expand;
 use sluice::api::rollout_policy::RolloutPolicy;
 
-use crate::world::{Hello, Setting, World};
+use crate::harness::{Harness, Hello, Setting};
 
 /// A stage for hurried releases: under the policy `quick`, without an agent, not delivered yet.
-async fn hurried(expand: Expand) -> World {
-    World::new(Setting {
+async fn hurried(expand: Expand) -> Harness {
+    Harness::new(Setting {
         expand,
         policy: "quick".to_owned(),
         ..Setting::default()
@@ -26,9 +26,9 @@ async fn hurried(expand: Expand) -> World {
 }
 
 /// One step at 50 %, and no time lost. `bake` is how long it stands there.
-async fn quick_policy(world: &World, bake: &str) {
+async fn quick_policy(harness: &Harness, bake: &str) {
     let policy = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "RolloutPolicy",
-    "metadata": {"name": "quick", "namespace": world.namespace()},
+    "metadata": {"name": "quick", "namespace": harness.namespace()},
     "spec": {
         "steps": [{"weight": 50}],
         "bake": bake, "interval": "100ms", "progressDeadline": "20s", "confirmTimeout": "10s",
@@ -36,7 +36,7 @@ async fn quick_policy(world: &World, bake: &str) {
         "analysis": {"minRequests": 2, "p99": {"max": "30s"}, "p50": {"max": "30s"}, "warmUp": {"requests": 0, "duration": "0s"},
             "lowTraffic": {"requests": 3}},
     }});
-    let api: Api<RolloutPolicy> = Api::namespaced(world.client.clone(), world.namespace());
+    let api: Api<RolloutPolicy> = Api::namespaced(harness.client.clone(), harness.namespace());
     let params = PatchParams::apply("test").force();
     api.patch("quick", &params, &Patch::Apply(policy))
         .await
@@ -44,11 +44,11 @@ async fn quick_policy(world: &World, bake: &str) {
 }
 
 /// `hello` delivered, and at rest on its first revision; the commit that it rests on.
-async fn open_shop(world: &World, bake: &str) -> String {
-    quick_policy(world, bake).await;
-    world.deliver().await;
-    let first = world.push("Open the shop", &[hello("one")]);
-    world.promoted("hello", &first).await;
+async fn open_shop(harness: &Harness, bake: &str) -> String {
+    quick_policy(harness, bake).await;
+    harness.deliver().await;
+    let first = harness.push("Open the shop", &[hello("one")]);
+    harness.promoted("hello", &first).await;
     first
 }
 

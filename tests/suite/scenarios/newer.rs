@@ -4,7 +4,7 @@
 use sluice::api::delivery::Expand;
 use sluice::api::rollout::{Outcome, Phase, RolloutStatus};
 
-use crate::world::{Answer, Hello, Setting, TrafficHistory, World, in_both_forms, share};
+use crate::harness::{Answer, Harness, Hello, Setting, TrafficHistory, in_both_forms, share};
 
 in_both_forms!(
     a_newer_commit_in_mid_release_begins_at_0_percent_after_stable_has_everything_again,
@@ -12,16 +12,16 @@ in_both_forms!(
     a_bad_commit_while_promoting_leaves_the_good_one_stable,
 );
 
-async fn open(expand: Expand) -> (World, String) {
-    let world = World::set(Setting {
+async fn open(expand: Expand) -> (Harness, String) {
+    let harness = Harness::set(Setting {
         expand,
         ..Setting::default()
     })
     .await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let status = world.promoted("hello", &first).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    let status = harness.promoted("hello", &first).await;
     let stable = status.stable.unwrap().revision.unwrap();
-    (world, stable)
+    (harness, stable)
 }
 
 fn candidate(status: &RolloutStatus) -> String {
@@ -30,8 +30,8 @@ fn candidate(status: &RolloutStatus) -> String {
 }
 
 /// Waits until the candidate of a commit has this share, and gives its revision.
-async fn at(world: &World, commit: &str, weight: u8) -> String {
-    let status = world
+async fn at(harness: &Harness, commit: &str, weight: u8) -> String {
+    let status = harness
         .until("hello", &format!("at {weight} %"), |status| {
             let of = status.candidate.as_ref().and_then(|c| c.commit.as_deref());
             of == Some(commit)
@@ -68,13 +68,13 @@ fn handed_over(history: &TrafficHistory, stable: &str, old: &str, new: &str) {
 async fn a_newer_commit_in_mid_release_begins_at_0_percent_after_stable_has_everything_again(
     expand: Expand,
 ) {
-    let (world, stable) = open(expand).await;
-    let history = world.watch_traffic("hello");
-    let users = world.users("hello", 20);
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let old = at(&world, &second, 20).await;
-    let third = world.push("Greet three", &[Hello::new("hello", "three")]);
-    let status = world.promoted("hello", &third).await;
+    let (harness, stable) = open(expand).await;
+    let history = harness.watch_traffic("hello");
+    let users = harness.users("hello", 20);
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let old = at(&harness, &second, 20).await;
+    let third = harness.push("Greet three", &[Hello::new("hello", "three")]);
+    let status = harness.promoted("hello", &third).await;
     let answers = users.stop().await;
     let new = status.stable.as_ref().unwrap().revision.clone().unwrap();
 
@@ -89,18 +89,18 @@ async fn a_newer_commit_in_mid_release_begins_at_0_percent_after_stable_has_ever
     assert!(status.quarantine.is_empty(), "nothing was bad");
     let lost = answers.iter().filter(|answer| answer.status != 200).count();
     assert_eq!(lost, 0, "of {}", answers.len());
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_bad_commit_over_a_good_canary_inherits_nothing_of_it(expand: Expand) {
-    let (world, stable) = open(expand).await;
-    let history = world.watch_traffic("hello");
-    let users = world.users("hello", 20);
-    let good = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let old = at(&world, &good, 20).await;
+    let (harness, stable) = open(expand).await;
+    let history = harness.watch_traffic("hello");
+    let users = harness.users("hello", 20);
+    let good = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let old = at(&harness, &good, 20).await;
     let bad = Hello::new("hello", "three").env("FAIL_PERCENT", "100");
-    let bad = world.push("Fail", &[bad]);
-    let status = world.rolled_back("hello", &bad).await;
+    let bad = harness.push("Fail", &[bad]);
+    let status = harness.rolled_back("hello", &bad).await;
     let answers = users.stop().await;
     let new = status.quarantine[0].revision.clone().unwrap();
 
@@ -111,23 +111,23 @@ async fn a_bad_commit_over_a_good_canary_inherits_nothing_of_it(expand: Expand) 
     let harmed = |answer: &&Answer| answer.harmed("Hello one!\n");
     let harmed = answers.iter().filter(harmed).count();
     assert!(harmed <= 39, "{harmed} of {}", answers.len());
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_bad_commit_while_promoting_leaves_the_good_one_stable(expand: Expand) {
-    let (world, _) = open(expand).await;
-    let history = world.watch_traffic("hello");
-    let users = world.users("hello", 20);
-    let good = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world
+    let (harness, _) = open(expand).await;
+    let history = harness.watch_traffic("hello");
+    let users = harness.users("hello", 20);
+    let good = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness
         .until("hello", "promoting", |status| {
             status.phase == Phase::Promoting
         })
         .await;
     let stable = candidate(&status);
     let bad = Hello::new("hello", "three").env("FAIL_PERCENT", "100");
-    let bad = world.push("Fail", &[bad]);
-    let status = world.rolled_back("hello", &bad).await;
+    let bad = harness.push("Fail", &[bad]);
+    let status = harness.rolled_back("hello", &bad).await;
     let answers = users.stop().await;
     let new = status.quarantine[0].revision.clone().unwrap();
 
@@ -137,11 +137,11 @@ async fn a_bad_commit_while_promoting_leaves_the_good_one_stable(expand: Expand)
         (now.revision, now.commit.as_deref()),
         (Some(stable), Some(good.as_str()))
     );
-    assert!(world.ask("hello").await.body.contains("two"));
+    assert!(harness.ask("hello").await.body.contains("two"));
     // Flagger's figure is 1,038, and it never came back.
     // Both good revisions may be late on a busy machine.
     let harmed = |answer: &&Answer| answer.harmed("Hello two!\n") && answer.body != "Hello one!\n";
     let harmed = answers.iter().filter(harmed).count();
     assert!(harmed <= 39, "{harmed} of {}", answers.len());
-    world.end().await;
+    harness.end().await;
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use sluice::api::delivery::{Delivery, Expand};
 use sluice::api::rollout::Phase;
 
-use crate::world::{BRISK, GUARD, Hello, REFUSE, Setting, World, in_both_forms};
+use crate::harness::{BRISK, GUARD, Harness, Hello, REFUSE, Setting, in_both_forms};
 
 in_both_forms!(
     a_template_that_a_webhook_refuses_leaves_its_service_untouched_and_the_others_go_on,
@@ -18,21 +18,21 @@ in_both_forms!(
     a_broken_file_costs_its_own_service_only_and_is_said_with_its_line,
 );
 
-async fn open(expand: Expand) -> (World, DynamicObject) {
-    let world = World::brisk(expand).await;
-    let first = world.push(
+async fn open(expand: Expand) -> (Harness, DynamicObject) {
+    let harness = Harness::brisk(expand).await;
+    let first = harness.push(
         "Open the shop",
         &[Hello::new("hello", "one"), Hello::new("other", "one")],
     );
-    world.promoted("other", &first).await;
-    world.settled("hello").await;
-    let before = world.template_object().get("hello").await.unwrap();
-    (world, before)
+    harness.promoted("other", &first).await;
+    harness.settled("hello").await;
+    let before = harness.template_object().get("hello").await.unwrap();
+    (harness, before)
 }
 
 /// Spec and generation are what they were.
-async fn untouched(world: &World, before: &DynamicObject) {
-    let now = world.template_object().get("hello").await.unwrap();
+async fn untouched(harness: &Harness, before: &DynamicObject) {
+    let now = harness.template_object().get("hello").await.unwrap();
     assert_eq!(now.data["spec"], before.data["spec"]);
     assert_eq!(now.metadata.generation, before.metadata.generation);
 }
@@ -40,18 +40,18 @@ async fn untouched(world: &World, before: &DynamicObject) {
 /// Pushes a template of `hello` that is refused, with a good one of `other`; the words reach
 /// people, and nobody is harmed. Then a good template of `hello` goes through.
 async fn refused(expand: Expand, bad: Hello, words: &str) {
-    let (world, before) = open(expand).await;
-    let users = world.users("hello", 20);
-    let commit = world.push("Two changes", &[bad, Hello::new("other", "two")]);
-    world.promoted("other", &commit).await;
-    let status = world.rolled_back("hello", &commit).await;
+    let (harness, before) = open(expand).await;
+    let users = harness.users("hello", 20);
+    let commit = harness.push("Two changes", &[bad, Hello::new("other", "two")]);
+    harness.promoted("other", &commit).await;
+    let status = harness.rolled_back("hello", &commit).await;
     assert!(status.message.contains(words), "{}", status.message);
     assert!(
         status.message.contains("change it in Git"),
         "{}",
         status.message
     );
-    let said = world.problem(&commit, words).await;
+    let said = harness.problem(&commit, words).await;
     let problem = said.problems.iter().find(|p| p.message.contains(words));
     let origin = problem.and_then(|problem| problem.origin.as_deref());
     assert!(
@@ -59,19 +59,19 @@ async fn refused(expand: Expand, bad: Hello, words: &str) {
         "{:#?}",
         said.problems
     );
-    untouched(&world, &before).await;
+    untouched(&harness, &before).await;
     let answers = users.stop().await;
     assert!(answers.iter().all(|answer| answer.status == 200));
-    assert!(world.ask("hello").await.body.contains("one"));
+    assert!(harness.ask("hello").await.body.contains("one"));
 
-    let fix = world.push("Mended", &[Hello::new("hello", "three")]);
-    world.promoted("hello", &fix).await;
-    world
+    let fix = harness.push("Mended", &[Hello::new("hello", "three")]);
+    harness.promoted("hello", &fix).await;
+    harness
         .delivery("shop", "well again", |status| {
             status.last_good_commit.as_ref() == Some(&fix) && status.problems.is_empty()
         })
         .await;
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_template_that_a_webhook_refuses_leaves_its_service_untouched_and_the_others_go_on(
@@ -88,11 +88,11 @@ async fn a_template_that_knative_refuses_leaves_its_service_untouched(expand: Ex
 }
 
 async fn a_refused_first_delivery_says_so_and_a_fix_comes_through(expand: Expand) {
-    let world = World::brisk(expand).await;
+    let harness = Harness::brisk(expand).await;
     let bad = Hello::new("hello", "one").template_annotated(REFUSE, "no owner is named");
-    let commit = world.push("Open the shop", &[bad, Hello::new("other", "one")]);
-    world.promoted("other", &commit).await;
-    let status = world
+    let commit = harness.push("Open the shop", &[bad, Hello::new("other", "one")]);
+    harness.promoted("other", &commit).await;
+    let status = harness
         .until("hello", "failed", |status| status.phase == Phase::Failed)
         .await;
     assert!(
@@ -101,53 +101,53 @@ async fn a_refused_first_delivery_says_so_and_a_fix_comes_through(expand: Expand
         status.message
     );
     assert!(status.message.contains(GUARD), "{}", status.message);
-    world.problem(&commit, "no owner is named").await;
+    harness.problem(&commit, "no owner is named").await;
     assert!(
-        world
+        harness
             .template_object()
             .get_opt("hello")
             .await
             .unwrap()
             .is_none()
     );
-    let fix = world.push("With an owner", &[Hello::new("hello", "two")]);
-    world.promoted("hello", &fix).await;
-    world.end().await;
+    let fix = harness.push("With an owner", &[Hello::new("hello", "two")]);
+    harness.promoted("hello", &fix).await;
+    harness.end().await;
 }
 
 async fn a_refused_config_map_costs_nobody_else_anything(expand: Expand) {
-    let world = World::brisk(expand).await;
+    let harness = Harness::brisk(expand).await;
     let map = |refuse: &str| {
         format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n  annotations: {{{refuse}}}\ndata: {{mood: calm}}\n"
         )
     };
     let words = "moods are not allowed";
-    world
+    harness
         .repository
         .write("apps/settings.yaml", &map(&format!("{REFUSE}: {words}")));
-    let commit = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &commit).await;
-    let said = world.problem(&commit, words).await;
+    let commit = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &commit).await;
+    let said = harness.problem(&commit, words).await;
     assert!(said.problems[0].message.contains(GUARD), "{said:#?}");
-    world.repository.write("apps/settings.yaml", &map(""));
-    let fix = world.repository.push("Without a mood");
-    world
+    harness.repository.write("apps/settings.yaml", &map(""));
+    let fix = harness.repository.push("Without a mood");
+    harness
         .delivery("shop", "delivered", |status| {
             status.last_good_commit.as_ref() == Some(&fix)
         })
         .await;
-    let maps = world.objects("v1", "ConfigMap");
+    let maps = harness.objects("v1", "ConfigMap");
     assert!(maps.get_opt("settings").await.unwrap().is_some());
-    world.end().await;
+    harness.end().await;
 }
 
 async fn another_field_manager_s_template_is_respected_named_and_taken_only_by_force(
     expand: Expand,
 ) {
-    let (world, _) = open(expand).await;
+    let (harness, _) = open(expand).await;
     // Another GitOps tool takes the containers, as they are.
-    let object = world.template_object();
+    let object = harness.template_object();
     let now = object.get("hello").await.unwrap();
     let types = now.types.clone().unwrap();
     let claim = json!({
@@ -161,18 +161,18 @@ async fn another_field_manager_s_template_is_respected_named_and_taken_only_by_f
         .unwrap();
     let before = object.get("hello").await.unwrap();
 
-    let users = world.users("hello", 20);
-    let commit = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world.rolled_back("hello", &commit).await;
+    let users = harness.users("hello", 20);
+    let commit = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness.rolled_back("hello", &commit).await;
     let words = "kustomize-controller owns spec.template.spec.containers";
     assert!(status.message.contains(words), "{}", status.message);
-    world.problem(&commit, words).await;
-    untouched(&world, &before).await;
-    assert!(world.ask("hello").await.body.contains("one"));
+    harness.problem(&commit, words).await;
+    untouched(&harness, &before).await;
+    assert!(harness.ask("hello").await.body.contains("one"));
 
     let force = Hello::new("hello", "two").annotated("sluice.dev/force", "true");
-    world.push("By force, as the message says", &[force]);
-    world
+    harness.push("By force, as the message says", &[force]);
+    harness
         .until("hello", "promoted", |status| {
             status.phase == Phase::Stable
                 && status
@@ -183,25 +183,25 @@ async fn another_field_manager_s_template_is_respected_named_and_taken_only_by_f
         .await;
     let answers = users.stop().await;
     assert!(answers.iter().all(|answer| answer.status == 200));
-    assert!(world.ask("hello").await.body.contains("two"));
-    world.end().await;
+    assert!(harness.ask("hello").await.body.contains("two"));
+    harness.end().await;
 }
 
 async fn a_service_that_another_tool_owns_is_left_as_it_is_and_said(expand: Expand) {
-    let mut world = World::new(Setting {
+    let mut harness = Harness::new(Setting {
         expand,
         policy: BRISK.to_owned(),
         ..Setting::default()
     })
     .await;
-    world
+    harness
         .create(Hello::new("hello", "one").service(), "terraform")
         .await;
     let split = json!({"spec": {"traffic": [
         {"revisionName": "hello-00001", "percent": 100, "latestRevision": false},
     ]}});
-    let services = world.serving("Service");
-    world
+    let services = harness.serving("Service");
+    harness
         .when(services.clone(), "hello", "its revision", |service| {
             service
                 .data
@@ -209,8 +209,10 @@ async fn a_service_that_another_tool_owns_is_left_as_it_is_and_said(expand: Expa
                 .is_some()
         })
         .await;
-    world.by_hand(&services, "hello", "terraform", &split).await;
-    let before = world
+    harness
+        .by_hand(&services, "hello", "terraform", &split)
+        .await;
+    let before = harness
         .when(services.clone(), "hello", "serving", |service| {
             let status = &service.data["status"];
             let conditions = status["conditions"].as_array();
@@ -221,13 +223,15 @@ async fn a_service_that_another_tool_owns_is_left_as_it_is_and_said(expand: Expa
                 })
         })
         .await;
-    let users = world.users("hello", 20);
-    world.start_agent().await;
-    world.deliver().await;
-    let commit = world.push("Into Git", &[Hello::new("hello", "two")]);
-    let said = world.problem(&commit, "terraform owns spec.template").await;
+    let users = harness.users("hello", 20);
+    harness.start_agent().await;
+    harness.deliver().await;
+    let commit = harness.push("Into Git", &[Hello::new("hello", "two")]);
+    let said = harness
+        .problem(&commit, "terraform owns spec.template")
+        .await;
     assert!(said.problems.len() == 1, "{:#?}", said.problems);
-    let status = world.until("hello", "at rest", |_| true).await;
+    let status = harness.until("hello", "at rest", |_| true).await;
     assert_eq!(status.phase, Phase::RolledBack, "{status:#?}");
     let now = services.get("hello").await.unwrap();
     assert_eq!(
@@ -236,16 +240,16 @@ async fn a_service_that_another_tool_owns_is_left_as_it_is_and_said(expand: Expa
     );
     let answers = users.stop().await;
     assert!(answers.iter().all(|answer| answer.status == 200));
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_broken_file_costs_its_own_service_only_and_is_said_with_its_line(expand: Expand) {
-    let world = World::brisk(expand).await;
-    world.repository.write("apps/broken.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: broken\nspec:\n  template:\n    spec:\n      containers: nothing\n");
-    let commit = world.push("One good, one broken", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &commit).await;
+    let harness = Harness::brisk(expand).await;
+    harness.repository.write("apps/broken.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: broken\nspec:\n  template:\n    spec:\n      containers: nothing\n");
+    let commit = harness.push("One good, one broken", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &commit).await;
     let deliveries: kube::Api<Delivery> =
-        kube::Api::namespaced(world.client.clone(), world.namespace());
+        kube::Api::namespaced(harness.client.clone(), harness.namespace());
     let status = deliveries.get("shop").await.unwrap().status.unwrap();
     let problem = status.problems.iter().find(|problem| {
         problem
@@ -254,5 +258,5 @@ async fn a_broken_file_costs_its_own_service_only_and_is_said_with_its_line(expa
             .is_some_and(|origin| origin.starts_with("apps/broken.yaml:8"))
     });
     assert!(problem.is_some(), "{:#?}", status.problems);
-    world.end().await;
+    harness.end().await;
 }

@@ -11,7 +11,7 @@ use sluice::api::duration::HumanDuration;
 use sluice::api::rollout::{Outcome, Phase, RolloutStatus, ServiceRollout};
 use sluice::api::rollout_policy::{RolloutPolicySpec, Step};
 
-use crate::world::{Answer, DELIVERY, Hello, Setting, World, brisk, in_both_forms};
+use crate::harness::{Answer, DELIVERY, Harness, Hello, Setting, brisk, in_both_forms};
 
 in_both_forms!(
     a_good_release_walks_up_and_one_that_fails_every_other_time_is_rolled_back_at_its_first_step,
@@ -30,17 +30,17 @@ in_both_forms!(
 );
 
 /// The usual stage in one form, with a policy, and `hello` on its first revision.
-async fn open(expand: Expand, policy: &str) -> World {
-    let world = World::set(Setting {
+async fn open(expand: Expand, policy: &str) -> Harness {
+    let harness = Harness::set(Setting {
         expand,
         policy: policy.to_owned(),
         ..Setting::default()
     })
     .await;
     // Whatever is called otherwise is a policy of the story's own.
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
-    world
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    harness
 }
 
 /// A bad release met by users, from its push until it was rolled back.
@@ -93,17 +93,17 @@ impl Taken {
 
 /// Pushes a bad template under 20 requests a second, waits until it was rolled back, and sees
 /// to it that stable serves on.
-async fn roll_back(world: &World, bad: Hello) -> Taken {
-    let before = world.ask("hello").await.body;
-    let users = world.users("hello", 20);
-    let commit = world.push("A bad idea", &[bad]);
-    let status = world.rolled_back("hello", &commit).await;
-    let delivery = world.delivery(DELIVERY, "there", |_| true).await;
+async fn roll_back(harness: &Harness, bad: Hello) -> Taken {
+    let before = harness.ask("hello").await.body;
+    let users = harness.users("hello", 20);
+    let commit = harness.push("A bad idea", &[bad]);
+    let status = harness.rolled_back("hello", &commit).await;
+    let delivery = harness.delivery(DELIVERY, "there", |_| true).await;
     assert_ne!(delivery.last_good_commit.as_ref(), Some(&commit));
     let answers = users.stop().await;
     assert_eq!(status.history[0].outcome, Outcome::RolledBack);
     assert_eq!(status.history[0].release.commit.as_ref(), Some(&commit));
-    let after = world.ask("hello").await;
+    let after = harness.ask("hello").await;
     assert_eq!((after.status, &after.body), (200, &before), "stable serves");
     Taken {
         status,
@@ -115,10 +115,10 @@ async fn roll_back(world: &World, bad: Hello) -> Taken {
 async fn a_good_release_walks_up_and_one_that_fails_every_other_time_is_rolled_back_at_its_first_step(
     expand: Expand,
 ) {
-    let world = open(expand, "demo").await;
-    let users = world.users("hello", 20);
-    let good = world.push("Greet two", &[Hello::new("hello", "two")]);
-    let status = world.promoted("hello", &good).await;
+    let harness = open(expand, "demo").await;
+    let users = harness.users("hello", 20);
+    let good = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness.promoted("hello", &good).await;
     let weights: Vec<u8> = status
         .evidence
         .iter()
@@ -130,68 +130,72 @@ async fn a_good_release_walks_up_and_one_that_fails_every_other_time_is_rolled_b
         "every step was judged, in order: {:#?}",
         status.evidence
     );
-    assert!(world.ask("hello").await.body.contains("two"));
+    assert!(harness.ask("hello").await.body.contains("two"));
     let answers = users.stop().await;
     let lost = answers.iter().filter(|answer| answer.status != 200).count();
     assert_eq!(lost, 0, "a good release harms nobody of {}", answers.len());
 
     let bad = Hello::new("hello", "three").env("FAIL_PERCENT", "50");
-    let taken = roll_back(&world, bad).await;
+    let taken = roll_back(&harness, bad).await;
     taken.at(5, 30);
     taken.says("error rate");
-    world.end().await;
+    harness.end().await;
 }
 
 async fn every_answer_500_is_rolled_back_at_the_first_step(expand: Expand) {
-    let world = open(expand, "demo").await;
+    let harness = open(expand, "demo").await;
     let taken = roll_back(
-        &world,
+        &harness,
         Hello::new("hello", "two").env("FAIL_PERCENT", "100"),
     )
     .await;
     // Its readiness path is well, so only users can tell; Flagger's figure is 108.
     taken.at(5, 27);
-    world.end().await;
+    harness.end().await;
 }
 
 async fn every_answer_500_harms_nobody_where_probes_ask_what_users_ask(expand: Expand) {
-    let world = open(expand, "demo").await;
+    let harness = open(expand, "demo").await;
     let bad = Hello::new("hello", "two").env("FAIL_PERCENT", "100");
-    let taken = roll_back(&world, bad.without_readiness_path()).await;
+    let taken = roll_back(&harness, bad.without_readiness_path()).await;
     taken.harmed_nobody();
-    world.end().await;
+    harness.end().await;
 }
 
 async fn five_percent_500_is_found_by_the_probes(expand: Expand) {
     // `fast` probes 200 times before anybody meets the candidate.
-    let world = open(expand, "fast").await;
+    let harness = open(expand, "fast").await;
     let bad = Hello::new("hello", "two").env("FAIL_PERCENT", "5");
-    let taken = roll_back(&world, bad.without_readiness_path()).await;
+    let taken = roll_back(&harness, bad.without_readiness_path()).await;
     taken.harmed_nobody();
-    world.end().await;
+    harness.end().await;
 }
 
 async fn five_percent_500_that_only_users_meet_is_rolled_back_on_the_way_up(expand: Expand) {
-    let world = open(expand, "demo").await;
-    let taken = roll_back(&world, Hello::new("hello", "two").env("FAIL_PERCENT", "5")).await;
+    let harness = open(expand, "demo").await;
+    let taken = roll_back(
+        &harness,
+        Hello::new("hello", "two").env("FAIL_PERCENT", "5"),
+    )
+    .await;
     assert!(taken.status.history[0].weight < 100);
     // Four early errors condemn; what is on its way then comes on top.
     let lost = taken.answers.iter().filter(|a| a.status != 200).count();
     assert!((1..=10).contains(&lost), "{lost}: {}", taken.reason());
-    world.end().await;
+    harness.end().await;
 }
 
 async fn answers_that_are_800_ms_late_are_rolled_back_at_the_first_step(expand: Expand) {
-    let world = open(expand, "demo").await;
-    let taken = roll_back(&world, Hello::new("hello", "two").env("DELAY_MS", "800")).await;
+    let harness = open(expand, "demo").await;
+    let taken = roll_back(&harness, Hello::new("hello", "two").env("DELAY_MS", "800")).await;
     taken.says("p99");
     // Flagger's figure is 106.
     taken.at(5, 26);
-    world.end().await;
+    harness.end().await;
 }
 
 async fn what_is_never_ready_harms_nobody(expand: Expand) {
-    let world = World::set(Setting {
+    let harness = Harness::set(Setting {
         expand,
         policy: "impatient".to_owned(),
         ..Setting::default()
@@ -201,20 +205,20 @@ async fn what_is_never_ready_harms_nobody(expand: Expand) {
         progress_deadline: HumanDuration::from_secs(12),
         ..brisk()
     };
-    world.policy("impatient", impatient).await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
-    let taken = roll_back(&world, Hello::new("hello", "two").env("NEVER_READY", "1")).await;
+    harness.policy("impatient", impatient).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    let taken = roll_back(&harness, Hello::new("hello", "two").env("NEVER_READY", "1")).await;
     taken.harmed_nobody();
     taken.says("not Ready after 12s");
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_crash_before_it_listens_is_told_by_its_pods_and_harms_nobody(expand: Expand) {
-    let world = open(expand, "demo").await;
+    let harness = open(expand, "demo").await;
     let began = std::time::Instant::now();
     let bad = Hello::new("hello", "two").env("CRASH_AT_START", "3");
-    let taken = roll_back(&world, bad).await;
+    let taken = roll_back(&harness, bad).await;
     taken.harmed_nobody();
     taken.says("crashed 2 times, last with exit code 3");
     assert!(
@@ -222,11 +226,11 @@ async fn a_crash_before_it_listens_is_told_by_its_pods_and_harms_nobody(expand: 
         "long before the deadline: {:?}",
         began.elapsed()
     );
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_crash_while_it_is_probed_harms_nobody(expand: Expand) {
-    let world = World::set(Setting {
+    let harness = Harness::set(Setting {
         expand,
         policy: "thorough".to_owned(),
         ..Setting::default()
@@ -234,17 +238,17 @@ async fn a_crash_while_it_is_probed_harms_nobody(expand: Expand) {
     .await;
     let mut thorough = brisk();
     thorough.probes.count = 5000;
-    world.policy("thorough", thorough).await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
+    harness.policy("thorough", thorough).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
     let bad = Hello::new("hello", "two").env("CRASH_AFTER_MS", "400");
-    let taken = roll_back(&world, bad).await;
+    let taken = roll_back(&harness, bad).await;
     taken.harmed_nobody();
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_crash_at_20_percent_is_rolled_back(expand: Expand) {
-    let world = World::set(Setting {
+    let harness = Harness::set(Setting {
         expand,
         policy: "patient".to_owned(),
         ..Setting::default()
@@ -254,19 +258,19 @@ async fn a_crash_at_20_percent_is_rolled_back(expand: Expand) {
     let mut patient = brisk();
     patient.steps = vec![Step::weight(5), Step::weight(20)];
     patient.steps[1].bake = Some(HumanDuration::from_secs(50));
-    world.policy("patient", patient).await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    world.promoted("hello", &first).await;
+    harness.policy("patient", patient).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
     let bad = Hello::new("hello", "two").env("CRASH_ON_PATH", "/crash");
     let crashing = async {
         let meets_users = |status: &RolloutStatus| {
             status.phase == Phase::Stepping && status.weight == 20 && status.confirmed_at.is_some()
         };
-        let status = world.until("hello", "at 20 %", meets_users).await;
-        crash_whenever_it_is_up(&world, &status.candidate.unwrap().revision.unwrap()).await;
+        let status = harness.until("hello", "at 20 %", meets_users).await;
+        crash_whenever_it_is_up(&harness, &status.candidate.unwrap().revision.unwrap()).await;
     };
     let taken = tokio::select! {
-        taken = roll_back(&world, bad) => taken,
+        taken = roll_back(&harness, bad) => taken,
         () = crashing => unreachable!("it crashes for ever"),
     };
     // What was on its way when it crashed; the rest waits until it is up again.
@@ -277,12 +281,12 @@ async fn a_crash_at_20_percent_is_rolled_back(expand: Expand) {
         taken.reason().contains("crashed 2 times") || taken.reason().contains("ExitCode1");
     let by_its_answers = taken.reason().contains("error rate") && taken.harmed() > 0;
     assert!(by_its_pods || by_its_answers, "{}", taken.reason());
-    world.end().await;
+    harness.end().await;
 }
 
 /// Asks a revision's only container to crash, each time that it is up again.
-async fn crash_whenever_it_is_up(world: &World, revision: &str) {
-    let pods: Api<Pod> = Api::namespaced(world.client.clone(), world.namespace());
+async fn crash_whenever_it_is_up(harness: &Harness, revision: &str) {
+    let pods: Api<Pod> = Api::namespaced(harness.client.clone(), harness.namespace());
     let of_it = ListParams::default().labels(&format!("serving.knative.dev/revision={revision}"));
     let pod = pods.list(&of_it).await.unwrap().items.remove(0).name_any();
     for crashes in 0.. {
@@ -295,29 +299,33 @@ async fn crash_whenever_it_is_up(world: &World, revision: &str) {
             })
         };
         let what = format!("up after {crashes} crashes");
-        world.when(pods.clone(), &pod, &what, is_up_again).await;
-        world
-            .ask_in(world.namespace(), "candidate-hello", "/crash")
+        harness.when(pods.clone(), &pod, &what, is_up_again).await;
+        harness
+            .ask_in(harness.namespace(), "candidate-hello", "/crash")
             .await;
     }
 }
 
 async fn a_crash_on_the_path_that_users_ask_for_is_rolled_back(expand: Expand) {
-    let world = open(expand, "demo").await;
-    let taken = roll_back(&world, Hello::new("hello", "two").env("CRASH_ON_PATH", "/")).await;
+    let harness = open(expand, "demo").await;
+    let taken = roll_back(
+        &harness,
+        Hello::new("hello", "two").env("CRASH_ON_PATH", "/"),
+    )
+    .await;
     taken.at(5, 10);
-    world.end().await;
+    harness.end().await;
 }
 
 async fn an_exact_revert_puts_the_old_revision_back_without_a_new_one(expand: Expand) {
-    let world = World::brisk(expand).await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let old = world.promoted("hello", &first).await.stable.unwrap();
-    let second = world.push("Greet two", &[Hello::new("hello", "two")]);
-    world.promoted("hello", &second).await;
-    let history = world.watch_traffic("hello");
-    world.push("Revert: greet one", &[Hello::new("hello", "one")]);
-    let status = world
+    let harness = Harness::brisk(expand).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    let old = harness.promoted("hello", &first).await.stable.unwrap();
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    harness.promoted("hello", &second).await;
+    let history = harness.watch_traffic("hello");
+    harness.push("Revert: greet one", &[Hello::new("hello", "one")]);
+    let status = harness
         .until("hello", "back on the first revision", |status| {
             status.phase == Phase::Stable
                 && status
@@ -329,43 +337,47 @@ async fn an_exact_revert_puts_the_old_revision_back_without_a_new_one(expand: Ex
     assert_eq!(status.history[0].outcome, Outcome::Reverted);
     let old = old.revision.unwrap();
     assert_eq!(history.shares(&old), [0, 100], "at once, with no canary");
-    assert!(world.ask("hello").await.body.contains("one"), "{status:#?}");
-    world.end().await;
+    assert!(
+        harness.ask("hello").await.body.contains("one"),
+        "{status:#?}"
+    );
+    harness.end().await;
 }
 
 async fn what_was_rolled_back_stays_out_across_a_restart_of_the_agent_until_a_person_says_retry(
     expand: Expand,
 ) {
-    let mut world = World::brisk(expand).await;
-    let first = world.push("Open the shop", &[Hello::new("hello", "one")]);
-    let stable = world.promoted("hello", &first).await.stable.unwrap();
+    let mut harness = Harness::brisk(expand).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    let stable = harness.promoted("hello", &first).await.stable.unwrap();
     let bad = Hello::new("hello", "two").env("CRASH_AT_START", "3");
-    let bad = world.push("Crash", &[bad]);
-    world.rolled_back("hello", &bad).await;
+    let bad = harness.push("Crash", &[bad]);
+    harness.rolled_back("hello", &bad).await;
 
-    world.stop_agent().await;
-    world.start_agent().await;
+    harness.stop_agent().await;
+    harness.start_agent().await;
     // A second service shows that the new agent has read Git and acted on it.
-    let other = world.push("Another service", &[Hello::new("other", "one")]);
-    world.promoted("other", &other).await;
-    let status = world.until("hello", "at rest", |_| true).await;
+    let other = harness.push("Another service", &[Hello::new("other", "one")]);
+    harness.promoted("other", &other).await;
+    let status = harness.until("hello", "at rest", |_| true).await;
     assert_eq!(
         (status.phase, status.stable.unwrap().revision),
         (Phase::RolledBack, stable.revision)
     );
 
     let request = json!({"spec": {"request": {"id": "again", "action": "retry"}}});
-    let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
+    let rollouts: Api<ServiceRollout> =
+        Api::namespaced(harness.client.clone(), harness.namespace());
     rollouts
         .patch("hello", &PatchParams::default(), &Patch::Merge(&request))
         .await
         .unwrap();
-    let status = world
+    let status = harness
         .until("hello", "tried again and rolled back again", |status| {
             status.phase == Phase::RolledBack
                 && status.quarantine.iter().any(|bad| bad.attempt == 1)
         })
         .await;
     assert_eq!(status.handled_request.as_deref(), Some("again"));
-    world.end().await;
+    harness.end().await;
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sluice::api::delivery::Expand;
 use sluice::api::serving::TrafficTarget;
 
-use crate::world::{Hello, World, in_both_forms, share};
+use crate::harness::{Harness, Hello, in_both_forms, share};
 
 in_both_forms!(
     a_user_s_tags_and_split_are_kept_through_a_release_and_are_what_it_ends_in,
@@ -16,16 +16,16 @@ in_both_forms!(
 );
 
 /// `hello` with two revisions, the second one stable.
-async fn open(expand: Expand) -> (World, String, String) {
-    let world = World::brisk(expand).await;
+async fn open(expand: Expand) -> (Harness, String, String) {
+    let harness = Harness::brisk(expand).await;
     let mut revisions = Vec::new();
     for target in ["one", "two"] {
-        let commit = world.push(target, &[Hello::new("hello", target)]);
-        let stable = world.promoted("hello", &commit).await.stable.unwrap();
+        let commit = harness.push(target, &[Hello::new("hello", target)]);
+        let stable = harness.promoted("hello", &commit).await.stable.unwrap();
         revisions.push(stable.revision.unwrap());
     }
     let second = revisions.pop().unwrap();
-    (world, revisions.pop().unwrap(), second)
+    (harness, revisions.pop().unwrap(), second)
 }
 
 /// `hello-00001 20 % #old`, in any order.
@@ -56,16 +56,16 @@ fn in_force(route: &DynamicObject) -> bool {
 
 /// Waits until the Route says that users are shown exactly this, and that they are by now: a real
 /// one names a new split a moment before the gateway has it.
-async fn shown(world: &World, wanted: &[String]) {
+async fn shown(harness: &Harness, wanted: &[String]) {
     let mut wanted = wanted.to_vec();
     wanted.sort();
-    world
+    harness
         .when(
-            world.serving("Route"),
+            harness.serving("Route"),
             "hello",
             &wanted.join(", "),
             |route| {
-                shape(&crate::world::split_of(route, "/status/traffic")) == wanted
+                shape(&crate::harness::split_of(route, "/status/traffic")) == wanted
                     && in_force(route)
             },
         )
@@ -75,32 +75,32 @@ async fn shown(world: &World, wanted: &[String]) {
 async fn a_user_s_tags_and_split_are_kept_through_a_release_and_are_what_it_ends_in(
     expand: Expand,
 ) {
-    let (world, first, second) = open(expand).await;
+    let (harness, first, second) = open(expand).await;
     let block = json!([
         {"latestRevision": true, "percent": 80, "tag": "current"},
         {"revisionName": first, "percent": 20, "tag": "old"},
     ]);
-    world.push(
+    harness.push(
         "Show the old one to a fifth",
         &[Hello::new("hello", "two").traffic(block.clone())],
     );
     shown(
-        &world,
+        &harness,
         &[format!("{second} 80 #current"), format!("{first} 20 #old")],
     )
     .await;
-    assert!(world.ask("old-hello").await.body.contains("one"));
-    assert!(world.ask("current-hello").await.body.contains("two"));
+    assert!(harness.ask("old-hello").await.body.contains("one"));
+    assert!(harness.ask("current-hello").await.body.contains("two"));
 
-    let history = world.watch_traffic("hello");
-    let users = world.users("hello", 20);
+    let history = harness.watch_traffic("hello");
+    let users = harness.users("hello", 20);
     let third = Hello::new("hello", "three").traffic(block);
-    let commit = world.push("Greet three", &[third]);
-    let status = world.promoted("hello", &commit).await;
+    let commit = harness.push("Greet three", &[third]);
+    let status = harness.promoted("hello", &commit).await;
     let answers = users.stop().await;
     let third = status.stable.unwrap().revision.unwrap();
     shown(
-        &world,
+        &harness,
         &[format!("{third} 80 #current"), format!("{first} 20 #old")],
     )
     .await;
@@ -112,48 +112,48 @@ async fn a_user_s_tags_and_split_are_kept_through_a_release_and_are_what_it_ends
         let tagged = |tag: &str| split.iter().any(|t| t.tag.as_deref() == Some(tag));
         assert!(tagged("old") && tagged("current"), "{split:#?}");
     }
-    assert!(world.ask("old-hello").await.body.contains("one"));
-    assert!(world.ask("current-hello").await.body.contains("three"));
+    assert!(harness.ask("old-hello").await.body.contains("one"));
+    assert!(harness.ask("current-hello").await.body.contains("three"));
     let lost = answers.iter().filter(|answer| answer.status != 200).count();
     assert_eq!(lost, 0, "of {}", answers.len());
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_user_s_traffic_block_alone_changes_traffic_and_makes_no_release(expand: Expand) {
-    let (world, first, second) = open(expand).await;
+    let (harness, first, second) = open(expand).await;
     let block = json!([
         {"latestRevision": true, "percent": 100},
         {"revisionName": first, "percent": 0, "tag": "before"},
     ]);
-    world.push("A tag", &[Hello::new("hello", "two").traffic(block)]);
+    harness.push("A tag", &[Hello::new("hello", "two").traffic(block)]);
     shown(
-        &world,
+        &harness,
         &[format!("{second} 100"), format!("{first} 0 #before")],
     )
     .await;
-    assert!(world.ask("before-hello").await.body.contains("one"));
+    assert!(harness.ask("before-hello").await.body.contains("one"));
     // And away again.
-    world.push("No tag", &[Hello::new("hello", "two")]);
-    shown(&world, &[format!("{second} 100")]).await;
-    assert_eq!(world.ask("before-hello").await.status, 404);
-    let status = world.until("hello", "at rest", |_| true).await;
+    harness.push("No tag", &[Hello::new("hello", "two")]);
+    shown(&harness, &[format!("{second} 100")]).await;
+    assert_eq!(harness.ask("before-hello").await.status, 404);
+    let status = harness.until("hello", "at rest", |_| true).await;
     assert_eq!(status.history.len(), 2, "{:#?}", status.history);
-    world.end().await;
+    harness.end().await;
 }
 
 async fn a_user_s_tag_that_is_called_candidate_keeps_its_revision(expand: Expand) {
-    let (world, first, _) = open(expand).await;
+    let (harness, first, _) = open(expand).await;
     let block = json!([
         {"latestRevision": true, "percent": 100},
         {"revisionName": first, "percent": 0, "tag": "candidate"},
     ]);
-    let history = world.watch_traffic("hello");
+    let history = harness.watch_traffic("hello");
     let third = Hello::new("hello", "three").traffic(block);
-    let commit = world.push("Greet three", &[third]);
-    let status = world.promoted("hello", &commit).await;
+    let commit = harness.push("Greet three", &[third]);
+    let status = harness.promoted("hello", &commit).await;
     let third = status.stable.unwrap().revision.unwrap();
     shown(
-        &world,
+        &harness,
         &[format!("{third} 100"), format!("{first} 0 #candidate")],
     )
     .await;
@@ -168,22 +168,22 @@ async fn a_user_s_tag_that_is_called_candidate_keeps_its_revision(expand: Expand
             }
         }
     }
-    assert!(world.ask("candidate-hello").await.body.contains("one"));
-    world.end().await;
+    assert!(harness.ask("candidate-hello").await.body.contains("one"));
+    harness.end().await;
 }
 
 async fn an_entry_that_names_a_missing_revision_is_left_out_and_said(expand: Expand) {
-    let (world, first, second) = open(expand).await;
+    let (harness, first, second) = open(expand).await;
     let block = json!([
         {"latestRevision": true, "percent": 60},
         {"revisionName": "hello-99999", "percent": 30},
         {"revisionName": first, "percent": 10},
     ]);
-    world.push("A slip", &[Hello::new("hello", "two").traffic(block)]);
-    shown(&world, &[format!("{second} 90"), format!("{first} 10")]).await;
-    let said = world
+    harness.push("A slip", &[Hello::new("hello", "two").traffic(block)]);
+    shown(&harness, &[format!("{second} 90"), format!("{first} 10")]).await;
+    let said = harness
         .told("ServiceRollout", "hello", "TrafficEntryLeftOut")
         .await;
     assert!(said.contains("hello-99999"), "{said}");
-    world.end().await;
+    harness.end().await;
 }

@@ -10,6 +10,8 @@ const QUALIFIED: &str = "must consist of alphanumeric characters, '-', '_' or '.
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
+use crate::api::dns_names::is_dns_1123_shape as is_label;
+
 /// What is wrong with a text.
 pub type Wrong = Vec<String>;
 
@@ -146,12 +148,6 @@ pub fn port_name(name: &str) -> Wrong {
 /// A port's number.
 pub fn port(number: i64) -> Option<&'static str> {
     (!(1..=65_535).contains(&number)).then_some("must be between 1 and 65535, inclusive")
-}
-
-/// One label, of any length.
-fn is_label(name: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !name.is_empty() && name.chars().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 fn is_word(text: &str) -> bool {

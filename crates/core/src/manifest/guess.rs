@@ -5,8 +5,8 @@
 //! answer is "unknown", and nothing is pruned until the file is mended.
 
 use super::loader::Options;
-use super::scope::{self, Scope};
 use crate::api::object::{ObjectKey, split_api_version};
+use crate::api::scope::{self, Scope};
 
 /// Which object, if that can be told.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ fn look(text: &str, options: &Options) -> Option<ObjectKey> {
         namespace: namespace.map(str::to_owned),
         name: name.to_owned(),
     };
-    let scope = match scope::of(&key) {
+    let scope = match scope::of(&key.group, &key.kind) {
         Scope::Unknown => options.scope_of(&key),
         known => known,
     };

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::error::{ManifestError, Notice, Origin};
 use super::ignored::{IGNORE_FILE, Ignored, split};
 use super::node::{At, Kind, Node};
-use super::object::{Candidate, Manifest, Outcome};
+use super::object::{Candidate, Manifest, ReadObject};
 use super::private::Privacy;
-use super::scope::Scope;
 use super::yaml::{self, Document, Parsed, Wrong};
 use super::{File, guess, json};
 use crate::api::object::ObjectKey;
+use crate::api::scope::Scope;
 
 /// What may be delivered, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,9 +336,9 @@ fn read_file(file: &File, options: &Options) -> FileResult {
                         wrong.clone()
                     };
                     match candidate.judge(found, options, &mut result.notices) {
-                        Outcome::Object(manifest) => result.objects.push(Arc::new(*manifest)),
-                        Outcome::Skipped => {}
-                        Outcome::Wrong(mut errors) => {
+                        ReadObject::Object(manifest) => result.objects.push(Arc::new(*manifest)),
+                        ReadObject::Skipped => {}
+                        ReadObject::Wrong(mut errors) => {
                             // Two kinds or names in one document: a lost `---`, perhaps.
                             for error in errors.iter_mut().filter(|_| doubled) {
                                 error.poisons_prune = true;

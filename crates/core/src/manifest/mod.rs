@@ -18,7 +18,6 @@ mod object;
 mod private;
 mod scalar;
 mod schema;
-mod scope;
 mod words;
 mod yaml;
 
@@ -28,12 +27,12 @@ mod tests;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+pub use crate::api::scope::Scope;
 pub use error::{ManifestError, Notice, Origin};
 pub use excerpt::Excerpt;
 pub use ignored::{IGNORE_FILE, is_manifest_file};
 pub use loader::{Loaded, Loader, Options, load};
 pub use object::Manifest;
-pub use scope::Scope;
 
 /// A file of a snapshot.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Which names the API server takes (`apimachinery/pkg/util/validation`).
 
+use crate::api::dns_names::is_dns_1123_shape;
 use crate::api::object::ObjectKey;
 
 /// Why the object's name is refused, and what it may look like.
@@ -36,11 +37,7 @@ pub(super) fn label(name: &str) -> Result<(), String> {
             name.len()
         ));
     }
-    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if !name.chars().all(|c| letter(c) || c == '-')
-        || !name.starts_with(letter)
-        || !name.ends_with(letter)
-    {
+    if !is_dns_1123_shape(name) {
         return Err(
             "it may have lower-case letters, digits and \"-\", and begins and ends with a letter or digit"
                 .into(),
@@ -57,13 +54,7 @@ fn subdomain(name: &str) -> Result<(), String> {
             name.len()
         ));
     }
-    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let good = |part: &str| {
-        part.chars().all(|c| letter(c) || c == '-')
-            && part.starts_with(letter)
-            && part.ends_with(letter)
-    };
-    if !name.split('.').all(good) {
+    if !name.split('.').all(is_dns_1123_shape) {
         return Err(
             "it may have lower-case letters, digits, \"-\" and \".\", and begins and ends with a letter or digit"
                 .into(),

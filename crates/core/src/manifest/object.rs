@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 use super::error::{ManifestError, Notice, Origin};
 use super::node::{At, Node};
 use super::private::Privacy;
-use super::scope::{self, Scope};
 use super::words::say;
 use super::yaml::{Wrong, quote_it};
 use super::{Options, known, names, schema};
 use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, split_api_version};
+use crate::api::scope::{self, Scope};
 
 /// An object as Git wants it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,7 @@ impl Manifest {
 }
 
 /// What came of one document.
-pub(super) enum Outcome {
+pub(super) enum ReadObject {
     Object(Box<Manifest>),
     Wrong(Vec<ManifestError>),
     /// Not meant for a cluster.
@@ -121,7 +121,7 @@ impl Candidate<'_> {
         found: Vec<Wrong>,
         options: &Options,
         notices: &mut Vec<Notice>,
-    ) -> Outcome {
+    ) -> ReadObject {
         let node = self.node;
         let notice = |at: At, identity: Option<&ObjectKey>, message: String| Notice {
             origin: self.origin(at),
@@ -134,7 +134,7 @@ impl Candidate<'_> {
                 say("this is ").ours(node.noun()).ours(", not an object"),
             )
             .hint("a manifest begins with apiVersion and kind; list other files in .sluiceignore");
-            return Outcome::Wrong(vec![self.error(wrong, None)]);
+            return ReadObject::Wrong(vec![self.error(wrong, None)]);
         }
         if is_no_object(node) {
             notices.push(notice(
@@ -142,13 +142,13 @@ impl Candidate<'_> {
                 None,
                 "skipped: no Kubernetes object (it has neither apiVersion nor kind)".into(),
             ));
-            return Outcome::Skipped;
+            return ReadObject::Skipped;
         }
         let identity = match identity(node, options) {
             Ok(identity) => identity,
             Err(wrong) => {
                 let all = wrong.into_iter().chain(found);
-                return Outcome::Wrong(all.map(|wrong| self.error(wrong, None)).collect());
+                return ReadObject::Wrong(all.map(|wrong| self.error(wrong, None)).collect());
             }
         };
         let (key, scope, api_version) = identity;
@@ -176,7 +176,7 @@ impl Candidate<'_> {
                 poisons_prune: unsure,
                 ..self.error(wrong, Some(&key))
             });
-            return Outcome::Wrong(errors.collect());
+            return ReadObject::Wrong(errors.collect());
         }
         let mut value = node.to_json();
         for field in leave_out(&mut value) {
@@ -191,7 +191,7 @@ impl Candidate<'_> {
         if let (Scope::Namespaced, Some(namespace)) = (scope, &key.namespace) {
             set_namespace(&mut value, namespace);
         }
-        Outcome::Object(Box::new(Manifest {
+        ReadObject::Object(Box::new(Manifest {
             digest: digest(&value),
             key,
             api_version,
@@ -292,7 +292,7 @@ fn identity(node: &Node, options: &Options) -> Result<(ObjectKey, Scope, String)
             .map(str::to_owned),
         name,
     };
-    let scope = match scope::of(&key) {
+    let scope = match scope::of(&key.group, &key.kind) {
         Scope::Unknown => options.scope_of(&key),
         known => known,
     };

@@ -14,14 +14,14 @@ use crate::api::serving;
 
 use super::annotations::{self, DeliveryId};
 use super::live::Live;
-use super::scope::Scope;
 use super::service::ServiceIntent;
 use super::steps::{LeftAlone, Why};
 use super::{digest, live};
+use crate::api::scope::Scope;
 
 /// One manifest of Git.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct ManifestRef<'a> {
     /// The object as the file has it.
     pub value: &'a JsonText,
     /// `apps/hello.yaml:3`.
@@ -75,7 +75,7 @@ pub struct Expanded {
 }
 
 /// Works out what is applied for each manifest. Pure.
-pub fn expand(to: &Destination, manifests: &[Wanted<'_>], live: &dyn Live) -> Expanded {
+pub fn expand(to: &Destination, manifests: &[ManifestRef<'_>], live: &dyn Live) -> Expanded {
     let defined = definitions(manifests);
     let mut out = Expanded::default();
     for wanted in manifests {
@@ -109,7 +109,7 @@ struct Defined {
     scope: Scope,
 }
 
-fn definitions(manifests: &[Wanted<'_>]) -> Vec<Defined> {
+fn definitions(manifests: &[ManifestRef<'_>]) -> Vec<Defined> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
     manifests
         .iter()
@@ -129,7 +129,7 @@ fn definitions(manifests: &[Wanted<'_>]) -> Vec<Defined> {
 
 fn one(
     to: &Destination,
-    wanted: &Wanted<'_>,
+    wanted: &ManifestRef<'_>,
     live: &dyn Live,
     defined: &[Defined],
 ) -> Result<Unit, Box<LeftAlone>> {

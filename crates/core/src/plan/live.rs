@@ -17,7 +17,7 @@ use crate::api::object::{ObjectKey, split_api_version};
 
 use super::annotations::{self, DeliveryId};
 use super::path::FieldPath;
-use super::scope::Scope;
+use crate::api::scope::Scope;
 
 /// An object as the cluster has it, without `managedFields` in its text.
 #[derive(Clone)]

@@ -20,23 +20,21 @@ mod order;
 mod path;
 mod planner;
 mod prune;
-mod quantity;
 mod release;
-mod scope;
 mod service;
 mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use crate::api::scope::Scope;
 pub use annotations::DeliveryId;
 pub use claims::Claims;
-pub use expand::{Destination, Wanted};
+pub use expand::{Destination, ManifestRef};
 pub use live::{FieldOwner, Live, LiveObject, Operation, is_ours};
 pub use manager::Manager;
 pub use normalize::{ChangeKind, FieldChange};
 pub use order::{rank, stage};
 pub use path::{FieldPath, PathStep};
 pub use planner::{Broken, Input, plan};
-pub use scope::Scope;
 pub use service::ServiceIntent;
 pub use steps::{Action, Cause, LeftAlone, Plan, ReleaseReason, Settled, Stage, Step, Why};

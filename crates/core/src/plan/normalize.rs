@@ -11,11 +11,11 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::api::object::split_api_version;
+use crate::api::quantity;
 use crate::api::serving;
 
 use super::live::{FieldOwner, LiveObject};
 use super::path::{FieldPath, PathStep};
-use super::quantity;
 use super::{digest, knative};
 
 /// One field in which Git and the cluster differ.
@@ -338,8 +338,8 @@ pub(super) fn identity(item: &Value, key: &str) -> String {
 
 fn quantity_of(value: &Value) -> Option<i128> {
     match value {
-        Value::String(text) => quantity::parse(text),
-        Value::Number(number) => quantity::parse(&number.to_string()),
+        Value::String(text) => quantity::nanos(text),
+        Value::Number(number) => quantity::nanos(&number.to_string()),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::api::object::ObjectKey;
 
 use super::annotations::{self, DeliveryId};
 use super::claims::Claims;
-use super::expand::{self, Destination, PlainObject, Wanted};
+use super::expand::{self, Destination, ManifestRef, PlainObject};
 use super::live::{Live, LiveObject, is_ours};
 use super::manager::Manager;
 use super::normalize::{self, FieldChange};
@@ -20,7 +20,7 @@ pub struct Input<'a> {
     /// Where things go.
     pub to: &'a Destination,
     /// What Git has.
-    pub manifests: &'a [Wanted<'a>],
+    pub manifests: &'a [ManifestRef<'a>],
     /// What Git has but cannot be read.
     pub broken: &'a [Broken],
     /// What this Delivery applied before.
@@ -62,18 +62,18 @@ pub fn plan(input: &Input<'_>) -> Plan {
 
     for object in &expanded.objects {
         match plain(input, object, &desired) {
-            Verdict::Do(action) => plan.steps.push(Step {
+            ObjectDecision::Do(action) => plan.steps.push(Step {
                 stage: order::stage(&object.key),
                 key: object.key.clone(),
                 origin: Some(object.origin.clone()),
                 action,
             }),
-            Verdict::Leave(why) => plan.left.push(LeftAlone {
+            ObjectDecision::Leave(why) => plan.left.push(LeftAlone {
                 object: Some(object.key.clone()),
                 origin: Some(object.origin.clone()),
                 why,
             }),
-            Verdict::Holds(settled) => plan.settled.extend(settled),
+            ObjectDecision::Holds(settled) => plan.settled.extend(settled),
         }
     }
     for service in expanded.services {
@@ -95,7 +95,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
 }
 
 /// What is to be done about one object.
-pub(super) enum Verdict {
+pub(super) enum ObjectDecision {
     /// A step.
     Do(Action),
     /// Nothing, and it should be said why.
@@ -104,11 +104,11 @@ pub(super) enum Verdict {
     Holds(Option<Settled>),
 }
 
-fn plain(input: &Input<'_>, object: &PlainObject, desired: &BTreeSet<ObjectKey>) -> Verdict {
+fn plain(input: &Input<'_>, object: &PlainObject, desired: &BTreeSet<ObjectKey>) -> ObjectDecision {
     let live = match gate(input, &object.key, desired) {
-        Gate::Closed(why) => return Verdict::Leave(why),
+        Gate::Closed(why) => return ObjectDecision::Leave(why),
         Gate::Absent => {
-            return Verdict::Do(Action::Create {
+            return ObjectDecision::Do(Action::Create {
                 object: object.object.clone(),
             });
         }
@@ -118,21 +118,21 @@ fn plain(input: &Input<'_>, object: &PlainObject, desired: &BTreeSet<ObjectKey>)
         .live
         .is_settled(&object.key, &object.digest, live.content)
     {
-        return Verdict::Holds(None);
+        return ObjectDecision::Holds(None);
     }
     let wanted = object.object.clone();
     match compare(input, &live, Manager::Objects, &object.object) {
-        Comparison::Holds => Verdict::Holds(Some(Settled {
+        Comparison::Holds => ObjectDecision::Holds(Some(Settled {
             key: object.key.clone(),
             digest: object.digest.clone(),
             content: live.content,
         })),
-        Comparison::Foreign { from, changed } => Verdict::Do(Action::Adopt {
+        Comparison::Foreign { from, changed } => ObjectDecision::Do(Action::Adopt {
             object: wanted,
             from,
             changed,
         }),
-        Comparison::Git { changed } => Verdict::Do(Action::Update {
+        Comparison::Git { changed } => ObjectDecision::Do(Action::Update {
             object: wanted,
             changed,
             cause: Cause::Git,
@@ -140,12 +140,12 @@ fn plain(input: &Input<'_>, object: &PlainObject, desired: &BTreeSet<ObjectKey>)
         Comparison::Drift { changed } => {
             let (by, at) = who(&live, &changed);
             match input.drift {
-                Drift::Correct => Verdict::Do(Action::Update {
+                Drift::Correct => ObjectDecision::Do(Action::Update {
                     object: wanted,
                     changed,
                     cause: Cause::Drift { by, at },
                 }),
-                Drift::Report => Verdict::Leave(Why::DriftLeft { changed, by }),
+                Drift::Report => ObjectDecision::Leave(Why::DriftLeft { changed, by }),
             }
         }
     }

@@ -23,8 +23,8 @@ pub(super) fn prune(input: &Input<'_>, desired: &BTreeSet<ObjectKey>, plan: &mut
             continue;
         }
         match verdict(input, desired, &unreadable, key) {
-            Verdict::Gone => {}
-            Verdict::Delete { uid, version } => {
+            PruneDecision::Gone => {}
+            PruneDecision::Delete { uid, version } => {
                 inventory.insert(key.clone());
                 plan.steps.push(Step {
                     key: key.clone(),
@@ -33,7 +33,7 @@ pub(super) fn prune(input: &Input<'_>, desired: &BTreeSet<ObjectKey>, plan: &mut
                     action: Action::Prune { uid, version },
                 });
             }
-            Verdict::Keep(why) => {
+            PruneDecision::Keep(why) => {
                 inventory.insert(key.clone());
                 plan.left.push(LeftAlone {
                     object: Some(key.clone()),
@@ -41,12 +41,12 @@ pub(super) fn prune(input: &Input<'_>, desired: &BTreeSet<ObjectKey>, plan: &mut
                     why,
                 });
             }
-            Verdict::Forget(why) => plan.left.push(LeftAlone {
+            PruneDecision::Forget(why) => plan.left.push(LeftAlone {
                 object: Some(key.clone()),
                 origin: None,
                 why,
             }),
-            Verdict::Said => {
+            PruneDecision::Said => {
                 inventory.insert(key.clone());
             }
         }
@@ -54,7 +54,7 @@ pub(super) fn prune(input: &Input<'_>, desired: &BTreeSet<ObjectKey>, plan: &mut
     plan.inventory = inventory.into_iter().collect();
 }
 
-enum Verdict {
+enum PruneDecision {
     /// The cluster does not have it any more.
     Gone,
     Delete {
@@ -74,40 +74,40 @@ fn verdict(
     desired: &BTreeSet<ObjectKey>,
     unreadable: &BTreeSet<ObjectKey>,
     key: &ObjectKey,
-) -> Verdict {
+) -> PruneDecision {
     // The inventory stands in a status, and whoever may write that could put anything into it.
     if !input.to.admits(key) {
         return if unreadable.contains(key) {
-            Verdict::Said
+            PruneDecision::Said
         } else {
-            Verdict::Keep(Why::Outside(input.to.delivery.namespace.clone()))
+            PruneDecision::Keep(Why::Outside(input.to.delivery.namespace.clone()))
         };
     }
     let Some(live) = input.live.get(key) else {
         // To forget an object that we merely cannot see would leak it.
         return if input.live.would_show(key) {
-            Verdict::Gone
+            PruneDecision::Gone
         } else {
-            Verdict::Keep(Why::NotSeen)
+            PruneDecision::Keep(Why::NotSeen)
         };
     };
     if let Some(other) = input.elsewhere.claimant(key) {
-        return Verdict::Forget(Why::MovedTo(other.clone()));
+        return PruneDecision::Forget(Why::MovedTo(other.clone()));
     }
     match &live.delivery {
         Some(delivery) if *delivery == input.to.delivery => {}
-        Some(other) => return Verdict::Forget(Why::MovedTo(other.clone())),
-        None => return Verdict::Forget(Why::NotOurs),
+        Some(other) => return PruneDecision::Forget(Why::MovedTo(other.clone())),
+        None => return PruneDecision::Forget(Why::NotOurs),
     }
     // The mark is a copy of its owner's, and it goes with its owner.
     if live.controlled {
-        return Verdict::Forget(Why::NotOurs);
+        return PruneDecision::Forget(Why::NotOurs);
     }
     if live.deleting {
-        return Verdict::Keep(Why::Terminating);
+        return PruneDecision::Keep(Why::Terminating);
     }
     if unreadable.contains(key) {
-        return Verdict::Said;
+        return PruneDecision::Said;
     }
     if let Some(broken) = input.broken.iter().find(|broken| {
         !broken.complete
@@ -116,26 +116,26 @@ fn verdict(
                 .iter()
                 .any(|broken| written_as(broken.clone()).contains(key))
     }) {
-        return Verdict::Keep(Why::BrokenFile {
+        return PruneDecision::Keep(Why::BrokenFile {
             origin: broken.origin.clone(),
         });
     }
     if !input.prune {
-        return Verdict::Keep(Why::PruneOff);
+        return PruneDecision::Keep(Why::PruneOff);
     }
     if input.manifests.is_empty() {
-        return Verdict::Keep(Why::EmptyRender);
+        return PruneDecision::Keep(Why::EmptyRender);
     }
     if annotations::annotation(&live.value(), annotations::PRUNE) == Some("disabled") {
-        return Verdict::Keep(Why::PruneDisabled);
+        return PruneDecision::Keep(Why::PruneDisabled);
     }
     if let Some(user) = desired.iter().find(|other| needs(other, key)) {
-        return Verdict::Keep(Why::InUse { by: user.clone() });
+        return PruneDecision::Keep(Why::InUse { by: user.clone() });
     }
     if let Some(other) = input.awaits {
-        return Verdict::Keep(Why::Awaits(other.clone()));
+        return PruneDecision::Keep(Why::Awaits(other.clone()));
     }
-    Verdict::Delete {
+    PruneDecision::Delete {
         uid: live.uid.clone(),
         version: live.version.clone(),
     }

@@ -14,7 +14,7 @@ use crate::api::rollout_policy::{LatencyLimit, RolloutPolicySpec};
 #[cfg(test)]
 pub(crate) use preset::preset;
 pub use preset::{Presets, of_last_resort};
-pub use validate::{PolicyError, Problem, read};
+pub use validate::{FieldProblem, PolicyError, read};
 
 /// A service names its policy with this annotation, on top of its Delivery's `spec.policy`.
 pub const ANNOTATION: &str = "sluice.dev/policy";

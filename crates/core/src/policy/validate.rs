@@ -30,27 +30,27 @@ pub enum PolicyError {
         /// The policy's name.
         name: String,
         /// Every field that is wrong.
-        problems: Vec<Problem>,
+        problems: Vec<FieldProblem>,
     },
 }
 
 /// One field that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct FieldProblem {
     /// `spec.steps[1].weight`.
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for FieldProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.message)
     }
 }
 
-fn list(problems: &[Problem]) -> String {
-    let texts: Vec<String> = problems.iter().map(Problem::to_string).collect();
+fn list(problems: &[FieldProblem]) -> String {
+    let texts: Vec<String> = problems.iter().map(FieldProblem::to_string).collect();
     texts.join("; ")
 }
 
@@ -72,7 +72,7 @@ pub fn read(text: &str) -> Result<Policy, PolicyError> {
 pub fn check(name: &str, spec: &RolloutPolicySpec) -> Result<Policy, PolicyError> {
     let mut problems = Vec::new();
     let mut wrong = |field: &str, message: String| {
-        problems.push(Problem {
+        problems.push(FieldProblem {
             field: format!("spec.{field}"),
             message,
         });

@@ -16,14 +16,14 @@ pub enum Edit {
 
 /// How much of two items is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Likeness {
+pub struct Conformance {
     /// How many values are.
     pub same: usize,
     /// How many are not.
     pub different: usize,
 }
 
-impl Likeness {
+impl Conformance {
     fn is_equal(self) -> bool {
         self.different == 0
     }
@@ -34,7 +34,7 @@ impl Likeness {
     }
 }
 
-impl std::ops::Add for Likeness {
+impl std::ops::Add for Conformance {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -45,7 +45,7 @@ impl std::ops::Add for Likeness {
     }
 }
 
-impl std::iter::Sum for Likeness {
+impl std::iter::Sum for Conformance {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), std::ops::Add::add)
     }
@@ -53,7 +53,7 @@ impl std::iter::Sum for Likeness {
 
 /// What becomes of the items of a list of `old` items that one of `new` items follows; `compare` says
 /// how alike an old and a new one are.
-pub fn edits(old: usize, new: usize, compare: impl Fn(usize, usize) -> Likeness) -> Vec<Edit> {
+pub fn edits(old: usize, new: usize, compare: impl Fn(usize, usize) -> Conformance) -> Vec<Edit> {
     let ends = Point {
         old: count(old),
         new: count(new),
@@ -144,7 +144,7 @@ impl Way {
 
     /// Looks for two equal items across the frontier, nearest first, and goes as far as they are equal.
     /// `ends` is how far the other way has come.
-    fn search(&mut self, ends: Point, compare: &impl Fn(Point) -> Likeness, budget: &mut usize) {
+    fn search(&mut self, ends: Point, compare: &impl Fn(Point) -> Conformance, budget: &mut usize) {
         let (mut is_end_of_old, mut is_end_of_new) = (false, false);
         let aside = (0..).flat_map(|away: i64| [away, -1 - away]);
         for away in aside {
@@ -183,13 +183,13 @@ impl Way {
     }
 
     /// Goes to a place, item by item.
-    fn connect(&mut self, place: Point, compare: &impl Fn(Point) -> Likeness) {
+    fn connect(&mut self, place: Point, compare: &impl Fn(Point) -> Conformance) {
         while self.at.old < place.old && self.at.new < place.new {
-            let likeness = compare(self.at);
+            let conformance = compare(self.at);
             let left = place - self.at;
-            let edit = if likeness.is_equal() {
+            let edit = if conformance.is_equal() {
                 Edit::Same
-            } else if likeness.is_similar() {
+            } else if conformance.is_similar() {
                 Edit::Changed
             } else {
                 match left.old.cmp(&left.new) {
@@ -223,7 +223,7 @@ mod tests {
                 true => 1,
                 false => 2,
             };
-            Likeness { same: 0, different }
+            Conformance { same: 0, different }
         };
         let edits = edits(old.len(), new.len(), compare).into_iter();
         let letters = edits.map(|edit| match edit {

@@ -72,7 +72,7 @@ pub struct Review<'a> {
 
 /// What the checks say.
 #[derive(Debug, Clone, Default)]
-pub struct Verdict {
+pub struct AdmissionResult {
     /// Why the object is refused; nothing where it is not.
     pub errors: FieldErrors,
     /// What the client is told in any case.
@@ -85,9 +85,9 @@ pub fn fill_defaults(review: &Review<'_>, object: &mut Value) -> Result<(), Stri
 }
 
 /// Checks an object with its defaults filled in.
-pub fn validate(review: &Review<'_>, object: &Value) -> Verdict {
+pub fn validate(review: &Review<'_>, object: &Value) -> AdmissionResult {
     let (errors, warnings) = validation::check(review, object).partition();
-    Verdict { errors, warnings }
+    AdmissionResult { errors, warnings }
 }
 
 /// The text that goes to the client with an object that cannot be read.

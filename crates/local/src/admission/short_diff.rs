@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::edit_script::{self, Edit, Likeness};
+use super::edit_script::{self, Conformance, Edit};
 use super::go_types::{Field, Form, GoStruct, GoType, REVISION_SPEC, REVISION_TEMPLATE_SPEC, zero};
 use crate::api::quantity;
 
@@ -109,17 +109,17 @@ fn edits_of(item: &GoType, old: &[Value], new: &[Value]) -> Vec<Edit> {
     })
 }
 
-const SAME: Likeness = Likeness {
+const SAME: Conformance = Conformance {
     same: 1,
     different: 0,
 };
-const DIFFERENT: Likeness = Likeness {
+const DIFFERENT: Conformance = Conformance {
     same: 0,
     different: 1,
 };
 
 /// How many values in them are the same, and how many are not.
-fn compared(of: &GoType, old: &Value, new: &Value) -> Likeness {
+fn compared(of: &GoType, old: &Value, new: &Value) -> Conformance {
     let one = if old == new { SAME } else { DIFFERENT };
     match (of, old, new) {
         (GoType::Struct(of), _, _) => {

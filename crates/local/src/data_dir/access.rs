@@ -61,7 +61,7 @@ pub enum DataDirError {
 
 /// Whose the folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Ownership {
     /// A data directory and nothing else, so that it can be closed as a whole.
     Own,
     /// A folder of somebody's with a data directory's parts in it, which are closed one by one.
@@ -69,7 +69,7 @@ pub enum Standing {
 }
 
 /// Makes the folder where it is missing, and says whose it is.
-pub fn examine(dir: &Path) -> Result<Standing, DataDirError> {
+pub fn examine(dir: &Path) -> Result<Ownership, DataDirError> {
     let unusable = |source| DataDirError::Unusable {
         dir: dir.to_owned(),
         source,
@@ -91,9 +91,9 @@ pub fn examine(dir: &Path) -> Result<Standing, DataDirError> {
     };
     if dir.join(STORE).is_file() {
         return match other {
-            None if !is_home(dir) && mode & STICKY == 0 => Ok(Standing::Own),
+            None if !is_home(dir) && mode & STICKY == 0 => Ok(Ownership::Own),
             _ if mode & 0o002 != 0 => Err(common()),
-            _ => Ok(Standing::Among),
+            _ => Ok(Ownership::Among),
         };
     }
     if let Some(example) = other.or_else(|| not_first(dir, &names)) {
@@ -104,8 +104,8 @@ pub fn examine(dir: &Path) -> Result<Standing, DataDirError> {
     }
     match (mode & STICKY != 0, is_home(dir)) {
         (true, _) => Err(common()),
-        (false, true) => Ok(Standing::Among),
-        (false, false) => Ok(Standing::Own),
+        (false, true) => Ok(Ownership::Among),
+        (false, false) => Ok(Ownership::Own),
     }
 }
 
@@ -127,14 +127,14 @@ fn is_home(dir: &Path) -> bool {
 
 /// Takes from other users whatever they may do with the data directory, and says so where that
 /// was anything. What Pods keep in their working folders has the modes that they gave it.
-pub fn close(dir: &Path, standing: Standing) -> Result<(), DataDirError> {
+pub fn close(dir: &Path, standing: Ownership) -> Result<(), DataDirError> {
     let unusable = |source| DataDirError::Unusable {
         dir: dir.to_owned(),
         source,
     };
     let had_a_store = dir.join(STORE).is_file();
     let mut was_open = false;
-    if standing == Standing::Own {
+    if standing == Ownership::Own {
         // A link to the folder is followed: it is the folder that is ours.
         let dir = fs::canonicalize(dir).map_err(unusable)?;
         was_open |= private::close(&dir).map_err(unusable)?;
@@ -150,7 +150,7 @@ pub fn close(dir: &Path, standing: Standing) -> Result<(), DataDirError> {
         );
     }
     let mode = fs::metadata(dir).map_err(unusable)?.permissions().mode();
-    if standing == Standing::Among && mode & 0o077 != 0 {
+    if standing == Ownership::Among && mode & 0o077 != 0 {
         tracing::warn!(
             "{} holds other things too, and other users may look into it: only the cluster's own parts of it are closed to them; give it a folder of its own with --data-dir",
             dir.display()
@@ -237,7 +237,7 @@ mod tests {
         for file in [STORE, work, secret, "other/x"] {
             fs::set_permissions(at(file), fs::Permissions::from_mode(0o644)).unwrap();
         }
-        close(dir.path(), Standing::Among).unwrap();
+        close(dir.path(), Ownership::Among).unwrap();
         assert_eq!(
             [mode(""), mode("other/x"), mode(work)],
             [0o755, 0o644, 0o644]

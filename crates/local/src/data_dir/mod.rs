@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use self::access::{DataDirError, Standing};
+use self::access::{DataDirError, Ownership};
 use crate::apiserver::private;
 
 const LOCK: &str = "lock";
@@ -81,7 +81,7 @@ impl DataDir {
 
     /// Makes the directory, or closes the one that is there to other users, and says whether
     /// anything else is in it.
-    pub fn prepare(&self) -> Result<Standing, DataDirError> {
+    pub fn prepare(&self) -> Result<Ownership, DataDirError> {
         let standing = access::examine(&self.dir)?;
         access::close(&self.dir, standing)?;
         Ok(standing)

@@ -15,8 +15,8 @@ use tokio::process::Child;
 
 use super::mortal::{MortalAgent, Scythe};
 use super::{hello, hurried, open_shop};
+use crate::harness::{Harness, Hello, NAMESPACE, PATIENCE, in_both_forms};
 use crate::program;
-use crate::world::{Hello, NAMESPACE, PATIENCE, World, in_both_forms};
 
 in_both_forms!(
     a_good_release_ends_the_same_behind_whichever_write_the_agent_is_killed,
@@ -55,24 +55,24 @@ impl Kind {
 /// Releases of one kind, undisturbed once, and then with the agent killed behind each of its
 /// writes in turn. Each must end as the undisturbed one did.
 async fn killed_behind_each_of_its_writes(kind: Kind, expand: Expand) {
-    let world = hurried(expand).await;
+    let harness = hurried(expand).await;
     {
         // Installs the kinds.
         let scythe = Scythe::new("nobody", 0);
-        let agent = MortalAgent::start(world.agent_config(scythe.client(world.client.clone())));
-        world.kinds_are_there().await;
-        open_shop(&world, "200ms").await;
+        let agent = MortalAgent::start(harness.agent_config(scythe.client(harness.client.clone())));
+        harness.kinds_are_there().await;
+        open_shop(&harness, "200ms").await;
         agent.kill();
     }
-    let users = (kind == Kind::Bad).then(|| world.users("hello", 30));
+    let users = (kind == Kind::Bad).then(|| harness.users("hello", 30));
     let undisturbed = Scythe::new(&kind.service(0), 0);
-    let expected = round(&world, kind, 0, &undisturbed).await;
+    let expected = round(&harness, kind, 0, &undisturbed).await;
     let writes = undisturbed.made();
     assert!(writes >= 8, "a release takes some writes: {writes}");
     let mut deaths = 0;
     for number in 1..=writes {
         let scythe = Scythe::new(&kind.service(number), number);
-        let end = round(&world, kind, number, &scythe).await;
+        let end = round(&harness, kind, number, &scythe).await;
         assert_eq!(end, expected, "killed behind write {number} of {writes}");
         deaths += usize::from(scythe.made() >= number);
     }
@@ -87,36 +87,36 @@ async fn killed_behind_each_of_its_writes(kind: Kind, expand: Expand) {
             answers.len()
         );
     }
-    world.end().await;
+    harness.end().await;
 }
 
 /// A release under an agent that may die, and under another one from there on; gives its end.
 async fn round(
-    world: &World,
+    harness: &Harness,
     kind: Kind,
     number: usize,
     scythe: &std::sync::Arc<Scythe>,
 ) -> String {
     let service = kind.service(number);
-    let before = generation(world, &service).await;
-    let agent = MortalAgent::start(world.agent_config(scythe.client(world.client.clone())));
-    let commit = world.push(&format!("Round {number}"), &[kind.manifest(number)]);
+    let before = generation(harness, &service).await;
+    let agent = MortalAgent::start(harness.agent_config(scythe.client(harness.client.clone())));
+    let commit = harness.push(&format!("Round {number}"), &[kind.manifest(number)]);
     let at_rest = || async {
         match kind {
-            Kind::Bad => world.rolled_back(&service, &commit).await,
-            Kind::Good | Kind::First => world.promoted(&service, &commit).await,
+            Kind::Bad => harness.rolled_back(&service, &commit).await,
+            Kind::Good | Kind::First => harness.promoted(&service, &commit).await,
         };
-        world.until(&service, "confirmed", is_confirmed).await;
+        harness.until(&service, "confirmed", is_confirmed).await;
     };
     let agent = tokio::select! {
         () = at_rest() => agent,
         () = scythe.struck() => {
             agent.kill();
-            MortalAgent::start(world.agent_config(world.client.clone()))
+            MortalAgent::start(harness.agent_config(harness.client.clone()))
         }
     };
     at_rest().await;
-    let end = end(world, &service, before, &commit).await;
+    let end = end(harness, &service, before, &commit).await;
     agent.kill();
     end
 }
@@ -127,10 +127,11 @@ fn is_confirmed(status: &RolloutStatus) -> bool {
 }
 
 /// How a release ended, with everything in it that must not depend on who died when.
-async fn end(world: &World, service: &str, before: i64, commit: &str) -> String {
-    let rollouts: Api<ServiceRollout> = Api::namespaced(world.client.clone(), world.namespace());
+async fn end(harness: &Harness, service: &str, before: i64, commit: &str) -> String {
+    let rollouts: Api<ServiceRollout> =
+        Api::namespaced(harness.client.clone(), harness.namespace());
     let status = rollouts.get(service).await.unwrap().status.unwrap();
-    let revisions = world.serving("Revision");
+    let revisions = harness.serving("Revision");
     let made = |revision: &DynamicObject| {
         let labels = revision.metadata.labels.clone().unwrap_or_default();
         labels
@@ -152,7 +153,7 @@ async fn end(world: &World, service: &str, before: i64, commit: &str) -> String 
         true => "the new one".to_owned(),
         false => "the old one".to_owned(),
     };
-    let route = world.serving("Route").get(service).await.unwrap();
+    let route = harness.serving("Route").get(service).await.unwrap();
     let targets = |path: &str| -> Vec<String> {
         let targets = route.data.pointer(path).and_then(Value::as_array).cloned();
         targets
@@ -192,8 +193,8 @@ fn generation_of(text: Option<&String>) -> i64 {
 }
 
 /// The generation of a service's Configuration; 0 where there is none.
-async fn generation(world: &World, service: &str) -> i64 {
-    let found = world
+async fn generation(harness: &Harness, service: &str) -> i64 {
+    let found = harness
         .serving("Configuration")
         .get_opt(service)
         .await
@@ -216,39 +217,39 @@ async fn a_first_delivery_ends_the_same_behind_whichever_write_the_agent_is_kill
 }
 
 async fn of_two_agents_the_other_goes_on_when_the_one_that_leads_dies(expand: Expand) {
-    let world = hurried(expand).await;
+    let harness = hurried(expand).await;
     let start = async |identity: &str| {
-        let mut config = world.agent_config(world.fresh_client().await);
+        let mut config = harness.agent_config(harness.fresh_client().await);
         config.identity = identity.to_owned();
         MortalAgent::start(config)
     };
     let leader = start("one").await;
-    world.kinds_are_there().await;
-    open_shop(&world, "1s").await;
+    harness.kinds_are_there().await;
+    open_shop(&harness, "1s").await;
     let other = start("other").await;
-    let second = world.push("Greet two", &[hello("two")]);
-    world
+    let second = harness.push("Greet two", &[hello("two")]);
+    harness
         .until("hello", "on its way", |s| s.phase == Phase::Stepping)
         .await;
     leader.kill();
-    let status = world.promoted("hello", &second).await;
+    let status = harness.promoted("hello", &second).await;
     assert_eq!(status.history.len(), 2, "{:#?}", status.history);
     let holder: Api<k8s_openapi::api::coordination::v1::Lease> =
-        Api::namespaced(world.client.clone(), world.namespace());
+        Api::namespaced(harness.client.clone(), harness.namespace());
     let lease = holder.get("sluice-shop").await.unwrap().spec.unwrap();
     assert_eq!(lease.lease_transitions, Some(2), "it changed hands once");
     other.kill();
-    world.end().await;
+    harness.end().await;
 }
 
 /// The agent as a process of its own.
-fn agent_process(world: &World) -> Child {
-    let cache = world.folder().join("cache-of-the-process");
-    let mut command = program::sluice(world.folder(), &["run", "--log-format", "json"]);
+fn agent_process(harness: &Harness) -> Child {
+    let cache = harness.folder().join("cache-of-the-process");
+    let mut command = program::sluice(harness.folder(), &["run", "--log-format", "json"]);
     command
         .arg("--kubeconfig")
-        .arg(world.kubeconfig())
-        .args(["--namespace", world.namespace(), "--one-namespace"])
+        .arg(harness.kubeconfig())
+        .args(["--namespace", harness.namespace(), "--one-namespace"])
         .args(["--identity", "agent-of-the-story"])
         .arg("--cache-dir")
         .arg(cache)
@@ -260,28 +261,28 @@ fn agent_process(world: &World) -> Child {
 async fn an_agent_process_that_is_killed_in_mid_release_is_gone_on_with_by_the_next(
     expand: Expand,
 ) {
-    let world = hurried(expand).await;
-    let mut agent = agent_process(&world);
+    let harness = hurried(expand).await;
+    let mut agent = agent_process(&harness);
     let logs = lines(&mut agent);
-    world.kinds_are_there().await;
-    let first = open_shop(&world, "1s").await;
-    let second = world.push("Greet two", &[hello("two")]);
-    world
+    harness.kinds_are_there().await;
+    let first = open_shop(&harness, "1s").await;
+    let second = harness.push("Greet two", &[hello("two")]);
+    harness
         .until("hello", "on its way", |s| s.phase == Phase::Stepping)
         .await;
     agent.kill().await.unwrap();
     let mut log = logs.await.unwrap();
 
-    let mut agent = agent_process(&world);
+    let mut agent = agent_process(&harness);
     let logs = lines(&mut agent);
-    let status = world.promoted("hello", &second).await;
+    let status = harness.promoted("hello", &second).await;
     assert_eq!(status.history.len(), 2, "{:#?}", status.history);
     agent.kill().await.unwrap();
     log.extend(logs.await.unwrap());
     // Each line of a release names it: delivery, service, revision and commit.
     let of_release: Vec<&Value> = log.iter().filter(|l| !l["service"].is_null()).collect();
     assert!(of_release.len() >= 8, "{log:#?}");
-    let of_story = |name: &str| format!("{}{name}", world.namespace());
+    let of_story = |name: &str| format!("{}{name}", harness.namespace());
     for line in &of_release {
         let (delivery, service) = (line["delivery"].as_str(), line["service"].as_str());
         assert_eq!(delivery, Some(of_story(".shop").as_str()), "{line}");
@@ -298,7 +299,7 @@ async fn an_agent_process_that_is_killed_in_mid_release_is_gone_on_with_by_the_n
     }
     let says = |word: &str| of_release.iter().any(|line| line["reason"] == word);
     assert!(says("WeightRaised") && says("Promoted"), "{of_release:#?}");
-    world.end().await;
+    harness.end().await;
 }
 
 /// Every line of a process's log, until it ends.
@@ -405,7 +406,7 @@ async fn rollout(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_is_killed_in_mid_release_comes_back_with_nothing_lost() {
     let home = tempfile::tempdir().unwrap();
-    let repository = crate::world::TestRepository::create(&home.path().join("shop.git"));
+    let repository = crate::harness::TestRepository::create(&home.path().join("shop.git"));
     let push = |target: &str| {
         repository.write("apps/hello.yaml", &hello(target).manifest());
         repository.push(&format!("Greet {target}"))

@@ -8,28 +8,28 @@ use sluice::api::delivery::{Delivery, DeliveryStatus, Expand};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{hello, hurried, open_shop};
-use crate::world::{Hello, PATIENCE, World};
+use crate::harness::{Harness, Hello, PATIENCE};
 
 /// A service at rest, delivered from a repository that trouble is about to come over.
-async fn shop() -> (World, String) {
-    let mut world = hurried(Expand::Routes).await;
-    world.start_agent().await;
-    let first = open_shop(&world, "300ms").await;
-    (world, first)
+async fn shop() -> (Harness, String) {
+    let mut harness = hurried(Expand::Routes).await;
+    harness.start_agent().await;
+    let first = open_shop(&harness, "300ms").await;
+    (harness, first)
 }
 
 /// The bare repository's folder.
-fn bare(world: &World) -> PathBuf {
-    PathBuf::from(world.repository.url().trim_start_matches("file://"))
+fn bare(harness: &Harness) -> PathBuf {
+    PathBuf::from(harness.repository.url().trim_start_matches("file://"))
 }
 
 /// Waits for a moment of the Delivery.
 async fn delivery(
-    world: &World,
+    harness: &Harness,
     what: &str,
     reached: impl Fn(&DeliveryStatus) -> bool,
 ) -> DeliveryStatus {
-    let api: Api<Delivery> = Api::namespaced(world.client.clone(), world.namespace());
+    let api: Api<Delivery> = Api::namespaced(harness.client.clone(), harness.namespace());
     let condition = |delivery: Option<&Delivery>| {
         delivery
             .and_then(|delivery| delivery.status.as_ref())
@@ -53,8 +53,8 @@ fn says<'a>(status: &'a DeliveryStatus, type_: &str) -> (&'a str, &'a str, &'a s
 }
 
 /// Waits until the Delivery says that its source has failed; checks what it goes on with.
-async fn lost(world: &World, commit: &str) -> DeliveryStatus {
-    let status = delivery(world, "without its source", |status| {
+async fn lost(harness: &Harness, commit: &str) -> DeliveryStatus {
+    let status = delivery(harness, "without its source", |status| {
         says(status, "SourceReady").0 == "False"
     })
     .await;
@@ -63,17 +63,17 @@ async fn lost(world: &World, commit: &str) -> DeliveryStatus {
     assert!(ready == "False" && message.contains(&still), "{status:#?}");
     assert_eq!(status.last_good_commit.as_deref(), Some(commit));
     assert!(status.inventory.len() >= 2, "nothing of it is forgotten");
-    assert_eq!(world.ask("hello").await.status, 200);
+    assert_eq!(harness.ask("hello").await.status, 200);
     status
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_is_lost_and_back_is_said_and_taken_up_again() {
-    let (world, first) = shop().await;
-    let home = bare(&world);
+    let (harness, first) = shop().await;
+    let home = bare(&harness);
     let away = home.with_extension("away");
     std::fs::rename(&home, &away).unwrap();
-    let status = lost(&world, &first).await;
+    let status = lost(&harness, &first).await;
     let (_, _, message) = says(&status, "SourceReady");
     assert!(message.contains("since 20"), "since when: {message}");
     let (stalled, reason, _) = says(&status, "Stalled");
@@ -84,86 +84,86 @@ async fn a_repository_that_is_lost_and_back_is_said_and_taken_up_again() {
     );
 
     std::fs::rename(&away, &home).unwrap();
-    let second = world.push("Greet two", &[hello("two")]);
-    world.promoted("hello", &second).await;
-    let status = delivery(&world, "well again", |s| says(s, "Ready").0 == "True").await;
+    let second = harness.push("Greet two", &[hello("two")]);
+    harness.promoted("hello", &second).await;
+    let status = delivery(&harness, "well again", |s| says(s, "Ready").0 == "True").await;
     assert_eq!(says(&status, "SourceReady").0, "True");
     assert_eq!(status.last_good_commit, Some(second));
-    world.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_force_push_is_followed_wherever_it_leads() {
-    let (world, first) = shop().await;
-    let second = world.push("Greet two", &[hello("two")]);
-    world.promoted("hello", &second).await;
+    let (harness, first) = shop().await;
+    let second = harness.push("Greet two", &[hello("two")]);
+    harness.promoted("hello", &second).await;
     // Another history with nothing in common.
-    world
+    harness
         .repository
         .git(&["checkout", "--quiet", "--orphan", "other"]);
-    let third = world.push("Another beginning", &[hello("three")]);
-    world.promoted("hello", &third).await;
+    let third = harness.push("Another beginning", &[hello("three")]);
+    harness.promoted("hello", &third).await;
     // And back to a commit from before.
-    world
+    harness
         .repository
         .git(&["checkout", "--quiet", "--force", "-B", "main", &first]);
-    world
+    harness
         .repository
         .git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
-    world
+    harness
         .until("hello", "back", |status| {
             status.stable.as_ref().and_then(|s| s.revision.as_deref()) == Some("hello-00001")
                 && status.candidate.is_none()
         })
         .await;
-    assert!(world.ask("hello").await.body.contains("one"));
-    world.end().await;
+    assert!(harness.ask("hello").await.body.contains("one"));
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_branch_deletes_nothing_and_is_taken_up_when_it_is_there_again() {
-    let (world, first) = shop().await;
-    let home = bare(&world);
+    let (harness, first) = shop().await;
+    let home = bare(&harness);
     let home = home.to_str().unwrap();
-    world
+    harness
         .repository
         .git(&["push", "--quiet", "origin", "HEAD:other"]);
     let delete = ["--git-dir", home, "update-ref", "-d", "refs/heads/main"];
-    world.repository.git(&delete);
-    let status = lost(&world, &first).await;
+    harness.repository.git(&delete);
+    let status = lost(&harness, &first).await;
     let (_, _, message) = says(&status, "SourceReady");
     assert!(message.contains("main"), "which branch: {message}");
-    let second = world.push("Greet two", &[hello("two")]);
-    world.promoted("hello", &second).await;
-    world.end().await;
+    let second = harness.push("Greet two", &[hello("two")]);
+    harness.promoted("hello", &second).await;
+    harness.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_answers_nonsense_costs_nobody_else_anything() {
-    let (world, first) = shop().await;
-    let home = bare(&world);
+    let (harness, first) = shop().await;
+    let home = bare(&harness);
     let head = std::fs::read_to_string(home.join("HEAD")).unwrap();
     std::fs::write(home.join("HEAD"), "all your base\n").unwrap();
     let refs = home.join("refs");
     std::fs::rename(&refs, home.join("refs.away")).unwrap();
     std::fs::write(&refs, [0, 159, 146, 150]).unwrap();
-    lost(&world, &first).await;
+    lost(&harness, &first).await;
 
     // A service of another Delivery, from a repository that is well.
-    let other = crate::world::TestRepository::create(&world.folder().join("other.git"));
+    let other = crate::harness::TestRepository::create(&harness.folder().join("other.git"));
     other.write("apps/other.yaml", &Hello::new("other", "one").manifest());
     let commit = other.push("Another shop");
-    world
+    harness
         .deliver_as("other", |spec| spec.source.url = other.url())
         .await;
-    world.promoted("other", &commit).await;
+    harness.promoted("other", &commit).await;
 
     std::fs::remove_file(&refs).unwrap();
     std::fs::rename(home.join("refs.away"), &refs).unwrap();
     std::fs::write(home.join("HEAD"), head).unwrap();
-    let second = world.push("Greet two", &[hello("two")]);
-    world.promoted("hello", &second).await;
-    world.end().await;
+    let second = harness.push("Greet two", &[hello("two")]);
+    harness.promoted("hello", &second).await;
+    harness.end().await;
 }
 
 /// A web server at the repository's address, which answers as Git's server would, or nearly.
@@ -181,7 +181,7 @@ async fn stranger(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_web_server_that_is_no_git_server_is_said_and_loses_nothing() {
-    let (world, first) = shop().await;
+    let (harness, first) = shop().await;
     let advertisement = "application/x-git-upload-pack-advertisement";
     let strangers: [(&str, &str, &[u8]); 4] = [
         ("a login page", "text/html", b"<html>Please log in</html>"),
@@ -203,21 +203,21 @@ async fn a_web_server_that_is_no_git_server_is_said_and_loses_nothing() {
     ];
     for (what, content_type, body) in strangers {
         let (url, _server) = stranger(content_type, body).await;
-        world
+        harness
             .deliver_as("shop", |spec| spec.source.url = url.clone())
             .await;
-        let status = delivery(&world, what, |status| {
+        let status = delivery(&harness, what, |status| {
             let (ready, _, message) = says(status, "SourceReady");
             ready == "False" && message.contains(&url)
         })
         .await;
         assert!(status.inventory.len() >= 2, "{what}: {status:#?}");
-        assert_eq!(world.ask("hello").await.status, 200, "{what}");
+        assert_eq!(harness.ask("hello").await.status, 200, "{what}");
     }
-    world.deliver().await;
-    delivery(&world, "well again", |s| says(s, "Ready").0 == "True").await;
-    let second = world.push("Greet two", &[hello("two")]);
-    let status = world.promoted("hello", &second).await;
+    harness.deliver().await;
+    delivery(&harness, "well again", |s| says(s, "Ready").0 == "True").await;
+    let second = harness.push("Greet two", &[hello("two")]);
+    let status = harness.promoted("hello", &second).await;
     assert_eq!(status.history.len(), 2, "{first} was not delivered again");
-    world.end().await;
+    harness.end().await;
 }

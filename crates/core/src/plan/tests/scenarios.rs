@@ -127,10 +127,10 @@ impl Story {
             .map(|n| format!("apps/{n}.yaml"))
             .collect();
         let texts: Vec<JsonText> = self.git.iter().map(JsonText::of).collect();
-        let manifests: Vec<Wanted<'_>> = texts
+        let manifests: Vec<ManifestRef<'_>> = texts
             .iter()
             .zip(&origins)
-            .map(|(value, origin)| Wanted { value, origin })
+            .map(|(value, origin)| ManifestRef { value, origin })
             .collect();
         plan(&Input {
             to: &Destination {
@@ -510,7 +510,7 @@ fn what_cannot_be_seen_is_not_forgotten() {
             expand: Expand::Routes,
             confined: false,
         },
-        manifests: &[Wanted {
+        manifests: &[ManifestRef {
             value: &JsonText::of(&map),
             origin: "a.yaml",
         }],

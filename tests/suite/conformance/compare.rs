@@ -50,14 +50,14 @@ pub fn difference(ours: &Answer, real: &Answer) -> String {
 }
 
 /// What a difference is like, whatever the values in it: two of one kind are told once.
-pub fn likeness(difference: &str) -> String {
+pub fn conformance(difference: &str) -> String {
     difference
         .lines()
         .filter(|line| {
             line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---")
         })
         .map(|line| {
-            let nameless = ["ann", "bob", "kubectl", "likeness", "\"b\""]
+            let nameless = ["ann", "bob", "kubectl", "conformance", "\"b\""]
                 .iter()
                 .fold(line.to_owned(), |line, name| line.replace(name, "\"a\""));
             nameless

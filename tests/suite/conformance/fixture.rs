@@ -11,12 +11,12 @@ use super::defining::{DEFINITIONS, GROUP};
 use super::kinds::Kind;
 use super::side::{Side, place, raw};
 use super::step::{JSON, MERGE_PATCH};
-use crate::world::real::Real;
-use crate::world::still::Still;
-use crate::world::{PATIENCE, etcd};
+use crate::harness::real::Real;
+use crate::harness::still::Still;
+use crate::harness::{PATIENCE, etcd};
 
 /// Both servers.
-pub struct Stage {
+pub struct Fixture {
     server: ApiServer,
     real: Real,
     ours: Client,
@@ -26,7 +26,7 @@ pub struct Stage {
     _still: Still,
 }
 
-impl Stage {
+impl Fixture {
     /// Both, with these namespaces.
     pub async fn set(namespaces: &[String]) -> Self {
         let real = Real::start(true).await;

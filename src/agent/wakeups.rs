@@ -15,12 +15,12 @@ use crate::rollout::RevisionFacts;
 
 /// The index of revisions and Pods, and who listens to which service.
 #[derive(Default)]
-pub struct Hub {
+pub struct Wakeups {
     index: Mutex<Index>,
     listeners: Mutex<HashMap<Name, Arc<Notify>>>,
 }
 
-impl Hub {
+impl Wakeups {
     /// Who is woken when something of the service changes.
     pub fn listen(&self, namespace: &str, service: &str) -> Arc<Notify> {
         self.listeners
@@ -97,16 +97,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_that_goes_leaves_the_other_one_of_its_service_awake() {
-        let hub = Hub::default();
+        let wakeups = Wakeups::default();
         let (first, second) = (
-            hub.listen("default", "hello"),
-            hub.listen("default", "hello"),
+            wakeups.listen("default", "hello"),
+            wakeups.listen("default", "hello"),
         );
-        hub.forget("default", "hello", first);
-        hub.wake(&("default".to_owned(), "hello".to_owned()));
+        wakeups.forget("default", "hello", first);
+        wakeups.wake(&("default".to_owned(), "hello".to_owned()));
         let woken = tokio::time::timeout(std::time::Duration::from_secs(5), second.notified());
         assert!(woken.await.is_ok());
-        hub.forget("default", "hello", second);
-        assert!(hub.listeners.lock().is_empty());
+        wakeups.forget("default", "hello", second);
+        assert!(wakeups.listeners.lock().is_empty());
     }
 }

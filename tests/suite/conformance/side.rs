@@ -370,7 +370,7 @@ fn request(method: &str, uri: &str, media: &str, body: Vec<u8>) -> Request<Sent>
     let mut request = Request::builder()
         .method(method)
         .uri(uri)
-        .header(header::USER_AGENT, "likeness/1");
+        .header(header::USER_AGENT, "conformance/1");
     if !body.is_empty() {
         request = request.header(header::CONTENT_TYPE, media);
     }

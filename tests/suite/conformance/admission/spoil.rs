@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::likeness::chance::Chance;
-use crate::likeness::shape::odd;
+use crate::conformance::chance::Chance;
+use crate::conformance::shape::odd;
 
 /// Spoils one to three places of the spec or the metadata.
 pub fn spoil(manifest: &mut Value, chance: &mut Chance) {

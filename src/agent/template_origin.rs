@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::index::Name;
-use super::memory;
+use super::rollout_store;
 use super::source::Checkout;
 use crate::api::GROUP;
 use crate::api::object::{ObjectKey, TemplateHash};
@@ -11,9 +11,9 @@ use crate::cluster::Cluster;
 
 /// What is known of each service's template.
 #[derive(Debug, Default)]
-pub struct Lineage(HashMap<Name, (TemplateHash, String, String)>);
+pub struct TemplateOrigins(HashMap<Name, (TemplateHash, String, String)>);
 
-impl Lineage {
+impl TemplateOrigins {
     /// The commit that brought a template, and its first line: as it was first seen, or, after
     /// a restart, as the service's Rollout remembers it.
     pub fn of(
@@ -52,7 +52,7 @@ fn remembered(cluster: &Cluster, name: &Name, hash: &TemplateHash) -> Option<(St
         &name.0,
         &name.1,
     ))?;
-    let status = memory::status_of(&live)?;
+    let status = rollout_store::status_of(&live)?;
     let mut releases = status.candidate.iter().chain(&status.stable);
     let release = releases.find(|release| release.template_hash.as_ref() == Some(hash))?;
     Some((

@@ -14,7 +14,7 @@ use crate::api::delivery::{Delivery, SYNC};
 use crate::plan::DeliveryId;
 
 /// The loops.
-pub struct Fleet {
+pub struct DeliveryManager {
     context: Arc<Context>,
     cancel: CancellationToken,
     running: BTreeMap<DeliveryId, Running>,
@@ -43,7 +43,7 @@ impl Running {
     }
 }
 
-impl Fleet {
+impl DeliveryManager {
     /// No loop yet; all that it starts end when `cancel` says so.
     pub fn new(context: Arc<Context>, cancel: CancellationToken) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Fleet {
     }
 
     /// Starts, tells and ends loops so that they are those of `present`.
-    pub fn attend(&mut self, mut present: BTreeMap<DeliveryId, Arc<Delivery>>) {
+    pub fn reconcile(&mut self, mut present: BTreeMap<DeliveryId, Arc<Delivery>>) {
         let gone: Vec<DeliveryId> = self
             .running
             .iter()

@@ -1,6 +1,6 @@
 //! Which kinds live in a namespace, as far as that is known without asking a cluster.
 
-use crate::api::object::ObjectKey;
+use super::object::split_api_version;
 
 /// Where objects of a kind live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,14 +9,25 @@ pub enum Scope {
     Namespaced,
     /// In the cluster.
     Cluster,
-    /// Only the cluster's discovery, or a CRD beside it, can tell.
+    /// Only the cluster's discovery, or a CustomResourceDefinition, can tell.
     Unknown,
 }
 
+impl Scope {
+    /// The scope of a kind as every cluster has it; what nobody knows is taken for namespaced. For plans
+    /// without a cluster.
+    pub fn by_convention(api_version: &str, kind: &str) -> Self {
+        let (group, _) = split_api_version(api_version);
+        match of(group, kind) {
+            Self::Unknown => Self::Namespaced,
+            known => known,
+        }
+    }
+}
+
 /// What Kubernetes, Knative Serving and Sluice define themselves.
-pub(super) fn of(key: &ObjectKey) -> Scope {
-    let kind = key.kind.as_str();
-    let cluster = match key.group.as_str() {
+pub fn of(group: &str, kind: &str) -> Scope {
+    let cluster = match group {
         "" => matches!(
             kind,
             "Namespace" | "Node" | "PersistentVolume" | "ComponentStatus"

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Kind, nothing};
-use crate::likeness::shape::{Any, Fields, Flag, Numbers, Shape, Words, keys, list};
+use crate::conformance::shape::{Any, Fields, Flag, Numbers, Shape, Words, keys, list};
 
 const SERVING: &str = "serving.knative.dev/v1";
 

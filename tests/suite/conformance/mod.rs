@@ -1,11 +1,11 @@
 //! How like Kubernetes the embedded API server is: the same random requests go to both, and what comes
-//! back is compared, word for word. `make likeness` tells it on a bed of its own, since the controllers
+//! back is compared, word for word. `make conformance` tells it on a bed of its own, since the controllers
 //! there have to stand still; `make test` tells a share of it after its stories.
 //!
 //! One case is one request whose two answers were compared. A sequence of cases is a pure function of
-//! `SLUICE_LIKENESS_SEED` and its number; `SLUICE_LIKENESS_CASES` is how many cases each area compares.
+//! `SLUICE_CONFORMANCE_SEED` and its number; `SLUICE_CONFORMANCE_CASES` is how many cases each area compares.
 //! A difference is made as small as it goes and shown with its requests, unless it is in the list of
-//! `docs/likeness.md`, whose names are those of [`known`].
+//! `docs/conformance.md`, whose names are those of [`known`].
 
 mod admission;
 mod chance;
@@ -13,6 +13,7 @@ mod changing;
 mod compare;
 mod crossing;
 mod defining;
+mod fixture;
 mod generate;
 mod kinds;
 mod known;
@@ -23,7 +24,6 @@ mod schemas;
 mod shape;
 mod shrink;
 mod side;
-mod stage;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,12 +35,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use chance::Chance;
+use fixture::Fixture;
 use kinds::Kind;
 use side::Answer;
-use stage::Stage;
 use step::Step;
 
-use crate::world::real;
+use crate::harness::real;
 
 /// How many sequences go on side by side, each in a namespace of its own.
 const LANES: u64 = 4;
@@ -126,18 +126,18 @@ fn started_at() -> u64 {
 async fn compare_area(area: Area) {
     assert!(
         real::is_here(),
-        "it wants a bed of its own: `make likeness`"
+        "it wants a bed of its own: `make conformance`"
     );
-    let seed = setting("SLUICE_LIKENESS_SEED", 1);
-    let wanted = setting("SLUICE_LIKENESS_CASES", SHARE);
+    let seed = setting("SLUICE_CONFORMANCE_SEED", 1);
+    let wanted = setting("SLUICE_CONFORMANCE_CASES", SHARE);
     let run = Chance::of(std::process::id().into(), started_at()).below(100_000);
     let namespaces: Vec<String> = (0..LANES).map(|lane| format!("l{run}-{lane}")).collect();
-    let stage = Stage::set(&namespaces).await;
+    let stage = Fixture::set(&namespaces).await;
     stage.forget(area.kinds).await;
     let stage = Arc::new(stage);
     let area = Arc::new(area);
     let (next, cases) = (
-        Arc::new(AtomicU64::new(setting("SLUICE_LIKENESS_FROM", 0))),
+        Arc::new(AtomicU64::new(setting("SLUICE_CONFORMANCE_FROM", 0))),
         Arc::new(AtomicU64::new(0)),
     );
     let tally = Arc::new(Mutex::new(Tally::default()));
@@ -187,7 +187,7 @@ async fn compare_area(area: Area) {
     );
     assert!(
         tally.stories.is_empty(),
-        "{} differences that are not in docs/likeness.md:\n\n{}",
+        "{} differences that are not in docs/conformance.md:\n\n{}",
         tally.stories.len(),
         tally.stories.join("\n\n")
     );
@@ -195,7 +195,7 @@ async fn compare_area(area: Area) {
 
 /// Where sequences are played, one after the other.
 struct Lane<'a> {
-    stage: &'a Stage,
+    stage: &'a Fixture,
     area: &'a Area,
     namespace: &'a str,
 }
@@ -274,9 +274,9 @@ impl Lane<'_> {
         mut found: Found,
         tally: &Mutex<Tally>,
     ) {
-        let likeness =
-            |found: &Found| compare::likeness(&compare::difference(&found.ours, &found.real));
-        if !tally.lock().told.insert(likeness(&found)) {
+        let conformance =
+            |found: &Found| compare::conformance(&compare::difference(&found.ours, &found.real));
+        if !tally.lock().told.insert(conformance(&found)) {
             return;
         }
         steps.truncate(found.at + 1);
@@ -304,7 +304,7 @@ impl Lane<'_> {
             break;
         }
         let mut tally = tally.lock();
-        if tries > 0 && !tally.shrunk.insert(likeness(&found)) {
+        if tries > 0 && !tally.shrunk.insert(conformance(&found)) {
             return;
         }
         let mut story = format!("=== seed {seed}, sequence {number}\n");
@@ -312,7 +312,7 @@ impl Lane<'_> {
             writeln!(story, "> {step}").unwrap();
         }
         story.push_str(&compare::difference(&found.ours, &found.real));
-        if std::env::var_os("SLUICE_LIKENESS_WHOLE").is_some() {
+        if std::env::var_os("SLUICE_CONFORMANCE_WHOLE").is_some() {
             write!(
                 story,
                 "--- here\n{}--- Kubernetes\n{}",
@@ -326,7 +326,7 @@ impl Lane<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn config_maps_are_written_alike() {
     compare_area(Area {
         kinds: &[&kinds::CONFIG_MAP],
@@ -336,7 +336,7 @@ async fn config_maps_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn services_are_written_alike() {
     compare_area(Area {
         kinds: &[&kinds::SERVICE],
@@ -346,7 +346,7 @@ async fn services_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn deployments_are_written_alike() {
     compare_area(Area {
         kinds: &[&kinds::DEPLOYMENT],
@@ -356,7 +356,7 @@ async fn deployments_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn knative_objects_are_written_alike() {
     compare_area(Area {
         kinds: &[
@@ -370,7 +370,7 @@ async fn knative_objects_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn deliveries_are_written_alike() {
     compare_area(Area {
         kinds: &[&kinds::DELIVERY],
@@ -380,7 +380,7 @@ async fn deliveries_are_written_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn lists_and_watches_are_alike() {
     compare_area(Area {
         kinds: &[&kinds::CONFIG_MAP, &kinds::DELIVERY],
@@ -390,7 +390,7 @@ async fn lists_and_watches_are_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn defined_kinds_are_alike() {
     compare_area(Area {
         kinds: &[],

@@ -85,7 +85,7 @@ impl Default for Setting {
 }
 
 /// The stage.
-pub struct World {
+pub struct Harness {
     /// The team's repository.
     pub repository: TestRepository,
     /// The cluster's API.
@@ -101,7 +101,7 @@ struct RunningAgent {
     task: JoinHandle<()>,
 }
 
-impl World {
+impl Harness {
     /// A cluster with an empty repository; the agent is not running yet.
     pub async fn new(mut setting: Setting) -> Self {
         // `RUST_LOG=sluice=info` shows what the agent says, under the story that failed.
@@ -145,10 +145,10 @@ impl World {
 
     /// A stage with an agent that delivers `apps/` of the repository.
     pub async fn set(setting: Setting) -> Self {
-        let mut world = Self::new(setting).await;
-        world.start_agent().await;
-        world.deliver().await;
-        world
+        let mut harness = Self::new(setting).await;
+        harness.start_agent().await;
+        harness.deliver().await;
+        harness
     }
 
     /// Where the story plays.

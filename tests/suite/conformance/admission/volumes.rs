@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::likeness::shape::{Any, Shape, either};
+use crate::conformance::shape::{Any, Shape, either};
 
 /// A volume.
 pub fn shape() -> Shape {

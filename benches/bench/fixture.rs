@@ -27,7 +27,7 @@ struct Local {
 }
 
 /// A cluster and a repository; agents come and go.
-pub struct Stage {
+pub struct Fixture {
     /// What the agent follows.
     pub repository: TestRepository,
     /// The cluster's API.
@@ -39,7 +39,7 @@ pub struct Stage {
     dir: tempfile::TempDir,
 }
 
-impl Stage {
+impl Fixture {
     /// Starts a cluster; `more` are further arguments of `sluice local up`.
     pub async fn start(more: &[&str]) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("sluice-bench-").tempdir()?;

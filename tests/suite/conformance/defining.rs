@@ -104,7 +104,7 @@ fn changed(before: &Value, after: &Value, name: &str, chance: &mut Chance) -> St
     match chance.below(3) {
         0 => {
             step.media = APPLY;
-            step.query.push(("fieldManager", "likeness".into()));
+            step.query.push(("fieldManager", "conformance".into()));
             step.query.push(("force", "true".into()));
             step.body = Body::Is(after.clone());
         }

@@ -181,7 +181,7 @@ fn same(kind: &Kind, name: &str, mut change: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn knative_objects_are_admitted_alike() {
     compare_area(Area {
         kinds: &[&KNATIVE_SERVICE, &CONFIGURATION, &ROUTE, &REVISION],
@@ -191,7 +191,7 @@ async fn knative_objects_are_admitted_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`, some of it by `make test`: the bed's controllers stand still"]
+#[ignore = "started by `make conformance`, some of it by `make test`: the bed's controllers stand still"]
 async fn the_samples_are_admitted_alike() {
     assert!(corpus::manifests().len() > 20, "no samples were found");
     compare_area(Area {

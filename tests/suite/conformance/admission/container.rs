@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::likeness::shape::{Any, Fields, Flag, Numbers, Shape, Words, either, list};
+use crate::conformance::shape::{Any, Fields, Flag, Numbers, Shape, Words, either, list};
 
 /// A container.
 pub fn shape() -> Shape {

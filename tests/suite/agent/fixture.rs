@@ -18,7 +18,7 @@ use sluice::local::apiserver::{Admission, ApiServer};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{NAMESPACE, PATIENCE, TestRepository};
+use crate::harness::{NAMESPACE, PATIENCE, TestRepository};
 
 /// Sooner than any story needs to notice, later than busy.
 pub const QUICK: &str = "200ms";
@@ -26,7 +26,7 @@ pub const QUICK: &str = "200ms";
 /// How to end an agent, and when it has.
 pub type RunningAgent = (CancellationToken, JoinHandle<()>);
 
-pub struct Stage {
+pub struct Fixture {
     pub client: Client,
     server: ApiServer,
     agent: Option<RunningAgent>,
@@ -35,7 +35,7 @@ pub struct Stage {
     dir: tempfile::TempDir,
 }
 
-impl Stage {
+impl Fixture {
     /// An agent without a Delivery.
     pub async fn new() -> Self {
         Self::with(Arc::new(ServingWebhook)).await

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::events::Event;
 use super::picture::{KINDS, Kind, is_settled, picture};
-use crate::likeness::side::raw;
-use crate::likeness::step::{APPLY, MERGE_PATCH};
-use crate::world::PATIENCE;
+use crate::conformance::side::raw;
+use crate::conformance::step::{APPLY, MERGE_PATCH};
+use crate::harness::PATIENCE;
 
 /// A namespace of a cluster whose controllers are at work.
 pub struct Place {

@@ -1,4 +1,4 @@
-//! The differences that are left, each with its reason in the list of `docs/likeness.md`.
+//! The differences that are left, each with its reason in the list of `docs/conformance.md`.
 
 use serde_json::Value;
 
@@ -251,8 +251,8 @@ pub fn settle(step: &Step, ours: &mut Answer, real: &mut Answer) -> Vec<&'static
 
 #[test]
 fn the_list_of_the_documentation_is_this_one() {
-    let text =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/likeness.md")).unwrap();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/conformance.md"))
+        .unwrap();
     let (_, list) = text.split_once("| difference | here |").expect("the list");
     let told: Vec<&str> = list
         .lines()

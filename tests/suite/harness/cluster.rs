@@ -20,7 +20,7 @@ pub const REFUSE: &str = "guard.example.com/refuse";
 
 /// A running cluster, or a part of one that is the story's own.
 pub struct Cluster {
-    stage: Stage,
+    stage: Backend,
     /// Its API.
     pub client: Client,
     /// Where its gateway listens.
@@ -33,7 +33,7 @@ pub struct Cluster {
     pub kubeconfig: PathBuf,
 }
 
-enum Stage {
+enum Backend {
     Local(Box<LocalCluster>),
     Real(Real),
 }
@@ -54,7 +54,7 @@ impl Cluster {
                 domain: real.domain.clone(),
                 namespace: real.namespace.clone(),
                 kubeconfig: real::kubeconfig(),
-                stage: Stage::Real(real),
+                stage: Backend::Real(real),
             };
         }
         admission.push(Arc::new(Guard));
@@ -72,28 +72,28 @@ impl Cluster {
             domain: DOMAIN.to_owned(),
             namespace: NAMESPACE.to_owned(),
             kubeconfig: local.endpoints().kubeconfig.clone(),
-            stage: Stage::Local(Box::new(local)),
+            stage: Backend::Local(Box::new(local)),
         }
     }
 
     /// The embedded cluster itself, for stories of its faults.
     pub fn local(&self) -> &LocalCluster {
         match &self.stage {
-            Stage::Local(local) => local,
-            Stage::Real(_) => panic!("this story is told on the embedded cluster only"),
+            Backend::Local(local) => local,
+            Backend::Real(_) => panic!("this story is told on the embedded cluster only"),
         }
     }
 
     /// The only namespace whose Deliveries are this story's; none where the cluster is its own.
     pub fn confined_to(&self) -> Option<String> {
-        matches!(self.stage, Stage::Real(_)).then(|| self.namespace.clone())
+        matches!(self.stage, Backend::Real(_)).then(|| self.namespace.clone())
     }
 
     /// Ends it in good order.
     pub async fn end(self) {
         match self.stage {
-            Stage::Local(local) => local.shutdown().await,
-            Stage::Real(real) => real.end().await,
+            Backend::Local(local) => local.shutdown().await,
+            Backend::Real(real) => real.end().await,
         }
     }
 }

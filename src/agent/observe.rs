@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::hub::Hub;
 use super::index::condition;
+use super::wakeups::Wakeups;
 use crate::api::delivery::Expand;
 use crate::api::serving::{TrafficTarget, annotation};
 use crate::cluster::Cluster;
@@ -11,7 +11,7 @@ use crate::plan::{LiveObject, Manager, ServiceIntent, normalize};
 use crate::rollout::{ConfigurationFacts, Live, RouteFacts};
 
 /// Reads a service's facts; costs no request.
-pub fn read(cluster: &Cluster, hub: &Hub, intent: &ServiceIntent) -> Live {
+pub fn read(cluster: &Cluster, wakeups: &Wakeups, intent: &ServiceIntent) -> Live {
     let get = |kind: &str| {
         cluster
             .get(&intent.key(kind))
@@ -50,7 +50,7 @@ pub fn read(cluster: &Cluster, hub: &Hub, intent: &ServiceIntent) -> Live {
             }),
         },
         route,
-        revisions: hub.revisions(&intent.namespace, &intent.name, &others),
+        revisions: wakeups.revisions(&intent.namespace, &intent.name, &others),
         refused: None,
     }
 }

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use similar::TextDiff;
 use sluice::local::cluster::{DOMAIN, LocalCluster, LocalConfig};
 
-use crate::world::NAMESPACE;
-use crate::world::real::{self, Real};
+use crate::harness::NAMESPACE;
+use crate::harness::real::{self, Real};
 use events::{Story, stories};
 use place::Place;
 
@@ -46,11 +46,11 @@ async fn play(ours: &Place, real: &Place, story: &Story) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by `make likeness`: it wants a bed of its own"]
+#[ignore = "started by `make conformance`: it wants a bed of its own"]
 async fn services_are_reconciled_alike() {
     assert!(
         real::is_here(),
-        "it wants a bed of its own: `make likeness`"
+        "it wants a bed of its own: `make conformance`"
     );
     let folder = tempfile::tempdir().unwrap();
     let local = LocalCluster::start(LocalConfig {
@@ -63,7 +63,7 @@ async fn services_are_reconciled_alike() {
     let bed = Real::start(true).await;
     let ours = Place::new(local.client(), NAMESPACE, DOMAIN, "system:local");
     let theirs = Place::new(bed.client.clone(), &bed.namespace, &bed.domain, "admin");
-    let wanted = std::env::var("SLUICE_LIKENESS_STORY").unwrap_or_default();
+    let wanted = std::env::var("SLUICE_CONFORMANCE_STORY").unwrap_or_default();
     let (mut told, mut count) = (String::new(), 0);
     for story in stories() {
         if story.prefix.contains(&wanted) {

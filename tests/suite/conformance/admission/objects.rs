@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{container, volumes};
-use crate::likeness::chance::Chance;
-use crate::likeness::kinds::Kind;
-use crate::likeness::shape::{
+use crate::conformance::chance::Chance;
+use crate::conformance::kinds::Kind;
+use crate::conformance::shape::{
     Any, Fields, Flag, Form, Numbers, Shape, Words, either, keys, list, one,
 };
 
