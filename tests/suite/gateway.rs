@@ -407,12 +407,10 @@ async fn a_service_goes_to_zero_and_comes_back_with_the_next_request() {
     let mut stage = Fixture::start().await;
     let folder = tempfile::tempdir().unwrap();
     stage.whole(folder.path());
-    stage
-        .create(Kind::Service, "hello", service("Harness"))
-        .await;
+    stage.create(Kind::Service, "hello", service("World")).await;
     ready_service(&stage, 1).await;
     let host = "hello.default.localhost";
-    assert_eq!(stage.ask(host).await, (200, "Hello Harness!".into()));
+    assert_eq!(stage.ask(host).await, (200, "Hello World!".into()));
     stage
         .wait(Kind::PodAutoscaler, "hello-00001", "at zero", |pa| {
             pa.data["status"]["desiredScale"] == 0 && pa.data["status"]["actualScale"] == 0
@@ -429,7 +427,7 @@ async fn a_service_goes_to_zero_and_comes_back_with_the_next_request() {
         })
         .await;
     assert!(is_ready(&revision), "at zero a revision is still ready");
-    assert_eq!(stage.ask(host).await, (200, "Hello Harness!".into()));
+    assert_eq!(stage.ask(host).await, (200, "Hello World!".into()));
     let page = stage.metrics().await;
     let cold = r#"sluice_gateway_cold_starts_total{envoy_cluster_name="default/hello-00001"} 1"#;
     assert!(page.contains(cold), "{page}");

@@ -127,7 +127,7 @@ async fn a_burst_of_a_hundred_requests_to_a_service_at_zero_is_answered_to_the_l
     stage.whole_with(folder.path(), "images: []");
     // It starts slowly: all of them have to wait.
     let spec = changed(
-        service("Harness"),
+        service("World"),
         "sluice.local/hello",
         &[("LISTEN_AFTER_MS", "500")],
     );
@@ -140,7 +140,7 @@ async fn a_burst_of_a_hundred_requests_to_a_service_at_zero_is_answered_to_the_l
         burst.spawn(async move { ask(&http, gateway, "hello.default.localhost").await });
     }
     while let Some(answer) = burst.join_next().await {
-        assert_eq!(answer.unwrap(), Ok((200, "Hello Harness!".to_owned())));
+        assert_eq!(answer.unwrap(), Ok((200, "Hello World!".to_owned())));
     }
     let page = stage.metrics().await;
     let cold = r#"sluice_gateway_cold_starts_total{envoy_cluster_name="default/hello-00001"} 100"#;

@@ -169,12 +169,12 @@ async fn a_sidecar_has_a_port_of_its_own_and_both_have_to_be_ready() {
             {"name": "TARGET", "value": "beside"}, {"name": "PORT", "value": own.to_string()},
             {"name": "LISTEN_AFTER_MS", "value": "300"},
         ], "readinessProbe": {"httpGet": {"port": own, "path": "/healthz"}}},
-        {"name": "main", "image": "sluice.local/hello", "env": [{"name": "TARGET", "value": "Harness"}],
+        {"name": "main", "image": "sluice.local/hello", "env": [{"name": "TARGET", "value": "World"}],
             "ports": [{"containerPort": 8080}], "readinessProbe": {"tcpSocket": {"port": 8080}}},
     ]});
     cluster.create("pair", spec).await;
     let pod = cluster.ready("pair").await;
-    assert_eq!(get(port(&pod)).await.as_deref(), Some("Hello Harness!\n"));
+    assert_eq!(get(port(&pod)).await.as_deref(), Some("Hello World!\n"));
     assert_eq!(get(own).await.as_deref(), Some("Hello beside!\n"));
     let unnamed = cluster.pods.logs("pair", &LogParams::default()).await;
     let error = unnamed.unwrap_err().to_string();

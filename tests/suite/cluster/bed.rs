@@ -237,6 +237,6 @@ pub fn repository() -> Vec<Value> {
                  "resources": {"limits": {"cpu": "1000m", "memory": "1024Mi"}}}]}}}}),
         json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "hello",
             "labels": {"team": "a"}}, "spec": {"template": {"spec": {"containers": [
-                {"image": "hello:1", "env": [{"name": "TARGET", "value": "harness"}]}]}}}}),
+                {"image": "hello:1", "env": [{"name": "TARGET", "value": "world"}]}]}}}}),
     ]
 }

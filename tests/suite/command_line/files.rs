@@ -269,6 +269,17 @@ async fn run_a_pod_with_a_secret(kubeconfig: &Path) {
         .unwrap();
 }
 
+/// Waits for what another process does to its files; nothing tells of it.
+async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let reached = async {
+        while !is() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let reached = tokio::time::timeout(PATIENCE, reached).await;
+    reached.unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_a_data_directory_or_a_copy_of_a_repository_is_for_others() {
     let home = Home::new();
@@ -298,12 +309,16 @@ async fn nothing_in_a_data_directory_or_a_copy_of_a_repository_is_for_others() {
         );
     }
     let copies = home.path().join(".cache/sluice/git");
+    let found = || {
+        let mut all = all_below(&copies).into_iter();
+        all.find(|path| path.extension().is_some_and(|e| e == "git"))
+    };
+    until("a copy of the repository", || {
+        copies.exists() && found().is_some_and(|copy| mode(&copy) == 0o700)
+    })
+    .await;
+    let copy = found().unwrap();
     assert_eq!(mode(&copies), 0o700);
-    let copy = all_below(&copies)
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|e| e == "git"))
-        .expect("a copy of the repository");
-    assert_eq!(mode(&copy), 0o700);
     home.run(&["local", "down", "--data-dir", "data"])
         .await
         .done();
@@ -315,7 +330,7 @@ async fn nothing_in_a_data_directory_or_a_copy_of_a_repository_is_for_others() {
     std::fs::write(data.join("api/token"), "\n").unwrap();
     home.up("022", "data", &repository).await.done();
     assert_eq!(open_to_others(&data), Vec::<String>::new());
-    assert_eq!(mode(&copy), 0o700);
+    until("the copy is closed", || mode(&copy) == 0o700).await;
     let log = std::fs::read_to_string(data.join("sluice.log")).unwrap();
     assert!(log.contains("was open to other users"), "{log}");
 

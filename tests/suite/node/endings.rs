@@ -94,7 +94,7 @@ async fn a_pod_of_a_revision_serves_on_for_a_moment_after_it_was_deleted() {
     // The node says that it is stopping it...
     cluster.event("rev", "Killing").await;
     // ... and still it answers.
-    assert_eq!(get(port(&pod)).await.as_deref(), Some("Hello Harness!\n"));
+    assert_eq!(get(port(&pod)).await.as_deref(), Some("Hello World!\n"));
     cluster.gone("rev").await;
     assert_eq!(get(port(&pod)).await, None);
     cluster.stop().await;

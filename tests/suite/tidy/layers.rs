@@ -11,12 +11,13 @@ type Layers = &'static [(&'static str, &'static [&'static str])];
 /// The embedded API server, from the bottom up.
 const APISERVER: Layers = &[
     ("json", &[]),
+    ("private", &[]),
     ("schema", &["json"]),
     ("patch", &["json", "schema"]),
     ("ssa", &["json", "schema"]),
     ("builtin", &["json", "schema"]),
     ("model", &["json", "schema", "ssa", "builtin"]),
-    ("store", &["json", "model"]),
+    ("store", &["json", "private", "model"]),
     ("wire", &["json", "schema", "model", "store"]),
     (
         "state",
@@ -31,21 +32,24 @@ const APISERVER: Layers = &[
     ),
     (
         "server",
-        &["json", "model", "store", "wire", "state", "read", "write"],
+        &[
+            "json", "private", "model", "store", "wire", "state", "read", "write",
+        ],
     ),
 ];
 
 /// The embedded cluster on it; `apiserver` is the package below, whose parts few need to know.
 const LOCAL: Layers = &[
     ("child_name", &[]),
-    ("place", &[]),
+    ("data_dir", &["apiserver"]),
+    ("privacy", &[]),
     ("pod_requests", &[]),
     ("admission", &["apiserver", "child_name"]),
     ("knative", &["apiserver", "admission"]),
     ("controllers", &["admission", "child_name"]),
     ("gateway", &["controllers", "pod_requests"]),
     ("autoscaler", &["admission", "controllers", "gateway"]),
-    ("node", &["apiserver", "pod_requests"]),
+    ("node", &["apiserver", "pod_requests", "privacy"]),
     ("samples", &["node"]),
     (
         "cluster",
@@ -56,7 +60,7 @@ const LOCAL: Layers = &[
             "gateway",
             "autoscaler",
             "node",
-            "place",
+            "data_dir",
         ],
     ),
 ];

@@ -1,3 +1,5 @@
+//! Plans told as scenarios, and what holds of every plan.
+
 mod claims;
 mod diff;
 mod properties;
