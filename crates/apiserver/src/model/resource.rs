@@ -6,7 +6,6 @@ use super::status::KindNames;
 use super::strategy::Strategy;
 use crate::json::jsonpath::JsonPath;
 use crate::schema::Schema;
-use crate::ssa::Version;
 
 /// Where the numbers of `/scale` live in the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +83,15 @@ impl From<Schema> for SchemaCell {
             source: |_, _, _| None,
         }
     }
+}
+
+/// A version of a custom kind.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Its group and name.
+    pub api_version: String,
+    /// What its objects may look like.
+    pub schema: Schema,
 }
 
 /// A kind as it is served: one entry for each group, version and plural.

@@ -35,7 +35,6 @@ mod set;
 mod tests;
 mod typed;
 mod update;
-mod versions;
 
 pub use apply::{ApplyError, ApplyOptions, apply, which};
 pub use conflict::{Conflict, Conflicts};
@@ -47,7 +46,6 @@ pub use scale::Scale;
 pub use set::Set;
 pub use typed::fits;
 pub use update::{UpdateOptions, update};
-pub use versions::{Version, Versions};
 
 pub use reset::ResetFields;
 mod reset;

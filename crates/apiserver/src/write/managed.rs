@@ -10,7 +10,7 @@ use crate::model::resource::Origin;
 use crate::model::status::{ApiError, Cause};
 use crate::model::strategy::Strategy;
 use crate::schema::Schema;
-use crate::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions, Versions};
+use crate::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions};
 
 /// Records that the caller set what differs from the live object.
 pub fn update(call: &WriteRequest<'_>, old: Option<&Value>, object: &mut Value) {
@@ -27,8 +27,7 @@ pub fn update(call: &WriteRequest<'_>, old: Option<&Value>, object: &mut Value) 
         crate::json::object::remove_meta(object, "managedFields");
         return;
     }
-    let api_version = call.resource.api_version();
-    *object = ssa::update(old, object.take(), &versions(call, &api_version), &options);
+    *object = ssa::update(old, object.take(), call.resource.schema(), &options);
 }
 
 /// Records that the caller set what differs from the Scale of the live object.
@@ -49,7 +48,7 @@ pub fn update_scale(call: &WriteRequest<'_>, live: &Value, scale: &mut Value) {
     *scale = ssa::update(
         Some(live),
         scale.take(),
-        &Versions::alike(&schema),
+        &schema,
         &options,
     );
 }
@@ -59,15 +58,6 @@ const SCALE: (&str, &str) = ("autoscaling/v1", "Scale");
 
 fn scale_schema() -> Schema {
     builtin::schema("autoscaling", "v1", "Scale").unwrap_or_else(Schema::untyped)
-}
-
-/// The versions of the kind that is written.
-fn versions<'a>(call: &'a WriteRequest<'_>, api_version: &'a str) -> Versions<'a> {
-    let schema = call.resource.schema();
-    match call.resource.origin {
-        Origin::Custom => Versions::each(api_version, schema, &call.resource.known),
-        Origin::BuiltIn | Origin::HandedIn => Versions::alike(schema),
-    }
 }
 
 /// What the request cannot write, by the kind's own rule.
@@ -96,7 +86,7 @@ pub fn apply(
     if !call.resource.is_kubernetes_own() {
         crate::json::object::whole_numbers(applied.to_mut());
     }
-    ssa::apply(live, &applied, &versions(call, &api_version), &options).map_err(refusal)
+    ssa::apply(live, &applied, call.resource.schema(), &options).map_err(refusal)
 }
 
 /// Server-side apply of a Scale. Of made-up kinds, Kubernetes cannot read what comes of it, and so takes
@@ -120,7 +110,7 @@ pub fn apply_scale(
     let options = apply_options(call, ResetFields::None);
     let schema = scale_schema();
     let scale =
-        ssa::apply(Some(live), applied, &Versions::alike(&schema), &options).map_err(refusal)?;
+        ssa::apply(Some(live), applied, &schema, &options).map_err(refusal)?;
     if is_made_up && ssa::is_change(live, &scale) {
         let which = ssa::which(applied);
         return Err(ApiError::plain(

@@ -64,7 +64,7 @@ impl Story {
         let object = apply(
             self.live.as_ref(),
             &object(fields),
-            &Versions::alike(&self.schema),
+            &self.schema,
             &options,
         )
         .map_err(|error| error.to_string())?;
@@ -106,7 +106,7 @@ impl Story {
         let new = update(
             self.live.as_ref(),
             object(fields),
-            &Versions::alike(&self.schema),
+            &self.schema,
             &options,
         );
         self.store(new);

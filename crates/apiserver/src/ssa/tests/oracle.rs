@@ -13,7 +13,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, update};
+use super::super::{ApplyOptions, ResetFields, UpdateOptions, apply, update};
 use super::{generate, templated, things};
 
 use crate::schema::Schema;
@@ -96,7 +96,7 @@ impl Subject {
                 apply(
                     live.as_ref(),
                     &object,
-                    &Versions::alike(&self.schema),
+                    &self.schema,
                     &options,
                 )
             } else {
@@ -109,7 +109,7 @@ impl Subject {
                 Ok(update(
                     live.as_ref(),
                     object,
-                    &Versions::alike(&self.schema),
+                    &self.schema,
                     &options,
                 ))
             };

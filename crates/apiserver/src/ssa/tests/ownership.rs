@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, noop, update};
+use super::super::{ApplyOptions, ResetFields, UpdateOptions, apply, noop, update};
 use super::{Story, templated, things};
 use crate::builtin;
 
@@ -100,7 +100,7 @@ fn a_deployment_that_kubectl_created_is_owned_as_kubernetes_shows_it() {
         reset: ResetFields::Status,
         now: Timestamp::UNIX_EPOCH,
     };
-    let created = update(None, deployment, &Versions::alike(&schema), &options);
+    let created = update(None, deployment, &schema, &options);
     assert_eq!(
         created["metadata"]["managedFields"],
         json!([{
@@ -160,7 +160,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
         now: Timestamp::from_second(second).unwrap(),
         may_not_fit: false,
     };
-    let mut first = apply(None, &applied, &Versions::alike(&schema), &options(1)).unwrap();
+    let mut first = apply(None, &applied, &schema, &options(1)).unwrap();
     schema.default(&mut first);
     webhook(&mut first);
     let owned = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {}}}}});
@@ -169,7 +169,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
     let mut again = apply(
         Some(&first),
         &applied,
-        &Versions::alike(&schema),
+        &schema,
         &options(2),
     )
     .unwrap();
@@ -188,7 +188,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
     let mut next = apply(
         Some(&first),
         &changed,
-        &Versions::alike(&schema),
+        &schema,
         &options(3),
     )
     .unwrap();

@@ -10,10 +10,9 @@ use crate::json::jsonpath::JsonPath;
 use crate::json::object;
 use crate::model::columns;
 use crate::model::registry::version_rank;
-use crate::model::resource::{Column, Origin, Resource, ScalePaths, SchemaCell, api_version};
+use crate::model::resource::{Column, Origin, Resource, ScalePaths, SchemaCell, Version, api_version};
 use crate::model::strategy::Strategy;
 use crate::schema::Schema;
-use crate::ssa::Version;
 use crate::store::Stored;
 
 /// What stored definitions define, by definition and revision: schemas are compiled once.
