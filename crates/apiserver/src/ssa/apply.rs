@@ -138,11 +138,7 @@ pub fn apply(
     Ok(object)
 }
 
-fn before_first_apply(
-    live: &Value,
-    root: TypeRef<'_>,
-    options: &ApplyOptions<'_>,
-) -> Managed {
+fn before_first_apply(live: &Value, root: TypeRef<'_>, options: &ApplyOptions<'_>) -> Managed {
     let identity_only: Map<String, Value> = ["apiVersion", "kind"]
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), live.get(name)?.clone())))
@@ -278,7 +274,7 @@ fn annotations(object: &Value) -> Option<&Map<String, Value>> {
 }
 
 /// An object as errors name it: `default/web; apps/v1, Kind=Deployment`.
-pub fn which(object: &Value) -> String {
+fn which(object: &Value) -> String {
     let text = |pointer: &str| {
         object
             .pointer(pointer)

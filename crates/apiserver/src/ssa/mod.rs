@@ -36,10 +36,10 @@ mod tests;
 mod typed;
 mod update;
 
-pub use apply::{ApplyError, ApplyOptions, apply, which};
+pub use apply::{ApplyError, ApplyOptions, apply};
 pub use conflict::{Conflict, Conflicts};
 pub use managers::Operation;
-pub use noop::{is_change, noop};
+pub use noop::noop;
 pub use path::{Path, PathElement};
 pub use remove::extract;
 pub use scale::Scale;

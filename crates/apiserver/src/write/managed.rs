@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::write_request::WriteRequest;
 use crate::builtin;
-use crate::model::resource::Origin;
 use crate::model::status::{ApiError, Cause};
 use crate::model::strategy::Strategy;
 use crate::schema::Schema;
@@ -45,12 +44,7 @@ pub fn update_scale(call: &WriteRequest<'_>, live: &Value, scale: &mut Value) {
         spec.remove("replicas");
     }
     let schema = scale_schema();
-    *scale = ssa::update(
-        Some(live),
-        scale.take(),
-        &schema,
-        &options,
-    );
+    *scale = ssa::update(Some(live), scale.take(), &schema, &options);
 }
 
 /// The kind of a Scale.
@@ -89,39 +83,17 @@ pub fn apply(
     ssa::apply(live, &applied, call.resource.schema(), &options).map_err(refusal)
 }
 
-/// Server-side apply of a Scale. Of made-up kinds, Kubernetes cannot read what comes of it, and so takes
-/// those alone that change nothing.
+/// Server-side apply of a Scale.
 pub fn apply_scale(
     call: &WriteRequest<'_>,
     live: &Value,
     applied: &Value,
 ) -> Result<Value, ApiError> {
     check_type(applied, SCALE)?;
-    let is_made_up = call.resource.origin == Origin::Custom;
-    let unowned = crate::json::object::meta(live, "managedFields").is_none();
-    if is_made_up && unowned {
-        return Err(ApiError::plain(
-            500,
-            format!(
-                "failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, Kind=Scale) to proper version: {UNREADABLE}"
-            ),
-        ));
-    }
     let options = apply_options(call, ResetFields::None);
     let schema = scale_schema();
-    let scale =
-        ssa::apply(Some(live), applied, &schema, &options).map_err(refusal)?;
-    if is_made_up && ssa::is_change(live, &scale) {
-        let which = ssa::which(applied);
-        return Err(ApiError::plain(
-            500,
-            format!("failed to convert new object ({which}) to proper version: {UNREADABLE}"),
-        ));
-    }
-    Ok(scale)
+    ssa::apply(Some(live), applied, &schema, &options).map_err(refusal)
 }
-
-const UNREADABLE: &str = "request to convert CR to an invalid group/version: autoscaling/v1";
 
 fn check_type(applied: &Value, wanted: (&str, &str)) -> Result<(), ApiError> {
     let text = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::write_request::{By, WriteRequest};
-use super::{addresses, complete, managed, metadata, rules, scale, status_isolation};
+use super::{addresses, complete, managed, metadata, rules, status_isolation};
 use crate::json::object;
 use crate::model::resource::Origin;
 use crate::model::schemas;
@@ -64,7 +64,6 @@ pub fn prepare(
     metadata::set_generation(resource, call.subresource, &mut object, old);
     causes.extend(metadata::validate(resource, &object, old));
     causes.extend(schemas::validate(resource, call.subresource, &object, old));
-    causes.extend(scale::faults(resource, call.subresource, &object));
     causes.extend(rules::validate(
         core,
         resource,
@@ -80,10 +79,6 @@ pub fn prepare(
         schemas::prune(resource, &mut object);
     }
     if resource.origin == Origin::Custom {
-        if is_scale {
-            // A number may have made the object that it is in, whose defaults are there once it is read anew.
-            schemas::default(resource, &mut object);
-        }
         object::whole_numbers(&mut object);
     }
     if call.subresource.is_none() || old.is_none() {

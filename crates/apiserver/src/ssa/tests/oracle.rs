@@ -93,12 +93,7 @@ impl Subject {
                     now,
                     may_not_fit: false,
                 };
-                apply(
-                    live.as_ref(),
-                    &object,
-                    &self.schema,
-                    &options,
-                )
+                apply(live.as_ref(), &object, &self.schema, &options)
             } else {
                 let options = UpdateOptions {
                     manager: step.manager,
@@ -106,12 +101,7 @@ impl Subject {
                     reset,
                     now,
                 };
-                Ok(update(
-                    live.as_ref(),
-                    object,
-                    &self.schema,
-                    &options,
-                ))
+                Ok(update(live.as_ref(), object, &self.schema, &options))
             };
             answers.push(match result {
                 Ok(object) => {

@@ -166,13 +166,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
     let owned = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {}}}}});
     assert_eq!(first["metadata"]["managedFields"][0]["fieldsV1"], owned);
 
-    let mut again = apply(
-        Some(&first),
-        &applied,
-        &schema,
-        &options(2),
-    )
-    .unwrap();
+    let mut again = apply(Some(&first), &applied, &schema, &options(2)).unwrap();
     schema.default(&mut again);
     webhook(&mut again);
     assert_ne!(again, first, "the time has moved");
@@ -185,13 +179,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
 
     let mut changed = applied.clone();
     changed["spec"]["template"]["spec"]["containers"][0]["image"] = json!("hello:2");
-    let mut next = apply(
-        Some(&first),
-        &changed,
-        &schema,
-        &options(3),
-    )
-    .unwrap();
+    let mut next = apply(Some(&first), &changed, &schema, &options(3)).unwrap();
     webhook(&mut next);
     assert!(noop(&first, &mut next, false));
     assert_eq!(
