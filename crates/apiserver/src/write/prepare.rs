@@ -53,9 +53,11 @@ pub fn prepare(
         fill_in(&mut object);
     }
     if resource.strategy == Strategy::Service && call.subresource.is_none() {
-        let causes = addresses::complete(core, &mut object, old);
-        if !causes.is_empty() {
-            return Err(ApiError::invalid(resource, &name, causes));
+        addresses::complete(&mut object, old);
+        // Nothing else is told beside them.
+        let unfit = rules::cluster_ips(&object, old);
+        if !unfit.is_empty() {
+            return Err(ApiError::invalid(resource, &name, unfit));
         }
     }
     let review = call.review(&name, operation(old), old);
