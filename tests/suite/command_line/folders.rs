@@ -168,8 +168,8 @@ async fn every_mistake_is_shown_where_it_is_with_what_to_do() {
         "validate pin.yaml",
         expect![[r#"
         $ sluice validate pin.yaml
-          × Secret default/pin: stringData.password: it must be a string, but it is
-          │ a number
+          × Secret default/pin: stringData.password: it must be a string, but it is a
+          │ number
            ╭─[pin.yaml:5:13]
          4 │ stringData:
          5 │   password: ***

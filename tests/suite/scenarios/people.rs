@@ -138,7 +138,7 @@ async fn what_makes_no_sense_is_refused_with_a_reason_and_changes_nothing() {
     let (harness, _) = shop(Setting::default()).await;
     for (words, why) in [
         (vec!["promote", "hello"], "no release is on its way"),
-        (vec!["abort", "hello"], "`sluice rollout undo` goes back"),
+        (vec!["abort", "hello"], "`sluice rollout undo` rolls back"),
         (
             vec!["retry", "hello"],
             "Git's template is not in quarantine",
