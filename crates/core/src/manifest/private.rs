@@ -151,7 +151,8 @@ fn may_hold_secret(text: &str, file: &str) -> bool {
         || kinds.any(|kind| kind.is_empty() || kind.ends_with("List") || is_secret_kind(kind))
         || text
             .split(|c: char| !c.is_alphanumeric())
-            .any(|word| word.starts_with("Secret") || word.contains("stringData"))
+            // Whatever a slip of the pen put before it or behind it.
+            .any(|word| word.contains("Secret") || word.contains("stringData"))
 }
 
 /// The word behind each `kind:`; empty where it is none.
