@@ -105,30 +105,7 @@ impl Gatherer {
     pub async fn wants(&mut self, gather: Gather, policy: &Policy, template: &Value) {
         match gather {
             Gather::Nothing => self.stop().await,
-            Gather::Probes(targets) => {
-                if self.is_probing(&targets.revision) {
-                    return;
-                }
-                self.stop().await;
-                let again = self
-                    .evidence
-                    .probes
-                    .as_ref()
-                    .is_some_and(|round| round.revision == targets.revision);
-                let wait = if again {
-                    policy.interval.min(BETWEEN_ROUNDS)
-                } else {
-                    Duration::ZERO
-                };
-                let subject = Subject::Probes(targets.revision.clone());
-                let (tell, round) = (self.tell.clone(), Round::new(policy, targets, template));
-                let (context, namespace, service) = self.names();
-                self.start(subject, async move {
-                    tokio::time::sleep(wait).await;
-                    let round = round.run(&context.gateway, &namespace, &service).await;
-                    let _ = tell.send(Box::new(News::Round(round))).await;
-                });
-            }
+            Gather::Probes(targets) => self.probe(targets, policy, template).await,
             Gather::Metrics {
                 candidate,
                 stable,
@@ -185,6 +162,32 @@ impl Gatherer {
                 );
             }
         }
+    }
+
+    /// Sends a round of probes to a revision, where none is under way.
+    async fn probe(&mut self, targets: ProbeTargets, policy: &Policy, template: &Value) {
+        if self.is_probing(&targets.revision) {
+            return;
+        }
+        self.stop().await;
+        let again = self
+            .evidence
+            .probes
+            .as_ref()
+            .is_some_and(|round| round.revision == targets.revision);
+        let wait = if again {
+            policy.interval.min(BETWEEN_ROUNDS)
+        } else {
+            Duration::ZERO
+        };
+        let subject = Subject::Probes(targets.revision.clone());
+        let (tell, round) = (self.tell.clone(), Round::new(policy, targets, template));
+        let (context, namespace, service) = self.names();
+        self.start(subject, async move {
+            tokio::time::sleep(wait).await;
+            let round = round.run(&context.gateway, &namespace, &service).await;
+            let _ = tell.send(Box::new(News::Round(round))).await;
+        });
     }
 
     fn names(&self) -> (Arc<Context>, String, String) {

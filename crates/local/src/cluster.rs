@@ -98,22 +98,9 @@ impl LocalCluster {
         })
         .await?;
 
-        let stop_controllers = CancellationToken::new();
         let stop_gateway = CancellationToken::new();
-        let metrics_listen = free_or_any(SocketAddr::new(ANY.ip(), before.metrics));
         let wished = config.gateway_listen.unwrap_or(ANY);
-        let gateway = bind(wished, before.gateway, |address| {
-            Gateway::start(
-                client.clone(),
-                GatewayConfig {
-                    listen: address,
-                    metrics_listen,
-                    ..GatewayConfig::default()
-                },
-                stop_gateway.clone(),
-            )
-        })
-        .await?;
+        let gateway = start_gateway(&client, wished, before, &stop_gateway).await?;
         place
             .write_ports(Ports {
                 api: listening.address.port(),
@@ -121,29 +108,11 @@ impl LocalCluster {
                 metrics: gateway.metrics_address.port(),
             })
             .with_context(|| format!("{} cannot be written to", place.dir().display()))?;
-        let (kubeconfig, context) =
-            write_kubeconfig(&listening, &place, standing, config.kubeconfig)?;
-        let endpoints = Endpoints {
-            pid: std::process::id(),
-            api: format!("https://{}", listening.address),
-            gateway: format!("http://{}", gateway.address),
-            gateway_port: gateway.address.port(),
-            metrics: format!("http://{}/metrics", gateway.metrics_address),
-            kubeconfig,
-            context,
-        };
+        let kubeconfig = write_kubeconfig(&listening, &place, standing, config.kubeconfig)?;
+        let endpoints = endpoints(&listening, &gateway, kubeconfig);
 
-        let controllers_config = ControllersConfig {
-            domain: DOMAIN.to_owned(),
-            gateway_port: Some(endpoints.gateway_port).filter(|port| *port != 80),
-            images: known,
-            ..ControllersConfig::default()
-        };
-        let controllers = tokio::spawn(controllers::run(
-            client.clone(),
-            controllers_config,
-            stop_controllers.clone(),
-        ));
+        let stop_controllers = CancellationToken::new();
+        let controllers = start_controllers(&client, &endpoints, known, &stop_controllers);
         let autoscaler = tokio::spawn(autoscaler::run(
             client.clone(),
             gateway.demand(),
@@ -152,17 +121,8 @@ impl LocalCluster {
         ));
         let stop_node = CancellationToken::new();
         node_config.requests = Arc::new(gateway.demand());
-        let node = tokio::spawn({
-            let (client, stop) = (client.clone(), stop_node.clone());
-            async move {
-                if config.without_node {
-                    return;
-                }
-                if let Err(error) = node::run(client, node_config, stop).await {
-                    tracing::error!("the node ended: {error}");
-                }
-            }
-        });
+        let node = (!config.without_node).then_some(node_config);
+        let node = start_node(&client, node, &stop_node);
         Ok(Self {
             api,
             listening,
@@ -215,6 +175,74 @@ impl LocalCluster {
         self.listening.shutdown().await;
         drop(self.scratch);
     }
+}
+
+async fn start_gateway(
+    client: &kube::Client,
+    wished: SocketAddr,
+    before: Ports,
+    stop: &CancellationToken,
+) -> anyhow::Result<Gateway> {
+    let metrics_listen = free_or_any(SocketAddr::new(ANY.ip(), before.metrics));
+    let gateway = bind(wished, before.gateway, |address| {
+        Gateway::start(
+            client.clone(),
+            GatewayConfig {
+                listen: address,
+                metrics_listen,
+                ..GatewayConfig::default()
+            },
+            stop.clone(),
+        )
+    });
+    Ok(gateway.await?)
+}
+
+/// What is said of a cluster whose sockets are open; `kubeconfig` is [`write_kubeconfig`]'s.
+fn endpoints(
+    listening: &Listening,
+    gateway: &Gateway,
+    (kubeconfig, context): (PathBuf, Option<String>),
+) -> Endpoints {
+    Endpoints {
+        pid: std::process::id(),
+        api: format!("https://{}", listening.address),
+        gateway: format!("http://{}", gateway.address),
+        gateway_port: gateway.address.port(),
+        metrics: format!("http://{}/metrics", gateway.metrics_address),
+        kubeconfig,
+        context,
+    }
+}
+
+fn start_controllers(
+    client: &kube::Client,
+    endpoints: &Endpoints,
+    images: Arc<NodesImages>,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let config = ControllersConfig {
+        domain: DOMAIN.to_owned(),
+        gateway_port: Some(endpoints.gateway_port).filter(|port| *port != 80),
+        images,
+        ..ControllersConfig::default()
+    };
+    tokio::spawn(controllers::run(client.clone(), config, stop.clone()))
+}
+
+/// Starts the node; without a configuration there is none.
+fn start_node(
+    client: &kube::Client,
+    config: Option<NodeConfig>,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let (client, stop) = (client.clone(), stop.clone());
+    tokio::spawn(async move {
+        let Some(config) = config else { return };
+        if let Err(error) = node::run(client, config, stop).await {
+            tracing::error!("the node ended: {error}");
+        }
+    })
 }
 
 /// Writes the kubeconfig, and says where, and which context is to be named in it. Our own one in a
