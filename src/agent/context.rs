@@ -16,7 +16,7 @@ use super::metrics::Metrics;
 use super::wakeups::Wakeups;
 use super::{AgentConfig, ClusterWide};
 use crate::api::GROUP;
-use crate::api::delivery::Delivery;
+use crate::api::delivery::{Delivery, DeliveryStatus};
 use crate::api::object::ObjectKey;
 use crate::api::serving;
 use crate::cluster::{Cluster, Connectivity, EventRecord};
@@ -109,6 +109,12 @@ impl Context {
             .into_iter()
             .filter_map(|(id, known)| Some((id, known.delivery?)))
             .collect()
+    }
+
+    /// What a Delivery's status says now, whoever wrote it.
+    pub fn status(&self, id: &DeliveryId) -> Option<DeliveryStatus> {
+        let known = self.known_deliveries().remove(id)?;
+        known.delivery?.status.clone()
     }
 
     /// What Deliveries other than this one say is theirs.

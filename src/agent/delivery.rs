@@ -45,7 +45,8 @@ pub async fn run(
 ) {
     let changes = context.cluster.changes();
     let reach = context.cluster.reach();
-    let status = spec.borrow().status.clone().unwrap_or_default();
+    // Not the status that `spec` came with: while another agent led, that one wrote it.
+    let status = context.status(&id).unwrap_or_default();
     let news = Arc::new(Notify::new());
     let mut this = DeliveryLoop {
         services: Services::new(context.clone(), news.clone(), cancel.child_token()),

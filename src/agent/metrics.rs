@@ -1,7 +1,7 @@
 //! What the agent counts of itself, for Prometheus.
 //!
 //! Labels name Deliveries and not services: a thousand services would be ten thousand
-//! series, and what each of them does stands in its Rollout.
+//! series, and what each of them does stands in its ServiceRollout.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

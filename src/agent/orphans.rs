@@ -76,7 +76,7 @@ fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<DesiredService> {
         Expand::Routes => (get("Configuration")?, get("Route")?),
         Expand::Service => (get("Service")?, get("Service")?),
     };
-    // Not the Rollout's own word: a service may have gone over to another Delivery.
+    // Not the ServiceRollout's own word: a service may have gone over to another Delivery.
     let delivery = template.delivery.clone()?;
     let candidate = status.candidate.as_ref();
     let release = candidate.or(status.stable.as_ref())?;

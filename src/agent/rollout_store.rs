@@ -1,4 +1,4 @@
-//! A service's Rollout: what is remembered of its releases, and what people ask of them.
+//! A service's ServiceRollout: what is remembered of its releases, and what people ask of them.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::api::{GROUP, VERSION};
 use crate::cluster::{Cluster, WriteError};
 use crate::plan::{LiveObject, Manager, ServiceIntent, annotations};
 
-/// The key of a service's Rollout.
+/// The key of a service's ServiceRollout.
 pub fn key(intent: &ServiceIntent) -> ObjectKey {
     ObjectKey::namespaced(GROUP, "ServiceRollout", &intent.namespace, &intent.name)
 }
 
-/// What was stored last; nothing where there is no Rollout.
+/// What was stored last; nothing where there is no ServiceRollout.
 pub fn status(cluster: &Cluster, intent: &ServiceIntent) -> RolloutStatus {
     let rollout = cluster.get(&key(intent));
     rollout
@@ -22,7 +22,7 @@ pub fn status(cluster: &Cluster, intent: &ServiceIntent) -> RolloutStatus {
         .unwrap_or_default()
 }
 
-/// What a Rollout remembers, if it can be read.
+/// What a ServiceRollout remembers, if it can be read.
 pub fn status_of(rollout: &LiveObject) -> Option<RolloutStatus> {
     part(rollout, "status")
 }
@@ -35,7 +35,7 @@ pub fn spec(cluster: &Cluster, intent: &ServiceIntent) -> RolloutSpec {
         .unwrap_or_default()
 }
 
-/// Makes the Rollout, with nothing in it.
+/// Makes the ServiceRollout, with nothing in it.
 pub async fn create(cluster: &Cluster, intent: &ServiceIntent) -> Result<(), WriteError> {
     let marks = json!({annotations::DELIVERY: intent.delivery.to_string()});
     let object = object(intent, marks, "spec", json!({}));

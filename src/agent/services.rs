@@ -75,7 +75,7 @@ enum Fate {
     Kept,
     /// It is another Delivery's, or a person's.
     Ends,
-    /// Nothing of it is left: its Rollout goes as well.
+    /// Nothing of it is left: its ServiceRollout goes as well.
     Forgotten,
 }
 
@@ -124,7 +124,7 @@ impl Services {
                 drift: spec.drift,
             });
             match self.running.get(&name) {
-                // One that broke is begun again, from what its Rollout remembers.
+                // One that broke is begun again, from what its ServiceRollout remembers.
                 Some(running) if !running.task.is_finished() => {
                     running.wanted.send_if_modified(|known| {
                         let changed = **known != *wanted;

@@ -15,7 +15,7 @@ pub struct TemplateOrigins(HashMap<Name, (TemplateHash, String, String)>);
 
 impl TemplateOrigins {
     /// The commit that brought a template, and its first line: as it was first seen, or, after
-    /// a restart, as the service's Rollout remembers it.
+    /// a restart, as the service's ServiceRollout remembers it.
     pub fn of(
         &mut self,
         cluster: &Cluster,

@@ -59,7 +59,7 @@ enum Command {
     /// Where every delivery and service stands
     Status(status::StatusArgs),
     /// Look at releases and steer them
-    ServiceRollout(rollout::RolloutArgs),
+    Rollout(rollout::RolloutArgs),
     /// Have a repository looked at now
     Sync(sync::SyncArgs),
     /// What delivering a folder would change, as a diff
@@ -175,7 +175,7 @@ async fn run(command: Command) -> anyhow::Result<CommandOutcome> {
         Command::Diff(args) => diff::run(args).await,
         Command::Validate(args) => validate::run(args),
         Command::Status(args) => status::run(args).await,
-        Command::ServiceRollout(args) => rollout::run(args).await,
+        Command::Rollout(args) => rollout::run(args).await,
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -1,4 +1,4 @@
-//! `Rollout`: the story of one service's releases, written by the agent.
+//! `ServiceRollout`: the story of one service's releases, written by the agent.
 //!
 //! The status is the agent's only memory: killed between any two calls, it goes
 //! on from here. `spec` is what people ask for (`sluice rollout pause`, ...).

@@ -1,4 +1,4 @@
-//! What people ask of a release: a write to the Rollout's spec, which the agent answers in
+//! What people ask of a release: a write to the ServiceRollout's spec, which the agent answers in
 //! its status; the command waits for that answer.
 
 use std::ops::ControlFlow;

@@ -61,6 +61,39 @@ async fn a_second_agent_takes_over_the_one_delivery_that_it_was_asked_to_and_no_
 }
 
 #[tokio::test]
+async fn what_an_agent_delivered_while_another_waited_is_pruned_by_that_other() {
+    let mut stage = Fixture::new().await;
+    let repository = stage.repository("shop.git");
+    repository.write("apps/a.yaml", &config_map("a", "1"));
+    let first = repository.push("One");
+    stage
+        .deliver("shop", &repository, json!({}), json!({}))
+        .await;
+    stage.delivered("shop", &first).await;
+    let (pages, (cancel, task)) = stage.agent("laptop", |_| {}).await;
+    let waits = r#"sluice_delivery_leader{namespace="default",delivery="shop"} 0"#;
+    while !super::pages::page(&pages, "/metrics")
+        .await
+        .1
+        .contains(waits)
+    {
+        tokio::task::yield_now().await;
+    }
+    repository.write("apps/b.yaml", &config_map("b", "1"));
+    let second = repository.push("Two");
+    stage.delivered("shop", &second).await;
+    let uid = stage.maps().get("b").await.unwrap().metadata.uid.unwrap();
+    stage.stop_agent().await;
+    repository.remove("apps/b.yaml");
+    let third = repository.push("One again");
+    stage.gone("b", &uid).await;
+    stage.delivered("shop", &third).await;
+    cancel.cancel();
+    task.await.unwrap();
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn a_delivery_that_is_deleted_takes_its_lease_along() {
     let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");

@@ -94,7 +94,7 @@ async fn a_status_that_an_older_definition_does_not_know_says_what_to_apply() {
     let mut definitions = Vec::new();
     for definition in sluice::api::crds::all() {
         let mut definition = json!(definition);
-        // As a release left it that had no weights yet; only a Rollout has such a field.
+        // As a release left it that had no weights yet; only a ServiceRollout has such a field.
         let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
         let fields = definition
             .pointer_mut(status)

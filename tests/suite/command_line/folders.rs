@@ -167,6 +167,19 @@ async fn every_mistake_is_shown_where_it_is_with_what_to_do() {
     home.shows(
         "validate pin.yaml",
         expect![[r#"
+        $ sluice validate pin.yaml
+          × Secret default/pin: stringData.password: it must be a string, but it is
+          │ a number
+           ╭─[pin.yaml:5:13]
+         4 │ stringData:
+         5 │   password: ***
+           ·             ─┬─
+           ·              ╰── here
+           ╰────
+          help: quote it: "***"
+
+        0 objects, 1 error
+        status 2
     "#]],
     )
     .await;

@@ -286,13 +286,13 @@ async fn where_things_stand_is_told_to_people_and_to_programs() {
     let json = home.run(&["status", "-o", "json"]).await.done();
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["deliveries"][0]["metadata"]["name"], "shop");
-    assert_eq!(json["servicerollouts"][0]["status"]["phase"], "Stable");
+    assert_eq!(json["rollouts"][0]["status"]["phase"], "Stable");
     let yaml = home
         .run(&["rollout", "get", "hello", "-o", "yaml"])
         .await
         .done();
     let yaml: Value = serde_yaml::from_str(&yaml).unwrap();
-    assert_eq!(yaml["status"], json["servicerollouts"][0]["status"]);
+    assert_eq!(yaml["status"], json["rollouts"][0]["status"]);
     assert!(yaml["metadata"].get("managedFields").is_none());
 
     let synced = home.run(&["sync", "--wait"]).await.done();

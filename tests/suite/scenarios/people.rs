@@ -61,7 +61,7 @@ fn program(harness: &Harness, arguments: &[&str]) -> tokio::process::Command {
     command
 }
 
-/// Waits for an event on a service's Rollout and gives its message.
+/// Waits for an event on a service's ServiceRollout and gives its message.
 async fn event(harness: &Harness, service: &str, reason: &str, words: &str) -> String {
     let events: Api<Event> = Api::namespaced(harness.client.clone(), harness.namespace());
     let mut seen = std::pin::pin!(kube::runtime::WatchStreamExt::applied_objects(watcher(

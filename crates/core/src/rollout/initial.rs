@@ -18,7 +18,7 @@ use super::reason::Reason;
 use super::stepping::Probed;
 use super::traffic::Split;
 
-/// How long nothing of a first delivery is to be read in its Rollout, where the cluster makes nothing of it.
+/// How long nothing of a first delivery is to be read in its ServiceRollout, where the cluster makes nothing of it.
 const UNSTORED: Duration = Duration::from_secs(10);
 
 impl DecisionContext<'_> {

@@ -388,7 +388,7 @@ fn parent_of(pid: u32) -> Option<u32> {
     (state != "Z").then_some(parent)
 }
 
-/// Waits until a service's Rollout is there and is like this.
+/// Waits until a service's ServiceRollout is there and is like this.
 async fn rollout(
     client: &kube::Client,
     reached: impl Fn(&ServiceRollout) -> bool,

@@ -34,8 +34,9 @@ fn told(name: &str, content: &str) -> String {
 fn a_number_where_a_string_belongs_is_shown_without_it() {
     let secret = "# was: 918273645\napiVersion: v1\nkind: Secret\nmetadata: {name: pin}\nstringData:\n  user: bot # 918273645\n  password: 918273645\n  note: |\n    918273645\n";
     let text = told("apps/pin.yaml", secret);
-    let text = text.split_once("  ×").unwrap().1;
+    let (_, report) = text.split_once("  ×").unwrap();
     expect![[r#"
+        it says:
          Secret default/pin: stringData.password: it must be a string, but it is a number
            ╭─[apps/pin.yaml:7:13]
          1 │ ***
@@ -52,7 +53,7 @@ fn a_number_where_a_string_belongs_is_shown_without_it() {
            ╰────
           help: quote it: "***"
     "#]]
-    .assert_eq(text);
+    .assert_eq(&format!("it says:\n{report}"));
 }
 
 #[test]
