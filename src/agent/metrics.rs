@@ -98,7 +98,7 @@ impl Metrics {
         let r = &mut registry;
         r.register("releases", "Releases that ended", this.releases.clone());
         r.register(
-            "servicerollouts",
+            "rollouts",
             "Services by the phase they are in",
             this.phases.clone(),
         );
