@@ -24,13 +24,16 @@ use super::source::SourceState;
 use crate::api::delivery::{Delivery, DeliveryStatus, Problem};
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION};
+use crate::backoff::Backoff;
 use crate::cluster::{self, Changes, Connectivity};
 use crate::plan::DeliveryId;
 
 /// Least time between two plans.
 pub(super) const GAP: Duration = Duration::from_millis(100);
-/// How soon something that failed is tried again, and at most how late.
-const RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
+/// How soon something that failed is tried again.
+const FIRST_WAIT: Duration = Duration::from_secs(6);
+/// At most how late it is.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Most time between two reports of services that move, however large the status.
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -62,7 +65,7 @@ pub async fn run(
         left_drift: BTreeMap::new(),
         status,
         news,
-        failures: 0,
+        backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         looked: SourceState::default(),
         cancel,
         withdrawn,
@@ -89,7 +92,7 @@ struct DeliveryLoop {
     left_drift: BTreeMap<ObjectKey, String>,
     status: DeliveryStatus,
     news: Arc<Notify>,
-    failures: u32,
+    backoff: Backoff,
     /// What was known of the repository at the last plan: what is reported is about that,
     /// whatever has come since.
     looked: SourceState,
@@ -160,7 +163,7 @@ impl DeliveryLoop {
             () = self.news.notified() => false,
             // What failed for want of a server is not left waiting once it is back.
             () = cluster::back(&mut self.reach) => {
-                self.failures = 0;
+                self.backoff.reset();
                 true
             }
             () = retry => true,
@@ -187,12 +190,10 @@ impl DeliveryLoop {
 
     fn next_try(&mut self, pass: &Pass) -> Option<Duration> {
         if pass.problems.is_empty() {
-            self.failures = 0;
+            self.backoff.reset();
             return pass.again;
         }
-        self.failures = self.failures.saturating_add(1);
-        let doubled = RETRY.0.saturating_mul(1 << self.failures.min(8));
-        let wait = doubled.min(RETRY.1);
+        let wait = self.backoff.failed(0.0);
         Some(pass.again.map_or(wait, |again| again.min(wait)))
     }
 

@@ -11,7 +11,13 @@ use super::copy::Copy;
 use super::{Checkout, Poll, SourceState};
 use crate::agent::context::Context;
 use crate::agent::login::{Login, LoginError};
-use crate::git::{self, GitError};
+use crate::backoff::Backoff;
+use crate::git::GitError;
+
+/// The wait after a remote's first failure.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// The longest one: a remote that comes back is noticed within five minutes.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Looks until cancelled; a new wish in `wishes` brings the next look forward.
 ///
@@ -41,7 +47,7 @@ pub async fn follow(
     let Some(mut copy) = remember(copy, known, &poll, &state).await else {
         return;
     };
-    let mut failures = 0;
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     let mut heard = None;
     loop {
         // A look that is under way already says nothing of what was pushed just now.
@@ -62,7 +68,7 @@ pub async fn follow(
         state.send_if_modified(|state| state.note(login.trouble()));
         let refused = matches!(&found, Err(error) if error.may_be_the_login());
         let doubtful = refused || login.trouble().is_some();
-        let wait = hand_on(&poll, &state, found, (wish, begun), &mut failures);
+        let wait = hand_on(&poll, &state, found, (wish, begun), &mut backoff);
         let secret = (doubtful && login.has_secret()).then_some((&mut login, poll.interval));
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -78,7 +84,7 @@ fn hand_on(
     state: &watch::Sender<SourceState>,
     found: Result<Option<Arc<Checkout>>, LookError>,
     (wish, begun): (Option<String>, Instant),
-    failures: &mut u32,
+    backoff: &mut Backoff,
 ) -> Duration {
     match found {
         Ok(found) => {
@@ -87,21 +93,24 @@ fn hand_on(
                 let took_ms = begun.elapsed().as_millis();
                 info!(delivery = %poll.owner, commit = %snapshot.commit.short(), subject = %snapshot.subject, took_ms, "a commit to deliver");
             }
-            *failures = 0;
+            backoff.reset();
             state.send_if_modified(|state| state.succeed(found) | state.answer(&wish));
+            rest(None, poll.interval)
         }
         Err(error) => {
-            *failures += 1;
+            let wait = backoff.failed(rand::random());
+            let failures = backoff.failures();
             let news = state.send_if_modified(|state| state.fail(&error) | state.answer(&wish));
             if news {
-                warn!(delivery = %poll.owner, reason = error.reason(), failures = *failures, "{error}");
+                warn!(delivery = %poll.owner, reason = error.reason(), failures, "{error}");
             }
             if error.remote_is_well() {
-                *failures = 0;
+                backoff.reset();
+                return rest(None, poll.interval);
             }
+            rest(Some(wait), poll.interval)
         }
     }
-    rest(*failures, poll.interval)
 }
 
 /// Hands on the commit that was delivered before, where the copy still is at it. `None` where the
@@ -230,16 +239,16 @@ impl LookError {
     }
 }
 
-/// The time to the next look after so many failures in a row of the remote itself.
+/// The time to the next look; `wait` is the back-off's where the remote itself failed.
 ///
 /// One that is well and has not got what is asked for (no folder `lab` in its newest commit) is
 /// looked at as often as any: what moves there from another Delivery's folder is waited for by
 /// that one for two intervals, and then taken for gone.
-fn rest(failures: u32, interval: Duration) -> Duration {
-    if failures == 0 {
-        return interval.mul_f64(spread());
+fn rest(wait: Option<Duration>, interval: Duration) -> Duration {
+    match wait {
+        None => interval.mul_f64(spread()),
+        Some(wait) => wait.max(interval.min(Duration::from_secs(30))),
     }
-    git::backoff(failures, rand::random()).max(interval.min(Duration::from_secs(30)))
 }
 
 /// Many Deliveries of one server shall not look in one moment: 0.9 to 1.1.
@@ -265,7 +274,9 @@ mod tests {
             seconds: 10,
         };
         assert!(nothing_there.remote_is_well() && !away.remote_is_well());
-        assert!(rest(0, interval) <= interval * 2);
-        assert!(rest(8, interval) >= Duration::from_secs(60));
+        assert!(rest(None, interval) <= interval * 2);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let last = (0..8).map(|_| backoff.failed(1.0)).last();
+        assert!(rest(last, interval) >= Duration::from_secs(60));
     }
 }
