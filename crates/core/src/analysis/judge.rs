@@ -97,9 +97,13 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
     };
     let metrics = match (&window.metrics, synthetic) {
         (Ok(metrics), _) => metrics,
-        (Err(why), None) => return Verdict::Inconclusive(Finding::NoData { why: why.clone() }),
+        (Err(why), None) => {
+            return Verdict::Inconclusive(Finding::NoData {
+                why: why.to_string(),
+            });
+        }
         (Err(why), Some(round)) => {
-            return bake(by_synthetic(round, why.clone()), window, step);
+            return bake(by_synthetic(round, why.to_string()), window, step);
         }
     };
 
