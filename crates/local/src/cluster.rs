@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::apiserver::{Admission, ApiServer, Listening, kubeconfig};
 use super::autoscaler::{self, AutoscalerConfig};
-use super::controllers::config::{ImageResolver, TrustTheNode};
+use super::controllers::config::{ImageRefused, ImageResolver, TrustTheNode};
 use super::controllers::{self, ControllersConfig};
 use super::data_dir::access::Ownership;
 use super::data_dir::{DataDir, Endpoints, Ports};
@@ -304,18 +304,17 @@ fn free_or_any(wished: SocketAddr) -> SocketAddr {
 struct NodesImages(Images);
 
 impl ImageResolver for NodesImages {
-    fn resolve(&self, image: &str) -> Result<Option<String>, String> {
+    fn resolve(&self, image: &str) -> Result<Option<String>, ImageRefused> {
         match self.0.resolve(image) {
             // The name is run as it is: `{tag}` in a mapped command has to find its tag.
             Ok(_) => TrustTheNode.resolve(image),
-            Err(unknown) => Err(format!(
-                "failed to resolve image to digest: {}",
-                unknown.cause()
-            )),
+            Err(unknown) => Err(ImageRefused::Unresolved {
+                cause: unknown.cause().to_owned(),
+            }),
         }
     }
 
-    fn allows(&self, container: &Value) -> Result<(), String> {
+    fn allows(&self, container: &Value) -> Result<(), ImageRefused> {
         let Ok(container) = serde_json::from_value::<Container>(container.clone()) else {
             // What cannot be read is for the API server, and then the node, to say.
             return Ok(());
@@ -324,9 +323,9 @@ impl ImageResolver for NodesImages {
         match self.0.resolve(image) {
             Ok(found) => {
                 let checked = found.permission.check(&container, &found.command);
-                checked.map_err(|error| error.to_string())
+                checked.map_err(|error| ImageRefused::NotAllowed(Box::new(error)))
             }
-            Err(unknown) => Err(unknown.to_string()),
+            Err(unknown) => Err(ImageRefused::NotAllowed(Box::new(unknown))),
         }
     }
 }
