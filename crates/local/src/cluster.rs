@@ -66,13 +66,7 @@ pub struct LocalCluster {
 impl LocalCluster {
     /// Starts every part and returns when requests can be sent.
     pub async fn start(config: LocalConfig) -> anyhow::Result<Self> {
-        let (data_dir, scratch) = match config.data_dir {
-            Some(dir) => (dir, None),
-            None => {
-                let scratch = tempfile::Builder::new().prefix("sluice-").tempdir()?;
-                (scratch.path().to_owned(), Some(scratch))
-            }
-        };
+        let (data_dir, scratch) = named_or_scratch(config.data_dir)?;
         let place = DataDir::new(data_dir.clone());
         let standing = place.prepare()?;
         let before = place.read_ports();
@@ -175,6 +169,17 @@ impl LocalCluster {
         self.listening.shutdown().await;
         drop(self.scratch);
     }
+}
+
+/// The named data directory, or a temporary one.
+fn named_or_scratch(
+    named: Option<PathBuf>,
+) -> std::io::Result<(PathBuf, Option<tempfile::TempDir>)> {
+    if let Some(dir) = named {
+        return Ok((dir, None));
+    }
+    let scratch = tempfile::Builder::new().prefix("sluice-").tempdir()?;
+    Ok((scratch.path().to_owned(), Some(scratch)))
 }
 
 async fn start_gateway(
