@@ -7,6 +7,7 @@
 //! `docs/architecture.md` names the modules, the ways through them, and the invariants.
 
 pub mod agent;
+pub mod backoff;
 pub mod cli;
 pub mod cluster;
 pub mod evidence;

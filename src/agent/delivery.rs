@@ -1,6 +1,9 @@
 //! The loop of one Delivery: what Git says becomes a plan, the plan is carried out, and each
 //! service's release gets a loop of its own.
 
+mod pass;
+mod running_source;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,28 +11,29 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::debug;
 
+use self::pass::Pass;
+use self::running_source::{RunningSource, moved};
 use super::context::Context;
+use super::drift;
 use super::report::{self, Knowledge};
 use super::services::Services;
-use super::source::{self, Checkout, Poll, SourceError, SourceState};
-use super::{drift, planning, reading};
-use crate::api::delivery::{Delivery, DeliveryStatus, Problem, SYNC};
+use super::source::SourceState;
+use crate::api::delivery::{Delivery, DeliveryStatus, Problem};
 use crate::api::object::ObjectKey;
-use crate::api::{GROUP, VERSION, serving};
-use crate::cluster::{self, Changes, Connectivity, Done, StepOutcome};
-use crate::manifest;
-use crate::plan::{DeliveryId, Plan, Stage, Why};
+use crate::api::{GROUP, VERSION};
+use crate::backoff::Backoff;
+use crate::cluster::{self, Changes, Connectivity};
+use crate::plan::DeliveryId;
 
 /// Least time between two plans.
 pub(super) const GAP: Duration = Duration::from_millis(100);
-/// How soon something that failed is tried again, and at most how late.
-const RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
-/// How soon it is looked again at what another Delivery has seen, or a new kind is watched.
-const SOON: Duration = Duration::from_secs(1);
+/// How soon something that failed is tried again.
+const FIRST_WAIT: Duration = Duration::from_secs(6);
+/// At most how late it is.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Most time between two reports of services that move, however large the status.
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -61,7 +65,7 @@ pub async fn run(
         left_drift: BTreeMap::new(),
         status,
         news,
-        failures: 0,
+        backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         looked: SourceState::default(),
         cancel,
         withdrawn,
@@ -88,7 +92,7 @@ struct DeliveryLoop {
     left_drift: BTreeMap<ObjectKey, String>,
     status: DeliveryStatus,
     news: Arc<Notify>,
-    failures: u32,
+    backoff: Backoff,
     /// What was known of the repository at the last plan: what is reported is about that,
     /// whatever has come since.
     looked: SourceState,
@@ -96,52 +100,10 @@ struct DeliveryLoop {
     withdrawn: CancellationToken,
 }
 
-struct RunningSource {
-    poll: Poll,
-    state: watch::Receiver<SourceState>,
-    wishes: watch::Sender<Option<String>>,
-    cancel: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-/// A problem with the repository or its Secret.
-fn about_source(words: &impl ToString) -> Problem {
-    Problem {
-        object: None,
-        origin: None,
-        message: words.to_string(),
-    }
-}
-
-/// Resolves when the repository was looked at and there is something new to say of it.
-async fn moved(source: &mut Option<RunningSource>) {
-    // One that ended by itself has said why, and has no more to say.
-    let changed = match source {
-        Some(running) => running.state.changed().await.is_ok(),
-        None => false,
-    };
-    if !changed {
-        std::future::pending().await
-    }
-}
-
-/// What a pass came to.
-#[derive(Default)]
-struct Pass {
-    applied: bool,
-    problems: Vec<Problem>,
-    inventory: Vec<ObjectKey>,
-    /// Another one is due by then, whatever happens.
-    again: Option<Duration>,
-}
-
 impl DeliveryLoop {
     async fn run(&mut self) {
         let mut due = true;
-        let mut pass = Pass {
-            inventory: self.status.inventory.clone(),
-            ..Pass::default()
-        };
+        let mut pass = self.only(Vec::new());
         let mut retry = None;
         let mut gap = GAP;
         while !self.cancel.is_cancelled() {
@@ -201,7 +163,7 @@ impl DeliveryLoop {
             () = self.news.notified() => false,
             // What failed for want of a server is not left waiting once it is back.
             () = cluster::back(&mut self.reach) => {
-                self.failures = 0;
+                self.backoff.reset();
                 true
             }
             () = retry => true,
@@ -226,278 +188,13 @@ impl DeliveryLoop {
         self.seen.get(key).is_some_and(|then| *then != now)
     }
 
-    fn contents(&self, keys: &[ObjectKey]) -> BTreeMap<ObjectKey, Option<u64>> {
-        let now = |key: &ObjectKey| self.context.cluster.get(key).map(|live| live.content);
-        keys.iter().map(|key| (key.clone(), now(key))).collect()
-    }
-
     fn next_try(&mut self, pass: &Pass) -> Option<Duration> {
         if pass.problems.is_empty() {
-            self.failures = 0;
+            self.backoff.reset();
             return pass.again;
         }
-        self.failures = self.failures.saturating_add(1);
-        let doubled = RETRY.0.saturating_mul(1 << self.failures.min(8));
-        let wait = doubled.min(RETRY.1);
+        let wait = self.backoff.failed(0.0);
         Some(pass.again.map_or(wait, |again| again.min(wait)))
-    }
-
-    /// One plan, carried out. `None` while there is nothing to plan with.
-    async fn pass(&mut self) -> Option<Pass> {
-        let delivery = self.spec.borrow_and_update().clone();
-        if let Err(error) = self.look_at_source(&delivery).await {
-            return Some(self.only(about_source(&error)));
-        }
-        self.hear_wish(&delivery);
-        self.looked = self.source.as_mut()?.state.borrow_and_update().clone();
-        let trouble = self.looked.trouble.as_ref().map(about_source);
-        let Some(checkout) = self.looked.checkout.clone() else {
-            return trouble.map(|problem| self.only(problem));
-        };
-        let mut problems = self.watch_kinds(&checkout).await;
-        problems.extend(trouble);
-        // Before the plan is made: what changes from now on is news, also while it is carried out.
-        let before = self.contents(&self.status.inventory);
-        let plan = self.plan(&delivery, &checkout);
-        self.seen = self.contents(&plan.inventory);
-        self.seen.extend(before);
-        self.context.cluster.settle(&plan.settled);
-        self.services.stop_unowned(&plan).await;
-        let corrections = planning::corrections(&plan);
-        self.context.metrics.corrected(&self.id, corrections);
-        // What is written down first is never lost, whoever dies in between.
-        if plan.inventory != self.status.inventory {
-            let mut status = self.status.clone();
-            status.inventory.clone_from(&plan.inventory);
-            if let Err(error) = self.store(status).await {
-                problems.push(error);
-                return Some(Pass {
-                    problems,
-                    inventory: self.status.inventory.clone(),
-                    ..Pass::default()
-                });
-            }
-        }
-        let head = checkout.snapshot.commit.to_string();
-        if self
-            .planned
-            .as_ref()
-            .is_none_or(|(commit, _)| *commit != head)
-        {
-            self.planned = Some((head, Instant::now()));
-        }
-        if delivery.spec.suspend {
-            self.sync(&delivery, &checkout, &plan);
-            return Some(Pass {
-                problems,
-                inventory: plan.inventory,
-                ..Pass::default()
-            });
-        }
-        if !plan.is_empty() {
-            info!(delivery = %self.id, commit = %checkout.snapshot.commit.short(), "plan:\n{plan}");
-        }
-        let mut outcomes = self
-            .context
-            .cluster
-            .carry_out(&plan, Stage::Namespaces..=Stage::Objects)
-            .await;
-        self.sync(&delivery, &checkout, &plan);
-        self.services.stop_pruned(&plan).await;
-        outcomes.extend(
-            self.context
-                .cluster
-                .carry_out(&plan, Stage::Admission..=Stage::Prune)
-                .await,
-        );
-        self.tell_drift(&plan, &outcomes);
-        problems.extend(outcomes.iter().filter_map(reading::failure));
-        problems.extend(reading::problems(&checkout.loaded));
-        problems.extend(reading::left(&plan));
-        for outcome in &outcomes {
-            if let Ok(Done::Applied(applied)) = &outcome.result {
-                self.seen
-                    .insert(outcome.key.clone(), Some(applied.live.content));
-            }
-        }
-        // What is still going has to go before it can be there again.
-        let going = plan
-            .left
-            .iter()
-            .any(|left| left.why == Why::Terminating && left.origin.is_some());
-        let applied = !going && outcomes.iter().all(|outcome| outcome.result.is_ok());
-        let left = |why: fn(&Why) -> bool| plan.left.iter().any(|left| why(&left.why));
-        self.missing = left(|why| {
-            matches!(
-                why,
-                Why::NoNamespace | Why::NoSuchKind { .. } | Why::OwnedBy(_)
-            )
-        });
-        // Objects of a kind that came with this plan are not watched yet.
-        let new_kinds = plan
-            .steps
-            .iter()
-            .any(|step| step.stage == Stage::Definitions);
-        let awaits = left(|why| matches!(why, Why::Awaits(_)));
-        Some(Pass {
-            applied,
-            problems,
-            inventory: plan.inventory,
-            again: (new_kinds || awaits).then_some(SOON),
-        })
-    }
-
-    /// A pass that came to nothing but this.
-    fn only(&self, problem: Problem) -> Pass {
-        Pass {
-            problems: vec![problem],
-            inventory: self.status.inventory.clone(),
-            ..Pass::default()
-        }
-    }
-
-    /// Says what was changed by hand: that it was corrected, or, once, that it is left so.
-    fn tell_drift(&mut self, plan: &Plan, outcomes: &[StepOutcome]) {
-        for (key, message) in drift::corrected(plan, outcomes) {
-            self.context.tell(&key, "DriftCorrected", &message, true);
-        }
-        let left = drift::left(plan);
-        for (key, message) in &left {
-            if self.left_drift.get(key) != Some(message) {
-                self.context.tell(key, "DriftLeft", message, true);
-            }
-        }
-        self.left_drift = left;
-    }
-
-    /// Sees to it that the repository of the present spec is followed.
-    async fn look_at_source(&mut self, delivery: &Delivery) -> Result<(), SourceError> {
-        let spec = &delivery.spec.source;
-        let poll = Poll {
-            owner: self.id.clone(),
-            source: source::wanted(spec, self.context.file_repositories)?,
-            secret: spec.secret_ref.as_ref().map(|secret| secret.name.clone()),
-            interval: planning::interval(&delivery.spec),
-            cache_dir: self.context.cache_dir.clone(),
-            options: manifest::Options {
-                namespace: planning::namespace(&self.id, delivery),
-                ..manifest::Options::default()
-            },
-        };
-        if self
-            .source
-            .as_ref()
-            .is_some_and(|running| running.poll == poll)
-        {
-            return Ok(());
-        }
-        let mut read = SourceState::default();
-        if let Some(old) = self.source.take() {
-            old.cancel.cancel();
-            let _ = old.task.await;
-            // Looked at more often or less: what was read stays good while the remote is away.
-            if (&old.poll.source, &old.poll.options) == (&poll.source, &poll.options) {
-                read = old.state.borrow().clone();
-            }
-        }
-        let (state, seen) = watch::channel(read);
-        let (wishes, wished) = watch::channel(None);
-        let cancel = self.cancel.child_token();
-        let known = self.status.observed_commit.clone();
-        let task = tokio::spawn(source::follow(
-            self.context.clone(),
-            poll.clone(),
-            known,
-            state,
-            wished,
-            cancel.clone(),
-        ));
-        self.source = Some(RunningSource {
-            wishes,
-            poll,
-            state: seen,
-            cancel,
-            task,
-        });
-        Ok(())
-    }
-
-    /// A person wants the remote looked at now.
-    fn hear_wish(&mut self, delivery: &Delivery) {
-        let Some(wish) = delivery
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(SYNC))
-        else {
-            return;
-        };
-        let Some(source) = &self.source else { return };
-        if self.status.handled_sync.as_ref() != Some(wish) {
-            source.wishes.send_if_modified(|known| {
-                let new = known.as_ref() != Some(wish);
-                *known = Some(wish.clone());
-                new
-            });
-        }
-    }
-
-    /// Watches every kind that Git or the inventory has; a kind that cannot be watched is said.
-    async fn watch_kinds(&self, checkout: &Checkout) -> Vec<Problem> {
-        let manifests = checkout
-            .loaded
-            .objects
-            .iter()
-            .map(|m| (m.api_version.clone(), m.key.kind.clone()));
-        let mut kinds: std::collections::BTreeSet<(String, String)> = manifests.collect();
-        kinds.remove(&(serving::API_VERSION.to_owned(), "Service".to_owned()));
-        let cluster = &self.context.cluster;
-        let mut problems = Vec::new();
-        // What left Git can only be pruned where it can be seen.
-        for key in &self.status.inventory {
-            if let Err(error) = cluster.watch_kind_of(key).await {
-                let object = Some(key.clone());
-                problems.push(Problem {
-                    object,
-                    origin: None,
-                    message: error.to_string(),
-                });
-            }
-        }
-        for (api_version, kind) in kinds {
-            match cluster.watch(&api_version, &kind, None).await {
-                // The plan says so of the objects, and a definition in Git may bring the kind.
-                Ok(()) | Err(crate::cluster::WatchError::NoSuchKind { .. }) => {}
-                Err(error) => problems.push(Problem {
-                    object: None,
-                    origin: None,
-                    message: error.to_string(),
-                }),
-            }
-        }
-        problems
-    }
-
-    fn plan(&self, delivery: &Delivery, checkout: &Checkout) -> Plan {
-        let commit = checkout.snapshot.commit.to_string();
-        let since = match &self.planned {
-            Some((planned, since)) if *planned == commit => since.elapsed(),
-            _ => Duration::ZERO,
-        };
-        planning::plan(
-            &self.context,
-            &self.id,
-            delivery,
-            checkout,
-            &self.status.inventory,
-            since,
-        )
-    }
-
-    fn sync(&mut self, delivery: &Delivery, checkout: &Checkout, plan: &Plan) {
-        let policies = planning::policies(&self.context.cluster, &self.id.namespace);
-        self.services
-            .sync(&delivery.spec, checkout, &policies, plan);
     }
 
     /// Writes the status where it says something new.
@@ -550,8 +247,7 @@ impl DeliveryLoop {
     /// Ends every loop that this one started.
     async fn stop(&mut self) {
         if let Some(source) = self.source.take() {
-            source.cancel.cancel();
-            let _ = source.task.await;
+            source.stop().await;
         }
         self.services.stop().await;
     }

@@ -12,9 +12,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::gateway::Gateway;
+use super::gateway::{Gateway, NoWay};
 use super::queue_proxies;
-use crate::analysis::{Evidence, ProbeReport, ProbeRound, StepWindow, Window};
+use crate::analysis::{Evidence, ProbeReport, ProbeRound, StepWindow, Unmeasured, Window};
 use crate::evidence::{self, ProbePlan, ProbeTarget, probe};
 use crate::policy::Policy;
 use crate::rollout::{Gather, ProbeTargets};
@@ -105,30 +105,7 @@ impl Gatherer {
     pub async fn wants(&mut self, gather: Gather, policy: &Policy, template: &Value) {
         match gather {
             Gather::Nothing => self.stop().await,
-            Gather::Probes(targets) => {
-                if self.is_probing(&targets.revision) {
-                    return;
-                }
-                self.stop().await;
-                let again = self
-                    .evidence
-                    .probes
-                    .as_ref()
-                    .is_some_and(|round| round.revision == targets.revision);
-                let wait = if again {
-                    policy.interval.min(BETWEEN_ROUNDS)
-                } else {
-                    Duration::ZERO
-                };
-                let subject = Subject::Probes(targets.revision.clone());
-                let (tell, round) = (self.tell.clone(), Round::new(policy, targets, template));
-                let (context, namespace, service) = self.names();
-                self.start(subject, async move {
-                    tokio::time::sleep(wait).await;
-                    let round = round.run(&context.gateway, &namespace, &service).await;
-                    let _ = tell.send(Box::new(News::Round(round))).await;
-                });
-            }
+            Gather::Probes(targets) => self.probe(targets, policy, template).await,
             Gather::Metrics {
                 candidate,
                 stable,
@@ -185,6 +162,32 @@ impl Gatherer {
                 );
             }
         }
+    }
+
+    /// Sends a round of probes to a revision, where none is under way.
+    async fn probe(&mut self, targets: ProbeTargets, policy: &Policy, template: &Value) {
+        if self.is_probing(&targets.revision) {
+            return;
+        }
+        self.stop().await;
+        let again = self
+            .evidence
+            .probes
+            .as_ref()
+            .is_some_and(|round| round.revision == targets.revision);
+        let wait = if again {
+            policy.interval.min(BETWEEN_ROUNDS)
+        } else {
+            Duration::ZERO
+        };
+        let subject = Subject::Probes(targets.revision.clone());
+        let (tell, round) = (self.tell.clone(), Round::new(policy, targets, template));
+        let (context, namespace, service) = self.names();
+        self.start(subject, async move {
+            tokio::time::sleep(wait).await;
+            let round = round.run(&context.gateway, &namespace, &service).await;
+            let _ = tell.send(Box::new(News::Round(round))).await;
+        });
     }
 
     fn names(&self) -> (Arc<Context>, String, String) {
@@ -271,14 +274,14 @@ impl Round {
     async fn run(&self, gateway: &Gateway, namespace: &str, service: &str) -> ProbeRound {
         let target = async |url: &str| {
             let connect_to = gateway.way_to(namespace, service, url).await?;
-            Ok::<_, String>(ProbeTarget {
+            Ok::<_, NoWay>(ProbeTarget {
                 url: url.to_owned(),
                 connect_to: Some(connect_to),
             })
         };
         let candidate = match target(&self.targets.candidate_url).await {
             Ok(candidate) => candidate,
-            Err(why) => return self.unsent(why),
+            Err(why) => return self.unsent(why.to_string()),
         };
         let stable = match &self.targets.stable_url {
             Some(url) => target(url).await.ok(),
@@ -375,7 +378,7 @@ impl WindowWatcher {
     async fn look(&mut self, window: &mut StepWindow, interval: Duration, ours_ended: Instant) {
         let (pages, why_not_the_gateway) = match self.context.gateway.metrics().await {
             Ok(pages) => (pages, None),
-            Err(why) => (self.queue_proxies(), Some(why)),
+            Err(why) => (self.queue_proxies(), Some(why.to_string())),
         };
         // Half an interval: the releases of one page share a reading without falling behind.
         let recent = Instant::now().checked_sub(interval / 2);
@@ -389,7 +392,7 @@ impl WindowWatcher {
                     window.add(page.url(), Ok(&scrape), now);
                     read = true;
                 }
-                Err(why) => unread = Some(why),
+                Err(why) => unread = Some(why.to_string()),
             }
         }
         if read {
@@ -400,7 +403,11 @@ impl WindowWatcher {
             (why, unread) => unread.or(why).unwrap_or_default(),
         };
         tracing::debug!(namespace = %self.namespace, service = %self.service, "{why}");
-        window.add("", Err(why), (Instant::now(), Timestamp::now()));
+        window.add(
+            "",
+            Err(Unmeasured::Unread(why)),
+            (Instant::now(), Timestamp::now()),
+        );
     }
 
     fn queue_proxies(&mut self) -> Vec<Arc<evidence::Gateway>> {

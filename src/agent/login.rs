@@ -188,7 +188,7 @@ fn decode(secret: Value, name: &str, namespace: &str) -> Result<Credentials, Log
         .into_iter()
         .map(|(name, value)| (name, value.0))
         .collect();
-    Credentials::from_entries(&entries).map_err(malformed)
+    Credentials::from_entries(&entries).map_err(|error| malformed(error.to_string()))
 }
 
 /// What was read, and when.

@@ -20,7 +20,6 @@ mod observe;
 mod orphans;
 mod planning;
 mod queue_proxies;
-pub mod reading;
 mod report;
 mod rollout_store;
 mod service;

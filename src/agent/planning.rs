@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::delivery::GAP;
-use super::reading;
 use super::source::Checkout;
 use crate::api::GROUP;
 use crate::api::delivery::{DEFAULT_INTERVAL, Delivery, DeliverySpec};
 use crate::api::object::ObjectKey;
 use crate::api::rollout_policy::RolloutPolicySpec;
 use crate::cluster::Cluster;
-use crate::plan::{self, Action, Cause, DeliveryId, Destination, Input, Plan, ReleaseReason, Step};
+use crate::plan::{
+    self, Action, Cause, DeliveryId, Destination, Input, Plan, ReleaseReason, Step, from_manifests,
+};
 
 /// What another Delivery gets beyond two of its intervals to look at a commit.
 const COURTESY: Duration = Duration::from_secs(10);
@@ -26,9 +27,9 @@ pub fn plan(
     inventory: &[ObjectKey],
     since: Duration,
 ) -> Plan {
-    let origins = reading::origins(&checkout.loaded);
-    let manifests = reading::manifests(&checkout.loaded, &origins);
-    let broken = reading::broken(&checkout.loaded);
+    let origins = from_manifests::origins(&checkout.loaded);
+    let manifests = from_manifests::manifests(&checkout.loaded, &origins);
+    let broken = from_manifests::broken(&checkout.loaded);
     let to = Destination {
         delivery: id.clone(),
         namespace: namespace(id, delivery),

@@ -20,6 +20,7 @@ use crate::api::delivery::Drift;
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{Phase, Quarantine, RolloutStatus};
 use crate::api::serving::{API_VERSION, annotation};
+use crate::backoff::Backoff;
 use crate::cluster::{self, Refusal, WriteError};
 use crate::plan::{
     DeliveryId, FieldChange, LiveObject, Manager, ServiceIntent, annotations, normalize,
@@ -27,8 +28,10 @@ use crate::plan::{
 use crate::policy::{self, Policy};
 use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
 
-/// How long a loop waits after a write that failed, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+/// How long a loop waits after a write that failed, at first.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What Git wants of a service, and how it is let in.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +87,7 @@ pub struct ServiceLoop {
     checked: Option<String>,
     problem: Option<String>,
     /// Writes that failed in a row.
-    failures: u32,
+    backoff: Backoff,
     /// The phase that the metrics have it in.
     counted: Option<Phase>,
 }
@@ -112,7 +115,7 @@ impl ServiceLoop {
             refused: None,
             checked: None,
             problem: None,
-            failures: 0,
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             counted: None,
         }
     }
@@ -136,7 +139,7 @@ impl ServiceLoop {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 // A rollback that could not be written must not wait for its turn.
-                () = cluster::back(&mut reach) => self.failures = 0,
+                () = cluster::back(&mut reach) => self.backoff.reset(),
                 () = wake.notified() => {}
                 () = self.gatherer.news() => {}
                 changed = self.wanted.changed() => {
@@ -199,16 +202,12 @@ impl ServiceLoop {
         );
         let wait = match self.carry_out(&wanted, &policy, &live, decided).await {
             Ok(wait) => {
-                self.failures = 0;
+                self.backoff.reset();
                 wait
             }
             Err(error) => {
                 self.failed(&wanted, &error);
-                self.failures = self.failures.saturating_add(1);
-                let doubled = RETRY
-                    .0
-                    .saturating_mul(1 << self.failures.min(8).saturating_sub(1));
-                Some(doubled.min(RETRY.1))
+                Some(self.backoff.failed(0.0))
             }
         };
         if self.is_out_for_refusal(intent) {

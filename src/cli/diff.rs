@@ -9,12 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output};
 use super::{ClusterArgs, CommandOutcome, folder};
-use crate::agent::reading;
 use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
 use crate::cluster::{Cluster, WatchError};
 use crate::manifest::{Loaded, Options};
-use crate::plan::{self, Claims, DeliveryId, Destination, Input, diff};
+use crate::plan::{self, Claims, DeliveryId, Destination, Input, diff, from_manifests};
 
 /// Which folder, and as which Delivery.
 #[derive(Debug, clap::Args)]
@@ -154,9 +153,9 @@ fn make_plan(
     namespace: &str,
     loaded: &Loaded,
 ) -> plan::Plan {
-    let origins = reading::origins(loaded);
-    let manifests = reading::manifests(loaded, &origins);
-    let broken = reading::broken(loaded);
+    let origins = from_manifests::origins(loaded);
+    let manifests = from_manifests::manifests(loaded, &origins);
+    let broken = from_manifests::broken(loaded);
     let status = delivery.status.clone().unwrap_or_default();
     plan::plan(&Input {
         to: &Destination {

@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::api::object::ObjectKey;
+use crate::backoff::Backoff;
 use crate::plan::{LiveObject, Manager, annotations};
 
 use super::conflict::{self, Conflict, ConflictRights};
 use super::error::{Failure, Refusal, WriteError, sort};
 use super::hidden::Hidden;
-use super::retry::Backoff;
-use super::{Cluster, Connectivity};
+use super::{Cluster, Connectivity, FIRST_WAIT};
 
 /// Tries of one write. With the waits between them, about six seconds: longer
 /// than a restart of the API server's load balancer, shorter than a person's patience.
@@ -179,7 +179,7 @@ impl Cluster {
         sent: Option<&Value>,
         build: impl Fn() -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value, Refusal> {
-        let mut backoff = Backoff::new(LONGEST_WAIT);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let request = build().map_err(|error| Refusal::Other(error.to_string()))?;
             let answer = {
@@ -200,11 +200,11 @@ impl Cluster {
                     format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
                 ),
             };
-            let wait = backoff.next(rand::random());
+            let wait = backoff.failed(rand::random());
             // Where the watches already say that the server is away, one more try is enough:
             // a thousand writes that each wait their time would take the night.
             let away = *self.reach().borrow() != Connectivity::Reached;
-            if backoff.tries() >= if away { 2 } else { TRIES } {
+            if backoff.failures() >= if away { 2 } else { TRIES } {
                 return Err(Refusal::Unavailable(message));
             }
             let wait = after.map_or(wait, |after| after.min(LONGEST_RETRY_AFTER));

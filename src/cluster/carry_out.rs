@@ -6,13 +6,13 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 
 use crate::api::object::ObjectKey;
+use crate::backoff::Backoff;
 use crate::plan::{Action, Manager, Plan, Stage, Step};
 
 use super::delete::Deleted;
 use super::error::WriteError;
-use super::retry::Backoff;
 use super::writers::WRITERS;
-use super::{Applied, Cluster};
+use super::{Applied, Cluster, FIRST_WAIT};
 
 /// How long a new definition may take until its kind is served.
 const ESTABLISH: Duration = Duration::from_secs(30);
@@ -111,7 +111,7 @@ impl Cluster {
             served.all(|(version, kind)| self.0.kinds.exactly(&version, &kind).is_some())
         };
         // A real API server serves a new kind first, and tells of it a moment later.
-        let mut backoff = Backoff::new(Duration::from_secs(1));
+        let mut backoff = Backoff::new(FIRST_WAIT, Duration::from_secs(1));
         let all_told = async {
             loop {
                 if let Err(error) = self.discover().await {
@@ -120,7 +120,7 @@ impl Cluster {
                 if kinds.iter().all(told) {
                     return;
                 }
-                tokio::time::sleep(backoff.next(rand::random())).await;
+                tokio::time::sleep(backoff.failed(rand::random())).await;
             }
         };
         if tokio::time::timeout(ESTABLISH, all_told).await.is_err() {

@@ -16,7 +16,6 @@ mod events;
 mod hidden;
 mod kinds;
 mod lease;
-mod retry;
 mod store;
 mod watch;
 mod writers;
@@ -42,7 +41,6 @@ pub use error::{Refusal, WriteError};
 pub use events::EventRecord;
 pub use kinds::Kind;
 pub use lease::{Candidacy, Election, Holder, Lead};
-pub use retry::Backoff;
 pub use watch::{Connectivity, WatchState, back};
 
 use counter::Counter;
@@ -50,6 +48,9 @@ use kinds::Kinds;
 use store::Store;
 use watch::{Target, Watches};
 use writers::Writers;
+
+/// The wait after the first failure of a request or a watch.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
 
 /// A first list that takes longer than this is reported instead of waited for.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(60);

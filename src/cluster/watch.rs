@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::object::ObjectKey;
+use crate::backoff::Backoff;
 use crate::plan::LiveObject;
 
+use super::FIRST_WAIT;
 use super::error::words;
 use super::kinds::Kind;
-use super::retry::Backoff;
 use super::store::Store;
 
 /// Longest wait between two tries: short, since a release may be waiting.
@@ -193,7 +194,7 @@ impl Task {
     async fn run(mut self) {
         let config = watcher::Config::default().page_size(PAGE);
         let mut events = pin!(watcher::watcher(self.api.clone(), config));
-        let mut backoff = Backoff::new(LONGEST_WAIT);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
@@ -203,7 +204,7 @@ impl Task {
                 }
                 Err(error) => {
                     self.failed(&error);
-                    let wait = backoff.next(rand::random());
+                    let wait = backoff.failed(rand::random());
                     // Another watch that got through says that the server is back.
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}

@@ -11,6 +11,28 @@ use crate::analysis::Scrape;
 /// A page that takes longer than this is no evidence.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Why a gateway's counters could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ScrapeError {
+    /// There was no answer.
+    #[error("metrics from {url}: {source}")]
+    Fetch {
+        /// The page.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: FetchError,
+    },
+    /// The answer was no page.
+    #[error("metrics from {url}: HTTP {status}")]
+    Status {
+        /// The page.
+        url: String,
+        /// The answer's status.
+        status: u16,
+    },
+}
+
 /// One gateway's Prometheus endpoint.
 pub struct Gateway {
     url: String,
@@ -21,7 +43,7 @@ pub struct Gateway {
 /// What one reading gave, and when it was begun.
 struct Look {
     begun: Instant,
-    result: Result<Arc<Scrape>, String>,
+    result: Result<Arc<Scrape>, ScrapeError>,
 }
 
 impl Gateway {
@@ -46,8 +68,8 @@ impl Gateway {
     /// read one page once, and whoever has just sent requests sees them counted.
     ///
     /// # Errors
-    /// In words, with the URL: why there is nothing to judge by.
-    pub async fn scrape(&self, not_before: Instant) -> Result<Arc<Scrape>, String> {
+    /// When there is nothing to judge by.
+    pub async fn scrape(&self, not_before: Instant) -> Result<Arc<Scrape>, ScrapeError> {
         // Held across the request on purpose: whoever comes meanwhile wants its answer.
         let mut last = self.last.lock().await;
         if let Some(look) = last.as_ref().filter(|look| look.begun >= not_before) {
@@ -62,18 +84,20 @@ impl Gateway {
         result
     }
 
-    async fn read(&self) -> Result<Arc<Scrape>, String> {
+    async fn read(&self) -> Result<Arc<Scrape>, ScrapeError> {
         let answer = self
             .client
             .get(&self.url, None, PATIENCE)
             .await
-            .map_err(|error| format!("metrics from {}: {error}", self.url))?;
+            .map_err(|source| ScrapeError::Fetch {
+                url: self.url.clone(),
+                source,
+            })?;
         if !answer.status.is_success() {
-            return Err(format!(
-                "metrics from {}: HTTP {}",
-                self.url,
-                answer.status.as_u16()
-            ));
+            return Err(ScrapeError::Status {
+                url: self.url.clone(),
+                status: answer.status.as_u16(),
+            });
         }
         Ok(Arc::new(Scrape::read(&String::from_utf8_lossy(
             &answer.body,

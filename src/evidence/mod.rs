@@ -8,5 +8,6 @@ pub mod client;
 pub mod gateway;
 pub mod probe;
 
-pub use gateway::Gateway;
+pub use client::FetchError;
+pub use gateway::{Gateway, ScrapeError};
 pub use probe::{ProbePlan, ProbeTarget};

@@ -3,6 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// An entry of credentials is not text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the entry \"{name}\" is not text (UTF-8)")]
+pub struct EntryNotText {
+    /// The entry's name.
+    pub name: String,
+    /// Where it stops being text.
+    #[source]
+    pub source: std::str::Utf8Error,
+}
+
 /// Credentials for one repository; all optional. Never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
@@ -28,13 +39,16 @@ impl Credentials {
     /// `identity`, `passphrase`, `knownHosts`; `ca.crt` and `known_hosts` are understood too.
     ///
     /// The error names the entry that is not text.
-    pub fn from_entries(entries: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
-        let text = |names: &[&str]| -> Result<Option<String>, String> {
+    pub fn from_entries(entries: &BTreeMap<String, Vec<u8>>) -> Result<Self, EntryNotText> {
+        let text = |names: &[&str]| -> Result<Option<String>, EntryNotText> {
             for name in names {
                 if let Some(bytes) = entries.get(*name) {
                     return std::str::from_utf8(bytes)
                         .map(|text| Some(text.to_owned()))
-                        .map_err(|_| format!("the entry \"{name}\" is not text (UTF-8)"));
+                        .map_err(|source| EntryNotText {
+                            name: (*name).to_owned(),
+                            source,
+                        });
                 }
             }
             Ok(None)
@@ -97,6 +111,7 @@ mod tests {
         assert!(
             Credentials::from_entries(&entries)
                 .unwrap_err()
+                .to_string()
                 .contains("identity")
         );
     }

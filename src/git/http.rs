@@ -271,8 +271,28 @@ fn accept(
     response: Response<Incoming>,
     what: &str,
 ) -> Result<Response<Incoming>, GitError> {
+    if response.status() != StatusCode::OK {
+        return Err(refusal(wire, place, response.status()));
+    }
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or("no content type");
+    if kind != format!("application/x-git-upload-pack-{what}") {
+        return Err(GitError::NotGit {
+            url: wire.url.to_string(),
+            detail: format!(
+                "it answered with {kind}; is the URL that of the repository itself, and not of a web page about it?"
+            ),
+        });
+    }
+    Ok(response)
+}
+
+/// What a status other than 200 means, and what to do about it.
+fn refusal(wire: &Wire, place: &Place, status: StatusCode) -> GitError {
     let url = wire.url.to_string();
-    let status = response.status();
     let credentials = &wire.credentials;
     let given = credentials.username.is_some()
         || credentials.password.is_some()
@@ -285,75 +305,50 @@ fn accept(
     });
     let elsewhere = elsewhere.unwrap_or_default();
     match status {
-        StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED if given => {
-            return Err(GitError::AuthFailed {
-                url,
-                detail: format!(
-                    "the user name, password or token is wrong or has expired; renew it in the Secret{elsewhere}"
-                ),
-            });
-        }
-        StatusCode::UNAUTHORIZED => {
-            return Err(GitError::AuthFailed {
-                url,
-                detail: "it asks for a login, or the repository does not exist; \
-                         give username and password, or token, by secretRef"
-                    .into(),
-            });
-        }
-        StatusCode::FORBIDDEN => {
-            return Err(GitError::AuthFailed {
-                url,
-                detail: format!(
-                    "the login may not read this repository; give it (or its token) read access{elsewhere}"
-                ),
-            });
-        }
+        StatusCode::UNAUTHORIZED if given => GitError::AuthFailed {
+            url,
+            detail: format!(
+                "the user name, password or token is wrong or has expired; renew it in the Secret{elsewhere}"
+            ),
+        },
+        StatusCode::UNAUTHORIZED => GitError::AuthFailed {
+            url,
+            detail: "it asks for a login, or the repository does not exist; \
+                     give username and password, or token, by secretRef"
+                .into(),
+        },
+        StatusCode::FORBIDDEN => GitError::AuthFailed {
+            url,
+            detail: format!(
+                "the login may not read this repository; give it (or its token) read access{elsewhere}"
+            ),
+        },
         StatusCode::NOT_FOUND | StatusCode::GONE => {
             let detail = if given {
                 "check the URL, and that the login may read it"
             } else {
                 "check the URL; a private repository looks the same to who is not logged in"
             };
-            return Err(GitError::NotFound {
+            GitError::NotFound {
                 url,
                 detail: format!("{detail}{elsewhere}"),
-            });
+            }
         }
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            return Err(GitError::Unreachable {
-                url,
-                detail: "the proxy asks for a login; put it into HTTPS_PROXY".into(),
-            });
-        }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => GitError::Unreachable {
+            url,
+            detail: "the proxy asks for a login; put it into HTTPS_PROXY".into(),
+        },
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            return Err(GitError::Unreachable {
+            GitError::Unreachable {
                 url,
                 detail: format!("the server answered {status}"),
-            });
+            }
         }
-        status => {
-            return Err(GitError::NotGit {
-                url,
-                detail: format!("it answered {status}"),
-            });
-        }
-    }
-    let kind = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or("no content type");
-    if kind != format!("application/x-git-upload-pack-{what}") {
-        return Err(GitError::NotGit {
+        status => GitError::NotGit {
             url,
-            detail: format!(
-                "it answered with {kind}; is the URL that of the repository itself, and not of a web page about it?"
-            ),
-        });
+            detail: format!("it answered {status}"),
+        },
     }
-    Ok(response)
 }
 
 /// A response's body, read as it comes.

@@ -6,7 +6,6 @@
 //! What went wrong is a [`GitError`] that says what to do; the last good [`Snapshot`]
 //! stays what it was.
 
-mod backoff;
 mod commit;
 mod credentials;
 mod error;
@@ -25,9 +24,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use backoff::backoff;
 pub use commit::{CommitId, NotACommitId};
-pub use credentials::Credentials;
+pub use credentials::{Credentials, EntryNotText};
 pub use error::GitError;
 pub use folder::{Folder, read_folder};
 pub use reference::{Range, Reference};

@@ -3,6 +3,13 @@
 //! The webhook decodes and encodes every object, and this is what that does to a
 //! quantity (`k8s.io/apimachinery/pkg/api/resource`).
 
+/// For callers whose own errors are words.
+impl From<QuantityError> for String {
+    fn from(error: QuantityError) -> Self {
+        error.to_string()
+    }
+}
+
 /// How the number is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Notation {
@@ -17,9 +24,18 @@ struct Quantity {
     notation: Notation,
 }
 
-const MALFORMED: &str =
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-const UNKNOWN_SUFFIX: &str = "unable to parse quantity's suffix";
+/// Why a text is no quantity, in the words of Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuantityError {
+    /// It does not have a quantity's form.
+    #[error(
+        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+    )]
+    Malformed,
+    /// Its suffix means nothing.
+    #[error("unable to parse quantity's suffix")]
+    UnknownSuffix,
+}
 
 const NANO: i128 = 1_000_000_000;
 
@@ -32,9 +48,11 @@ pub fn canonical(text: &str) -> Option<String> {
     Some(quantity.print())
 }
 
-/// The canonical text of a quantity that came in JSON, where spaces around it do no harm; or what
-/// Kubernetes says of it.
-pub fn read(text: &str) -> Result<String, String> {
+/// Returns the canonical text of a quantity that came in JSON, where spaces around it do no harm.
+///
+/// # Errors
+/// When it is no quantity.
+pub fn read(text: &str) -> Result<String, QuantityError> {
     let text = text.trim();
     canonical(text).ok_or_else(|| {
         let suffix = text
@@ -43,8 +61,11 @@ pub fn read(text: &str) -> Result<String, String> {
         let exponent = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
         let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
         let fits = !suffix.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
-        let why = if fits { UNKNOWN_SUFFIX } else { MALFORMED };
-        why.to_owned()
+        if fits {
+            QuantityError::UnknownSuffix
+        } else {
+            QuantityError::Malformed
+        }
     })
 }
 
@@ -243,8 +264,8 @@ mod tests {
             assert_eq!(canonical(bad), None, "{bad:?}");
         }
         assert_eq!(read(" 20m "), Ok("20m".to_owned()));
-        assert_eq!(read("1mm"), Err(UNKNOWN_SUFFIX.to_owned()));
-        assert_eq!(read("1 Gi"), Err(MALFORMED.to_owned()));
+        assert_eq!(read("1mm"), Err(QuantityError::UnknownSuffix));
+        assert_eq!(read("1 Gi"), Err(QuantityError::Malformed));
     }
 
     #[test]

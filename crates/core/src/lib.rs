@@ -5,6 +5,8 @@
 //! release (`rollout`), by the terms of a policy (`policy`). There is no client, no runtime and no
 //! `tracing` among the dependencies of this package, and the time is an argument.
 
+#![deny(missing_docs)]
+
 pub(crate) use sluicegate_api as api;
 
 pub mod analysis;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::apiserver::{Admission, ApiServer, Listening, kubeconfig};
 use super::autoscaler::{self, AutoscalerConfig};
-use super::controllers::config::{ImageResolver, TrustTheNode};
+use super::controllers::config::{ImageRefused, ImageResolver, TrustTheNode};
 use super::controllers::{self, ControllersConfig};
 use super::data_dir::access::Ownership;
 use super::data_dir::{DataDir, Endpoints, Ports};
@@ -66,13 +66,7 @@ pub struct LocalCluster {
 impl LocalCluster {
     /// Starts every part and returns when requests can be sent.
     pub async fn start(config: LocalConfig) -> anyhow::Result<Self> {
-        let (data_dir, scratch) = match config.data_dir {
-            Some(dir) => (dir, None),
-            None => {
-                let scratch = tempfile::Builder::new().prefix("sluice-").tempdir()?;
-                (scratch.path().to_owned(), Some(scratch))
-            }
-        };
+        let (data_dir, scratch) = named_or_scratch(config.data_dir)?;
         let place = DataDir::new(data_dir.clone());
         let standing = place.prepare()?;
         let before = place.read_ports();
@@ -98,22 +92,9 @@ impl LocalCluster {
         })
         .await?;
 
-        let stop_controllers = CancellationToken::new();
         let stop_gateway = CancellationToken::new();
-        let metrics_listen = free_or_any(SocketAddr::new(ANY.ip(), before.metrics));
         let wished = config.gateway_listen.unwrap_or(ANY);
-        let gateway = bind(wished, before.gateway, |address| {
-            Gateway::start(
-                client.clone(),
-                GatewayConfig {
-                    listen: address,
-                    metrics_listen,
-                    ..GatewayConfig::default()
-                },
-                stop_gateway.clone(),
-            )
-        })
-        .await?;
+        let gateway = start_gateway(&client, wished, before, &stop_gateway).await?;
         place
             .write_ports(Ports {
                 api: listening.address.port(),
@@ -121,29 +102,11 @@ impl LocalCluster {
                 metrics: gateway.metrics_address.port(),
             })
             .with_context(|| format!("{} cannot be written to", place.dir().display()))?;
-        let (kubeconfig, context) =
-            write_kubeconfig(&listening, &place, standing, config.kubeconfig)?;
-        let endpoints = Endpoints {
-            pid: std::process::id(),
-            api: format!("https://{}", listening.address),
-            gateway: format!("http://{}", gateway.address),
-            gateway_port: gateway.address.port(),
-            metrics: format!("http://{}/metrics", gateway.metrics_address),
-            kubeconfig,
-            context,
-        };
+        let kubeconfig = write_kubeconfig(&listening, &place, standing, config.kubeconfig)?;
+        let endpoints = endpoints(&listening, &gateway, kubeconfig);
 
-        let controllers_config = ControllersConfig {
-            domain: DOMAIN.to_owned(),
-            gateway_port: Some(endpoints.gateway_port).filter(|port| *port != 80),
-            images: known,
-            ..ControllersConfig::default()
-        };
-        let controllers = tokio::spawn(controllers::run(
-            client.clone(),
-            controllers_config,
-            stop_controllers.clone(),
-        ));
+        let stop_controllers = CancellationToken::new();
+        let controllers = start_controllers(&client, &endpoints, known, &stop_controllers);
         let autoscaler = tokio::spawn(autoscaler::run(
             client.clone(),
             gateway.demand(),
@@ -152,17 +115,8 @@ impl LocalCluster {
         ));
         let stop_node = CancellationToken::new();
         node_config.requests = Arc::new(gateway.demand());
-        let node = tokio::spawn({
-            let (client, stop) = (client.clone(), stop_node.clone());
-            async move {
-                if config.without_node {
-                    return;
-                }
-                if let Err(error) = node::run(client, node_config, stop).await {
-                    tracing::error!("the node ended: {error}");
-                }
-            }
-        });
+        let node = (!config.without_node).then_some(node_config);
+        let node = start_node(&client, node, &stop_node);
         Ok(Self {
             api,
             listening,
@@ -215,6 +169,85 @@ impl LocalCluster {
         self.listening.shutdown().await;
         drop(self.scratch);
     }
+}
+
+/// The named data directory, or a temporary one.
+fn named_or_scratch(
+    named: Option<PathBuf>,
+) -> std::io::Result<(PathBuf, Option<tempfile::TempDir>)> {
+    if let Some(dir) = named {
+        return Ok((dir, None));
+    }
+    let scratch = tempfile::Builder::new().prefix("sluice-").tempdir()?;
+    Ok((scratch.path().to_owned(), Some(scratch)))
+}
+
+async fn start_gateway(
+    client: &kube::Client,
+    wished: SocketAddr,
+    before: Ports,
+    stop: &CancellationToken,
+) -> anyhow::Result<Gateway> {
+    let metrics_listen = free_or_any(SocketAddr::new(ANY.ip(), before.metrics));
+    let gateway = bind(wished, before.gateway, |address| {
+        Gateway::start(
+            client.clone(),
+            GatewayConfig {
+                listen: address,
+                metrics_listen,
+                ..GatewayConfig::default()
+            },
+            stop.clone(),
+        )
+    });
+    Ok(gateway.await?)
+}
+
+/// What is said of a cluster whose sockets are open; `kubeconfig` is [`write_kubeconfig`]'s.
+fn endpoints(
+    listening: &Listening,
+    gateway: &Gateway,
+    (kubeconfig, context): (PathBuf, Option<String>),
+) -> Endpoints {
+    Endpoints {
+        pid: std::process::id(),
+        api: format!("https://{}", listening.address),
+        gateway: format!("http://{}", gateway.address),
+        gateway_port: gateway.address.port(),
+        metrics: format!("http://{}/metrics", gateway.metrics_address),
+        kubeconfig,
+        context,
+    }
+}
+
+fn start_controllers(
+    client: &kube::Client,
+    endpoints: &Endpoints,
+    images: Arc<NodesImages>,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let config = ControllersConfig {
+        domain: DOMAIN.to_owned(),
+        gateway_port: Some(endpoints.gateway_port).filter(|port| *port != 80),
+        images,
+        ..ControllersConfig::default()
+    };
+    tokio::spawn(controllers::run(client.clone(), config, stop.clone()))
+}
+
+/// Starts the node; without a configuration there is none.
+fn start_node(
+    client: &kube::Client,
+    config: Option<NodeConfig>,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let (client, stop) = (client.clone(), stop.clone());
+    tokio::spawn(async move {
+        let Some(config) = config else { return };
+        if let Err(error) = node::run(client, config, stop).await {
+            tracing::error!("the node ended: {error}");
+        }
+    })
 }
 
 /// Writes the kubeconfig, and says where, and which context is to be named in it. Our own one in a
@@ -276,18 +309,17 @@ fn free_or_any(wished: SocketAddr) -> SocketAddr {
 struct NodesImages(Images);
 
 impl ImageResolver for NodesImages {
-    fn resolve(&self, image: &str) -> Result<Option<String>, String> {
+    fn resolve(&self, image: &str) -> Result<Option<String>, ImageRefused> {
         match self.0.resolve(image) {
             // The name is run as it is: `{tag}` in a mapped command has to find its tag.
             Ok(_) => TrustTheNode.resolve(image),
-            Err(unknown) => Err(format!(
-                "failed to resolve image to digest: {}",
-                unknown.cause()
-            )),
+            Err(unknown) => Err(ImageRefused::Unresolved {
+                cause: unknown.cause().to_owned(),
+            }),
         }
     }
 
-    fn allows(&self, container: &Value) -> Result<(), String> {
+    fn allows(&self, container: &Value) -> Result<(), ImageRefused> {
         let Ok(container) = serde_json::from_value::<Container>(container.clone()) else {
             // What cannot be read is for the API server, and then the node, to say.
             return Ok(());
@@ -296,9 +328,9 @@ impl ImageResolver for NodesImages {
         match self.0.resolve(image) {
             Ok(found) => {
                 let checked = found.permission.check(&container, &found.command);
-                checked.map_err(|error| error.to_string())
+                checked.map_err(|error| ImageRefused::NotAllowed(Box::new(error)))
             }
-            Err(unknown) => Err(unknown.to_string()),
+            Err(unknown) => Err(ImageRefused::NotAllowed(Box::new(unknown))),
         }
     }
 }

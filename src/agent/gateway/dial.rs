@@ -13,6 +13,50 @@ use tokio::net::TcpStream;
 /// An address inside one cluster takes a connection at once; from outside, it never does.
 const CONNECT: Duration = Duration::from_secs(1);
 
+/// Why there is no way to a URL.
+#[derive(Debug, thiserror::Error)]
+pub enum NoWay {
+    /// The text is no URL.
+    #[error("{url:?} is not a URL: {source}")]
+    NotAUrl {
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: http::uri::InvalidUri,
+    },
+    /// The URL names no host.
+    #[error("{url:?} has no host")]
+    NoHost {
+        /// The URL.
+        url: String,
+    },
+    /// No address took a connection.
+    #[error("no way to {authority} ({tried})", tried = list(tried))]
+    Refused {
+        /// Host and port, as the URL writes them.
+        authority: String,
+        /// Each address that was tried, and what came of it.
+        tried: Vec<(String, ConnectError)>,
+    },
+}
+
+/// Why an address took no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It was refused, or there is no such address.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// It did not answer.
+    #[error("no connection within {} s", CONNECT.as_secs())]
+    Silent,
+}
+
+fn list(tried: &[(String, ConnectError)]) -> String {
+    let all = tried.iter().map(|(place, why)| format!("{place}: {why}"));
+    all.collect::<Vec<_>>().join("; ")
+}
+
 /// What is to be reached.
 pub struct Target {
     authority: String,
@@ -22,12 +66,15 @@ pub struct Target {
 
 impl Target {
     /// Reads a URL.
-    pub fn of(url: &str) -> Result<Self, String> {
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+    pub fn of(url: &str) -> Result<Self, NoWay> {
+        let uri: Uri = url.parse().map_err(|source| NoWay::NotAUrl {
+            url: url.to_owned(),
+            source,
+        })?;
         let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
-            return Err(format!("{url:?} has no host"));
+            return Err(NoWay::NoHost {
+                url: url.to_owned(),
+            });
         };
         let usual = if uri.scheme_str() == Some("https") {
             443
@@ -57,24 +104,23 @@ impl Target {
     }
 
     /// The first that takes a connection: a balancer's address, or what the name resolves to.
-    pub async fn reach(&self, balancers: &[IpAddr]) -> Result<SocketAddr, String> {
+    pub async fn reach(&self, balancers: &[IpAddr]) -> Result<SocketAddr, NoWay> {
         let mut tried = Vec::new();
         for ip in balancers {
             let address = SocketAddr::from((*ip, self.port));
             match connect(TcpStream::connect(address)).await {
                 Ok(reached) => return Ok(reached),
-                Err(why) => tried.push(format!("{address}: {why}")),
+                Err(why) => tried.push((address.to_string(), why)),
             }
         }
         match connect(TcpStream::connect((self.host.as_str(), self.port))).await {
             Ok(reached) => Ok(reached),
             Err(why) => {
-                tried.push(format!("{}: {why}", self.host));
-                Err(format!(
-                    "no way to {} ({})",
-                    self.authority,
-                    tried.join("; ")
-                ))
+                tried.push((self.host.clone(), why));
+                Err(NoWay::Refused {
+                    authority: self.authority.clone(),
+                    tried,
+                })
             }
         }
     }
@@ -82,11 +128,11 @@ impl Target {
 
 async fn connect(
     connecting: impl Future<Output = std::io::Result<TcpStream>>,
-) -> Result<SocketAddr, String> {
+) -> Result<SocketAddr, ConnectError> {
     match tokio::time::timeout(CONNECT, connecting).await {
-        Ok(Ok(stream)) => stream.peer_addr().map_err(|error| error.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no connection within {} s", CONNECT.as_secs())),
+        Ok(Ok(stream)) => Ok(stream.peer_addr()?),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(ConnectError::Silent),
     }
 }
 
@@ -261,7 +307,7 @@ mod tests {
         let balancers = ["127.0.0.2".parse().unwrap(), here.ip()];
         assert_eq!(target.reach(&balancers).await.unwrap(), here);
         drop(listener);
-        let why = target.reach(&balancers).await.unwrap_err();
+        let why = target.reach(&balancers).await.unwrap_err().to_string();
         assert!(
             why.contains("no way to tag.example.invalid") && why.contains("127.0.0.2"),
             "{why}"

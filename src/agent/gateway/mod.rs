@@ -15,7 +15,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use tokio::sync::Mutex;
 
-use crate::evidence::Gateway as Metrics;
+pub use self::dial::NoWay;
+use crate::evidence::{FetchError, Gateway as Metrics};
 
 /// The ConfigMap that names the gateway's metrics page, in Knative's namespace.
 const CONFIG: (&str, &str) = ("knative-serving", "sluice-gateway");
@@ -23,8 +24,25 @@ const CONFIG: (&str, &str) = ("knative-serving", "sluice-gateway");
 /// How long an answer to "where is it" is good.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
+/// Why a gateway has no counters to read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoMetrics {
+    /// The cluster cannot be asked where they are.
+    #[error("no gateway metrics: {0}")]
+    Unread(#[source] Arc<kube::Error>),
+    /// The cluster names none.
+    #[error(
+        "no gateway metrics: there is no Kourier here, and ConfigMap {}/{} names no metricsURL",
+        CONFIG.0, CONFIG.1
+    )]
+    Nowhere,
+    /// No client for them can be made.
+    #[error(transparent)]
+    Client(#[from] FetchError),
+}
+
 /// One page for each instance of the gateway, or why there is none.
-type Pages = Result<Vec<Arc<Metrics>>, String>;
+type Pages = Result<Vec<Arc<Metrics>>, NoMetrics>;
 
 /// The cluster's gateway, as far as evidence needs it.
 pub struct Gateway {
@@ -64,19 +82,17 @@ impl Gateway {
         found
     }
 
-    async fn urls(&self) -> Result<Vec<String>, String> {
+    async fn urls(&self) -> Result<Vec<String>, NoMetrics> {
         let (namespace, name) = CONFIG;
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
-        let unread = |error: kube::Error| format!("no gateway metrics: {error}");
+        let unread = |error: kube::Error| NoMetrics::Unread(Arc::new(error));
         let map = maps.get_opt(name).await.map_err(unread)?;
         if let Some(url) = map.and_then(|map| map.data?.remove("metricsURL")) {
             return Ok(vec![url]);
         }
         let pages = kourier::pages(&self.client).await.map_err(unread)?;
         if pages.is_empty() {
-            return Err(format!(
-                "no gateway metrics: there is no Kourier here, and ConfigMap {namespace}/{name} names no metricsURL"
-            ));
+            return Err(NoMetrics::Nowhere);
         }
         Ok(pages)
     }
@@ -90,7 +106,7 @@ impl Gateway {
         namespace: &str,
         route: &str,
         url: &str,
-    ) -> Result<SocketAddr, String> {
+    ) -> Result<SocketAddr, NoWay> {
         let target = dial::Target::of(url)?;
         if let Some(address) = target.on_this_machine() {
             return Ok(address);
@@ -108,11 +124,9 @@ impl Gateway {
 }
 
 /// A page that is known goes on with its connections.
-fn page(url: &str, known: &[Arc<Metrics>]) -> Result<Arc<Metrics>, String> {
+fn page(url: &str, known: &[Arc<Metrics>]) -> Result<Arc<Metrics>, NoMetrics> {
     match known.iter().find(|page| page.url() == url) {
         Some(page) => Ok(page.clone()),
-        None => Metrics::new(url)
-            .map(Arc::new)
-            .map_err(|error| error.to_string()),
+        None => Ok(Arc::new(Metrics::new(url)?)),
     }
 }

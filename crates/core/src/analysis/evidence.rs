@@ -68,9 +68,20 @@ pub struct Window {
     /// does not jump; starts anew after a restart, so a bake is never shortened.
     pub elapsed: Duration,
     /// What the gateway counted, or why that is not known.
-    pub metrics: Result<Metrics, String>,
+    pub metrics: Result<Metrics, Unmeasured>,
     /// Our own requests at this weight, where users sent too few.
     pub synthetic: Option<ProbeRound>,
+}
+
+/// Why a window has no counters to judge by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmeasured {
+    /// Nobody has looked yet.
+    #[error("the gateway's counters were not read yet")]
+    NotYet,
+    /// The last look failed; the text says which page, and why.
+    #[error("{0}")]
+    Unread(String),
 }
 
 /// What the gateway counted in one window, our own requests taken off: users.

@@ -72,6 +72,43 @@ impl Verdict {
 }
 
 /// Judges the probes before the first step.
+///
+/// ```
+/// use jiff::Timestamp;
+/// use sluicegate_core::analysis::{Latencies, ProbeReport, ProbeRound, Verdict, judge_probes};
+/// use sluicegate_core::policy;
+///
+/// let policy = policy::read(
+///     "{apiVersion: sluice.dev/v1alpha1, kind: RolloutPolicy, metadata: {name: mine}, spec: {}}",
+/// )?;
+/// let mut round = ProbeRound {
+///     revision: "hello-00002".to_owned(),
+///     at: Timestamp::UNIX_EPOCH,
+///     candidate: ProbeReport {
+///         sent: 50,
+///         statuses: [(200, 50)].into(),
+///         latencies: Latencies::exact(vec![3.0; 50]),
+///         ..ProbeReport::default()
+///     },
+///     stable: None,
+/// };
+/// let verdict = judge_probes(&policy, &round);
+/// assert!(matches!(verdict, Verdict::Pass(_)));
+/// assert_eq!(
+///     verdict.finding().to_string(),
+///     "error rate 0.0 % of 50 probes (limit 1 %), p99 3 ms"
+/// );
+///
+/// round.candidate.failed = 25;
+/// round.candidate.statuses = [(200, 25), (500, 25)].into();
+/// let verdict = judge_probes(&policy, &round);
+/// assert!(matches!(verdict, Verdict::Fail { .. }));
+/// assert_eq!(
+///     verdict.finding().to_string(),
+///     "error rate 50.0 % of 50 probes (limit 1 %), p99 3 ms"
+/// );
+/// # Ok::<(), policy::PolicyError>(())
+/// ```
 pub fn judge_probes(policy: &Policy, round: &ProbeRound) -> Verdict {
     judge_reports(
         policy,
@@ -97,9 +134,13 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
     };
     let metrics = match (&window.metrics, synthetic) {
         (Ok(metrics), _) => metrics,
-        (Err(why), None) => return Verdict::Inconclusive(Finding::NoData { why: why.clone() }),
+        (Err(why), None) => {
+            return Verdict::Inconclusive(Finding::NoData {
+                why: why.to_string(),
+            });
+        }
         (Err(why), Some(round)) => {
-            return bake(by_synthetic(round, why.clone()), window, step);
+            return bake(by_synthetic(round, why.to_string()), window, step);
         }
     };
 

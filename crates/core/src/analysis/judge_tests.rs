@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Window};
+use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Unmeasured, Window};
 use super::finding::Finding;
 use super::judge::{Verdict, judge_probes, judge_window, wants_synthetic};
 use super::latency::{Bucket, Latencies};
@@ -232,7 +232,9 @@ fn a_stable_revision_that_hardly_anybody_asked_excuses_nobody() {
 #[test]
 fn no_data_is_neither_good_nor_bad() {
     let blind = Window {
-        metrics: Err("metrics from http://gateway:9000: HTTP 503".to_owned()),
+        metrics: Err(Unmeasured::Unread(
+            "metrics from http://gateway:9000: HTTP 503".to_owned(),
+        )),
         ..window(600, Counts::default(), Counts::default())
     };
     says(
@@ -385,7 +387,7 @@ proptest! {
         };
         let at = |errors: u64| judge(&window(seconds, counts(errors.min(requests), requests, ms), counts(0, 500, 40.0)));
         prop_assert!(rank(&at(errors)) <= rank(&at(errors + more)));
-        let blind = Window { metrics: Err("gone".to_owned()), ..window(seconds, Counts::default(), Counts::default()) };
+        let blind = Window { metrics: Err(Unmeasured::Unread("gone".to_owned())), ..window(seconds, Counts::default(), Counts::default()) };
         prop_assert_eq!(rank(&judge(&blind)), 1);
         let nobody = judge(&window(seconds, Counts::default(), counts(0, 500, 40.0)));
         prop_assert_eq!(rank(&nobody), 1);

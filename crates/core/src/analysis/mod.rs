@@ -21,7 +21,7 @@ pub mod prometheus;
 pub mod statistics;
 pub mod window;
 
-pub use evidence::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
+pub use evidence::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Unmeasured, Window};
 pub use finding::{Figures, Finding};
 pub use judge::{Verdict, judge_probes, judge_window, wants_synthetic};
 pub use latency::Latencies;

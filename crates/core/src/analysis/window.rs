@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Window};
+use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Unmeasured, Window};
 use super::metrics::{Counters, Scrape};
 
 /// The window of one step.
@@ -31,7 +31,7 @@ pub struct StepWindow {
     /// Requests of our own were sent before the first look at a gateway.
     ours_before: bool,
     /// Why the last look showed nothing.
-    blind: Option<String>,
+    blind: Option<Unmeasured>,
     synthetic: Option<ProbeRound>,
     /// Our own requests that the gateway has counted by now, and those since its last look.
     ours: Ours,
@@ -135,7 +135,7 @@ impl StepWindow {
             times: Pair::default(),
             due: 0,
             ours_before,
-            blind: Some("the gateway's counters were not read yet".to_owned()),
+            blind: Some(Unmeasured::NotYet),
             synthetic: None,
             ours: Ours::default(),
             ours_since: Ours::default(),
@@ -149,7 +149,7 @@ impl StepWindow {
     pub fn add(
         &mut self,
         endpoint: &str,
-        scrape: Result<&Scrape, String>,
+        scrape: Result<&Scrape, Unmeasured>,
         (now, at): (Instant, Timestamp),
     ) {
         self.at = at;
@@ -275,7 +275,7 @@ mod tests {
             let time = Duration::from_secs(*second);
             window.add(
                 "envoy",
-                look.as_ref().map_err(Clone::clone),
+                look.as_ref().map_err(|why| Unmeasured::Unread(why.clone())),
                 (start + time, at + time),
             );
         }
@@ -320,7 +320,10 @@ mod tests {
             (5, Err("connection refused".to_owned())),
         ];
         let window = window_after(0, &looks);
-        assert_eq!(window.metrics, Err("connection refused".to_owned()));
+        assert_eq!(
+            window.metrics,
+            Err(Unmeasured::Unread("connection refused".to_owned()))
+        );
         assert_eq!(window.elapsed, Duration::from_secs(5));
     }
 

@@ -8,6 +8,7 @@
 mod error;
 mod excerpt;
 mod guess;
+mod identity;
 mod ignored;
 mod json;
 mod known;

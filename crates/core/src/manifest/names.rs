@@ -3,8 +3,32 @@
 use crate::api::dns_names::is_dns_1123_shape;
 use crate::api::object::ObjectKey;
 
-/// Why the object's name is refused, and what it may look like.
-pub(super) fn check(key: &ObjectKey) -> Result<(), String> {
+/// Why a name is refused; the words say what it may look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NameError {
+    /// No DNS name of a core Service.
+    #[error("it must begin with a letter")]
+    BeginsWithDigit,
+    /// No segment of a path.
+    #[error("it must not be \".\" or \"..\", nor contain \"/\" or \"%\"")]
+    NoSegment,
+    /// Longer than its kind allows.
+    #[error("it has {length} characters, at most {limit} are allowed")]
+    TooLong { length: usize, limit: usize },
+    /// No DNS-1123 label.
+    #[error(
+        "it may have lower-case letters, digits and \"-\", and begins and ends with a letter or digit"
+    )]
+    NoLabel,
+    /// No DNS-1123 subdomain.
+    #[error(
+        "it may have lower-case letters, digits, \"-\" and \".\", and begins and ends with a letter or digit"
+    )]
+    NoSubdomain,
+}
+
+/// Says why the object's name is refused, and what it may look like.
+pub(super) fn check(key: &ObjectKey) -> Result<(), NameError> {
     let name = key.name.as_str();
     match (key.group.as_str(), key.kind.as_str()) {
         // RBAC names are path segments: `system:node` is one.
@@ -14,7 +38,7 @@ pub(super) fn check(key: &ObjectKey) -> Result<(), String> {
         ("", "Service") | ("serving.knative.dev", "Service" | "Route" | "Configuration") => {
             label(name)?;
             if name.starts_with(|c: char| c.is_ascii_digit()) {
-                return Err("it must begin with a letter".into());
+                return Err(NameError::BeginsWithDigit);
             }
             Ok(())
         }
@@ -22,43 +46,37 @@ pub(super) fn check(key: &ObjectKey) -> Result<(), String> {
     }
 }
 
-fn segment(name: &str) -> Result<(), String> {
+fn segment(name: &str) -> Result<(), NameError> {
     if matches!(name, "." | "..") || name.contains(['/', '%']) {
-        return Err("it must not be \".\" or \"..\", nor contain \"/\" or \"%\"".into());
+        return Err(NameError::NoSegment);
     }
     Ok(())
 }
 
 /// DNS-1123 label; also what a namespace's name must be.
-pub(super) fn label(name: &str) -> Result<(), String> {
+pub(super) fn label(name: &str) -> Result<(), NameError> {
     if name.len() > 63 {
-        return Err(format!(
-            "it has {} characters, at most 63 are allowed",
-            name.len()
-        ));
+        return Err(NameError::TooLong {
+            length: name.len(),
+            limit: 63,
+        });
     }
     if !is_dns_1123_shape(name) {
-        return Err(
-            "it may have lower-case letters, digits and \"-\", and begins and ends with a letter or digit"
-                .into(),
-        );
+        return Err(NameError::NoLabel);
     }
     Ok(())
 }
 
 /// DNS-1123 subdomain.
-fn subdomain(name: &str) -> Result<(), String> {
+fn subdomain(name: &str) -> Result<(), NameError> {
     if name.len() > 253 {
-        return Err(format!(
-            "it has {} characters, at most 253 are allowed",
-            name.len()
-        ));
+        return Err(NameError::TooLong {
+            length: name.len(),
+            limit: 253,
+        });
     }
     if !name.split('.').all(is_dns_1123_shape) {
-        return Err(
-            "it may have lower-case letters, digits, \"-\" and \".\", and begins and ends with a letter or digit"
-                .into(),
-        );
+        return Err(NameError::NoSubdomain);
     }
     Ok(())
 }

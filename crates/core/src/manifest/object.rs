@@ -7,14 +7,15 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::error::{ManifestError, Notice, Origin};
+use super::identity::{self, Identity};
 use super::node::{At, Node};
 use super::private::Privacy;
 use super::words::say;
-use super::yaml::{Wrong, quote_it};
-use super::{Options, known, names, schema};
+use super::yaml::Wrong;
+use super::{Options, known, schema};
 use crate::api::json_text::JsonText;
-use crate::api::object::{ObjectKey, split_api_version};
-use crate::api::scope::{self, Scope};
+use crate::api::object::ObjectKey;
+use crate::api::scope::Scope;
 
 /// An object as Git wants it.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,11 +124,6 @@ impl Candidate<'_> {
         notices: &mut Vec<Notice>,
     ) -> ReadObject {
         let node = self.node;
-        let notice = |at: At, identity: Option<&ObjectKey>, message: String| Notice {
-            origin: self.origin(at),
-            identity: identity.cloned(),
-            message,
-        };
         if !node.is_map() {
             let wrong = Wrong::new(
                 node.at,
@@ -137,37 +133,28 @@ impl Candidate<'_> {
             return ReadObject::Wrong(vec![self.error(wrong, None)]);
         }
         if is_no_object(node) {
-            notices.push(notice(
-                node.at,
-                None,
-                "skipped: no Kubernetes object (it has neither apiVersion nor kind)".into(),
-            ));
+            notices.push(Notice {
+                origin: self.origin(node.at),
+                identity: None,
+                message: "skipped: no Kubernetes object (it has neither apiVersion nor kind)"
+                    .into(),
+            });
             return ReadObject::Skipped;
         }
-        let identity = match identity(node, options) {
+        let identity = match identity::read(node, options) {
             Ok(identity) => identity,
             Err(wrong) => {
                 let all = wrong.into_iter().chain(found);
                 return ReadObject::Wrong(all.map(|wrong| self.error(wrong, None)).collect());
             }
         };
-        let (key, scope, api_version) = identity;
         let mut wrong = found;
-        wrong.extend(about_identity(node, &key, scope, options));
-        if node
-            .get("sops")
-            .is_some_and(|sops| sops.get("mac").is_some())
-        {
-            wrong.push(
-                Wrong::new(
-                    node.at,
-                    "this file is encrypted by SOPS, which Sluice does not decrypt",
-                )
-                .hint("deliver the Secret by other means, and list the file in .sluiceignore"),
-            );
-        } else {
-            wrong.extend(known::check(&api_version, &key.kind, node));
-        }
+        wrong.extend(about_object(node, &identity, options));
+        let Identity {
+            key,
+            scope,
+            api_version,
+        } = identity;
         if !wrong.is_empty() {
             wrong.sort_by_key(|wrong| wrong.at);
             // Without its scope the key may not be the one that was delivered.
@@ -178,15 +165,29 @@ impl Candidate<'_> {
             });
             return ReadObject::Wrong(errors.collect());
         }
+        self.manifest(key, scope, api_version, notices)
+    }
+
+    /// The object of a document with which nothing is wrong.
+    fn manifest(
+        &self,
+        key: ObjectKey,
+        scope: Scope,
+        api_version: String,
+        notices: &mut Vec<Notice>,
+    ) -> ReadObject {
+        let node = self.node;
         let mut value = node.to_json();
         for field in leave_out(&mut value) {
             let path: Vec<&str> = field.split('.').collect();
             let at = node.find(&path).map_or(node.at, |(at, _)| at);
-            notices.push(notice(
-                at,
-                Some(&key),
-                format!("{field} is left out: the cluster writes it; remove it from the file"),
-            ));
+            notices.push(Notice {
+                origin: self.origin(at),
+                identity: Some(key.clone()),
+                message: format!(
+                    "{field} is left out: the cluster writes it; remove it from the file"
+                ),
+            });
         }
         if let (Scope::Namespaced, Some(namespace)) = (scope, &key.namespace) {
             set_namespace(&mut value, namespace);
@@ -204,6 +205,29 @@ impl Candidate<'_> {
     }
 }
 
+/// What is wrong with an object that has an identity: the identity itself, or its fields.
+fn about_object(node: &Node, identity: &Identity, options: &Options) -> Vec<Wrong> {
+    let mut wrong = identity.refusals(node, options);
+    if node
+        .get("sops")
+        .is_some_and(|sops| sops.get("mac").is_some())
+    {
+        wrong.push(
+            Wrong::new(
+                node.at,
+                "this file is encrypted by SOPS, which Sluice does not decrypt",
+            )
+            .hint("deliver the Secret by other means, and list the file in .sluiceignore"),
+        );
+    } else {
+        let Identity {
+            key, api_version, ..
+        } = identity;
+        wrong.extend(known::check(api_version, &key.kind, node));
+    }
+    wrong
+}
+
 /// Whether a map was never meant to be an object: package.json, values.yaml, ...
 /// Anything that looks like a slip of the pen is an object with an error.
 fn is_no_object(node: &Node) -> bool {
@@ -212,174 +236,6 @@ fn is_no_object(node: &Node) -> bool {
         .entries()
         .iter()
         .any(|entry| schema::nearest(&entry.key, FIELDS.into_iter()).is_some())
-}
-
-/// Group, kind, namespace and name; or everything that is missing.
-fn identity(node: &Node, options: &Options) -> Result<(ObjectKey, Scope, String), Vec<Wrong>> {
-    let mut wrong = Vec::new();
-    let mut text = |parent: &Node, field: &str, name: &str, hint: &'static str| {
-        let path = schema::join(field, name);
-        match parent.get(name) {
-            Some(value) => match value.as_str() {
-                Some(text) if !text.is_empty() => return text.to_owned(),
-                _ if value.is_null() || value.as_str().is_some() => {
-                    wrong.push(Wrong::new(value.at, "it is empty").field(path).hint(hint))
-                }
-                _ => {
-                    let quoted = value.written.as_deref();
-                    let hint = quoted.map_or(say(hint), quote_it);
-                    wrong.push(
-                        Wrong::new(
-                            value.at,
-                            say("it must be a string, but it is ").ours(value.noun()),
-                        )
-                        .field(path)
-                        .hint(hint),
-                    );
-                }
-            },
-            None => {
-                let near = schema::nearest(name, parent.entries().iter().map(|e| e.key.as_str()));
-                let (at, hint) = match near.and_then(|near| parent.entry(near)) {
-                    Some(entry) => (
-                        entry.at,
-                        say("write \"")
-                            .ours(name)
-                            .ours("\" instead of \"")
-                            .ours(&entry.key)
-                            .ours("\""),
-                    ),
-                    None => (parent.at, say(hint)),
-                };
-                wrong.push(Wrong::new(at, say("").ours(path).ours(" is missing")).hint(hint));
-            }
-        }
-        String::new()
-    };
-    let api_version = text(
-        node,
-        "",
-        "apiVersion",
-        "such as apiVersion: serving.knative.dev/v1",
-    );
-    let kind = text(node, "", "kind", "such as kind: Service");
-    let nothing = Node::new(node.at, super::node::Kind::Map(Vec::new()));
-    let metadata = node.get("metadata").unwrap_or(&nothing);
-    let name = match metadata.entry("generateName") {
-        Some(entry) if metadata.get("name").is_none() => {
-            wrong.push(
-                Wrong::new(entry.at, "an object from Git needs a name of its own")
-                    .field("metadata.generateName")
-                    .hint(
-                        "set metadata.name instead: each delivery must find the same object again",
-                    ),
-            );
-            String::new()
-        }
-        _ => text(metadata, "metadata", "name", "set metadata.name"),
-    };
-    if !wrong.is_empty() {
-        return Err(wrong);
-    }
-    let (group, _) = split_api_version(&api_version);
-    let mut key = ObjectKey {
-        group: group.to_owned(),
-        kind,
-        namespace: metadata
-            .get("namespace")
-            .and_then(Node::as_str)
-            .filter(|namespace| !namespace.is_empty())
-            .map(str::to_owned),
-        name,
-    };
-    let scope = match scope::of(&key.group, &key.kind) {
-        Scope::Unknown => options.scope_of(&key),
-        known => known,
-    };
-    match scope {
-        Scope::Namespaced if key.namespace.is_none() => {
-            key.namespace = Some(options.namespace.clone());
-        }
-        Scope::Cluster => key.namespace = None,
-        _ => {}
-    }
-    Ok((key, scope, api_version))
-}
-
-/// Names and namespaces that are refused.
-fn about_identity(node: &Node, key: &ObjectKey, scope: Scope, options: &Options) -> Vec<Wrong> {
-    let mut wrong = Vec::new();
-    let at = |path: &[&str]| node.find(path).map_or(node.at, |(_, node)| node.at);
-    if let Err(why) = names::check(key) {
-        wrong.push(
-            Wrong::new(
-                at(&["metadata", "name"]),
-                say("\"")
-                    .ours(&key.name)
-                    .ours("\" is no name for a ")
-                    .ours(&key.kind),
-            )
-            .field("metadata.name")
-            .hint(say("").ours(why)),
-        );
-    }
-    let written = node
-        .get("metadata")
-        .and_then(|metadata| metadata.get("namespace"));
-    if let (Scope::Cluster, Some(written)) = (scope, written)
-        && !written.is_null()
-    {
-        wrong.push(
-            Wrong::new(
-                written.at,
-                say("a ").ours(&key.kind).ours(" lives in no namespace"),
-            )
-            .field("metadata.namespace")
-            .hint("remove it"),
-        );
-    }
-    if scope == Scope::Cluster && !options.cluster_scoped {
-        wrong.push(
-            Wrong::new(
-                node.at,
-                say("a ")
-                    .ours(&key.kind)
-                    .ours(" belongs to the whole cluster"),
-            )
-            .hint(
-                "this Delivery may write into its namespaces only; deliver it by one for the cluster",
-            ),
-        );
-    }
-    if let Some(namespace) = &key.namespace {
-        if let Err(why) = names::label(namespace) {
-            wrong.push(
-                Wrong::new(
-                    at(&["metadata", "namespace"]),
-                    say("\"")
-                        .ours(namespace)
-                        .ours("\" is no name for a namespace"),
-                )
-                .field("metadata.namespace")
-                .hint(say("").ours(why)),
-            );
-        } else if let Some(allowed) = &options.allowed_namespaces
-            && !allowed.contains(namespace)
-        {
-            let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
-            wrong.push(
-                Wrong::new(
-                    at(&["metadata", "namespace"]),
-                    say("this Delivery may not write into the namespace \"")
-                        .ours(namespace)
-                        .ours("\""),
-                )
-                .field("metadata.namespace")
-                .hint(say("remove it, or use: ").ours(allowed.join(", "))),
-            );
-        }
-    }
-    wrong
 }
 
 /// Takes out what the server owns. Returns what carried a value: the empty ones that

@@ -10,6 +10,7 @@ mod claims;
 pub mod diff;
 pub mod digest;
 pub mod expand;
+pub mod from_manifests;
 pub mod invariants;
 mod knative;
 mod live;

@@ -50,6 +50,58 @@ pub struct Broken {
 }
 
 /// Works out what is to be done. Pure: the same input always gives the same plan.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sluicegate_api::delivery::{Drift, Expand};
+/// use sluicegate_api::object::ObjectKey;
+/// use sluicegate_api::scope::Scope;
+/// use sluicegate_core::manifest;
+/// use sluicegate_core::plan::{
+///     Claims, DeliveryId, Destination, Input, Live, LiveObject, from_manifests, plan,
+/// };
+///
+/// /// A cluster that has namespaces, and nothing in them.
+/// struct Empty;
+///
+/// impl Live for Empty {
+///     fn get(&self, _: &ObjectKey) -> Option<Arc<LiveObject>> {
+///         None
+///     }
+///     fn scope(&self, _: &str, _: &str) -> Scope {
+///         Scope::Namespaced
+///     }
+///     fn namespace_exists(&self, _: &str) -> Option<bool> {
+///         Some(true)
+///     }
+/// }
+///
+/// let file = manifest::File {
+///     path: "apps/words.yaml".into(),
+///     content: b"{apiVersion: v1, kind: ConfigMap, metadata: {name: words}}".to_vec().into(),
+///     id: [1; 20],
+/// };
+/// let loaded = manifest::load(&[file], &manifest::Options::default());
+/// let origins = from_manifests::origins(&loaded);
+/// let made = plan(&Input {
+///     to: &Destination {
+///         delivery: DeliveryId::new("default", "shop"),
+///         namespace: "default".to_owned(),
+///         expand: Expand::Routes,
+///         confined: true,
+///     },
+///     manifests: &from_manifests::manifests(&loaded, &origins),
+///     broken: &from_manifests::broken(&loaded),
+///     inventory: &[],
+///     elsewhere: &Claims::default(),
+///     awaits: None,
+///     prune: true,
+///     drift: Drift::Correct,
+///     live: &Empty,
+/// });
+/// assert_eq!(made.to_string(), "create  ConfigMap default/words\n");
+/// ```
 pub fn plan(input: &Input<'_>) -> Plan {
     let expanded = expand::expand(input.to, input.manifests, input.live);
     let mut plan = Plan {

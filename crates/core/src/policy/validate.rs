@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::api::rollout_policy::{LatencyLimit, RolloutPolicy, RolloutPolicySpec};
+use crate::api::rollout_policy::{
+    Analysis, LatencyLimit, Probes, RolloutPolicy, RolloutPolicySpec,
+};
 
 use super::{Policy, Presets};
 
@@ -70,168 +72,169 @@ pub fn read(text: &str) -> Result<Policy, PolicyError> {
 /// # Errors
 /// When fields are out of range; all of them are named at once.
 pub fn check(name: &str, spec: &RolloutPolicySpec) -> Result<Policy, PolicyError> {
-    let mut problems = Vec::new();
-    let mut wrong = |field: &str, message: String| {
-        problems.push(FieldProblem {
+    let mut problems = Problems::default();
+    problems.check_steps(spec);
+    problems.check_durations(spec);
+    problems.check_probes(&spec.probes);
+    problems.check_analysis(&spec.analysis);
+    if problems.0.is_empty() {
+        Ok(Policy::from_checked(name, spec))
+    } else {
+        Err(PolicyError::Invalid {
+            name: name.to_owned(),
+            problems: problems.0,
+        })
+    }
+}
+
+/// What was found to be wrong so far, in the order of the spec's fields.
+#[derive(Default)]
+struct Problems(Vec<FieldProblem>);
+
+impl Problems {
+    fn wrong(&mut self, field: &str, message: String) {
+        self.0.push(FieldProblem {
             field: format!("spec.{field}"),
             message,
         });
-    };
+    }
 
-    if spec.steps.len() > 50 {
-        wrong(
-            "steps",
-            format!("{} steps; 50 are the limit", spec.steps.len()),
-        );
-    }
-    let mut before = 0;
-    for (i, step) in spec.steps.iter().enumerate() {
-        let field = format!("steps[{i}].weight");
-        if !(1..=99).contains(&step.weight) {
-            wrong(
-                &field,
-                format!(
-                    "{} is not between 1 and 99 (100 % is the promotion and not a step)",
-                    step.weight
-                ),
-            );
-        } else if step.weight <= before {
-            wrong(
-                &field,
-                format!(
-                    "{} is not above {before}, the step before it: weights rise",
-                    step.weight
-                ),
+    fn check_steps(&mut self, spec: &RolloutPolicySpec) {
+        if spec.steps.len() > 50 {
+            self.wrong(
+                "steps",
+                format!("{} steps; 50 are the limit", spec.steps.len()),
             );
         }
-        before = before.max(step.weight);
-    }
-    for (field, value, least) in [
-        ("interval", spec.interval, Duration::from_millis(100)),
-        ("stepTimeout", spec.step_timeout, Duration::from_secs(1)),
-        (
-            "progressDeadline",
-            spec.progress_deadline,
-            Duration::from_secs(1),
-        ),
-        (
-            "confirmTimeout",
-            spec.confirm_timeout,
-            Duration::from_secs(1),
-        ),
-        (
-            "probes.timeout",
-            spec.probes.timeout,
-            Duration::from_millis(1),
-        ),
-    ] {
-        if value.get() < least {
-            wrong(
-                field,
-                format!("{value} is too short: at least {}ms", least.as_millis()),
-            );
+        let mut before = 0;
+        for (i, step) in spec.steps.iter().enumerate() {
+            let field = format!("steps[{i}].weight");
+            if !(1..=99).contains(&step.weight) {
+                self.wrong(
+                    &field,
+                    format!(
+                        "{} is not between 1 and 99 (100 % is the promotion and not a step)",
+                        step.weight
+                    ),
+                );
+            } else if step.weight <= before {
+                self.wrong(
+                    &field,
+                    format!(
+                        "{} is not above {before}, the step before it: weights rise",
+                        step.weight
+                    ),
+                );
+            }
+            before = before.max(step.weight);
         }
     }
-    for (i, bake) in spec
-        .steps
-        .iter()
-        .map(|step| step.bake.unwrap_or(spec.bake))
-        .enumerate()
-    {
-        if bake >= spec.step_timeout {
-            wrong(
+
+    fn check_durations(&mut self, spec: &RolloutPolicySpec) {
+        let second = Duration::from_secs(1);
+        let millisecond = Duration::from_millis(1);
+        for (field, value, least) in [
+            ("interval", spec.interval, millisecond * 100),
+            ("stepTimeout", spec.step_timeout, second),
+            ("progressDeadline", spec.progress_deadline, second),
+            ("confirmTimeout", spec.confirm_timeout, second),
+            ("probes.timeout", spec.probes.timeout, millisecond),
+        ] {
+            if value.get() < least {
+                self.wrong(
+                    field,
+                    format!("{value} is too short: at least {}ms", least.as_millis()),
+                );
+            }
+        }
+        let bakes = spec.steps.iter().map(|step| step.bake.unwrap_or(spec.bake));
+        if let Some((i, bake)) = bakes
+            .enumerate()
+            .find(|(_, bake)| *bake >= spec.step_timeout)
+        {
+            self.wrong(
                 "stepTimeout",
                 format!(
                     "{} must be longer than the bake of steps[{i}] ({bake}), or that step always holds",
                     spec.step_timeout
                 ),
             );
-            break;
         }
     }
-    let probes = &spec.probes;
-    if let Some(path) = probes.path.as_deref().filter(|path| !path.starts_with('/')) {
-        wrong("probes.path", format!("{path:?} must start with /"));
-    }
-    if let Some(status) = probes
-        .expected_status
-        .filter(|status| !(100..=599).contains(status))
-    {
-        wrong(
-            "probes.expectedStatus",
-            format!("{status} is no HTTP status (100 to 599)"),
-        );
-    }
-    if probes.count > 10_000 {
-        wrong(
-            "probes.count",
-            format!("{} is more than 10000", probes.count),
-        );
-    }
-    if !(1..=64).contains(&probes.concurrency) {
-        wrong(
-            "probes.concurrency",
-            format!("{} is not between 1 and 64", probes.concurrency),
-        );
-    }
-    let analysis = &spec.analysis;
-    if !(1..=100).contains(&analysis.consecutive_failures) {
-        wrong(
-            "analysis.consecutiveFailures",
-            format!("{} is not between 1 and 100", analysis.consecutive_failures),
-        );
-    }
-    if !(0.0..=100.0).contains(&analysis.max_error_rate) {
-        wrong(
-            "analysis.maxErrorRate",
-            format!(
-                "{} is not between 0 and 100 (percent)",
-                analysis.max_error_rate
-            ),
-        );
-    }
-    for (field, limit) in [
-        ("analysis.p99", &analysis.p99),
-        ("analysis.p50", &analysis.p50),
-    ] {
-        check_limit(field, limit, &mut wrong);
-    }
-    let low = &analysis.low_traffic;
-    if low.synthetic_probes && !(1..=10_000).contains(&low.requests) {
-        wrong(
-            "analysis.lowTraffic.requests",
-            format!(
-                "{} is not between 1 and 10000; syntheticProbes: false switches them off",
-                low.requests
-            ),
-        );
+
+    fn check_probes(&mut self, probes: &Probes) {
+        if let Some(path) = probes.path.as_deref().filter(|path| !path.starts_with('/')) {
+            self.wrong("probes.path", format!("{path:?} must start with /"));
+        }
+        if let Some(status) = probes
+            .expected_status
+            .filter(|status| !(100..=599).contains(status))
+        {
+            self.wrong(
+                "probes.expectedStatus",
+                format!("{status} is no HTTP status (100 to 599)"),
+            );
+        }
+        if probes.count > 10_000 {
+            self.wrong(
+                "probes.count",
+                format!("{} is more than 10000", probes.count),
+            );
+        }
+        if !(1..=64).contains(&probes.concurrency) {
+            self.wrong(
+                "probes.concurrency",
+                format!("{} is not between 1 and 64", probes.concurrency),
+            );
+        }
     }
 
-    if problems.is_empty() {
-        Ok(Policy::from_checked(name, spec))
-    } else {
-        Err(PolicyError::Invalid {
-            name: name.to_owned(),
-            problems,
-        })
+    fn check_analysis(&mut self, analysis: &Analysis) {
+        if !(1..=100).contains(&analysis.consecutive_failures) {
+            self.wrong(
+                "analysis.consecutiveFailures",
+                format!("{} is not between 1 and 100", analysis.consecutive_failures),
+            );
+        }
+        if !(0.0..=100.0).contains(&analysis.max_error_rate) {
+            self.wrong(
+                "analysis.maxErrorRate",
+                format!(
+                    "{} is not between 0 and 100 (percent)",
+                    analysis.max_error_rate
+                ),
+            );
+        }
+        self.check_limit("analysis.p99", &analysis.p99);
+        self.check_limit("analysis.p50", &analysis.p50);
+        let low = &analysis.low_traffic;
+        if low.synthetic_probes && !(1..=10_000).contains(&low.requests) {
+            self.wrong(
+                "analysis.lowTraffic.requests",
+                format!(
+                    "{} is not between 1 and 10000; syntheticProbes: false switches them off",
+                    low.requests
+                ),
+            );
+        }
     }
-}
 
-fn check_limit(field: &str, limit: &LatencyLimit, wrong: &mut impl FnMut(&str, String)) {
-    if let Some(max) = limit.max.filter(|max| max.get().is_zero()) {
-        wrong(
-            &format!("{field}.max"),
-            format!("{max} lets nothing pass; leave it out for no limit"),
-        );
-    }
-    if let Some(ratio) = limit
-        .max_ratio
-        .filter(|ratio| !(*ratio >= 1.0 && ratio.is_finite()))
-    {
-        wrong(
-            &format!("{field}.maxRatio"),
-            format!("{ratio} must be 1 or more (1.25 allows a quarter more than stable)"),
-        );
+    fn check_limit(&mut self, field: &str, limit: &LatencyLimit) {
+        if let Some(max) = limit.max.filter(|max| max.get().is_zero()) {
+            self.wrong(
+                &format!("{field}.max"),
+                format!("{max} lets nothing pass; leave it out for no limit"),
+            );
+        }
+        if let Some(ratio) = limit
+            .max_ratio
+            .filter(|ratio| !(*ratio >= 1.0 && ratio.is_finite()))
+        {
+            self.wrong(
+                &format!("{field}.maxRatio"),
+                format!("{ratio} must be 1 or more (1.25 allows a quarter more than stable)"),
+            );
+        }
     }
 }
 

@@ -22,6 +22,48 @@ const MOST_TURNS: usize = 16;
 /// always give the same answer. Store [`Decision::status`] before carrying out
 /// [`Decision::writes`], unless it [may wait](Decision::persist_deferred); then any crash in
 /// between is made good by the next pass.
+///
+/// ```
+/// use jiff::Timestamp;
+/// use sluicegate_api::delivery::{Drift, Expand};
+/// use sluicegate_api::object::TemplateHash;
+/// use sluicegate_api::rollout::Phase;
+/// use sluicegate_core::policy;
+/// use sluicegate_core::rollout::{Gather, Intent, Live, Write, decide};
+///
+/// let intent = Intent {
+///     namespace: "default".to_owned(),
+///     name: "hello".to_owned(),
+///     expand: Expand::Routes,
+///     template_hash: TemplateHash("1f3a".to_owned()),
+///     manifest: "9c07".to_owned(),
+///     revision_name: None,
+///     final_traffic: Vec::new(),
+///     commit: None,
+///     subject: None,
+///     suspended: false,
+///     withdrawn: false,
+///     policy_problem: None,
+///     drift: Drift::Correct,
+/// };
+/// let policy = policy::read(
+///     "{apiVersion: sluice.dev/v1alpha1, kind: RolloutPolicy, metadata: {name: mine}, spec: {}}",
+/// )?;
+/// // Nothing of it is in the cluster yet: its template is written, and nothing is probed.
+/// let decision = decide(
+///     &policy,
+///     &intent,
+///     &Default::default(),
+///     &Default::default(),
+///     &Live::default(),
+///     &Default::default(),
+///     Timestamp::UNIX_EPOCH,
+/// );
+/// assert_eq!(decision.status.phase, Phase::Initial);
+/// assert_eq!(decision.writes, [Write::Template { attempt: 0 }]);
+/// assert_eq!(decision.gather, Gather::Nothing);
+/// # Ok::<(), policy::PolicyError>(())
+/// ```
 pub fn decide(
     policy: &Policy,
     intent: &Intent,

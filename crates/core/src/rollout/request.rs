@@ -1,10 +1,36 @@
 //! What people ask for: each request is carried out, or refused with a reason, once.
 
+use std::fmt;
+
 use crate::api::rollout::{Action, HoldReason, Outcome, Phase, Release, Request};
 
 use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::reason::Reason;
+
+/// Why there is nothing to roll back to.
+#[derive(Debug, thiserror::Error)]
+enum UndoError {
+    /// The named revision is not among the good ones.
+    #[error("{name} is no revision to roll back to: {choice}")]
+    NotGood { name: String, choice: Choice },
+    /// No revision was named, and none is left.
+    #[error("there is no earlier good revision: {choice}")]
+    NoneEarlier { choice: Choice },
+}
+
+/// The good revisions that are left.
+#[derive(Debug)]
+struct Choice(Vec<String>);
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => f.write_str("none is left in the cluster"),
+            names => write!(f, "there are {}", names.join(", ")),
+        }
+    }
+}
 
 /// What became of a request.
 enum Answer {
@@ -155,12 +181,12 @@ impl DecisionContext<'_> {
                     self.undo(target, request);
                     Answer::Done
                 }
-                Err(why) => Answer::Refused(why),
+                Err(why) => Answer::Refused(why.to_string()),
             },
         }
     }
 
-    fn undo_target(&self, stable: &str, named: Option<&str>) -> Result<Release, String> {
+    fn undo_target(&self, stable: &str, named: Option<&str>) -> Result<Release, UndoError> {
         let good: Vec<&Release> = self
             .known_good()
             .filter(|release| release.revision.as_deref() != Some(stable))
@@ -173,15 +199,14 @@ impl DecisionContext<'_> {
                 .find(|release| release.revision.as_deref() == Some(name)),
         };
         found.cloned().ok_or_else(|| {
-            let names: Vec<&str> = good.iter().filter_map(|r| r.revision.as_deref()).collect();
-            let choice = if names.is_empty() {
-                "none is left in the cluster".to_owned()
-            } else {
-                format!("there are {}", names.join(", "))
-            };
+            let names = good.iter().filter_map(|release| release.revision.clone());
+            let choice = Choice(names.collect());
             match named {
-                Some(name) => format!("{name} is no revision to roll back to: {choice}"),
-                None => format!("there is no earlier good revision: {choice}"),
+                Some(name) => UndoError::NotGood {
+                    name: name.to_owned(),
+                    choice,
+                },
+                None => UndoError::NoneEarlier { choice },
             }
         })
     }

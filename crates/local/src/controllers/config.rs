@@ -70,16 +70,30 @@ impl Default for RevisionGc {
     }
 }
 
+/// Why an image cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageRefused {
+    /// There is none of that name.
+    #[error("failed to resolve image to digest: {cause}")]
+    Unresolved {
+        /// Why, and what to do, without the name.
+        cause: String,
+    },
+    /// It cannot be created as the container asks.
+    #[error(transparent)]
+    NotAllowed(Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Turns an image's name into the image that is run, once for each Revision, so that a
 /// moved tag does not change a Revision.
 pub trait ImageResolver: Send + Sync + 'static {
     /// The image by digest; `None` where there is none to be had and the name itself is
     /// run. An error says why the image cannot be had at all.
-    fn resolve(&self, image: &str) -> Result<Option<String>, String>;
+    fn resolve(&self, image: &str) -> Result<Option<String>, ImageRefused>;
 
     /// Whether a container of the image may ask for what it asks for. An error says why it
     /// can never be created.
-    fn allows(&self, _container: &Value) -> Result<(), String> {
+    fn allows(&self, _container: &Value) -> Result<(), ImageRefused> {
         Ok(())
     }
 }
@@ -89,7 +103,7 @@ pub trait ImageResolver: Send + Sync + 'static {
 pub struct TrustTheNode;
 
 impl ImageResolver for TrustTheNode {
-    fn resolve(&self, image: &str) -> Result<Option<String>, String> {
+    fn resolve(&self, image: &str) -> Result<Option<String>, ImageRefused> {
         Ok(image.contains('@').then(|| image.to_owned()))
     }
 }

@@ -186,67 +186,7 @@ impl Engine {
     ) -> Result<(), PassError> {
         let namespace = object.namespace();
         match step {
-            Step::Create(kind, child) => {
-                let name = child.name().to_owned();
-                if kind == Kind::Pod {
-                    self.view
-                        .expectations
-                        .expect(object.uid(), &name, Timestamp::now());
-                }
-                let answer = self
-                    .api(kind, namespace)
-                    .create(&writer(controller), &child)
-                    .await;
-                if kind == Kind::Pod {
-                    match &answer {
-                        Ok(_) => {
-                            self.view.create_errors.lock().remove(object.uid());
-                        }
-                        Err(_) => self.view.expectations.forget(object.uid(), &name),
-                    }
-                }
-                let what = match kind {
-                    Kind::CoreService => "placeholder service",
-                    other => other.name(),
-                };
-                match answer {
-                    Ok(_) if kind == Kind::Pod => {
-                        self.events.note(
-                            controller,
-                            controller.kind(),
-                            object,
-                            Note::normal("SuccessfulCreate", format!("Created pod: {name}")),
-                        );
-                        Ok(())
-                    }
-                    // Knative tells of what it makes, but for a Revision's own resources.
-                    Ok(_) if controller == Controller::Revision => Ok(()),
-                    Ok(_) => {
-                        self.events.note(
-                            controller,
-                            controller.kind(),
-                            object,
-                            Note::normal("Created", format!("Created {what} {name:?}")),
-                        );
-                        Ok(())
-                    }
-                    Err(source) => {
-                        let error = failed("create", kind, namespace, &name, source);
-                        if !error.is_race() {
-                            self.events.note(
-                                controller,
-                                controller.kind(),
-                                object,
-                                Note::warning(
-                                    "CreationFailed",
-                                    format!("Failed to create {what} {name:?}: {}", cause(&error)),
-                                ),
-                            );
-                        }
-                        Err(error)
-                    }
-                }
-            }
+            Step::Create(kind, child) => self.create(controller, object, kind, &child).await,
             Step::Replace(kind, child) => {
                 let name = child.name().to_owned();
                 self.api(kind, namespace)
@@ -267,24 +207,61 @@ impl Engine {
                 gone_is_fine(answer.map(|_| ()))
                     .map_err(|source| failed("patch", kind, namespace, &name, source))
             }
-            Step::Delete(kind, name) => {
-                let uid = self
-                    .view
-                    .cache
-                    .get(kind, namespace, &name)
-                    .map(|o| o.uid().to_owned());
-                let params = DeleteParams {
-                    preconditions: uid.map(|uid| Preconditions {
-                        uid: Some(uid),
-                        resource_version: None,
-                    }),
-                    ..DeleteParams::background()
-                };
-                let answer = self.api(kind, namespace).delete(&name, &params).await;
-                gone_is_fine(answer.map(|_| ()))
-                    .map_err(|source| failed("delete", kind, namespace, &name, source))
+            Step::Delete(kind, name) => self.delete(kind, namespace, &name).await,
+        }
+    }
+
+    async fn create(
+        &self,
+        controller: Controller,
+        object: &Object,
+        kind: Kind,
+        child: &Object,
+    ) -> Result<(), PassError> {
+        let (namespace, name) = (object.namespace(), child.name());
+        if kind == Kind::Pod {
+            self.view
+                .expectations
+                .expect(object.uid(), name, Timestamp::now());
+        }
+        let answer = self
+            .api(kind, namespace)
+            .create(&writer(controller), child)
+            .await;
+        if kind == Kind::Pod {
+            match &answer {
+                Ok(_) => {
+                    self.view.create_errors.lock().remove(object.uid());
+                }
+                Err(_) => self.view.expectations.forget(object.uid(), name),
             }
         }
+        let answer = answer
+            .map(|_| ())
+            .map_err(|source| failed("create", kind, namespace, name, source));
+        if let Some(note) = note_of_creation(controller, kind, name, &answer) {
+            self.events
+                .note(controller, controller.kind(), object, note);
+        }
+        answer
+    }
+
+    async fn delete(&self, kind: Kind, namespace: &str, name: &str) -> Result<(), PassError> {
+        let uid = self
+            .view
+            .cache
+            .get(kind, namespace, name)
+            .map(|o| o.uid().to_owned());
+        let params = DeleteParams {
+            preconditions: uid.map(|uid| Preconditions {
+                uid: Some(uid),
+                resource_version: None,
+            }),
+            ..DeleteParams::background()
+        };
+        let answer = self.api(kind, namespace).delete(name, &params).await;
+        gone_is_fine(answer.map(|_| ()))
+            .map_err(|source| failed("delete", kind, namespace, name, source))
     }
 
     async fn write_status(
@@ -314,6 +291,33 @@ impl Engine {
 
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+}
+
+/// What the parent's events say of a child that was made, or was refused.
+fn note_of_creation(
+    controller: Controller,
+    kind: Kind,
+    name: &str,
+    answer: &Result<(), PassError>,
+) -> Option<Note> {
+    let what = match kind {
+        Kind::CoreService => "placeholder service",
+        other => other.name(),
+    };
+    match answer {
+        Ok(()) if kind == Kind::Pod => Some(Note::normal(
+            "SuccessfulCreate",
+            format!("Created pod: {name}"),
+        )),
+        // Knative tells of what it makes, but for a Revision's own resources.
+        Ok(()) if controller == Controller::Revision => None,
+        Ok(()) => Some(Note::normal("Created", format!("Created {what} {name:?}"))),
+        Err(error) if error.is_race() => None,
+        Err(error) => Some(Note::warning(
+            "CreationFailed",
+            format!("Failed to create {what} {name:?}: {}", cause(error)),
+        )),
     }
 }
 

@@ -33,7 +33,7 @@ pub mod settings;
 pub mod traffic;
 mod view;
 
-pub use config::{ControllersConfig, ImageResolver, RevisionGc};
+pub use config::{ControllersConfig, ImageRefused, ImageResolver, RevisionGc};
 pub use run::run;
 
 #[cfg(test)]

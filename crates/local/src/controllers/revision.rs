@@ -112,6 +112,7 @@ impl Pass {
             }
             if let Err(why) = config.images.allows(container) {
                 // The spec stays as it is, so looking again would help nobody.
+                let why = why.to_string();
                 self.conditions.fail(HEALTHY, "CreateContainerError", &why);
                 self.conditions.unknown(RESOURCES, DEPLOYING, "");
                 return None;

@@ -57,30 +57,21 @@ struct Pass {
 
 impl Pass {
     fn run(&mut self, service: &Object, seen: Seen<'_>) {
+        if self.configuration(service, seen) == Traffic::MayMove {
+            self.route(service, seen);
+        }
+    }
+
+    fn configuration(&mut self, service: &Object, seen: Seen<'_>) -> Traffic {
         let desired = configuration(service, seen.configuration);
-        let configuration =
-            match self.child(service, Kind::Configuration, desired, seen.configuration) {
-                Ok(child) => child,
-                Err(Refused) => {
-                    self.conditions.fail(
-                        "ConfigurationsReady",
-                        "NotOwned",
-                        &format!(
-                            "There is an existing Configuration {:?} that we do not own.",
-                            service.name()
-                        ),
-                    );
-                    self.decision.problem = Some(format!(
-                        "service: {0:?} does not own configuration: {0:?}",
-                        service.name()
-                    ));
-                    return;
-                }
-            };
-        let own_name = template_name(service).is_some();
-        match configuration {
+        let child = self.child(service, Kind::Configuration, desired, seen.configuration);
+        match child {
+            Err(Refused) => {
+                self.not_owned("ConfigurationsReady", Kind::Configuration, service);
+                Traffic::Stays
+            }
             // The Configuration has not seen its latest spec.
-            None => {
+            Ok(None) => {
                 self.conditions.unknown(
                     "ConfigurationsReady",
                     "OutOfDate",
@@ -88,46 +79,38 @@ impl Pass {
                      specification.",
                 );
                 // With a revision name of the user's own, traffic waits for it.
-                if own_name {
-                    return;
+                match template_name(service) {
+                    Some(_) => Traffic::Stays,
+                    None => Traffic::MayMove,
                 }
             }
-            Some(configuration) => {
+            Ok(Some(configuration)) => {
                 self.copy(
                     configuration,
                     &["latestReadyRevisionName", "latestCreatedRevisionName"],
                 );
                 self.conditions
                     .propagate("ConfigurationsReady", configuration.condition("Ready"));
-                if name_is_taken(configuration, seen.named_revision) {
-                    self.conditions.fail(
-                        "RoutesReady",
-                        "RevisionNameTaken",
-                        &format!(
-                            "The revision name {:?} is taken by a conflicting Revision, so \
-                             traffic will not be migrated",
-                            template_name(configuration).unwrap_or("")
-                        ),
-                    );
-                    return;
+                if !name_is_taken(configuration, seen.named_revision) {
+                    return Traffic::MayMove;
                 }
-            }
-        }
-        match self.child(service, Kind::Route, route(service), seen.route) {
-            Err(Refused) => {
                 self.conditions.fail(
                     "RoutesReady",
-                    "NotOwned",
+                    "RevisionNameTaken",
                     &format!(
-                        "There is an existing Route {:?} that we do not own.",
-                        service.name()
+                        "The revision name {:?} is taken by a conflicting Revision, so \
+                         traffic will not be migrated",
+                        template_name(configuration).unwrap_or("")
                     ),
                 );
-                self.decision.problem = Some(format!(
-                    "service: {0:?} does not own route: {0:?}",
-                    service.name()
-                ));
+                Traffic::Stays
             }
+        }
+    }
+
+    fn route(&mut self, service: &Object, seen: Seen<'_>) {
+        match self.child(service, Kind::Route, route(service), seen.route) {
+            Err(Refused) => self.not_owned("RoutesReady", Kind::Route, service),
             Ok(None) => self.conditions.unknown(
                 "RoutesReady",
                 "OutOfDate",
@@ -151,6 +134,20 @@ impl Pass {
                 }
             }
         }
+    }
+
+    /// Says that the child of this name belongs to someone else.
+    fn not_owned(&mut self, condition: &'static str, kind: Kind, service: &Object) {
+        let (kind, name) = (kind.name(), service.name());
+        self.conditions.fail(
+            condition,
+            "NotOwned",
+            &format!("There is an existing {kind} {name:?} that we do not own."),
+        );
+        self.decision.problem = Some(format!(
+            "service: {name:?} does not own {}: {name:?}",
+            kind.to_lowercase()
+        ));
     }
 
     /// Brings a child to what it should be: the child where its controller has seen
@@ -200,6 +197,13 @@ impl Pass {
 
 /// The child belongs to someone else.
 struct Refused;
+
+/// Whether the Route may be brought to what the Service says.
+#[derive(PartialEq)]
+enum Traffic {
+    MayMove,
+    Stays,
+}
 
 fn fields(status: &Value) -> Map<String, Value> {
     status.as_object().cloned().unwrap_or_default()

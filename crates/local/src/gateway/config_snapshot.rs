@@ -1,7 +1,7 @@
 //! What the gateway knows of the cluster, and the values it makes of it: routes from
 //! Ingresses, instances from Pods, request rules from Revisions.
 //!
-//! Objects go in one at a time, and [`Picture::publish`] puts what follows from them in
+//! Objects go in one at a time, and [`ConfigSnapshot::publish`] puts what follows from them in
 //! force: only what changed is compiled again. No I/O.
 
 use std::{

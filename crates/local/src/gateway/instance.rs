@@ -135,7 +135,7 @@ impl Instance {
         self.state.load(Ordering::SeqCst) == RETIRED
     }
 
-    /// Takes one of `limit` places; the caller gives it back by [`Place::give_back`].
+    /// Takes one of `limit` places; the caller gives it back by [`Slot::give_back`].
     pub fn take_place(&self, limit: usize) -> bool {
         match self.state.load(Ordering::SeqCst) {
             IN_SERVICE => {}

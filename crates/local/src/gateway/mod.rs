@@ -10,7 +10,7 @@
 //!
 //! It routes by what Knative's Ingress objects say, splits by percent, holds requests
 //! while a revision starts, and counts for each revision what became of them. The
-//! autoscaler is told through [`load_tracker::Demand`]; the control side (Ingress, Revision
+//! autoscaler is told through [`load_tracker::LoadTracker`]; the control side (Ingress, Revision
 //! and Pod watches) only builds values that the data side loads.
 
 pub mod admin;

@@ -132,7 +132,9 @@ impl World {
                     at: self.now(),
                     elapsed: Duration::from_secs(self.second - opened),
                     metrics: if self.blind {
-                        Err("metrics from http://gateway:9000: connection refused".to_owned())
+                        Err(crate::analysis::Unmeasured::Unread(
+                            "metrics from http://gateway:9000: connection refused".to_owned(),
+                        ))
                     } else {
                         Ok(Metrics {
                             candidate: counts(&candidate),

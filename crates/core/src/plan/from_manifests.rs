@@ -1,11 +1,10 @@
-//! What was read from Git, in the words of plans and of status.
+//! Manifests as a plan takes them, and what they and the plan leave for a person to mend.
 
+use super::{Broken, ManifestRef, Plan};
 use crate::api::delivery::Problem;
-use crate::cluster::StepOutcome;
-use crate::manifest::Loaded;
-use crate::plan::{Broken, ManifestRef, Plan};
+use crate::manifest::{Loaded, ManifestError};
 
-/// Where each manifest stands, in their order.
+/// Returns where each manifest stands (`FILE:LINE`), in their order.
 pub fn origins(loaded: &Loaded) -> Vec<String> {
     loaded
         .objects
@@ -14,7 +13,7 @@ pub fn origins(loaded: &Loaded) -> Vec<String> {
         .collect()
 }
 
-/// The manifests as a plan takes them; `origins` are [`origins`]'.
+/// Returns the manifests as a plan takes them; `origins` are those of [`origins`].
 pub fn manifests<'a>(loaded: &'a Loaded, origins: &'a [String]) -> Vec<ManifestRef<'a>> {
     let both = loaded.objects.iter().zip(origins);
     both.map(|(manifest, origin)| ManifestRef {
@@ -24,9 +23,9 @@ pub fn manifests<'a>(loaded: &'a Loaded, origins: &'a [String]) -> Vec<ManifestR
     .collect()
 }
 
-/// What cannot be read, so that no plan takes it for deleted.
+/// Returns what cannot be read, so that no plan takes it for deleted.
 pub fn broken(loaded: &Loaded) -> Vec<Broken> {
-    let one = |error: &crate::manifest::ManifestError| Broken {
+    let one = |error: &ManifestError| Broken {
         origin: error.origin.to_string(),
         keys: error.identity.iter().cloned().collect(),
         complete: !error.poisons_prune,
@@ -34,7 +33,7 @@ pub fn broken(loaded: &Loaded) -> Vec<Broken> {
     loaded.errors.iter().map(one).collect()
 }
 
-/// What cannot be read, for people.
+/// Returns what cannot be read, for people.
 pub fn problems(loaded: &Loaded) -> impl Iterator<Item = Problem> {
     loaded.errors.iter().map(|error| Problem {
         object: error.identity.clone(),
@@ -43,7 +42,7 @@ pub fn problems(loaded: &Loaded) -> impl Iterator<Item = Problem> {
     })
 }
 
-/// What a plan leaves alone and a person should mend.
+/// Returns what a plan leaves alone and a person should mend.
 pub fn left(plan: &Plan) -> impl Iterator<Item = Problem> {
     plan.left
         .iter()
@@ -53,15 +52,4 @@ pub fn left(plan: &Plan) -> impl Iterator<Item = Problem> {
             origin: left.origin.clone(),
             message: left.why.to_string(),
         })
-}
-
-/// Why a step of a plan was not carried out.
-pub fn failure(outcome: &StepOutcome) -> Option<Problem> {
-    let error = outcome.result.as_ref().err()?;
-    let message = error.to_string();
-    Some(Problem {
-        object: Some(outcome.key.clone()),
-        origin: None,
-        message,
-    })
 }
