@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// package of its own is kept apart by Cargo too.
 const ROOMS: &[(&str, &str, &[&str])] = &[
     ("api", "crates/api/src", &[]),
-    ("git", "src/git", &[]),
+    ("backoff", "src/backoff.rs", &[]),
+    ("git", "src/git", &["backoff"]),
     ("manifest", "crates/core/src/manifest", &["api"]),
     ("policy", "crates/core/src/policy", &["api", "manifest"]),
     ("plan", "crates/core/src/plan", &["api", "manifest"]),
@@ -27,13 +28,13 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
         "src/evidence",
         &["api", "policy", "analysis", "presets"],
     ),
-    ("cluster", "src/cluster", &["api", "plan"]),
+    ("cluster", "src/cluster", &["api", "plan", "backoff"]),
     (
         "agent",
         "src/agent",
         &[
             "api", "git", "manifest", "policy", "plan", "analysis", "rollout", "presets",
-            "evidence", "cluster",
+            "evidence", "cluster", "backoff",
         ],
     ),
     ("apiserver", "crates/apiserver/src", &["api"]),

@@ -27,7 +27,8 @@ pub enum Misfit {
         /// The field.
         path: String,
         /// What is wrong with it.
-        why: String,
+        #[source]
+        why: quantity::QuantityError,
     },
 }
 
