@@ -18,7 +18,12 @@ async fn a_release_is_told_by_kubectl() {
     let commit = harness.push("Open the shop", &[Hello::new("hello", "one")]);
     harness.promoted("hello", &commit).await;
 
-    let table = kubectl(&["get", "rollouts,deliveries", "--namespace", &namespace]);
+    let table = kubectl(&[
+        "get",
+        "servicerollouts,deliveries",
+        "--namespace",
+        &namespace,
+    ]);
     for said in [
         "PHASE",
         "STABLE",
@@ -30,7 +35,7 @@ async fn a_release_is_told_by_kubectl() {
         assert!(table.contains(said), "{said} is not in\n{table}");
     }
     for kind in [
-        "rollout.status.evidence",
+        "servicerollout.status.evidence",
         "delivery.spec.source.ref",
         "rolloutpolicy.spec.analysis",
     ] {
@@ -45,7 +50,7 @@ async fn a_release_is_told_by_kubectl() {
         "--namespace",
         &namespace,
         "--for",
-        "rollout/hello",
+        "servicerollout/hello",
     ]);
     assert!(events.contains("Promoted"), "{events}");
     harness.end().await;
