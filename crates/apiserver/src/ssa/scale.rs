@@ -14,48 +14,60 @@ use super::set::Set;
 /// The version of the Scale.
 const SCALE: &str = "autoscaling/v1";
 
-static REPLICAS: LazyLock<Path> =
-    LazyLock::new(|| Path(["spec", "replicas"].map(PathElement::field).into()));
+static REPLICAS: LazyLock<Path> = LazyLock::new(|| path(["spec", "replicas"]));
+
+fn path<'a>(steps: impl IntoIterator<Item = &'a str>) -> Path {
+    Path(steps.into_iter().map(PathElement::field).collect())
+}
 
 /// The owners of an object whose number of replicas is written.
 #[derive(Debug)]
 pub struct Scale {
     api_version: String,
-    /// The versions of the object's kind.
-    versions: Vec<String>,
+    /// Where each version of the object's kind has the number, if it has one.
+    paths: Vec<(String, Option<Path>)>,
     object: Managed,
 }
 
 impl Scale {
-    /// The owners of an object that is written in this version, of those of its kind.
+    /// The owners of an object that is written in this version. Each version of its kind comes with the
+    /// dotted path of the number.
     ///
     /// # Errors
     /// What is wrong with the object's managed fields.
-    pub fn of(
+    pub fn of<'a>(
         object: &Value,
         api_version: String,
-        versions: impl Into<Vec<String>>,
+        paths: impl IntoIterator<Item = (String, Option<&'a str>)>,
     ) -> Result<Self, String> {
+        let steps = |dotted: &'a str| path(dotted.strip_prefix('.').unwrap_or(dotted).split('.'));
         Ok(Self {
             api_version,
-            versions: versions.into(),
+            paths: paths
+                .into_iter()
+                .map(|(version, dotted)| (version, dotted.map(steps)))
+                .collect(),
             object: Managed::decode(object)?,
         })
     }
 
-    fn is_known(&self, entry: &Entry) -> bool {
-        self.versions.contains(&entry.api_version)
+    /// `None` where the version is not known at all.
+    fn path(&self, api_version: &str) -> Option<&Option<Path>> {
+        let mut paths = self.paths.iter();
+        let (_, path) = paths.find(|(version, _)| version == api_version)?;
+        Some(path)
     }
 
-    /// Whether the number is an owner's.
-    fn owned(&self, entry: &Entry) -> bool {
-        self.is_known(entry) && entry.set.contains(&REPLICAS.0)
+    /// Where an owner has the number, if it is his.
+    fn owned(&self, entry: &Entry) -> Option<&Path> {
+        let path = self.path(&entry.api_version)?.as_ref()?;
+        entry.set.contains(&path.0).then_some(path)
     }
 
     /// Tells a Scale of the owners of its number.
     pub fn tell(&self, scale: &mut Value) {
         let owners = self.object.entries.iter();
-        let entries = owners.filter(|entry| self.owned(entry));
+        let entries = owners.filter(|entry| self.owned(entry).is_some());
         let entries = entries.map(|entry| Entry {
             api_version: SCALE.to_owned(),
             set: Set::from_paths([REPLICAS.clone()]),
@@ -76,23 +88,26 @@ impl Scale {
         let mut of_scale = Managed::decode(scale)?;
         let mut managed = Managed::default();
         for entry in &self.object.entries {
-            if !self.is_known(entry) {
+            if self.path(&entry.api_version).is_none() {
                 continue;
             }
             let mut entry = entry.clone();
-            if self.owned(&entry) && of_scale.take(&entry.id).is_none() {
-                entry.set = entry.set.difference(&Set::from_paths([REPLICAS.clone()]));
+            if let Some(path) = self.owned(&entry)
+                && of_scale.take(&entry.id).is_none()
+            {
+                entry.set = entry.set.difference(&Set::from_paths([path.clone()]));
             }
             managed.put(entry);
         }
         managed.drop_empty();
+        let path = self.path(&self.api_version).cloned().flatten();
         for entry in of_scale.entries {
             if entry.set.contains(&REPLICAS.0) {
                 // An updater is another one than that of the object's own version, though it is told as the same.
                 managed.put(Entry {
                     api_version: self.api_version.clone(),
                     time: None,
-                    set: Set::from_paths([REPLICAS.clone()]),
+                    set: Set::from_paths(path.clone()),
                     ..entry
                 });
             }
@@ -124,11 +139,15 @@ mod tests {
     }
 
     fn owners(object: &Value) -> Scale {
-        Scale::of(object, "g/v1".to_owned(), ["g/v1".to_owned()]).unwrap()
+        let paths = [
+            ("g/v1".to_owned(), Some(".spec.replicas")),
+            ("g/v2".to_owned(), None),
+        ];
+        Scale::of(object, "g/v1".to_owned(), paths).unwrap()
     }
 
     #[test]
-    fn a_scale_has_the_owners_of_the_number() {
+    fn a_scale_has_the_owners_of_the_number_in_its_own_version() {
         let object = with(json!([
             entry(
                 "a",
@@ -139,6 +158,7 @@ mod tests {
             ),
             entry("b", "Update", "g/v1", "scale", json!({"f:replicas": {}})),
             entry("c", "Update", "g/v1", "", json!({"f:x": {}})),
+            entry("d", "Update", "g/v2", "", json!({"f:replicas": {}})),
             entry("e", "Update", "g/v9", "", json!({"f:replicas": {}})),
         ]));
         let mut scale = json!({});
@@ -161,6 +181,7 @@ mod tests {
                 json!({"f:replicas": {}, "f:x": {}})
             ),
             entry("b", "Update", "g/v1", "", json!({"f:replicas": {}})),
+            entry("d", "Update", "g/v2", "", json!({"f:replicas": {}})),
             entry("e", "Update", "g/v9", "", json!({"f:replicas": {}})),
         ]));
         let scale = with(json!([entry(
@@ -175,6 +196,7 @@ mod tests {
         let expected = with(json!([
             entry("a", "Apply", "g/v1", "", json!({"f:x": {}})),
             entry("s", "Update", "g/v1", "scale", json!({"f:replicas": {}})),
+            entry("d", "Update", "g/v2", "", json!({"f:replicas": {}})),
         ]));
         let names = |value: &Value| {
             let entries = value.pointer("/metadata/managedFields").unwrap();

@@ -1,5 +1,7 @@
 //! Who owns what after a write that is no apply.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::mem;
 
 use jiff::Timestamp;
@@ -10,7 +12,7 @@ use super::managers::{Entry, Managed, ManagerId, Operation, stamp};
 use super::reconcile::reconcile_all;
 use super::reset::{ResetFields, identity};
 use super::set::Set;
-use crate::schema::{Schema, TypeRef};
+use super::versions::Versions;
 
 /// How many updaters an object remembers apart (`DefaultMaxUpdateManagers`).
 const MAX_UPDATERS: usize = 10;
@@ -32,12 +34,13 @@ pub struct UpdateOptions<'a> {
 ///
 /// `new` is the object to be stored, defaulted, before admission. Its managed fields are
 /// computed; everything else stays as it is. An object that was created when nobody kept
-/// managed fields (it has a uid and none) goes on without.
+/// managed fields (it has a uid and none) goes on without, and so does one that cannot be read in
+/// a version that an owner wrote in.
 #[must_use]
 pub fn update(
     live: Option<&Value>,
     mut new: Value,
-    schema: &Schema,
+    versions: &Versions<'_>,
     options: &UpdateOptions<'_>,
 ) -> Value {
     let given = new
@@ -56,7 +59,9 @@ pub fn update(
 
     let empty = Value::Object(Map::new());
     let live = live.unwrap_or(&empty);
-    managed_after_update(live, &new, managed, schema.root(), options).encode_into(&mut new);
+    if let Ok(managed) = managed_after_update(live, &new, managed, versions, options) {
+        managed.encode_into(&mut new);
+    }
     new
 }
 
@@ -94,15 +99,16 @@ pub(super) fn managed_after_update(
     live: &Value,
     new: &Value,
     mut managed: Managed,
-    root: TypeRef<'_>,
+    versions: &Versions<'_>,
     options: &UpdateOptions<'_>,
-) -> Managed {
-    reconcile_all(root, &mut managed);
-    let changes = changes(root, options.reset, live, new);
+) -> Result<Managed, String> {
+    reconcile_all(versions, live, &mut managed)?;
+    let mut changes = Changes::of(versions, options.reset, live, new);
     for entry in &mut managed.entries {
-        give_up(&mut entry.set, &changes);
+        give_up(&mut entry.set, changes.in_version(&entry.api_version)?);
     }
     managed.drop_empty();
+    let changes = &changes.own;
 
     let own = changes
         .modified
@@ -125,7 +131,7 @@ pub(super) fn managed_after_update(
         });
     }
     managed.cap_updaters(MAX_UPDATERS);
-    managed
+    Ok(managed)
 }
 
 /// Takes from a manager what someone else has changed or removed.
@@ -135,13 +141,49 @@ pub(super) fn give_up(set: &mut Set, changes: &Comparison) {
     *set = before.difference(&changed).difference(&changes.removed);
 }
 
-/// What differs between two objects, as far as a request could write it. Managed fields themselves are
-/// never part of it.
-pub(super) fn changes(
-    root: TypeRef<'_>,
-    reset: ResetFields,
-    live: &Value,
-    new: &Value,
-) -> Comparison {
-    compare(root, live, new).without(reset.set())
+/// What differs between two objects, as far as a request could write it, in each version that it is
+/// asked for in. Managed fields themselves are never part of it.
+pub(super) struct Changes<'a> {
+    versions: &'a Versions<'a>,
+    live: &'a Value,
+    new: &'a Value,
+    /// In the version of the request.
+    pub own: Comparison,
+    others: BTreeMap<String, Comparison>,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) fn of(
+        versions: &'a Versions<'a>,
+        reset: ResetFields,
+        live: &'a Value,
+        new: &'a Value,
+    ) -> Self {
+        Self {
+            versions,
+            live,
+            new,
+            own: compare(versions.root(), live, new).without(reset.set()),
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// The changes in a version. What the request's endpoint resets, it resets in its own only.
+    pub(super) fn in_version(&mut self, api_version: &str) -> Result<&Comparison, String> {
+        let (versions, live, new) = (self.versions, self.live, self.new);
+        if versions.is_own(api_version) {
+            return Ok(&self.own);
+        }
+        Ok(match self.others.entry(api_version.to_owned()) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(place) => {
+                for (value, which) in [(live, "old"), (new, "new")] {
+                    versions
+                        .convert(value, versions.own(), api_version)
+                        .map_err(|why| format!("failed to convert {which} object: {why}"))?;
+                }
+                place.insert(compare(versions.root_of(api_version)?, live, new))
+            }
+        })
+    }
 }

@@ -16,7 +16,7 @@ use crate::model::status::ApiError;
 use crate::store::{Key, Store};
 use crate::wire::path::ResourcePath;
 
-/// The server's state, shared by all requests and the controllers inside it.
+/// The server's state, shared by all requests and the housekeeping.
 pub struct Core {
     /// The objects.
     pub store: Arc<Store>,

@@ -37,7 +37,8 @@ impl WriteRequest<'_> {
     /// What a client is shown of what it wrote.
     fn answered(&self, object: Value) -> Value {
         if self.subresource == Some("scale") {
-            return scale::of(&object);
+            // What was written has a number that can be shown.
+            return scale::of(self.resource, &object).unwrap_or_default();
         }
         object
     }

@@ -6,21 +6,22 @@
 //! search for them.
 
 mod autoscaling;
-mod changes;
 mod container;
 mod defaults;
+mod edit_script;
 mod field_error;
 mod go_duration;
 mod go_number;
+mod go_types;
 mod image_reference;
 mod metadata;
 mod pod_spec;
 mod probe;
+mod short_diff;
 mod traffic;
 mod validation;
 mod volumes;
 mod webhook;
-mod written;
 
 #[cfg(test)]
 mod stories;
@@ -28,7 +29,6 @@ mod stories;
 pub use field_error::FieldErrors;
 pub(crate) use go_duration::GoDuration;
 pub use webhook::ServingWebhook;
-pub use written::Misfit;
 
 use serde_json::Value;
 
@@ -79,11 +79,8 @@ pub struct AdmissionResult {
     pub warnings: Vec<String>,
 }
 
-/// Fills in the defaults (`mutation`).
-///
-/// # Errors
-/// What cannot be read as the kind.
-pub fn fill_defaults(review: &Review<'_>, object: &mut Value) -> Result<(), Misfit> {
+/// Fills in the defaults (`mutation`); or says what cannot be read as the kind's Go type.
+pub fn fill_defaults(review: &Review<'_>, object: &mut Value) -> Result<(), String> {
     defaults::fill(review, object)
 }
 
@@ -94,7 +91,7 @@ pub fn validate(review: &Review<'_>, object: &Value) -> AdmissionResult {
 }
 
 /// The text that goes to the client with an object that cannot be read.
-pub fn unreadable(why: &Misfit) -> String {
+pub fn unreadable(why: &str) -> String {
     format!("mutation failed: cannot decode incoming new object: {why}")
 }
 
