@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::index::condition;
 use super::wakeups::Wakeups;
 use crate::api::delivery::Expand;
+use crate::api::object::TemplateHash;
 use crate::api::serving::{TrafficTarget, annotation};
 use crate::cluster::Cluster;
 use crate::plan::{LiveObject, Manager, ServiceIntent, normalize};
@@ -107,6 +108,12 @@ fn configuration_facts(
         begun_here: false,
         written_observed: observed(written) >= generation(written),
         template_taken_up: holds(configuration),
+        template_name: template(written).and_then(|template| {
+            template
+                .pointer("/metadata/name")?
+                .as_str()
+                .map(str::to_owned)
+        }),
         attempt,
         ready: configuration.and_then(|c| condition(c, "Ready")),
     }
@@ -141,5 +148,10 @@ fn route_facts(route: &Value, mode: Expand) -> RouteFacts {
             .pointer("/status/url")
             .and_then(Value::as_str)
             .map(str::to_owned),
+        rolled_back: route
+            .pointer("/metadata/annotations")
+            .and_then(|annotations| annotations.get(annotation::ROLLED_BACK)?.as_str())
+            .map(|hash| TemplateHash(hash.to_owned())),
+        refused: None,
     }
 }

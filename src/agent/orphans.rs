@@ -61,7 +61,7 @@ fn is_there(cluster: &Cluster, id: &DeliveryId) -> bool {
 
 /// What is wanted of a release under way that is rolled back; `None` where none is.
 fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<DesiredService> {
-    let status = rollout_store::status_of(rollout)?;
+    let status = rollout_store::memory_of(rollout).status;
     let stable = status.stable.as_ref()?.revision.as_deref()?;
     if !is_on_its_way(&status) {
         return None;
@@ -102,6 +102,7 @@ fn way_back(cluster: &Cluster, rollout: &LiveObject) -> Option<DesiredService> {
         subject: release.subject.clone().unwrap_or_default(),
         suspended: false,
         withdrawn: true,
+        source_problem: None,
         drift: Drift::default(),
     })
 }

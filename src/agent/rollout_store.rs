@@ -1,6 +1,5 @@
 //! A service's ServiceRollout: what is remembered of its releases, and what people ask of them.
 
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::object::ObjectKey;
@@ -8,6 +7,7 @@ use crate::api::rollout::{RolloutSpec, RolloutStatus};
 use crate::api::{GROUP, VERSION};
 use crate::cluster::{Cluster, WriteError};
 use crate::plan::{LiveObject, Manager, ServiceIntent, annotations};
+use crate::rollout::memory::Memory;
 
 /// The key of a service's ServiceRollout.
 pub fn key(intent: &ServiceIntent) -> ObjectKey {
@@ -15,23 +15,21 @@ pub fn key(intent: &ServiceIntent) -> ObjectKey {
 }
 
 /// What was stored last; nothing where there is no ServiceRollout.
-pub fn status(cluster: &Cluster, intent: &ServiceIntent) -> RolloutStatus {
+pub fn memory(cluster: &Cluster, intent: &ServiceIntent) -> Memory {
     let rollout = cluster.get(&key(intent));
-    rollout
-        .and_then(|live| status_of(&live))
-        .unwrap_or_default()
+    rollout.map(|live| memory_of(&live)).unwrap_or_default()
 }
 
-/// What a ServiceRollout remembers, if it can be read.
-pub fn status_of(rollout: &LiveObject) -> Option<RolloutStatus> {
-    part(rollout, "status")
+/// What a ServiceRollout remembers, as far as it can be read.
+pub fn memory_of(rollout: &LiveObject) -> Memory {
+    Memory::read(rollout.value().get("status").unwrap_or(&Value::Null))
 }
 
 /// What people ask for.
 pub fn spec(cluster: &Cluster, intent: &ServiceIntent) -> RolloutSpec {
     let rollout = cluster.get(&key(intent));
     rollout
-        .and_then(|live| part(&live, "spec"))
+        .and_then(|live| serde_json::from_value(live.value().get("spec")?.clone()).ok())
         .unwrap_or_default()
 }
 
@@ -43,19 +41,16 @@ pub async fn create(cluster: &Cluster, intent: &ServiceIntent) -> Result<(), Wri
     Ok(())
 }
 
-/// Stores the status.
+/// Stores the status, and with it what of the memory this program cannot read.
 pub async fn store(
     cluster: &Cluster,
     intent: &ServiceIntent,
+    memory: &Memory,
     status: &RolloutStatus,
 ) -> Result<(), WriteError> {
-    let object = object(intent, json!({}), "status", json!(status));
+    let object = object(intent, json!({}), "status", memory.written(status));
     cluster.apply_status(&object).await?;
     Ok(())
-}
-
-fn part<T: DeserializeOwned>(rollout: &LiveObject, part: &str) -> Option<T> {
-    serde_json::from_value(rollout.value().get(part)?.clone()).ok()
 }
 
 fn object(intent: &ServiceIntent, marks: Value, part: &str, value: Value) -> Value {

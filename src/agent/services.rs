@@ -121,6 +121,7 @@ impl Services {
                 subject,
                 suspended: spec.suspend,
                 withdrawn: false,
+                source_problem: None,
                 drift: spec.drift,
             });
             match self.running.get(&name) {

@@ -52,7 +52,7 @@ fn remembered(cluster: &Cluster, name: &Name, hash: &TemplateHash) -> Option<(St
         &name.0,
         &name.1,
     ))?;
-    let status = rollout_store::status_of(&live)?;
+    let status = rollout_store::memory_of(&live).status;
     let mut releases = status.candidate.iter().chain(&status.stable);
     let release = releases.find(|release| release.template_hash.as_ref() == Some(hash))?;
     Some((

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Resource;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, GetParams, Patch, PatchParams};
 use kube::core::Request;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -75,6 +75,36 @@ impl Cluster {
             },
             _ => error,
         })
+    }
+
+    /// Reads an object from the server, past the watches; `None` where it is not there.
+    pub async fn refresh(
+        &self,
+        key: &ObjectKey,
+        api_version: &str,
+    ) -> Result<Option<Arc<LiveObject>>, WriteError> {
+        let failed = |cause| WriteError {
+            object: key.clone(),
+            cause,
+        };
+        let kind = self.kind(api_version, &key.kind).await.map_err(failed)?;
+        let path = DynamicObject::url_path(&kind.resource, key.namespace.as_deref());
+        let requests = Request::new(path);
+        let params = GetParams::default();
+        let answer = self
+            .with_retries(key, None, || requests.get(&key.name, &params))
+            .await;
+        let live = match answer {
+            Ok(answer) => LiveObject::new(answer).map(Arc::new),
+            Err(Refusal::Gone) => None,
+            Err(refusal) => return Err(failed(refusal)),
+        };
+        if let Some(live) = &live
+            && self.is_watched(key)
+        {
+            self.0.store.put(Arc::clone(live));
+        }
+        Ok(live)
     }
 
     async fn write(
@@ -193,6 +223,10 @@ impl Cluster {
                     match sort(&error, key, &hidden) {
                         Failure::Final(refusal) => return Err(refusal),
                         Failure::Again { after, message } => (after, message),
+                        Failure::Raced { .. } if sent.is_some_and(names_a_version) => {
+                            return Err(Refusal::Changed);
+                        }
+                        Failure::Raced { message } => (None, message),
                     }
                 }
                 Err(_) => (
@@ -215,6 +249,11 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Whether an object is written only over the version that was read.
+fn names_a_version(object: &Value) -> bool {
+    object.pointer("/metadata/resourceVersion").is_some()
 }
 
 /// One lock an object, for as long as someone holds it.

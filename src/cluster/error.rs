@@ -41,6 +41,8 @@ pub enum Refusal {
     NoNamespace(String),
     /// The cluster has no such kind.
     NoSuchKind(String),
+    /// Somebody wrote the object after it was read.
+    Changed,
     /// The object is not there (any more), or another one has its name.
     Gone,
     /// The object has no kind or no name.
@@ -107,6 +109,9 @@ impl fmt::Display for Refusal {
                 f,
                 "the cluster has no {kind}; install its CustomResourceDefinition or put it in Git"
             ),
+            Self::Changed => {
+                f.write_str("somebody wrote it at the same time; it is looked at again")
+            }
             Self::Gone => f.write_str("it is gone, or another object has its name now"),
             Self::NoIdentity => f.write_str("it has no apiVersion, kind or metadata.name"),
             Self::Unauthenticated(message) => write!(
@@ -124,7 +129,7 @@ impl WriteError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self.cause,
-            Refusal::Unavailable(_) | Refusal::Unauthenticated(_)
+            Refusal::Unavailable(_) | Refusal::Unauthenticated(_) | Refusal::Changed
         )
     }
 }
@@ -136,6 +141,8 @@ pub(super) enum Failure {
         after: Option<Duration>,
         message: String,
     },
+    /// Another write came first: what does not hang on the version that was read is tried again.
+    Raced { message: String },
     /// Trying again changes nothing.
     Final(Refusal),
 }
@@ -190,7 +197,7 @@ fn sort_status(status: &Status, object: &ObjectKey, hidden: &Hidden) -> Failure 
                 if other_uid.iter().any(|words| message.contains(words)) {
                     Refusal::Gone
                 } else {
-                    return Failure::Again { after, message };
+                    return Failure::Raced { message };
                 }
             } else {
                 Refusal::Conflict(conflicts)
@@ -283,7 +290,7 @@ mod tests {
             &Hidden::default(),
         ) {
             Failure::Again { after, .. } => assert_eq!(after, Some(Duration::from_secs(7))),
-            Failure::Final(refusal) => panic!("{refusal}"),
+            Failure::Final(_) | Failure::Raced { .. } => panic!("it is tried again"),
         }
         assert!(matches!(
             sorted(503, "ServiceUnavailable", ""),
@@ -295,7 +302,7 @@ mod tests {
                 "Conflict",
                 "Operation cannot be fulfilled on x: the object has been modified"
             ),
-            Failure::Again { .. }
+            Failure::Raced { .. }
         ));
     }
 
@@ -336,7 +343,7 @@ mod tests {
             &Hidden::default(),
         ) {
             Failure::Final(refusal) => refusal,
-            Failure::Again { message, .. } => panic!("{message}"),
+            Failure::Again { message, .. } | Failure::Raced { message } => panic!("{message}"),
         };
         assert_eq!(refusal(&details), Refusal::NoNamespace("shop".into()));
         details.kind = "configmaps".into();

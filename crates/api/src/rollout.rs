@@ -72,10 +72,17 @@ pub enum Action {
     Undo,
 }
 
+/// The version of [`RolloutStatus`] that this release writes. It rises with a change that an agent of before cannot
+/// ignore; such an agent then holds the release.
+pub const MEMORY_VERSION: u32 = 1;
+
 /// Where a service's release stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 pub struct RolloutStatus {
+    /// The version of this memory; 0 before there was one.
+    pub version: u32,
     /// Where the state machine is.
     pub phase: Phase,
     /// When it came there; in `Holding`, when it came to the phase that it goes on with.
@@ -316,6 +323,12 @@ pub enum HoldReason {
     NoShare,
     /// The policy cannot be read; it goes on by itself once it can.
     Policy,
+    /// The traffic block in Git cannot be used; it goes on by itself once it can.
+    Traffic,
+    /// The ServiceRollout cannot be read as a whole.
+    Memory,
+    /// Git cannot be read, and what it wants is not known any more.
+    Source,
 }
 
 /// How a release ends.

@@ -35,6 +35,9 @@ pub mod annotation {
     pub const ROLLOUT_DURATION: &str = "serving.knative.dev/rollout-duration";
     /// Ours, on a template that is tried again: it makes Knative cut a fresh Revision.
     pub const ATTEMPT: &str = "sluice.dev/attempt";
+    /// Ours, on the object whose traffic is rolled back: the hash of the template that must not be exposed
+    /// again. It goes out in the same write as the traffic, before anything is remembered elsewhere.
+    pub const ROLLED_BACK: &str = "sluice.dev/rolled-back";
 }
 
 /// One entry of a Route's (or Service's) `spec.traffic` or `status.traffic`.

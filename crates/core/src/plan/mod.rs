@@ -22,6 +22,7 @@ mod path;
 mod planner;
 mod prune;
 mod release;
+mod restored;
 mod service;
 mod steps;
 #[cfg(test)]
@@ -37,5 +38,6 @@ pub use normalize::{ChangeKind, FieldChange};
 pub use order::{rank, stage};
 pub use path::{FieldPath, PathStep};
 pub use planner::{Broken, Input, plan};
+pub use restored::restored_template;
 pub use service::ServiceIntent;
 pub use steps::{Action, Cause, LeftAlone, Plan, ReleaseReason, Settled, Stage, Step, Why};

@@ -56,6 +56,7 @@ impl ServiceIntent {
     ) -> Self {
         let mut annotations = owned_metadata(route, "annotations");
         annotations.remove(annotations::DIGEST);
+        annotations.remove(annotation::ROLLED_BACK);
         let found = template.value().pointer("/spec/template").cloned();
         Self {
             delivery,
@@ -137,6 +138,25 @@ impl ServiceIntent {
         let spec = json!({"template": template});
         let mut object = self.object(&self.template_key().kind, annotations, spec);
         digest::sign(&mut object);
+        object
+    }
+
+    /// The object to apply as [`Manager::Traffic`], with this traffic, and the mark of the template that it was
+    /// taken from.
+    pub fn traffic_write(
+        &self,
+        traffic: &[TrafficTarget],
+        rolled_back: Option<&TemplateHash>,
+    ) -> Value {
+        let mut object = self.traffic_object(traffic);
+        if let Some(hash) = rolled_back
+            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+            if let Some(annotations) = annotations.as_object_mut() {
+                annotations.insert(annotation::ROLLED_BACK.to_owned(), hash.0.clone().into());
+            }
+        }
         object
     }
 

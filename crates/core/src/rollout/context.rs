@@ -1,6 +1,7 @@
 //! One pass over one release: what it looks at, what it has found out so far, and the moves
 //! that several phases share.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -87,8 +88,14 @@ impl<'a> DecisionContext<'a> {
             Some(HoldReason::Suspended)
         } else if self.spec.paused {
             Some(HoldReason::Paused)
+        } else if self.intent.memory_problem.is_some() {
+            Some(HoldReason::Memory)
+        } else if self.intent.source_problem.is_some() {
+            Some(HoldReason::Source)
         } else if self.intent.policy_problem.is_some() {
             Some(HoldReason::Policy)
+        } else if self.traffic_problem().is_some() {
+            Some(HoldReason::Traffic)
         } else {
             None
         }
@@ -96,9 +103,16 @@ impl<'a> DecisionContext<'a> {
 
     /// One of these reasons in words.
     pub fn blocked_text(&self, reason: HoldReason) -> String {
-        match (reason, &self.intent.policy_problem) {
-            (HoldReason::Suspended, _) => "the Delivery is suspended".to_owned(),
-            (HoldReason::Policy, Some(problem)) => problem.clone(),
+        let of = |problem: Option<&String>| problem.cloned().unwrap_or_default();
+        match reason {
+            HoldReason::Suspended => "the Delivery is suspended".to_owned(),
+            HoldReason::Policy => of(self.intent.policy_problem.as_ref()),
+            HoldReason::Memory => of(self.intent.memory_problem.as_ref()),
+            HoldReason::Source => of(self.intent.source_problem.as_ref()),
+            HoldReason::Traffic => format!(
+                "the traffic block in Git cannot be used: {}",
+                of(self.traffic_problem())
+            ),
             _ => "paused; `sluice rollout resume` goes on".to_owned(),
         }
     }
@@ -150,7 +164,14 @@ impl<'a> DecisionContext<'a> {
     pub fn lift(&mut self) {
         let lifted = matches!(
             self.status.hold.as_ref().map(|hold| hold.reason),
-            Some(HoldReason::Paused | HoldReason::Suspended | HoldReason::Policy)
+            Some(
+                HoldReason::Paused
+                    | HoldReason::Suspended
+                    | HoldReason::Policy
+                    | HoldReason::Traffic
+                    | HoldReason::Memory
+                    | HoldReason::Source
+            )
         );
         if lifted && self.blocked().is_none() {
             self.go_on();
@@ -191,7 +212,7 @@ impl<'a> DecisionContext<'a> {
     pub fn target_traffic(&self, parts: Split<'_>) -> TargetTraffic {
         let tainted = self.tainted(parts);
         traffic::target_traffic(
-            &self.intent.final_traffic,
+            &self.shape(),
             parts,
             &Known {
                 service: &self.intent.name,
@@ -204,6 +225,28 @@ impl<'a> DecisionContext<'a> {
                     .filter(|name| *name != parts.stable),
             },
         )
+    }
+
+    /// Git's traffic block; where it cannot be used, the one that the cluster has, without what a release adds to it.
+    fn shape(&self) -> Cow<'_, [TrafficTarget]> {
+        let stable = self
+            .stable_revision()
+            .filter(|_| self.traffic_problem().is_some());
+        match (stable, &self.live.route) {
+            (Some(stable), Some(route)) => Cow::Owned(traffic::traffic_without_release(
+                &route.spec,
+                &stable,
+                self.candidate_revision().as_deref(),
+                &self.intent.name,
+            )),
+            _ => Cow::Borrowed(&self.intent.final_traffic),
+        }
+    }
+
+    /// Why Git's traffic block cannot be used: it is wrong in itself, or the API server does not take it.
+    fn traffic_problem(&self) -> Option<&String> {
+        let refused = || self.live.route.as_ref()?.refused.as_ref();
+        self.intent.traffic_problem.as_ref().or_else(refused)
     }
 
     /// Revisions that Git's traffic may not name: rolled back, or never judged.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::analysis::Evidence;
-use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{HoldReason, MEMORY_VERSION, Phase, RolloutSpec, RolloutStatus};
 use crate::policy::Policy;
 
 use super::context::{DecisionContext, Next};
@@ -39,11 +39,14 @@ const MOST_TURNS: usize = 16;
 ///     manifest: "9c07".to_owned(),
 ///     revision_name: None,
 ///     final_traffic: Vec::new(),
+///     traffic_problem: None,
 ///     commit: None,
 ///     subject: None,
 ///     suspended: false,
 ///     withdrawn: false,
 ///     policy_problem: None,
+///     memory_problem: None,
+///     source_problem: None,
 ///     drift: Drift::Correct,
 /// };
 /// let policy = policy::read(
@@ -89,8 +92,10 @@ pub fn decide(
         keep: Vec::new(),
     };
     pass.mend_clock();
+    pass.status.version = MEMORY_VERSION;
     pass.status.expand = Some(intent.expand);
     pass.vanished();
+    pass.find_rollback();
     pass.lift();
     pass.request();
 
@@ -220,22 +225,15 @@ impl DecisionContext<'_> {
             self.intent.suspended && !matches!(self.phase(), Phase::RollingBack | Phase::Promoting);
         let mut writes = Vec::new();
         if !frozen {
-            if let Some(targets) = self.traffic.take() {
-                let same = self
-                    .live
-                    .route
-                    .as_ref()
-                    .is_some_and(|route| traffic::same(&route.spec, &targets));
-                if !same {
-                    writes.push(Write::Traffic(targets));
-                }
-            }
+            writes.extend(self.traffic_write());
+            writes.extend(self.stable_template());
             if let Some(attempt) = self.template {
                 writes.push(Write::Template { attempt });
             }
             writes.append(&mut self.keep);
         }
         Decision {
+            order: self.order(),
             status: self.status,
             persist_deferred: unstored.is_some(),
             writes,

@@ -4,14 +4,28 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::api::object::TemplateHash;
 use crate::api::rollout::RolloutStatus;
 use crate::api::serving::TrafficTarget;
 
 use super::event::Event;
 
-/// What to do now. The status is stored before anything is written, but where it [may wait](Self::persist_deferred).
+/// Which comes first: the memory, or the write to the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Up is careful: nothing is written before the status that it follows from is stored.
+    #[default]
+    StatusFirst,
+    /// Down is unconditional: the traffic is written first, and whatever becomes of the status. The write itself
+    /// carries what it rolls back, so that a crash between the two cannot expose it again.
+    TrafficFirst,
+}
+
+/// What to do now, and in which order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
+    /// Which comes first.
+    pub order: Order,
     /// The new status; equal to the old one when nothing changed.
     pub status: RolloutStatus,
     /// The status need not be stored yet: an agent that is killed now and finds the one before it decides the
@@ -31,7 +45,22 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// The whole `spec.traffic` of the Route (or of the Service).
-    Traffic(Vec<TrafficTarget>),
+    Traffic {
+        /// The targets, adding up to 100 %.
+        targets: Vec<TrafficTarget>,
+        /// The annotation `sluice.dev/rolled-back`; without one it is taken away.
+        rolled_back: Option<TemplateHash>,
+        /// What is written at once where the API server refuses that.
+        last_resort: Option<Vec<TrafficTarget>>,
+    },
+    /// The template of this Revision, in place of Git's: Knative accepts it.
+    StableTemplate {
+        /// The Revision.
+        revision: String,
+        /// Whether the template names it, so that Knative makes no other; a name may not fit any more what the
+        /// cluster's defaults make of the template.
+        named: bool,
+    },
     /// Git's template, with `sluice.dev/attempt: "N"` among its annotations where N is not 0.
     Template {
         /// The attempt number.

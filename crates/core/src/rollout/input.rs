@@ -23,6 +23,8 @@ pub struct Intent {
     pub revision_name: Option<String>,
     /// The manifest's own `spec.traffic`: the shape that a release ends in. Often empty.
     pub final_traffic: Vec<TrafficTarget>,
+    /// Why that block cannot be used, if it cannot: the shape stays what it is in the cluster, and nothing goes up.
+    pub traffic_problem: Option<String>,
     /// The commit that brought the template.
     pub commit: Option<String>,
     /// That commit's first line.
@@ -35,6 +37,10 @@ pub struct Intent {
     /// Why the service's policy cannot be read, if it cannot: nothing new starts and nothing
     /// goes up, while a release on its way is judged by the last one that could be.
     pub policy_problem: Option<String>,
+    /// Why what is remembered cannot be read as a whole, if it cannot: nothing goes up, and nothing begins.
+    pub memory_problem: Option<String>,
+    /// Why it is not known what Git wants, where this is but what the cluster has: nothing goes up.
+    pub source_problem: Option<String>,
     /// What is done about changes by hand while nothing is on its way.
     pub drift: Drift,
 }
@@ -76,6 +82,8 @@ pub struct ConfigurationFacts {
     pub written_observed: bool,
     /// This Configuration has it too: with `expand: Service` the child follows a moment later.
     pub template_taken_up: bool,
+    /// `metadata.name` of the written template.
+    pub template_name: Option<String>,
     /// The attempt number in the written template's annotation `sluice.dev/attempt`; 0 without.
     pub attempt: u32,
     /// Its `Ready` condition.
@@ -97,6 +105,10 @@ pub struct RouteFacts {
     pub ready: Option<KnativeCondition>,
     /// `status.url`.
     pub url: Option<String>,
+    /// The annotation `sluice.dev/rolled-back`: the template that its traffic was taken away from.
+    pub rolled_back: Option<TemplateHash>,
+    /// The API server refuses what is asked of its traffic, in its words.
+    pub refused: Option<String>,
 }
 
 /// A Revision.

@@ -8,18 +8,21 @@
 //! It is level-triggered. In every phase the traffic that is wanted follows from the status
 //! alone and is compared with what the cluster has; a write comes out only where they
 //! differ, and the release goes on only when the Route's status confirms it. Whoever calls
-//! it keeps one promise: **first the status of a [`Decision`] is stored, then its writes are
-//! carried out.** It may die between any two of these calls; the next pass, by anyone, goes
-//! on from what was stored.
+//! it keeps one promise, the [`Order`] of a [`Decision`]: **up is careful** (first the status is
+//! stored, then the writes are carried out), **down is unconditional** (first the traffic is
+//! written, whatever becomes of the status). It may die between any two of these calls; the
+//! next pass, by anyone, goes on from what was stored and from what the Route carries.
 //!
 //! `docs/rollout.md` has the phases with their ways out.
 
 mod context;
 mod decide;
 mod decision;
+mod down;
 mod event;
 mod initial;
 mod input;
+pub mod memory;
 mod reason;
 mod request;
 mod rollback;
@@ -32,7 +35,7 @@ mod traffic;
 mod tests;
 
 pub use decide::decide;
-pub use decision::{Decision, Gather, ProbeTargets, Write};
+pub use decision::{Decision, Gather, Order, ProbeTargets, Write};
 pub use event::Event;
 pub use input::{ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts};
 pub use reason::Reason;

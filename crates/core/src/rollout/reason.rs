@@ -71,6 +71,8 @@ pub enum Reason {
         /// Its name.
         stable: String,
     },
+    /// The Route says that it was rolled back, and the memory does not know it.
+    FoundRolledBack,
     /// Its Delivery was deleted.
     Withdrawn,
     /// Git went back to what is stable.
@@ -136,6 +138,9 @@ impl fmt::Display for Reason {
             Self::StableGone { stable } => write!(
                 f,
                 "the stable revision {stable} was deleted, and another must take its place first"
+            ),
+            Self::FoundRolledBack => f.write_str(
+                "its rollback was found on the Route; the agent that began it ended before it could write why",
             ),
             Self::Withdrawn => f.write_str("its Delivery was deleted"),
             Self::Reverted { by } => match by {

@@ -143,7 +143,12 @@ impl DecisionContext<'_> {
             candidate: None,
             tag_stable: false,
         });
-        if overdue {
+        let refused = self
+            .live
+            .route
+            .as_ref()
+            .is_some_and(|r| r.refused.is_some());
+        if overdue || refused {
             // Some other entry may keep the Route from following; users come first.
             wanted = TargetTraffic {
                 targets: traffic::bare(&stable),

@@ -65,7 +65,7 @@ impl DecisionContext<'_> {
             let targets = self.traffic.as_deref().unwrap_or_default();
             traffic::same(&route.spec, targets)
         });
-        if confirmed || (written && self.stable_trouble().is_some()) {
+        if self.mark_is_gone() && (confirmed || (written && self.stable_trouble().is_some())) {
             self.go_on();
             return self.enter(Phase::Staging);
         }

@@ -20,8 +20,8 @@ use crate::api::rollout::{Action, Phase, Request, RolloutSpec, RolloutStatus};
 use crate::api::serving::{KnativeCondition, TrafficTarget};
 use crate::policy::{Policy, preset};
 use crate::rollout::{
-    ConfigurationFacts, Gather, Intent, Live, PodFacts, ProbeTargets, RevisionFacts, RouteFacts,
-    Write, decide,
+    ConfigurationFacts, Gather, Intent, Live, Order, PodFacts, ProbeTargets, RevisionFacts,
+    RouteFacts, Write, decide,
 };
 
 /// How a template behaves once it runs.
@@ -88,6 +88,8 @@ pub struct Route {
     pub spec: Vec<TrafficTarget>,
     pub status: Vec<TrafficTarget>,
     ready: KnativeCondition,
+    pub rolled_back: Option<TemplateHash>,
+    refused: Option<String>,
 }
 
 type Script = Box<dyn FnOnce(&mut World)>;
@@ -120,6 +122,10 @@ pub struct World {
     pub away: bool,
     /// The API server refuses templates, in these words.
     pub refuses: Option<String>,
+    /// The API server stores no status.
+    pub stores_nothing: bool,
+    /// The API server refuses every traffic block but one with all of it at one revision.
+    pub refuses_splits: bool,
     /// The agent dies after its so-manieth call, and is back two seconds later.
     pub dies_after: Option<usize>,
     pub calls: usize,
@@ -152,11 +158,14 @@ impl World {
             manifest: "v1".to_owned(),
             revision_name: None,
             final_traffic: vec![],
+            traffic_problem: None,
             commit: Some("1111111aaaa".to_owned()),
             subject: Some("v1".to_owned()),
             suspended: false,
             withdrawn: false,
             policy_problem: None,
+            memory_problem: None,
+            source_problem: None,
             drift: Drift::Correct,
         };
         Self {
@@ -178,6 +187,8 @@ impl World {
             denied: false,
             away: false,
             refuses: None,
+            stores_nothing: false,
+            refuses_splits: false,
             dies_after: None,
             calls: 0,
             broken: vec![],
@@ -291,6 +302,22 @@ impl World {
         if let Some(behaviour) = self.behaviours.get_mut(version) {
             behaviour.fails_at = reason.map(|reason| (0, reason));
         }
+    }
+
+    /// The agent is killed, and what it had stored is gone as well, or as it was at another time.
+    pub fn forgets(&mut self, to: RolloutStatus) {
+        self.stored = to;
+        self.restart();
+    }
+
+    /// The agent is killed, and is back two seconds later.
+    pub fn restart(&mut self) {
+        self.status = self.stored.clone();
+        self.dead_until = self.second + 2;
+        self.watching_since = self.dead_until;
+        self.gather = Gather::Nothing;
+        self.evidence = Evidence::default();
+        self.window_since = None;
     }
 
     pub fn delete_everything(&mut self) {

@@ -1,5 +1,6 @@
 //! The stories: what is printed is what people see as events.
 
+mod down;
 mod evidence;
 mod people;
 mod trouble;

@@ -27,14 +27,14 @@ fn a_bad_template_stays_out_until_somebody_says_retry() {
             00:06  hello-00001 has all traffic, confirmed after 1s
             00:40  quarantine lifted, attempt 2, by ada
             00:40  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-            00:41  hello-00004 staged, 0 %
-            00:43  hello-00004 Ready after 3s
-            00:45  hello-00004 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-            00:45  hello-00004 to 5 %
-            00:59  hello-00004 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:13  hello-00004 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:27  hello-00004 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:28  hello-00004 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:42  hello-00004 staged, 0 %
+            00:44  hello-00004 Ready after 3s
+            00:46  hello-00004 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:46  hello-00004 to 5 %
+            01:00  hello-00004 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:14  hello-00004 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:28  hello-00004 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:29  hello-00004 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00004 100 %; 0 of 2200 requests harmed
         "#]],
     );
@@ -129,22 +129,21 @@ fn a_policy_that_cannot_be_read_holds_a_release_and_a_rollback_still_happens() {
         world,
         90,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:10  hello-00002 held at 5 %: there is no RolloutPolicy "gone"
-        00:43  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 11.1 % of 36 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:44  hello-00001 has all traffic, confirmed after 1s
-        01:10  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
-        01:11  hello-00003 staged, 0 %
-        01:13  hello-00003 Ready after 3s
-        01:15  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        01:15  hello-00003 to 5 %
-        01:29  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        end    Stepping with hello-00003; hello-00001 95 % #stable, hello-00003 5 % #candidate; 4 of 1800 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:10  hello-00002 held at 5 %: there is no RolloutPolicy "gone"
+            00:43  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 11.1 % of 36 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:44  hello-00001 has all traffic, confirmed after 1s
+            01:10  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
+            01:12  hello-00003 staged, 0 %
+            01:14  hello-00003 Ready after 3s
+            01:16  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:16  hello-00003 to 5 %
+            end    Stepping with hello-00003; hello-00001 95 % #stable, hello-00003 5 % #candidate; 4 of 1800 requests harmed
+        "#]],
     );
 }
 
@@ -306,28 +305,28 @@ fn undo_rolls_back_to_the_revision_before_and_keeps_the_present_one_out() {
         world,
         130,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:01  hello-00001 is stable: undone by ada
-        01:10  quarantine lifted, attempt 2, by ada
-        01:10  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        01:11  hello-00003 staged, 0 %
-        01:13  hello-00003 Ready after 3s
-        01:15  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        01:15  hello-00003 to 5 %
-        01:29  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:43  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:57  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:58  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        end    Stable; hello-00003 100 %; 0 of 2600 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:01  hello-00001 is stable: undone by ada
+            01:10  quarantine lifted, attempt 2, by ada
+            01:10  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            01:12  hello-00003 staged, 0 %
+            01:14  hello-00003 Ready after 3s
+            01:16  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:16  hello-00003 to 5 %
+            01:30  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:44  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:58  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:59  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00003 100 %; 0 of 2600 requests harmed
+        "#]],
     );
 }
 

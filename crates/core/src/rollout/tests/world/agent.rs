@@ -168,6 +168,12 @@ impl World {
             self.now(),
         );
         assert_eq!(decision, again, "the same arguments give the same answer");
+        let first = decision.order == Order::TrafficFirst;
+        let stores = decision.status != self.stored && !decision.persist_deferred;
+        if stores && self.stores_nothing && !first {
+            // It decides the same again, until it can be stored.
+            return;
+        }
         for event in &decision.events {
             self.say(&event.to_string());
         }
@@ -175,13 +181,23 @@ impl World {
             let before = std::mem::replace(&mut self.status, decision.status);
             self.check_step(&before);
         }
-        if self.status != self.stored && !decision.persist_deferred {
+        let is_urgent = |write: &Write| {
+            first && matches!(write, Write::Traffic { .. } | Write::StableTemplate { .. })
+        };
+        let (urgent, others): (Vec<_>, Vec<_>) = decision.writes.into_iter().partition(is_urgent);
+        for write in urgent {
+            self.write(write);
+            if self.dies() {
+                return;
+            }
+        }
+        if stores && !self.stores_nothing {
             self.stored = self.status.clone();
             if self.dies() {
                 return;
             }
         }
-        for write in decision.writes {
+        for write in others {
             self.write(write);
             if self.dies() {
                 return;
@@ -214,12 +230,7 @@ impl World {
     pub(super) fn dies(&mut self) -> bool {
         self.calls += 1;
         if self.dies_after == Some(self.calls) {
-            self.status = self.stored.clone();
-            self.dead_until = self.second + 2;
-            self.watching_since = self.dead_until;
-            self.gather = Gather::Nothing;
-            self.evidence = Evidence::default();
-            self.window_since = None;
+            self.restart();
             return true;
         }
         false
@@ -237,10 +248,27 @@ impl World {
                     c.changed_at = self.second;
                 }
             }
-            Write::Traffic(targets) => {
+            Write::StableTemplate { .. } => {}
+            Write::Traffic {
+                targets,
+                rolled_back,
+                last_resort,
+            } => {
+                let splits =
+                    |targets: &[TrafficTarget]| targets.iter().any(|t| t.percent != Some(100));
+                let refused = self.refuses_splits && splits(&targets);
+                let targets = match last_resort {
+                    Some(bare) if refused => bare,
+                    _ if refused => return,
+                    _ => targets,
+                };
+                if refused && let Some(route) = &mut self.route {
+                    route.refused = Some("Traffic targets sum to 90, want 100".to_owned());
+                }
                 self.check_traffic(&targets);
                 let second = self.second;
                 let route = self.route.get_or_insert_with(Route::default);
+                route.rolled_back = rolled_back;
                 if route.spec != targets {
                     route.spec = targets;
                     route.generation += 1;

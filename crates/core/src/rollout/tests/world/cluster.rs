@@ -53,6 +53,7 @@ impl World {
                     begun_here: c.generation == 1,
                     written_observed: c.observed == c.generation,
                     template_taken_up: written && !self.foreign,
+                    template_name: None,
                     attempt: c.attempt,
                     ready: None,
                 }
@@ -64,6 +65,8 @@ impl World {
                 status: route.status.clone(),
                 ready: Some(route.ready.clone()),
                 url: Some("http://hello.default.example.com".to_owned()),
+                rolled_back: route.rolled_back.clone(),
+                refused: route.refused.clone(),
             }),
             revisions: self
                 .revisions

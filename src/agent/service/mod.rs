@@ -1,14 +1,18 @@
 //! The loop of one service's release: look, decide, store, write, wait.
 //!
-//! Every decision is [`decide`]'s; this only keeps its promise that the status is
-//! stored before anything is written, unless it may wait, so that a loop killed
-//! anywhere is gone on with.
+//! Every decision is [`decide`]'s; this only keeps its promises: going up, the status is
+//! stored before anything is written, unless it may wait, so that a loop killed anywhere is
+//! gone on with; going down, the traffic is written first (`carry_out.rs`).
+
+mod carry_out;
+mod metadata;
+mod refusals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -18,15 +22,14 @@ use super::evidence::Gatherer;
 use super::{observe, rollout_store};
 use crate::api::delivery::Drift;
 use crate::api::object::TemplateHash;
-use crate::api::rollout::{Phase, Quarantine, RolloutStatus};
-use crate::api::serving::{API_VERSION, annotation};
+use crate::api::rollout::{Phase, RolloutStatus};
+use crate::api::serving::TrafficTarget;
 use crate::backoff::Backoff;
-use crate::cluster::{self, Refusal, WriteError};
-use crate::plan::{
-    DeliveryId, FieldChange, LiveObject, Manager, ServiceIntent, annotations, normalize,
-};
+use crate::cluster::{self, WriteError};
+use crate::plan::{DeliveryId, ServiceIntent};
 use crate::policy::{self, Policy};
-use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
+use crate::rollout::memory::Memory;
+use crate::rollout::{Event, Intent, decide};
 
 /// How long a loop waits after a write that failed, at first.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -48,6 +51,8 @@ pub struct DesiredService {
     pub suspended: bool,
     /// The Delivery was deleted.
     pub withdrawn: bool,
+    /// Why it is not known what Git wants, where `intent` is but what the cluster has.
+    pub source_problem: Option<String>,
     /// What is done about changes by hand.
     pub drift: Drift,
 }
@@ -77,12 +82,16 @@ pub struct ServiceLoop {
     news: Arc<Notify>,
     gatherer: Gatherer,
     status: RolloutStatus,
+    /// What was found at the beginning.
+    memory: Memory,
     /// The cluster has that status too.
     is_stored: bool,
     /// The last policy that could be read.
     policy: Option<Policy>,
     /// The digest of a manifest that the cluster refused, and its words.
     refused: Option<(String, String)>,
+    /// Traffic that the cluster refused while Git had this block, and its words.
+    refused_traffic: Option<(Vec<TrafficTarget>, String)>,
     /// The digest of a manifest that it would take.
     checked: Option<String>,
     problem: Option<String>,
@@ -90,6 +99,8 @@ pub struct ServiceLoop {
     backoff: Backoff,
     /// The phase that the metrics have it in.
     counted: Option<Phase>,
+    /// Ends it: also where another agent leads its Delivery.
+    cancel: CancellationToken,
 }
 
 impl ServiceLoop {
@@ -101,7 +112,7 @@ impl ServiceLoop {
         news: Arc<Notify>,
     ) -> Self {
         let first = wanted.borrow().clone();
-        let status = rollout_store::status(&context.cluster, &first.intent);
+        let memory = rollout_store::memory(&context.cluster, &first.intent);
         let gatherer = Gatherer::new(context.clone(), &first.intent.namespace, &first.intent.name);
         Self {
             context,
@@ -109,14 +120,17 @@ impl ServiceLoop {
             summary,
             news,
             gatherer,
-            status,
+            status: memory.status.clone(),
+            memory,
             is_stored: true,
             policy: None,
             refused: None,
+            refused_traffic: None,
             checked: None,
             problem: None,
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             counted: None,
+            cancel: CancellationToken::new(),
         }
     }
 
@@ -126,6 +140,7 @@ impl ServiceLoop {
             let first = self.wanted.borrow();
             (first.intent.namespace.clone(), first.intent.name.clone())
         };
+        self.cancel = cancel.clone();
         let wake = self.context.wakeups.listen(&namespace, &name);
         let mut reach = self.context.cluster.reach();
         loop {
@@ -177,7 +192,8 @@ impl ServiceLoop {
             self.policy = Some(policy.clone());
         }
         let policy = self.policy.clone().unwrap_or_else(policy::of_last_resort);
-        self.problem = wanted.policy.as_ref().err().cloned();
+        let memory = self.memory.problem.as_ref().map(ToString::to_string);
+        self.problem = memory.or_else(|| wanted.policy.as_ref().err().cloned());
         let mut live = observe::read(&self.context.cluster, &self.context.wakeups, intent);
         live.watching_since = Some(
             self.context
@@ -191,9 +207,12 @@ impl ServiceLoop {
             .clone()
             .filter(|(manifest, _)| *manifest == intent.manifest())
             .map(|(_, words)| words);
+        if let Some(route) = &mut live.route {
+            route.refused = self.refused_traffic(intent);
+        }
         let decided = decide(
             &policy,
-            &intent_of(&wanted),
+            &intent_of(&wanted, &self.memory),
             &self.status,
             &spec,
             &live,
@@ -219,199 +238,6 @@ impl ServiceLoop {
         wait
     }
 
-    /// Stores the status, then writes, then says what is to be found out.
-    async fn carry_out(
-        &mut self,
-        wanted: &DesiredService,
-        policy: &Policy,
-        live: &Live,
-        decided: Decision,
-    ) -> Result<Option<Duration>, WriteError> {
-        let intent = &wanted.intent;
-        // One that somebody deleted is written again: what is in quarantine must stay there.
-        let cluster = &self.context.cluster;
-        if cluster.get(&rollout_store::key(intent)).is_none() {
-            rollout_store::create(cluster, intent).await?;
-            self.is_stored = false;
-        }
-        self.is_stored &= decided.status == self.status;
-        if !self.is_stored && !decided.persist_deferred {
-            rollout_store::store(cluster, intent, &decided.status).await?;
-            self.is_stored = true;
-        }
-        let before = std::mem::replace(&mut self.status, decided.status);
-        self.count_endings(&intent.delivery, &before);
-        for event in &decided.events {
-            if matches!(event, Event::Retried { .. }) {
-                self.refused = None;
-                self.checked = None;
-            }
-            self.tell(wanted, event);
-        }
-        for write in &decided.writes {
-            self.write(wanted, write).await?;
-        }
-        // What a deleted Delivery leaves behind stays as it is.
-        if decided.writes.is_empty() && !wanted.withdrawn {
-            self.follow_metadata(intent, live, wanted.drift).await?;
-        }
-        self.gatherer
-            .wants(decided.gather, policy, &intent.template.value())
-            .await;
-        Ok(decided.wake_after)
-    }
-
-    /// A changed template of a service that serves is tried without effect first, once, so that
-    /// one that the cluster refuses leaves the service untouched. While a release waits for its
-    /// start (`waits`) nothing is tried: what the cluster says then is old when it may start.
-    async fn check_template(&mut self, wanted: &DesiredService, live: &Live, waits: bool) {
-        let intent = &wanted.intent;
-        if waits && self.status.phase.rests() {
-            self.refused = None;
-            self.checked = None;
-            return;
-        }
-        let new = live
-            .configuration
-            .as_ref()
-            .is_some_and(|c| !c.template_written);
-        let manifest = intent.manifest();
-        let quarantined = self.status.quarantine.iter().any(|q| {
-            q.template_hash == intent.template_hash
-                && q.refused
-                    .as_ref()
-                    .is_none_or(|refused| *refused == manifest)
-        });
-        if !new || quarantined || self.checked.as_ref() == Some(&manifest) {
-            return;
-        }
-        let object = intent.template_object(&intent.template.value());
-        match self
-            .context
-            .cluster
-            .dry_run(&object, Manager::Objects)
-            .await
-        {
-            Ok(_) => {
-                self.checked = Some(manifest);
-                self.refused = None;
-            }
-            Err(error) => self.refuse(wanted, &error),
-        }
-    }
-
-    /// Whether Git's template stays out because the cluster refused it.
-    fn is_out_for_refusal(&self, intent: &ServiceIntent) -> bool {
-        self.refusal(intent).is_some()
-    }
-
-    /// Why the cluster does not take Git's template, as it is remembered.
-    fn refusal(&self, intent: &ServiceIntent) -> Option<String> {
-        let manifest = intent.manifest();
-        let kept_out = |q: &&Quarantine| {
-            q.template_hash == intent.template_hash && q.refused.as_ref() == Some(&manifest)
-        };
-        let quarantine = self.status.quarantine.iter().find(kept_out)?;
-        Some(format!(
-            "{}; change it in Git, or `sluice rollout retry`",
-            quarantine.reason
-        ))
-    }
-
-    async fn write(&mut self, wanted: &DesiredService, write: &Write) -> Result<(), WriteError> {
-        let intent = &wanted.intent;
-        let cluster = self.context.cluster.clone();
-        match write {
-            Write::Template { attempt } => {
-                let object = intent.template_object(&intent.template_of(*attempt));
-                if let Err(error) = cluster.apply(&object, Manager::Objects).await {
-                    self.refuse(wanted, &error);
-                    return Err(error);
-                }
-            }
-            Write::Traffic(targets) => {
-                cluster
-                    .apply(&intent.traffic_object(targets), Manager::Traffic)
-                    .await?;
-            }
-            Write::KeepRevision { name, keep } => {
-                let annotations = if *keep {
-                    json!({annotation::NO_GC: "true"})
-                } else {
-                    json!({})
-                };
-                let object = json!({"apiVersion": API_VERSION, "kind": "Revision", "metadata":
-                    {"name": name, "namespace": intent.namespace, "annotations": annotations}});
-                // A revision that went away meanwhile needs no keeping.
-                if let Err(error) = cluster.apply(&object, Manager::Objects).await
-                    && error.is_transient()
-                {
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Labels and annotations follow Git without a release; the template stays what it is.
-    async fn follow_metadata(
-        &mut self,
-        intent: &ServiceIntent,
-        live: &Live,
-        drift: Drift,
-    ) -> Result<(), WriteError> {
-        let Some(configuration) = live.configuration.as_ref().filter(|c| c.template_written) else {
-            return Ok(());
-        };
-        let cluster = &self.context.cluster;
-        let template = intent.template_object(&intent.template_of(configuration.attempt));
-        if let Some(known) = cluster.get(&intent.template_key())
-            && self.follows(intent, drift, &known, &template)
-        {
-            cluster.apply(&template, Manager::Objects).await?;
-        }
-        if let (Some(route), Some(known)) = (&live.route, cluster.get(&intent.traffic_key()))
-            && intent.manager_of("Route") == Manager::Traffic
-            && intent.traffic_key().kind == "Route"
-        {
-            let object = intent.traffic_object(&route.spec);
-            if self.follows(intent, drift, &known, &object) {
-                cluster.apply(&object, Manager::Traffic).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether an object's labels and annotations are to be written: Git has others than it
-    /// did, or somebody changed them by hand and that is not to be left so.
-    fn follows(
-        &self,
-        intent: &ServiceIntent,
-        drift: Drift,
-        known: &LiveObject,
-        object: &Value,
-    ) -> bool {
-        if known.digest.as_deref() != annotations::annotation(object, annotations::DIGEST) {
-            return true;
-        }
-        if drift == Drift::Report {
-            return false;
-        }
-        let changed = normalize::metadata_changes(object, known);
-        if changed.is_empty() {
-            return false;
-        }
-        let fields: Vec<String> = changed.iter().map(FieldChange::to_string).collect();
-        let message = format!(
-            "{} was changed by hand ({}); corrected",
-            known.key,
-            fields.join(", ")
-        );
-        self.context
-            .tell(&rollout_store::key(intent), "MetadataDrift", &message, true);
-        true
-    }
-
     /// Counts the releases that a new status remembers and the one before it did not.
     fn count_endings(&self, delivery: &DeliveryId, before: &RolloutStatus) {
         let new = self.status.history.iter().take_while(|entry| {
@@ -421,29 +247,6 @@ impl ServiceLoop {
         for entry in new {
             self.context.metrics.ended(delivery, entry.outcome);
         }
-    }
-
-    /// A template that is refused for good is a fact that the next decision is made from.
-    fn refuse(&mut self, wanted: &DesiredService, error: &WriteError) {
-        let intent = &wanted.intent;
-        let for_good = matches!(
-            error.cause,
-            Refusal::Rejected { .. }
-                | Refusal::Invalid(_)
-                | Refusal::Forbidden(_)
-                | Refusal::Conflict(_)
-        );
-        if for_good {
-            let known = self.refused.replace((intent.manifest(), error.to_string()));
-            if known != self.refused {
-                // The next decision is due at once.
-                self.context
-                    .wakeups
-                    .listen(&intent.namespace, &intent.name)
-                    .notify_one();
-            }
-        }
-        self.failed(wanted, error);
     }
 
     /// Something was not written; it is tried again.
@@ -540,7 +343,7 @@ async fn sleep(wait: Option<Duration>) {
     }
 }
 
-fn intent_of(wanted: &DesiredService) -> Intent {
+fn intent_of(wanted: &DesiredService, memory: &Memory) -> Intent {
     let intent = &wanted.intent;
     Intent {
         namespace: intent.namespace.clone(),
@@ -555,11 +358,14 @@ fn intent_of(wanted: &DesiredService) -> Intent {
             .and_then(Value::as_str)
             .map(str::to_owned),
         final_traffic: intent.traffic.clone(),
+        traffic_problem: None,
         commit: Some(wanted.commit.clone()),
         subject: Some(wanted.subject.clone()),
         suspended: wanted.suspended,
         withdrawn: wanted.withdrawn,
         policy_problem: wanted.policy.as_ref().err().cloned(),
+        memory_problem: memory.problem.as_ref().map(ToString::to_string),
+        source_problem: wanted.source_problem.clone(),
         drift: wanted.drift,
     }
 }

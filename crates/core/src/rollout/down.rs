@@ -1,0 +1,170 @@
+//! Down is unconditional: what a rollback writes first, and how it is known again.
+//!
+//! The traffic goes out before the status is stored, for the store may refuse. The same write carries the hash of
+//! the template that it takes the traffic from (`sluice.dev/rolled-back`). Whoever finds that mark, with whatever
+//! memory, takes it for the rollback and the quarantine.
+
+use crate::api::delivery::Expand;
+use crate::api::object::TemplateHash;
+use crate::api::rollout::{Outcome, Phase, Release};
+
+use super::context::DecisionContext;
+use super::decision::{Order, Write};
+use super::reason::Reason;
+use super::traffic;
+
+/// Why Knative stops at a Configuration: it can make no Revision of its template.
+const REVISION_FAILED: &str = "RevisionFailed";
+
+impl DecisionContext<'_> {
+    /// Whether what is decided leads to revisions that are known to be good, and so waits for nothing.
+    pub fn order(&self) -> Order {
+        let down = match self.phase() {
+            Phase::RollingBack | Phase::RolledBack | Phase::Stable | Phase::Failed => true,
+            Phase::Promoting => self.goes_back(),
+            _ => false,
+        };
+        if down {
+            Order::TrafficFirst
+        } else {
+            Order::StatusFirst
+        }
+    }
+
+    /// A promotion of what was promoted before: by a person's undo, or for want of stable.
+    fn goes_back(&self) -> bool {
+        let outcome = self.status.pending_outcome.as_ref().map(|p| p.outcome);
+        matches!(outcome, Some(Outcome::Undone | Outcome::Restored))
+    }
+
+    /// The template that the traffic is taken from for what it did, while that is being written.
+    fn taken_from(&self) -> Option<TemplateHash> {
+        let outcome = self.status.pending_outcome.as_ref()?.outcome;
+        let release = match (self.phase(), outcome) {
+            (Phase::RollingBack, Outcome::RolledBack) => self.status.candidate.as_ref(),
+            (Phase::Promoting, Outcome::Undone) => self.status.stable.as_ref(),
+            _ => None,
+        };
+        release?.template_hash.clone()
+    }
+
+    /// The mark that the object whose traffic it is should have now.
+    fn wanted_mark(&self) -> Option<TemplateHash> {
+        let found = self.live.route.as_ref()?.rolled_back.clone();
+        match self.phase() {
+            // It stays for as long as it is true.
+            Phase::Stable | Phase::RolledBack | Phase::Failed => {
+                found.filter(|hash| self.is_quarantined(hash))
+            }
+            _ => self.taken_from(),
+        }
+    }
+
+    /// Whether nothing on the Route says that the candidate was rolled back: a retry takes that away first.
+    pub fn mark_is_gone(&self) -> bool {
+        let route = self.live.route.as_ref();
+        route.is_none_or(|route| route.rolled_back.is_none())
+    }
+
+    /// The write of the traffic that is wanted, where the cluster has another.
+    pub fn traffic_write(&mut self) -> Option<Write> {
+        let targets = self.traffic.take()?;
+        let mark = self.wanted_mark();
+        let is_written = self.live.route.as_ref().is_some_and(|route| {
+            let marked = match self.phase() {
+                Phase::RollingBack => mark.is_none() || route.rolled_back == mark,
+                Phase::Pinning => route.rolled_back.is_none(),
+                _ => true,
+            };
+            marked && traffic::same(&route.spec, &targets)
+        });
+        if is_written {
+            return None;
+        }
+        let last_resort = match (self.phase(), self.stable_revision()) {
+            (Phase::RollingBack, Some(stable)) => Some(traffic::bare(&stable)),
+            _ => None,
+        };
+        Some(Write::Traffic {
+            last_resort: last_resort.filter(|bare| *bare != targets),
+            targets,
+            rolled_back: mark,
+        })
+    }
+
+    /// A Service whose Configuration Knative can make no Revision of stays as it was, traffic and all: with
+    /// `expand: Service` the way back is stable's template as well. The same makes it Ready after a rollback.
+    pub fn stable_template(&self) -> Option<Write> {
+        let unmade = |c: &super::input::ConfigurationFacts| {
+            let ready = c.ready.as_ref().filter(|ready| ready.is_false())?;
+            Some(ready.reason == REVISION_FAILED)
+        };
+        let configuration = self.live.configuration.as_ref()?;
+        let failed = unmade(configuration)?;
+        let due = match self.phase() {
+            Phase::RollingBack => failed,
+            // Only what was rolled back: what serves and is not well is somebody's to see.
+            Phase::RolledBack => self.status.confirmed_at.is_some(),
+            _ => false,
+        };
+        if !due || self.intent.expand != Expand::Service || !configuration.written_observed {
+            return None;
+        }
+        let stable = self.stable_revision()?;
+        let named = configuration.template_name.as_ref() != Some(&stable);
+        if !named && !failed {
+            return None;
+        }
+        self.live.revision(&stable)?;
+        Some(Write::StableTemplate {
+            revision: stable,
+            named,
+        })
+    }
+
+    /// Takes a mark that the memory knows nothing of for what it is: a rollback that was begun, and a template
+    /// that stays out.
+    pub fn find_rollback(&mut self) {
+        let route = self.live.route.as_ref();
+        let Some(hash) = route.and_then(|route| route.rolled_back.clone()) else {
+            return;
+        };
+        if self.is_quarantined(&hash) {
+            return;
+        }
+        let candidate = self.status.candidate.as_ref();
+        let is_candidate = candidate.is_some_and(|c| c.template_hash.as_ref() == Some(&hash));
+        match self.phase() {
+            // A retry: the mark is on its way out.
+            Phase::Pinning if is_candidate => {}
+            Phase::Staging | Phase::Probing | Phase::Stepping | Phase::Promoting
+                if is_candidate && self.status.stable.is_some() =>
+            {
+                self.roll_back(Reason::FoundRolledBack);
+            }
+            // What serves by a memory that is older, or newer, than the mark is judged by nobody here.
+            _ if self.serves(&hash) => {}
+            _ => {
+                let release = Release {
+                    template_hash: Some(hash),
+                    since: Some(self.now),
+                    ..Release::default()
+                };
+                self.quarantine(&release, &Reason::FoundRolledBack);
+            }
+        }
+    }
+
+    fn serves(&self, hash: &TemplateHash) -> bool {
+        let stable = self.status.stable.as_ref();
+        stable.is_some_and(|stable| stable.template_hash.as_ref() == Some(hash))
+    }
+
+    /// Kept out for what it did, not because the cluster did not take it.
+    fn is_quarantined(&self, hash: &TemplateHash) -> bool {
+        self.status
+            .quarantine
+            .iter()
+            .any(|q| q.template_hash == *hash && q.refused.is_none())
+    }
+}

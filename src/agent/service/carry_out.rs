@@ -1,0 +1,262 @@
+//! A decision is carried out: up is careful, down is unconditional.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::{DesiredService, ServiceLoop};
+use crate::agent::rollout_store;
+use crate::api::object::{ObjectKey, TemplateHash};
+use crate::api::rollout::Phase;
+use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
+use crate::cluster::{Refusal, WriteError};
+use crate::plan::{LiveObject, Manager, ServiceIntent, restored_template};
+use crate::policy::Policy;
+use crate::rollout::{Decision, Event, Live, Order, Write};
+
+/// How often a write is tried again in one pass where somebody else wrote the object in between.
+const RACES: u32 = 8;
+
+impl ServiceLoop {
+    /// Stores the status and writes, in the decision's order; then says what is to be found out.
+    pub(super) async fn carry_out(
+        &mut self,
+        wanted: &DesiredService,
+        policy: &Policy,
+        live: &Live,
+        mut decided: Decision,
+    ) -> Result<Option<Duration>, WriteError> {
+        let intent = &wanted.intent;
+        let is_silent = decided.writes.is_empty();
+        let writes = std::mem::take(&mut decided.writes);
+        let (first, later) = match decided.order {
+            Order::StatusFirst => (Vec::new(), writes),
+            Order::TrafficFirst => writes.into_iter().partition(is_urgent),
+        };
+        for write in &first {
+            self.write(wanted, write, decided.order).await?;
+        }
+        let wake_after = decided.wake_after;
+        let gather = std::mem::take(&mut decided.gather);
+        let stored = self.remember(wanted, decided).await;
+        let stored = stored.inspect_err(|error| {
+            if !first.is_empty() {
+                warn!(delivery = %intent.delivery, "the traffic is written; that is not remembered yet: {error}");
+            }
+        });
+        // What is watched does not hang on what is remembered: the next fault may be a worse one.
+        self.gatherer
+            .wants(gather, policy, &intent.template.value())
+            .await;
+        stored?;
+        if self.memory.problem.is_some() {
+            return Ok(wake_after);
+        }
+        for write in &later {
+            self.write(wanted, write, Order::StatusFirst).await?;
+        }
+        // What a deleted Delivery leaves behind stays as it is, and so does what is not Git's word.
+        if is_silent && !wanted.withdrawn && wanted.source_problem.is_none() {
+            self.follow_metadata(intent, live, wanted.drift).await?;
+        }
+        Ok(wake_after)
+    }
+
+    /// Stores the status where it is due, and takes it for what is remembered: going down also where it cannot be
+    /// stored, so that the next decision goes on from there.
+    async fn remember(
+        &mut self,
+        wanted: &DesiredService,
+        decided: Decision,
+    ) -> Result<(), WriteError> {
+        let intent = &wanted.intent;
+        let changed = decided.status != self.status;
+        let order = decided.order;
+        // What cannot be read is not written over, but by the end of a release that had to be rolled back.
+        let may_store = self.memory.problem.is_none()
+            || matches!(decided.status.phase, Phase::RollingBack | Phase::RolledBack);
+        if order == Order::TrafficFirst {
+            self.adopt(wanted, &decided);
+        }
+        if may_store {
+            self.store(intent, &decided, changed).await?;
+        }
+        if order == Order::StatusFirst {
+            self.adopt(wanted, &decided);
+        }
+        Ok(())
+    }
+
+    async fn store(
+        &mut self,
+        intent: &ServiceIntent,
+        decided: &Decision,
+        changed: bool,
+    ) -> Result<(), WriteError> {
+        let cluster = &self.context.cluster;
+        // One that somebody deleted is written again: what is in quarantine must stay there.
+        if cluster.get(&rollout_store::key(intent)).is_none() {
+            rollout_store::create(cluster, intent).await?;
+            self.is_stored = false;
+        }
+        self.is_stored &= !changed;
+        if !self.is_stored && !decided.persist_deferred {
+            rollout_store::store(cluster, intent, &self.memory, &decided.status).await?;
+            self.is_stored = true;
+        }
+        Ok(())
+    }
+
+    /// Goes on from this decision's status, and says what happened.
+    fn adopt(&mut self, wanted: &DesiredService, decided: &Decision) {
+        self.is_stored &= decided.status == self.status;
+        let before = std::mem::replace(&mut self.status, decided.status.clone());
+        self.count_endings(&wanted.intent.delivery, &before);
+        for event in &decided.events {
+            if matches!(event, Event::Retried { .. }) {
+                self.refused = None;
+                self.checked = None;
+            }
+            self.tell(wanted, event);
+        }
+    }
+
+    async fn write(
+        &mut self,
+        wanted: &DesiredService,
+        write: &Write,
+        order: Order,
+    ) -> Result<(), WriteError> {
+        let intent = &wanted.intent;
+        let cluster = self.context.cluster.clone();
+        match write {
+            Write::Template { attempt } => {
+                let object = intent.template_object(&intent.template_of(*attempt));
+                if let Err(error) = cluster.apply(&object, Manager::Objects).await {
+                    self.refuse(wanted, &error);
+                    return Err(error);
+                }
+            }
+            Write::Traffic {
+                targets,
+                rolled_back,
+                last_resort,
+            } => {
+                let mark = rolled_back.as_ref();
+                let Err(error) = self.write_traffic(intent, targets, mark, order).await else {
+                    return Ok(());
+                };
+                if !self.is_refused_for_good(intent, &error) {
+                    return Err(error);
+                }
+                // Whatever else Git wants of the traffic: stable alone is what Knative takes.
+                let Some(bare) = last_resort else {
+                    return Err(error);
+                };
+                self.failed(wanted, &error);
+                self.write_traffic(intent, bare, mark, order).await?;
+            }
+            Write::StableTemplate { revision, named } => {
+                let key = ObjectKey::namespaced(GROUP, "Revision", &intent.namespace, revision);
+                let Some(live) = cluster.get(&key) else {
+                    return Ok(());
+                };
+                let template = restored_template(&live.value(), *named);
+                let object = intent.template_object(&template);
+                cluster.apply(&object, Manager::Objects).await?;
+            }
+            Write::KeepRevision { name, keep } => {
+                let annotations = if *keep {
+                    json!({annotation::NO_GC: "true"})
+                } else {
+                    json!({})
+                };
+                let object = json!({"apiVersion": API_VERSION, "kind": "Revision", "metadata":
+                    {"name": name, "namespace": intent.namespace, "annotations": annotations}});
+                // A revision that went away meanwhile needs no keeping.
+                if let Err(error) = cluster.apply(&object, Manager::Objects).await
+                    && error.is_transient()
+                {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the traffic over the object as it was read. Where somebody wrote it in between it is read again:
+    /// going down, the write goes out again while this agent leads; going up, only over the same traffic.
+    async fn write_traffic(
+        &self,
+        intent: &ServiceIntent,
+        targets: &[TrafficTarget],
+        mark: Option<&TemplateHash>,
+        order: Order,
+    ) -> Result<(), WriteError> {
+        let cluster = &self.context.cluster;
+        let key = intent.traffic_key();
+        let mut object = intent.traffic_write(targets, mark);
+        let mut read = cluster.get(&key);
+        for _ in 0..RACES {
+            set_version(
+                &mut object,
+                read.as_ref().map(|live| live.resource_version.as_str()),
+            );
+            let error = match cluster.apply(&object, Manager::Traffic).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.cause == Refusal::Changed => error,
+                // It may have gone meanwhile: to make it anew, a version may not be named.
+                Err(error) if read.is_some() && !error.is_transient() => error,
+                Err(error) => return Err(error),
+            };
+            let now = cluster.refresh(&key, API_VERSION).await?;
+            if error.cause != Refusal::Changed && now.is_some() {
+                return Err(error);
+            }
+            let same = generation(read.as_deref()) == generation(now.as_deref());
+            if self.cancel.is_cancelled() || (order == Order::StatusFirst && !same) {
+                return Err(error);
+            }
+            read = now;
+        }
+        set_version(&mut object, None);
+        cluster.apply(&object, Manager::Traffic).await.map(drop)
+    }
+
+    /// Whether the API server will not take this traffic; it is remembered for as long as Git wants the same.
+    fn is_refused_for_good(&mut self, intent: &ServiceIntent, error: &WriteError) -> bool {
+        let words = match &error.cause {
+            Refusal::Rejected { message, .. } | Refusal::Invalid(message) => message.clone(),
+            _ => return false,
+        };
+        self.refused_traffic = Some((intent.traffic.clone(), words));
+        true
+    }
+
+    /// Why the API server does not take the traffic that Git wants, as far as it was asked.
+    pub(super) fn refused_traffic(&self, intent: &ServiceIntent) -> Option<String> {
+        let (traffic, words) = self.refused_traffic.as_ref()?;
+        (*traffic == intent.traffic).then(|| words.clone())
+    }
+}
+
+/// What a rollback writes before anything is remembered.
+fn is_urgent(write: &Write) -> bool {
+    matches!(write, Write::Traffic { .. } | Write::StableTemplate { .. })
+}
+
+fn generation(live: Option<&LiveObject>) -> Option<i64> {
+    live?.generation
+}
+
+/// The version of the object that a write is about; without one it is about any.
+fn set_version(object: &mut Value, version: Option<&str>) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    match version {
+        Some(version) => metadata.insert("resourceVersion".to_owned(), version.into()),
+        None => metadata.remove("resourceVersion"),
+    };
+}
