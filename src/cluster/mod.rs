@@ -1,8 +1,9 @@
-//! Holds the deployer's only Kubernetes client: watch caches, server-side apply, prune, Leases and events.
+//! Watches the cluster and writes to it for the agent: watch caches, server-side apply, prune, Leases and events.
 //!
 //! It decides nothing about releases; it carries out plans and answers what the
 //! cluster has. Everything that it knows comes from watches: looking something
-//! up costs no request.
+//! up costs no request. What is not watched is looked up elsewhere, with the
+//! same client: `docs/architecture.md` says where, under Modules.
 
 mod apply;
 mod carry_out;

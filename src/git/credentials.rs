@@ -20,7 +20,7 @@ pub struct Credentials {
     /// User name for http(s).
     pub username: Option<String>,
     /// Password or access token for http(s), sent as basic authentication: with a token
-    /// any user name does on the forges we know, so none need be given.
+    /// any user name does on most forges, so none need be given there.
     pub password: Option<String>,
     /// Token sent as `Authorization: Bearer`.
     pub bearer_token: Option<String>,

@@ -44,7 +44,7 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
         "src/cli",
         &[
             "api", "git", "manifest", "policy", "plan", "analysis", "rollout", "presets",
-            "evidence", "cluster", "agent", "local",
+            "evidence", "cluster", "backoff", "agent", "local",
         ],
     ),
 ];
@@ -100,14 +100,17 @@ fn used_rooms(file: &str, text: &str, rooms: &BTreeSet<&str>) -> BTreeSet<String
         .collect()
 }
 
-/// The room whose place a file is in; `None` for a package's `lib.rs` and `main.rs`.
+/// The room whose place a file is in, or is; `None` for a package's `lib.rs` and `main.rs`.
 fn room_of(file: &str) -> Option<&'static (&'static str, &'static str, &'static [&'static str])> {
     let found = ROOMS.iter().find(|(_, place, _)| {
         file.strip_prefix(place)
-            .is_some_and(|rest| rest.starts_with('/'))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });
-    let top = Path::new(file).parent()?.ends_with("src");
-    assert!(found.is_some() || top, "{file} is in no room of the table");
+    let is_root = file.ends_with("src/lib.rs") || file.ends_with("src/main.rs");
+    assert!(
+        found.is_some() || is_root,
+        "{file} is in no room of the table"
+    );
     found
 }
 
@@ -121,7 +124,7 @@ fn rooms_use_only_the_rooms_that_the_table_allows() {
         };
         // In a package that is one room, `crate::` leads to its own modules, and what it may use of
         // others is in its manifest.
-        if place.ends_with("/src") {
+        if is_package(place) {
             continue;
         }
         for used in used_rooms(&file, &text, &rooms) {
@@ -134,6 +137,66 @@ fn rooms_use_only_the_rooms_that_the_table_allows() {
         broken.is_empty(),
         "the table of rooms is broken:\n{}",
         broken.join("\n")
+    );
+}
+
+/// Whether a room is a package of its own, which has no row among the modules.
+fn is_package(place: &str) -> bool {
+    place.ends_with("/src")
+}
+
+#[test]
+fn the_architecture_shows_the_same_table_of_rooms() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let (_, modules) = page.split_once("\n## Modules\n").unwrap();
+    let modules = modules.split("\n## ").next().unwrap();
+    let mut above = BTreeSet::from(["api"]);
+    let mut shown = BTreeSet::new();
+    for row in modules.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let place = cells[1].trim_matches('`').trim_end_matches('/');
+        let known = ROOMS.iter().find(|(_, known, _)| *known == place);
+        let (room, _, allowed) = known.unwrap_or_else(|| panic!("{place} is not in ROOMS"));
+        let said: BTreeSet<&str> = match cells[3] {
+            "-" => BTreeSet::new(),
+            "all above" => above.clone(),
+            "all, and the local cluster" => above.iter().copied().chain(["local"]).collect(),
+            list => list.split(", ").collect(),
+        };
+        let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
+        assert_eq!(said, allowed, "what {place} may use: the page, and ROOMS");
+        above.insert(room);
+        shown.insert(place);
+    }
+    let places = ROOMS.iter().map(|(_, place, _)| *place);
+    let wanted: BTreeSet<&str> = places.filter(|place| !is_package(place)).collect();
+    assert_eq!(shown, wanted, "the rows of the page, and of ROOMS");
+}
+
+/// Where the deployer names the Kubernetes client; `docs/architecture.md` says what for.
+const CLIENTS: &[&str] = &[
+    "src/cluster/",
+    "src/agent/mod.rs",
+    "src/agent/login.rs",
+    "src/agent/gateway/",
+    "src/cli/",
+];
+
+#[test]
+fn the_kubernetes_client_is_where_the_architecture_says() {
+    let mut found = BTreeSet::new();
+    for (file, text) in sources(&root().join("src")) {
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let mut code = code.lines().filter(|line| !line.trim().starts_with("//"));
+        if code.any(|line| line.contains("kube::")) {
+            let place = CLIENTS.iter().find(|place| file.starts_with(**place));
+            found.insert(*place.unwrap_or_else(|| panic!("{file} names the Kubernetes client")));
+        }
+    }
+    assert_eq!(
+        found,
+        CLIENTS.iter().copied().collect(),
+        "as it is, as said"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Kubernetes' own kinds.
+//! The schemas of Kubernetes' own kinds, served or not; which are served is in `model/kinds.rs`.
 
 use std::sync::OnceLock;
 

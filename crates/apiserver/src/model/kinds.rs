@@ -1,4 +1,4 @@
-//! The kinds that are part of the server, as one table.
+//! The kinds that the server serves from the start, as one table.
 
 use std::sync::Arc;
 

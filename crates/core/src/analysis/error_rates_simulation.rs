@@ -1,8 +1,8 @@
 //! How often a policy is wrong: releases by the thousand, of known error rates, judged by
 //! the same functions that judge real ones.
 //!
-//! `cargo test --lib how_often -- --nocapture` prints the table of `docs/rollout.md`, and fails
-//! where the table in the file is another one (with `UPDATE_EXPECT=1` it is written anew).
+//! `cargo test -p sluicegate-core how_often -- --nocapture` prints the table of `docs/rollout.md`, and
+//! fails where the table in the file is another one (with `UPDATE_EXPECT=1` it is written anew).
 
 use std::fmt::Write as _;
 use std::time::Duration;
