@@ -74,6 +74,8 @@ struct Known {
     version: String,
     /// `None` where it cannot be read, or is being deleted.
     delivery: Option<Arc<Delivery>>,
+    /// It is there, and cannot be read.
+    unreadable: bool,
     inventory: Arc<HashSet<ObjectKey>>,
 }
 
@@ -108,6 +110,15 @@ impl Context {
         known
             .into_iter()
             .filter_map(|(id, known)| Some((id, known.delivery?)))
+            .collect()
+    }
+
+    /// Every Delivery that is there and cannot be read.
+    pub fn unreadable_deliveries(&self) -> BTreeSet<DeliveryId> {
+        let known = self.known_deliveries().into_iter();
+        known
+            .filter(|(_, known)| known.unreadable)
+            .map(|(id, _)| id)
             .collect()
     }
 
@@ -228,6 +239,7 @@ fn read(live: &LiveObject, id: &DeliveryId) -> Known {
         .collect();
     Known {
         version: live.resource_version.clone(),
+        unreadable: delivery.is_none() && !live.deleting,
         delivery: delivery.filter(|_| !live.deleting),
         inventory: Arc::new(inventory),
     }

@@ -28,6 +28,8 @@ use crate::backoff::Backoff;
 use crate::cluster::{self, Changes, Connectivity};
 use crate::plan::DeliveryId;
 
+/// A pass that takes longer is broken off, said, and begun again.
+const LONGEST_PASS: Duration = Duration::from_secs(300);
 /// Least time between two plans.
 pub(super) const GAP: Duration = Duration::from_millis(100);
 /// How soon something that failed is tried again.
@@ -67,11 +69,25 @@ pub async fn run(
         news,
         backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         looked: SourceState::default(),
+        began: Instant::now(),
         cancel,
         withdrawn,
     };
     this.run().await;
     this.stop().await;
+}
+
+/// A pass that took too long, for the status.
+fn overdue() -> Problem {
+    Problem {
+        object: None,
+        origin: None,
+        message: format!(
+            "not everything was applied within {} s; it is begun again (the API server or a webhook is slow, or a new \
+             kind is never served)",
+            LONGEST_PASS.as_secs()
+        ),
+    }
 }
 
 struct DeliveryLoop {
@@ -96,6 +112,7 @@ struct DeliveryLoop {
     /// What was known of the repository at the last plan: what is reported is about that,
     /// whatever has come since.
     looked: SourceState,
+    began: Instant,
     cancel: CancellationToken,
     withdrawn: CancellationToken,
 }
@@ -109,7 +126,14 @@ impl DeliveryLoop {
         while !self.cancel.is_cancelled() {
             if due {
                 let started = Instant::now();
-                if let Some(done) = self.pass().await {
+                let Some(looked) = self.uninterrupted_pass().await else {
+                    if self.withdrawn.is_cancelled() {
+                        self.services.roll_back_all().await;
+                        return;
+                    }
+                    continue;
+                };
+                if let Some(done) = looked {
                     let good = done.problems.is_empty();
                     let took = started.elapsed();
                     self.context.metrics.synced(&self.id, good, took);
@@ -144,6 +168,33 @@ impl DeliveryLoop {
                     return;
                 }
             };
+        }
+    }
+
+    /// A pass; `None` where it was broken off, since the Delivery was deleted or changed meanwhile. A write that was on
+    /// its way then is like one of an agent that was killed behind it: the next pass looks at what came of it.
+    async fn uninterrupted_pass(&mut self) -> Option<Option<Pass>> {
+        let (cancel, withdrawn) = (self.cancel.clone(), self.withdrawn.clone());
+        let mut spec = self.spec.clone();
+        spec.mark_unchanged();
+        // From what the pass begins with: what came before is in it.
+        let seen = self.spec.borrow_and_update().clone();
+        let changed = async {
+            let other = |now: &Arc<Delivery>| now.spec != seen.spec;
+            // Nobody tells any more where the sender is gone; then the loop ends anyway.
+            if spec.wait_for(other).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => None,
+            () = withdrawn.cancelled() => None,
+            done = tokio::time::timeout(LONGEST_PASS, self.pass()) => Some(match done {
+                Ok(done) => done,
+                Err(_) => Some(self.only(vec![overdue()])),
+            }),
+            () = changed => None,
         }
     }
 

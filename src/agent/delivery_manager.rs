@@ -18,8 +18,8 @@ pub struct DeliveryManager {
     context: Arc<Context>,
     cancel: CancellationToken,
     running: BTreeMap<DeliveryId, Running>,
-    /// Those whose Delivery is gone, until their releases are rolled back.
-    leaving: BTreeSet<DeliveryId>,
+    /// Those whose Delivery is gone, until their releases are rolled back; each can be told to end at once.
+    leaving: BTreeMap<DeliveryId, CancellationToken>,
     ending: JoinSet<DeliveryId>,
 }
 
@@ -50,13 +50,18 @@ impl DeliveryManager {
             context,
             cancel,
             running: BTreeMap::new(),
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             ending: JoinSet::new(),
         }
     }
 
-    /// Starts, tells and ends loops so that they are those of `present`.
-    pub fn reconcile(&mut self, mut present: BTreeMap<DeliveryId, Arc<Delivery>>) {
+    /// Starts, tells and ends loops so that they are those of `present`. One that is there and cannot be read goes on
+    /// as it was read last: it was not deleted.
+    pub fn reconcile(
+        &mut self,
+        mut present: BTreeMap<DeliveryId, Arc<Delivery>>,
+        unreadable: &BTreeSet<DeliveryId>,
+    ) {
         let gone: Vec<DeliveryId> = self
             .running
             .iter()
@@ -65,27 +70,28 @@ impl DeliveryManager {
                 // Deleted and made again between two looks, it is another one. And a loop
                 // that broke is begun again.
                 let same = |delivery: &Arc<Delivery>| delivery.metadata.uid == uid;
-                known.task.is_finished() || !present.get(*id).is_some_and(same)
+                known.task.is_finished()
+                    || !(unreadable.contains(*id) || present.get(*id).is_some_and(same))
             })
             .map(|(id, _)| id.clone())
             .collect();
         for id in gone {
             if let Some(delivery) = self.running.remove(&id) {
                 info!(delivery = %id, "no longer delivered; its objects stay as they are");
-                if present.contains_key(&id) {
-                    // Its releases go on under the new one.
-                    delivery.cancel.cancel();
-                }
                 delivery.withdrawn.cancel();
-                self.leaving.insert(id.clone());
+                self.leaving.insert(id.clone(), delivery.cancel.clone());
                 self.ending.spawn(async move {
                     delivery.ended(&id).await;
                     id
                 });
             }
         }
-        // Two loops for one name would undo each other's work.
-        present.retain(|id, _| !self.leaving.contains(id));
+        // Two loops for one name would undo each other's work. Its releases go on under the new one.
+        for (id, cancel) in &self.leaving {
+            if present.remove(id).is_some() {
+                cancel.cancel();
+            }
+        }
         for (id, delivery) in present {
             match self.running.get(&id) {
                 Some(known) => tell(&known.spec, delivery),
@@ -101,8 +107,8 @@ impl DeliveryManager {
     pub fn roll_back(&mut self, orphaned: BTreeSet<DeliveryId>) {
         for id in orphaned {
             warn!(delivery = %id, "deleted while no agent ran; its releases are rolled back");
-            self.leaving.insert(id.clone());
             let (context, cancel) = (self.context.clone(), self.cancel.child_token());
+            self.leaving.insert(id.clone(), cancel.clone());
             self.ending.spawn(async move {
                 leadership::roll_back_orphans(context, id.clone(), cancel).await;
                 id

@@ -11,6 +11,7 @@ mod delivery_manager;
 mod drift;
 mod endpoint;
 mod evidence;
+mod from_cluster;
 mod gateway;
 mod index;
 mod leadership;
@@ -259,7 +260,7 @@ impl Agent {
         ));
         let changes = self.context.cluster.changes();
         loop {
-            deliveries.reconcile(self.deliveries());
+            deliveries.reconcile(self.deliveries(), &self.context.unreadable_deliveries());
             tokio::select! {
                 () = cancel.cancelled() => break,
                 () = deliveries.left() => {}

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::context::Context;
+use super::from_cluster::{self, Footing};
 use super::index::Name;
 use super::service::{DesiredService, ServiceLoop, ServiceSummary};
 use super::source::Checkout;
@@ -21,13 +22,12 @@ use crate::api::delivery::{DeliverySpec, Problem};
 use crate::api::object::ObjectKey;
 use crate::api::rollout_policy::RolloutPolicySpec;
 use crate::api::{GROUP, VERSION, serving};
-use crate::plan::{Action, Plan, ServiceIntent, Why};
-use crate::policy;
+use crate::plan::{Action, DeliveryId, Plan, ServiceIntent, Why};
+use crate::policy::{self, Policy};
 use crate::presets::PRESETS;
 
-/// How long a Delivery that was deleted waits for its releases to be rolled back: the cluster
-/// confirms a rollback within 30 s or says why not.
-const WITHDRAWAL: Duration = Duration::from_secs(60);
+/// How often it is said that the releases of a deleted Delivery are not rolled back yet.
+const REMINDER: Duration = Duration::from_secs(60);
 
 /// The loops, by namespace and name.
 pub struct Services {
@@ -108,15 +108,9 @@ impl Services {
                 &intent.template_hash,
                 checkout,
             );
-            let policy = policy::resolve(
-                intent.policy.as_deref(),
-                spec.policy.as_deref(),
-                |name| policies.get(name),
-                PRESETS,
-            );
             let wanted = Arc::new(DesiredService {
                 intent: intent.clone(),
-                policy: policy.map_err(|error| error.to_string()),
+                policy: resolve(intent, spec, policies),
                 commit,
                 subject,
                 suspended: spec.suspend,
@@ -140,6 +134,32 @@ impl Services {
                     self.running.insert(name, running);
                 }
             }
+        }
+    }
+
+    /// Watches on over the releases of a Delivery that are under way while it is not known what Git wants: whoever
+    /// has a loop keeps it.
+    pub fn take_up(
+        &mut self,
+        delivery: &DeliveryId,
+        spec: &DeliverySpec,
+        policies: &BTreeMap<String, RolloutPolicySpec>,
+        why: &str,
+    ) {
+        for rollout in self.context.cluster.list(GROUP, "ServiceRollout", None) {
+            let Some(release) = from_cluster::under_way(&self.context.cluster, &rollout) else {
+                continue;
+            };
+            let intent = &release.intent;
+            let name = (intent.namespace.clone(), intent.name.clone());
+            if intent.delivery != *delivery || self.running.contains_key(&name) {
+                continue;
+            }
+            let policy = resolve(intent, spec, policies);
+            let wanted = release.wanted(policy, Footing::SourceAway(why.to_owned()));
+            warn!(service = %format_args!("{}/{}", name.0, name.1), "its release is watched from what the cluster has: {why}");
+            let running = self.start(Arc::new(wanted));
+            self.running.insert(name, running);
         }
     }
 
@@ -240,25 +260,34 @@ impl Services {
     }
 
     /// The Delivery was deleted: nobody will watch its releases any more, so what is not yet
-    /// good is rolled back. What rests stays as it is.
+    /// good is rolled back, however long the cluster takes to confirm it. What rests stays as it is.
     pub async fn roll_back_all(&mut self) {
-        let withdrawals = self.running.values_mut().map(|running| {
-            running.wanted.send_modify(|wanted| {
-                *wanted = Arc::new(DesiredService {
-                    withdrawn: true,
-                    ..DesiredService::clone(wanted)
+        let withdrawals: Vec<_> = self
+            .running
+            .values_mut()
+            .map(|running| {
+                running.wanted.send_modify(|wanted| {
+                    *wanted = Arc::new(DesiredService {
+                        withdrawn: true,
+                        ..DesiredService::clone(wanted)
+                    });
                 });
-            });
-            let mut summary = running.summary.clone();
-            async move {
-                let _ = summary.wait_for(|summary| summary.withdrawn).await;
-            }
-        });
+                let mut summary = running.summary.clone();
+                async move {
+                    let _ = summary.wait_for(|summary| summary.withdrawn).await;
+                }
+            })
+            .collect();
         let all = futures::future::join_all(withdrawals);
-        if tokio::time::timeout(WITHDRAWAL, all).await.is_err() {
-            warn!(
-                "a release could not be rolled back before its Delivery's end; look at its Route"
-            );
+        let mut all = std::pin::pin!(all);
+        loop {
+            tokio::select! {
+                _ = &mut all => return,
+                () = self.cancel.cancelled() => return,
+                () = tokio::time::sleep(REMINDER) => warn!(
+                    "a release of a deleted Delivery is not rolled back yet; its ServiceRollout says why"
+                ),
+            }
         }
     }
 
@@ -303,6 +332,21 @@ impl Services {
             one.end().await;
         }
     }
+}
+
+/// The policy of a service, or why there is none.
+fn resolve(
+    intent: &ServiceIntent,
+    spec: &DeliverySpec,
+    policies: &BTreeMap<String, RolloutPolicySpec>,
+) -> Result<Policy, String> {
+    let found = policy::resolve(
+        intent.policy.as_deref(),
+        spec.policy.as_deref(),
+        |name| policies.get(name),
+        PRESETS,
+    );
+    found.map_err(|error| error.to_string())
 }
 
 /// What becomes of a service that is not among the plan's.

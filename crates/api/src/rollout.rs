@@ -143,7 +143,7 @@ pub struct RolloutStatus {
     /// The evidence of this release, newest last, one entry a step (the last of each).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<StepEvidence>,
-    /// Past releases, newest first (the last twenty).
+    /// Past releases, newest first: the last twenty, and the last five good ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
     /// Templates that stay out until Git changes or a person says retry.

@@ -1,6 +1,7 @@
 //! One pass over a Delivery: a plan is made and carried out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use tracing::info;
@@ -18,6 +19,12 @@ use crate::plan::{Plan, Stage, Why, from_manifests};
 /// How soon it is looked again at what another Delivery has seen, or a new kind is watched.
 const SOON: Duration = Duration::from_secs(1);
 
+/// How long Git has to answer before releases under way are watched without it.
+const MOMENT: Duration = Duration::from_secs(2);
+/// How long the services' loops wait for the objects beside them: what they need is applied before them, and a
+/// definition that is never served keeps none of them from being rolled back.
+const SERVICES_WAIT: Duration = Duration::from_secs(5);
+
 /// What a pass came to.
 #[derive(Default)]
 pub(super) struct Pass {
@@ -33,13 +40,14 @@ impl DeliveryLoop {
     pub(super) async fn pass(&mut self) -> Option<Pass> {
         let delivery = self.spec.borrow_and_update().clone();
         if let Err(error) = self.look_at_source(&delivery).await {
+            self.take_up(&delivery, &error.to_string());
             return Some(self.only(vec![about_source(&error)]));
         }
         self.hear_wish(&delivery);
         self.looked = self.source.as_mut()?.state.borrow_and_update().clone();
         let trouble = self.looked.trouble.as_ref().map(about_source);
         let Some(checkout) = self.looked.checkout.clone() else {
-            return trouble.map(|problem| self.only(vec![problem]));
+            return self.without_checkout(&delivery, trouble);
         };
         let mut problems = self.watch_kinds(&checkout).await;
         problems.extend(trouble);
@@ -70,6 +78,29 @@ impl DeliveryLoop {
         problems.extend(from_manifests::problems(&checkout.loaded));
         problems.extend(from_manifests::left(&plan));
         Some(self.done(plan, &outcomes, problems))
+    }
+
+    /// Nothing of Git is known, and an agent that has just begun knows nothing of before: what is under way is watched
+    /// from what the cluster has, once Git has had a moment.
+    fn without_checkout(&mut self, delivery: &Delivery, trouble: Option<Problem>) -> Option<Pass> {
+        let why = match &self.looked.failure {
+            Some(failure) => Some(failure.message.clone()),
+            None => (self.began.elapsed() >= MOMENT)
+                .then(|| "Git has not answered since the agent began".to_owned()),
+        };
+        let Some(why) = why else {
+            let mut pass = self.only(trouble.into_iter().collect());
+            pass.again = Some(MOMENT);
+            return Some(pass);
+        };
+        self.take_up(delivery, &why);
+        trouble.map(|problem| self.only(vec![problem]))
+    }
+
+    fn take_up(&mut self, delivery: &Delivery, why: &str) {
+        let policies = planning::policies(&self.context.cluster, &self.id.namespace);
+        self.services
+            .take_up(&self.id, &delivery.spec, &policies, why);
     }
 
     /// A pass that came to nothing but this.
@@ -106,10 +137,17 @@ impl DeliveryLoop {
             info!(delivery = %self.id, commit = %checkout.snapshot.commit.short(), "plan:\n{plan}");
         }
         let cluster = self.context.cluster.clone();
-        let mut outcomes = cluster
-            .carry_out(plan, Stage::Namespaces..=Stage::Objects)
-            .await;
-        self.sync(delivery, checkout, plan);
+        let mut objects = pin!(cluster.carry_out(plan, Stage::Namespaces..=Stage::Objects));
+        let mut outcomes = match tokio::time::timeout(SERVICES_WAIT, &mut objects).await {
+            Ok(outcomes) => {
+                self.sync(delivery, checkout, plan);
+                outcomes
+            }
+            Err(_) => {
+                self.sync(delivery, checkout, plan);
+                objects.await
+            }
+        };
         self.services.stop_pruned(plan).await;
         outcomes.extend(
             cluster

@@ -2,6 +2,7 @@
 //! is, users are served, and the release comes to the end that it would have come to.
 
 mod death;
+mod down;
 mod git;
 mod mortal;
 mod outage;

@@ -57,7 +57,9 @@ impl ServiceIntent {
         let mut annotations = owned_metadata(route, "annotations");
         annotations.remove(annotations::DIGEST);
         annotations.remove(annotation::ROLLED_BACK);
-        let found = template.value().pointer("/spec/template").cloned();
+        let value = template.value();
+        let found = value.pointer("/spec/template").cloned();
+        let policy = annotations::annotation(&value, annotations::POLICY).map(str::to_owned);
         Self {
             delivery,
             namespace: template.key.namespace.clone().unwrap_or_default(),
@@ -67,7 +69,7 @@ impl ServiceIntent {
             template: JsonText::of(&found.unwrap_or_default()),
             template_hash,
             traffic,
-            policy: None,
+            policy,
             force: false,
             labels: owned_metadata(route, "labels"),
             annotations,

@@ -1,6 +1,8 @@
 //! The way back: one write, from any phase, and then the cluster's word for it.
 
-use crate::api::rollout::{Outcome, PendingOutcome, Phase, Quarantine, Release, TemplateState};
+use crate::api::rollout::{
+    HistoryEntry, Outcome, PendingOutcome, Phase, Quarantine, Release, TemplateState,
+};
 
 use super::context::{DecisionContext, Next};
 use super::event::Event;
@@ -19,6 +21,16 @@ pub(super) fn brief(reason: &str) -> String {
     match reason.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
         None => reason.to_owned(),
+    }
+}
+
+/// Whether a release was good when it ended.
+pub(super) fn is_known_good(entry: &HistoryEntry) -> bool {
+    match entry.outcome {
+        Outcome::Promoted | Outcome::Adopted | Outcome::Undone | Outcome::Restored => true,
+        // A re-pin; a release that Git rolled back never had 100 %.
+        Outcome::Reverted => entry.weight == 100,
+        _ => false,
     }
 }
 
@@ -210,17 +222,7 @@ impl DecisionContext<'_> {
         self.status
             .history
             .iter()
-            .filter(|entry| {
-                matches!(
-                    entry.outcome,
-                    Outcome::Promoted
-                        | Outcome::Adopted
-                        | Outcome::Undone
-                        | Outcome::Restored
-                        // A re-pin; a release that Git rolled back never had 100 %.
-                        | Outcome::Reverted
-                ) && (entry.outcome != Outcome::Reverted || entry.weight == 100)
-            })
+            .filter(|entry| is_known_good(entry))
             .map(|entry| &entry.release)
             .filter(|release| {
                 let quarantined = release.template_hash.as_ref().is_some_and(|hash| {

@@ -8,11 +8,13 @@ use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::reason::Reason;
-use super::rollback::brief;
+use super::rollback::{brief, is_known_good};
 use super::traffic::{self, Split};
 
 /// Past releases that are remembered.
 const HISTORY: usize = 20;
+/// Good ones among them, and beyond.
+const GOOD: usize = 5;
 
 impl DecisionContext<'_> {
     /// Begins the release of Git's template; stable is there.
@@ -286,7 +288,18 @@ impl DecisionContext<'_> {
                 ended_at: self.now,
             },
         );
-        self.status.history.truncate(HISTORY);
+        self.forget_the_oldest();
+    }
+
+    /// Of what is too much, good releases are forgotten last: `undo` and a stable revision that is gone need them.
+    fn forget_the_oldest(&mut self) {
+        let (mut seen, mut good) = (0, 0);
+        self.status.history.retain(|entry| {
+            seen += 1;
+            let is_good = is_known_good(entry);
+            good += usize::from(is_good);
+            seen <= HISTORY || (is_good && good <= GOOD)
+        });
     }
 
     /// Keeps stable where it is while the candidate is made.
