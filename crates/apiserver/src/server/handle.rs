@@ -77,59 +77,16 @@ async fn resource(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let resource = core.resource(path)?;
-    if let Some(name) = &path.name
-        && let [why, ..] = names::path_segment(name).as_slice()
-    {
-        return Err(ApiError::bad_request(format!(
-            "Name parameter invalid: {name:?}: {why}"
-        )));
-    }
+    check_name(path)?;
     let (parts, body) = request.into_parts();
     let params = Params::of(&parts.uri)?;
     if resource.strategy == Strategy::Review {
-        if parts.method != Method::POST {
-            return Err(ApiError::method_not_allowed());
-        }
-        let sent = media::read(body).await?;
-        let media_type = media::content_type(&parts.headers);
-        let sent = decode::body(
-            &resource,
-            None,
-            media_type,
-            &sent,
-            FieldValidation::default(),
-        )?;
-        return review::answer(&resource, &user(&parts.extensions), sent.value);
+        return answer_review(&resource, &parts, body).await;
     }
-    match path.subresource.as_deref() {
-        None => {}
-        Some("status") if resource.status => {}
-        Some("scale") if resource.scale.is_some() => {}
-        Some("finalize") if resource.strategy == Strategy::Namespace => {}
-        Some("log") if resource.strategy == Strategy::Pod => {
-            return logs::answer(core, &resource, path, &params).await;
-        }
-        Some(other) if resource.strategy == Strategy::Pod => {
-            return Err(match other {
-                "exec"
-                | "attach"
-                | "portforward"
-                | "proxy"
-                | "eviction"
-                | "binding"
-                | "ephemeralcontainers"
-                | "resize" => ApiError::not_implemented(&format!(
-                    "pods/{other} is not implemented by this server"
-                )),
-                _ => ApiError::no_such_path(),
-            });
-        }
-        Some(_) if resource.is_kubernetes_own() => return Err(ApiError::no_such_path()),
-        Some(_) => {
-            let name = path.name.as_deref().unwrap_or_default();
-            return Err(ApiError::not_found(&*resource, name));
-        }
+    if resource.strategy == Strategy::Pod && path.subresource.as_deref() == Some("log") {
+        return logs::answer(core, &resource, path, &params).await;
     }
+    check_subresource(&resource, path)?;
     let is_read = parts.method == Method::GET;
     let is_write = matches!(
         parts.method,
@@ -144,46 +101,116 @@ async fn resource(
         query::check_list_options(&params, watches)?;
     }
     let accepted = media::accepted(&parts.headers)?;
+    if is_read && watches {
+        return watch::watch(core, &resource, path, &params, accepted.form).await;
+    }
     let response = if is_read {
-        let form = accepted.form;
-        if watches {
-            return watch::watch(core, &resource, path, &params, form).await;
-        } else if path.name.is_none() {
-            read::list(core, &resource, path, &params, form).await?
-        } else if path.subresource.as_deref() == Some("scale") {
-            scale_of(core, &resource, path).await?
-        } else {
-            read::get(core, &resource, path, &params, form).await?
-        }
+        answer_read(core, &resource, path, &params, accepted.form).await?
     } else {
-        let sent = media::read(body).await?;
         let request = Change {
             method: parts.method,
             headers: parts.headers,
             params,
             user: user(&parts.extensions),
-            sent: sent.to_vec(),
+            sent: media::read(body).await?.to_vec(),
         };
-        let answered = change(core, &resource, path, &request)?;
-        if let Some(revision) = answered.revision {
-            core.store.durable(revision).await?;
-        }
-        let body = shaped(
-            core,
-            &resource,
-            &answered.body,
-            accepted.form,
-            &request.params,
-        );
-        let mut response = media::json(answered.status, body.to_string());
-        media::warn(&mut response, &answered.warnings);
-        response
+        answer_write(core, &resource, path, &request, accepted.form).await?
     };
     Ok(if accepted.yaml {
         media::as_yaml(response).await
     } else {
         response
     })
+}
+
+/// Refuses a name that no object can have.
+fn check_name(path: &ResourcePath) -> Result<(), ApiError> {
+    let Some(name) = &path.name else {
+        return Ok(());
+    };
+    match names::path_segment(name).first() {
+        None => Ok(()),
+        Some(why) => Err(ApiError::bad_request(format!(
+            "Name parameter invalid: {name:?}: {why}"
+        ))),
+    }
+}
+
+/// Refuses a subresource that the kind does not have here.
+fn check_subresource(resource: &Resource, path: &ResourcePath) -> Result<(), ApiError> {
+    match path.subresource.as_deref() {
+        None => Ok(()),
+        Some("status") if resource.status => Ok(()),
+        Some("scale") if resource.scale.is_some() => Ok(()),
+        Some("finalize") if resource.strategy == Strategy::Namespace => Ok(()),
+        Some(
+            other @ ("exec"
+            | "attach"
+            | "portforward"
+            | "proxy"
+            | "eviction"
+            | "binding"
+            | "ephemeralcontainers"
+            | "resize"),
+        ) if resource.strategy == Strategy::Pod => Err(ApiError::not_implemented(&format!(
+            "pods/{other} is not implemented by this server"
+        ))),
+        Some(_) if resource.is_kubernetes_own() => Err(ApiError::no_such_path()),
+        Some(_) => {
+            let name = path.name.as_deref().unwrap_or_default();
+            Err(ApiError::not_found(resource, name))
+        }
+    }
+}
+
+async fn answer_review(
+    resource: &Resource,
+    parts: &http::request::Parts,
+    body: Body,
+) -> Result<Response<Body>, ApiError> {
+    if parts.method != Method::POST {
+        return Err(ApiError::method_not_allowed());
+    }
+    let sent = media::read(body).await?;
+    let media_type = media::content_type(&parts.headers);
+    let validation = FieldValidation::default();
+    let sent = decode::body(resource, None, media_type, &sent, validation)?;
+    review::answer(resource, &user(&parts.extensions), sent.value)
+}
+
+/// Answers a list or an object, or the scale of one.
+async fn answer_read(
+    core: &Core,
+    resource: &Resource,
+    path: &ResourcePath,
+    params: &Params,
+    form: Form,
+) -> Result<Response<Body>, ApiError> {
+    if path.name.is_none() {
+        read::list(core, resource, path, params, form).await
+    } else if path.subresource.as_deref() == Some("scale") {
+        scale_of(core, resource, path).await
+    } else {
+        read::get(core, resource, path, params, form).await
+    }
+}
+
+/// Carries out a write, and answers once it is on disk.
+async fn answer_write(
+    core: &Arc<Core>,
+    resource: &Resource,
+    path: &ResourcePath,
+    request: &Change,
+    form: Form,
+) -> Result<Response<Body>, ApiError> {
+    let answered = change(core, resource, path, request)?;
+    if let Some(revision) = answered.revision {
+        core.store.durable(revision).await?;
+    }
+    let body = shaped(core, resource, &answered.body, form, &request.params);
+    let mut response = media::json(answered.status, body.to_string());
+    media::warn(&mut response, &answered.warnings);
+    Ok(response)
 }
 
 fn spoken(resource: &Resource, path: &ResourcePath, is_read: bool) -> Spoken {

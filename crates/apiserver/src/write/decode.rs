@@ -7,6 +7,7 @@ use super::metadata;
 use super::write_request::WriteRequest;
 use crate::builtin;
 use crate::json::go_words;
+use crate::json::object;
 use crate::json::strict_json::{self, Sent};
 use crate::model::resource::Resource;
 use crate::model::schemas;
@@ -163,89 +164,29 @@ pub fn check(
     duplicates: &[String],
 ) -> Result<(), ApiError> {
     let resource = call.resource;
-    let text = |object: &Value, key: &str, default: &str| {
-        object
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-            .unwrap_or(default)
-            .to_owned()
-    };
-    let is_own = resource.is_kubernetes_own();
-    let version_default = match source {
-        // What a custom object is, it has to say.
-        Source::Body if !is_own => String::new(),
-        _ => resource.api_version(),
-    };
     if let Source::Patched(patch @ (Patch::Json(_) | Patch::Merge(_))) = source {
         has_identity(resource, patch, object)?;
+        if resource.is_kubernetes_own() && said(object, "apiVersion").is_none() {
+            return without_version(call, source, object);
+        }
     }
-    let (api_version, kind) = match source {
-        // What it patches is a Go struct already, whatever it says of itself.
-        Source::Patched(Patch::Strategic(_)) => (resource.api_version(), resource.kind.clone()),
-        _ => (
-            text(object, "apiVersion", &version_default),
-            text(object, "kind", &resource.kind),
-        ),
-    };
-    if let Source::Patched(Patch::Json(_) | Patch::Merge(_)) = source
-        && is_own
-        && text(object, "apiVersion", "").is_empty()
-    {
-        return without_version(call, source, object);
-    }
-    let fault = fault(call, &api_version, &kind, source, object, duplicates);
-    match fault {
+    let said = Said::of(resource, object, source);
+    match fault(call, &said, source, object, duplicates) {
         Ok(()) => {
-            metadata::stamp_identity(resource, object, &kind);
-            match source {
-                Source::Applied(_) if !is_own => {
-                    let empties = metadata::take_empties(object);
-                    metadata::tidy(resource, object);
-                    metadata::put_empties(object, &empties);
-                }
-                _ => metadata::tidy(resource, object),
-            }
+            metadata::stamp_identity(resource, object, &said.kind);
+            tidy(resource, object, source);
             Ok(())
         }
         Err(Fault::Status(error)) => Err(error),
         Err(Fault::Decoding(why)) => Err(match source {
             Source::Applied(applied) if resource.is_kubernetes_own() => {
-                let of_core = if resource.group.is_empty() { "/" } else { "" };
-                let what = format!(
-                    "{of_core}{}, Kind={}",
-                    resource.api_version(),
-                    resource.kind
-                );
-                // What reads itself is not asked how it is written.
-                let reads_itself = ["parsing time", "quantities must match"]
-                    .iter()
-                    .any(|words| why.starts_with(words))
-                    || why.ends_with("into Go value of type int32");
-                // Numbers are numbers there, and no text.
-                let size = why
-                    .strip_prefix("json: cannot unmarshal number ")
-                    .filter(|_| !reads_itself)
-                    .and_then(|rest| rest.rsplit_once(" of type int"));
-                let (from_json, why) = match size {
-                    Some((_, size)) => ("", format!("cannot convert float64 to int{size}")),
-                    None if reads_itself => ("", why),
-                    None => ("error decoding from json: ", why),
-                };
-                ApiError::plain(
-                    500,
-                    format!(
-                        "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: {from_json}{why}",
-                        crate::json::object::namespace(applied),
-                        crate::json::object::name(applied),
-                    ),
-                )
+                not_convertible(resource, applied, why)
             }
             Source::Body | Source::Applied(_) => {
-                let version = api_version.rsplit('/').next().unwrap_or_default();
+                let version = said.api_version.rsplit('/').next().unwrap_or_default();
                 ApiError::bad_request(format!(
-                    "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
-                    resource.kind
+                    "{} in version \"{version}\" cannot be handled as a {}: {why}",
+                    said.kind, resource.kind
                 ))
             }
             Source::Patched(patch) => unfit_patch(patch, object, &why),
@@ -253,12 +194,97 @@ pub fn check(
     }
 }
 
+/// What an object says that it is, or is taken for where it does not say.
+struct Said {
+    api_version: String,
+    kind: String,
+}
+
+impl Said {
+    fn of(resource: &Resource, object: &Value, source: Source<'_>) -> Self {
+        if let Source::Patched(Patch::Strategic(_)) = source {
+            // What it patches is a Go struct already, whatever it says of itself.
+            return Self {
+                api_version: resource.api_version(),
+                kind: resource.kind.clone(),
+            };
+        }
+        let api_version = match (said(object, "apiVersion"), source) {
+            (Some(said), _) => said.to_owned(),
+            // What a custom object is, it has to say.
+            (None, Source::Body) if !resource.is_kubernetes_own() => String::new(),
+            (None, _) => resource.api_version(),
+        };
+        Self {
+            api_version,
+            kind: said(object, "kind").unwrap_or(&resource.kind).to_owned(),
+        }
+    }
+
+    fn group_and_version(&self) -> (&str, &str) {
+        self.api_version
+            .split_once('/')
+            .unwrap_or(("", &self.api_version))
+    }
+}
+
+fn said<'o>(object: &'o Value, key: &str) -> Option<&'o str> {
+    let text = object.get(key).and_then(Value::as_str);
+    text.filter(|text| !text.is_empty())
+}
+
+/// Gives the object's metadata its canonical form; what an apply left empty stays there for now.
+fn tidy(resource: &Resource, object: &mut Value, source: Source<'_>) {
+    match source {
+        Source::Applied(_) if !resource.is_kubernetes_own() => {
+            let empties = metadata::take_empties(object);
+            metadata::tidy(resource, object);
+            metadata::put_empties(object, &empties);
+        }
+        _ => metadata::tidy(resource, object),
+    }
+}
+
+/// An applied object that the Go struct of its kind does not take, in the words of Kubernetes'
+/// converter.
+fn not_convertible(resource: &Resource, applied: &Value, why: String) -> ApiError {
+    let of_core = if resource.group.is_empty() { "/" } else { "" };
+    let what = format!(
+        "{of_core}{}, Kind={}",
+        resource.api_version(),
+        resource.kind
+    );
+    // What reads itself is not asked how it is written.
+    let reads_itself = ["parsing time", "quantities must match"]
+        .iter()
+        .any(|words| why.starts_with(words))
+        || why.ends_with("into Go value of type int32");
+    // Numbers are numbers there, and no text.
+    let size = why
+        .strip_prefix("json: cannot unmarshal number ")
+        .filter(|_| !reads_itself)
+        .and_then(|rest| rest.rsplit_once(" of type int"));
+    let (from_json, why) = match size {
+        Some((_, size)) => ("", format!("cannot convert float64 to int{size}")),
+        None if reads_itself => ("", why),
+        None => ("error decoding from json: ", why),
+    };
+    ApiError::plain(
+        500,
+        format!(
+            "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: {from_json}{why}",
+            object::namespace(applied),
+            object::name(applied),
+        ),
+    )
+}
+
 /// What a patch leaves has to say what it is; a custom object all of it.
 fn has_identity(resource: &Resource, patch: &Patch, object: &Value) -> Result<(), ApiError> {
     if let Some(misfit) = misfit(object) {
         return Err(unfit_patch(patch, object, &misfit));
     }
-    let is_missing = |key: &str| crate::json::object::text_at(object, key).is_empty();
+    let is_missing = |key: &str| object::text_at(object, key).is_empty();
     if resource.is_kubernetes_own() {
         return Ok(());
     }
@@ -267,12 +293,12 @@ fn has_identity(resource: &Resource, patch: &Patch, object: &Value) -> Result<()
         return Err(unfit_patch(patch, object, &why));
     }
     // Whom it is about is asked before.
-    if is_missing("apiVersion") && !crate::json::object::name(object).is_empty() {
+    if is_missing("apiVersion") && !object::name(object).is_empty() {
         // Where a webhook is asked, the way to it is where this is found.
         let why = if resource.webhook {
             format!(
                 "Internal error occurred: /, Kind={} is unstructured and is not suitable for converting to \"{}\"",
-                crate::json::object::text_at(object, "kind"),
+                object::text_at(object, "kind"),
                 resource.api_version()
             )
         } else {
@@ -315,106 +341,115 @@ fn without_version(
     strictly(call, source, &shown, &unknown, &[])
 }
 
+/// Why an object is none of its kind.
 enum Fault {
+    /// Its decoding fails; Kubernetes' words, which are wrapped as its source has it.
     Decoding(String),
+    /// It is refused in words of its own.
     Status(ApiError),
 }
 
 fn fault(
     call: &WriteRequest<'_>,
-    api_version: &str,
-    kind: &str,
+    said: &Said,
     source: Source<'_>,
     object: &mut Value,
     duplicates: &[String],
 ) -> Result<(), Fault> {
     let resource = call.resource;
-    let decoding = |why: String| Err(Fault::Decoding(why));
-    let expected = resource.api_version();
     if !resource.is_kubernetes_own() {
-        if matches!(source, Source::Body) && object.get("apiVersion") == Some(&Value::Null) {
-            return decoding(
-                ".apiVersion accessor error: <nil> is of the type <nil>, expected string"
-                    .to_owned(),
-            );
-        }
-        if matches!(source, Source::Applied(_)) {
-            // It was held against the types of its fields before: only nulls are made something.
-            let empties = metadata::take_empties(object);
-            if let Some(metadata) = object.get_mut("metadata") {
-                let _ = builtin::decode::decode_metadata(resource.schema(), metadata);
-            }
-            metadata::put_empties(object, &empties);
-        } else if let Some(metadata) = object.get_mut("metadata") {
-            builtin::decode::decode_metadata(resource.schema(), metadata).or_else(decoding)?;
-        }
-        if !matches!(source, Source::Applied(_))
-            && let Some(misfit) = resource.schema().embedded_misfit(object)
-        {
-            return decoding(misfit.to_string());
-        }
-        if api_version != expected {
-            if matches!(source, Source::Body) {
-                as_other_version(call, api_version, kind, object, duplicates)
-                    .map_err(Fault::Status)?;
-            }
-            return Err(Fault::Status(ApiError::bad_request(format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
-            ))));
-        }
-        return Ok(());
+        custom_fault(resource, source, object).map_err(Fault::Decoding)?;
+        return other_version(call, said, source, object, duplicates).map_err(Fault::Status);
     }
-    if api_version != expected || kind != resource.kind {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let is_known = call
-            .core
-            .registry
-            .load()
-            .by_kind(group, version, kind)
-            .is_some_and(|other| other.is_kubernetes_own());
-        return decoding(if is_known {
-            let package = |group: &str| match group.split('.').next().unwrap_or_default() {
-                "" => "core".to_owned(),
-                package => package.to_owned(),
-            };
-            format!(
-                "converting ({version}.{kind}) to ({}.{}): unknown conversion",
-                package(&resource.group),
-                resource.kind
-            )
-        } else {
-            format!(
-                "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:110\""
-            )
-        });
+    if said.api_version != resource.api_version() || said.kind != resource.kind {
+        return Err(Fault::Decoding(no_conversion(call, said)));
     }
     let definition = schemas::component_name(resource);
     let read = match source {
         Source::Applied(_) => builtin::decode::convert,
         _ => builtin::decode::decode,
     };
-    read(&resource.published_schema(), &definition, object).or_else(decoding)
+    read(&resource.published_schema(), &definition, object).map_err(Fault::Decoding)
 }
 
-/// An object of another version than the path's is read as one of its own, and what is unknown in
-/// that is told, before the version is refused.
-fn as_other_version(
+/// What is wrong with the parts of a custom object that are Go structs: its metadata, and objects
+/// embedded in it.
+fn custom_fault(resource: &Resource, source: Source<'_>, object: &mut Value) -> Result<(), String> {
+    if matches!(source, Source::Body) && object.get("apiVersion") == Some(&Value::Null) {
+        return Err(
+            ".apiVersion accessor error: <nil> is of the type <nil>, expected string".to_owned(),
+        );
+    }
+    if matches!(source, Source::Applied(_)) {
+        // It was held against the types of its fields before: only nulls are made something.
+        let empties = metadata::take_empties(object);
+        if let Some(metadata) = object.get_mut("metadata") {
+            let _ = builtin::decode::decode_metadata(resource.schema(), metadata);
+        }
+        metadata::put_empties(object, &empties);
+        return Ok(());
+    }
+    if let Some(metadata) = object.get_mut("metadata") {
+        builtin::decode::decode_metadata(resource.schema(), metadata)?;
+    }
+    match resource.schema().embedded_misfit(object) {
+        Some(misfit) => Err(misfit.to_string()),
+        None => Ok(()),
+    }
+}
+
+/// Why a built-in object that says that it is of another kind cannot be made one of this.
+fn no_conversion(call: &WriteRequest<'_>, said: &Said) -> String {
+    let Said { api_version, kind } = said;
+    let (group, version) = said.group_and_version();
+    let is_known = call
+        .core
+        .registry
+        .load()
+        .by_kind(group, version, kind)
+        .is_some_and(|other| other.is_kubernetes_own());
+    if !is_known {
+        return format!(
+            "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:110\""
+        );
+    }
+    let package = match call.resource.group.split('.').next().unwrap_or_default() {
+        "" => "core",
+        package => package,
+    };
+    format!(
+        "converting ({version}.{kind}) to ({package}.{}): unknown conversion",
+        call.resource.kind
+    )
+}
+
+/// Refuses a custom object of another version than the path's. Before, it is read as one of its
+/// own, and what is unknown in that is told.
+fn other_version(
     call: &WriteRequest<'_>,
-    api_version: &str,
-    kind: &str,
+    said: &Said,
+    source: Source<'_>,
     object: &Value,
     duplicates: &[String],
 ) -> Result<(), ApiError> {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    if group != call.resource.group || kind != call.resource.kind {
+    let expected = call.resource.api_version();
+    if said.api_version == expected {
         return Ok(());
     }
-    let registry = call.core.registry.load();
-    let unknown = match registry.by_kind(group, version, kind) {
-        Some(other) => schemas::prune(other, &mut object.clone()),
-        None => but_identity(object, &["apiVersion", "kind", "metadata"]),
-    };
-    strictly_in(call, version, Source::Body, object, &unknown, duplicates)
+    let (group, version) = said.group_and_version();
+    let is_ours = group == call.resource.group && said.kind == call.resource.kind;
+    if is_ours && matches!(source, Source::Body) {
+        let registry = call.core.registry.load();
+        let unknown = match registry.by_kind(group, version, &said.kind) {
+            Some(other) => schemas::prune(other, &mut object.clone()),
+            None => but_identity(object, &["apiVersion", "kind", "metadata"]),
+        };
+        strictly_in(call, version, source, object, &unknown, duplicates)?;
+    }
+    Err(ApiError::bad_request(format!(
+        "the API version in the data ({}) does not match the expected API version ({expected})",
+        said.api_version
+    )))
 }
 
 /// The names of an object's fields but for those that say what it is.
