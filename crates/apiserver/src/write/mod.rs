@@ -9,6 +9,7 @@ mod addresses;
 mod complete;
 pub mod decode;
 pub mod deletion;
+mod fit;
 mod lifecycle;
 mod managed;
 mod metadata;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::decode::Source;
+use self::fit::Source;
 use self::write_request::{By, WriteRequest};
 use self::written::Written;
 use crate::json::object;
@@ -394,7 +395,7 @@ fn incoming(
     duplicates: &[String],
 ) -> Result<(Value, Vec<&'static str>), ApiError> {
     let empties = rules::empties(call.resource, &object);
-    decode::check(call, &mut object, source, duplicates)?;
+    fit::check(call, &mut object, source, duplicates)?;
     // How a number of a made-up kind is written is a matter until it is stored, unless it was applied.
     let is_made_up = call.resource.origin == Origin::Custom;
     if !call.resource.is_kubernetes_own() && (!is_made_up || matches!(source, Source::Applied(_))) {
@@ -426,7 +427,7 @@ fn unknown_fields(
         Source::Applied(_) if !call.resource.is_kubernetes_own() => Vec::new(),
         _ => schemas::prune(call.resource, object),
     };
-    decode::strictly(call, source, &shown, &unknown, duplicates)
+    fit::strictly(call, source, &shown, &unknown, duplicates)
 }
 
 /// Kinds that a replace may make, where they are not there.
