@@ -7,6 +7,7 @@ pub mod openapi;
 pub mod review;
 pub mod watch;
 
+use std::num::ParseIntError;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -43,7 +44,7 @@ pub async fn get(
     let name = path.name.as_deref().unwrap_or_default();
     let namespace = path.namespace.as_deref().unwrap_or_default();
     check_revision(params, core.store.revision(), |why| {
-        ApiError::plain(500, why)
+        ApiError::plain(500, why.to_string())
     })?;
     let found = core.store.get(&key(resource, namespace, name));
     let object = found.ok_or_else(|| ApiError::not_found(resource, name))?;
@@ -141,7 +142,7 @@ fn is_single(resource: &Resource, path: &ResourcePath, selector: &Selector) -> b
 fn check_revision(
     params: &Params,
     current: u64,
-    unread: fn(String) -> ApiError,
+    unread: fn(RevisionError) -> ApiError,
 ) -> Result<(), ApiError> {
     let Some(text) = params.text("resourceVersion") else {
         return Ok(());
@@ -154,12 +155,21 @@ fn check_revision(
 }
 
 /// A revision as clients write it, or what is wrong with it.
-pub fn parse_revision(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| {
-        format!(
-            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-        )
+pub fn parse_revision(text: &str) -> Result<u64, RevisionError> {
+    text.parse().map_err(|source| RevisionError {
+        text: text.to_owned(),
+        source,
     })
+}
+
+/// A text that is no revision, in the words of Kubernetes.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+)]
+pub struct RevisionError {
+    text: String,
+    source: ParseIntError,
 }
 
 fn too_large_revision(wanted: u64, current: u64) -> ApiError {

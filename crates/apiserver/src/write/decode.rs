@@ -22,6 +22,11 @@ pub enum Unread {
     Syntax(String),
 }
 
+/// Why a text is no YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("yaml: {0}")]
+pub struct YamlError(#[source] serde_yaml::Error);
+
 /// Reads a body by its content type.
 pub fn read(media: &str, bytes: &[u8]) -> Result<Sent, Unread> {
     match media {
@@ -32,7 +37,7 @@ pub fn read(media: &str, bytes: &[u8]) -> Result<Sent, Unread> {
             ))
         }),
         "application/yaml" | "text/yaml" | "application/x-yaml" => {
-            yaml(bytes).map_err(Unread::Syntax)
+            yaml(bytes).map_err(|error| Unread::Syntax(error.to_string()))
         }
         "application/vnd.kubernetes.protobuf" => match protobuf::decode(bytes) {
             Ok(value) => Ok(value.into()),
@@ -44,9 +49,8 @@ pub fn read(media: &str, bytes: &[u8]) -> Result<Sent, Unread> {
 }
 
 /// Parses YAML (and so JSON, which it contains).
-pub fn yaml(bytes: &[u8]) -> Result<Sent, String> {
-    strict_json::from(serde_yaml::Deserializer::from_slice(bytes))
-        .map_err(|error| format!("yaml: {error}"))
+pub fn yaml(bytes: &[u8]) -> Result<Sent, YamlError> {
+    strict_json::from(serde_yaml::Deserializer::from_slice(bytes)).map_err(YamlError)
 }
 
 /// Reads a body that is to hold an object of the kind.
