@@ -77,8 +77,7 @@ pub struct Metrics {
 impl Metrics {
     /// Everything at zero; the cluster's requests are read when they are asked for.
     pub fn new(cluster: Cluster) -> Self {
-        let mut registry = Registry::with_prefix("sluice");
-        let this = Self {
+        let mut this = Self {
             releases: Family::default(),
             phases: Family::default(),
             looks: Family::default(),
@@ -93,65 +92,71 @@ impl Metrics {
             problems: Family::default(),
             corrections: Family::default(),
             leads: Family::default(),
-            registry: Registry::default(),
+            registry: Registry::with_prefix("sluice"),
         };
-        let r = &mut registry;
-        r.register("releases", "Releases that ended", this.releases.clone());
+        this.register();
+        let requests = Box::new(Requests(cluster));
+        this.registry.register_collector(requests);
+        this
+    }
+
+    /// Gives each its name and its help on the page, in the page's order.
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("releases", "Releases that ended", self.releases.clone());
         r.register(
             "rollouts",
             "Services by the phase they are in",
-            this.phases.clone(),
+            self.phases.clone(),
         );
         r.register(
             "source_polls",
             "Looks at a Delivery's repository",
-            this.looks.clone(),
+            self.looks.clone(),
         );
         r.register_with_unit(
             "source_last_success_timestamp",
             "When the repository answered last",
             Unit::Seconds,
-            this.last_look.clone(),
+            self.last_look.clone(),
         );
         r.register(
             "delivery_syncs",
             "Plans made and carried out",
-            this.syncs.clone(),
+            self.syncs.clone(),
         );
         r.register_with_unit(
             "delivery_sync_duration",
             "Time to make a plan and to carry it out, releases aside",
             Unit::Seconds,
-            this.sync_times.clone(),
+            self.sync_times.clone(),
         );
         r.register_with_unit(
             "delivery_last_success_timestamp",
             "When a plan was carried out last without a problem",
             Unit::Seconds,
-            this.last_sync.clone(),
+            self.last_sync.clone(),
         );
         r.register(
             "delivery_ready",
             "1 where the Delivery's condition Ready is True",
-            this.ready.clone(),
+            self.ready.clone(),
         );
         r.register(
             "delivery_problems",
             "What needs a person, as the Delivery's status lists it",
-            this.problems.clone(),
+            self.problems.clone(),
         );
         r.register(
             "drift_corrections",
             "Changes by hand that were corrected",
-            this.corrections.clone(),
+            self.corrections.clone(),
         );
         r.register(
             "delivery_leader",
             "1 where this agent delivers it, 0 where it waits for the Lease",
-            this.leads.clone(),
+            self.leads.clone(),
         );
-        r.register_collector(Box::new(Requests(cluster)));
-        Self { registry, ..this }
     }
 
     /// The page, in Prometheus' text format.

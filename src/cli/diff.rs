@@ -7,6 +7,7 @@ use anyhow::Context;
 use kube::Api;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Session;
 use super::output::{self, Output};
 use super::{ClusterArgs, CommandOutcome, folder};
 use crate::api::delivery::{Delivery, DeliverySpec};
@@ -34,25 +35,12 @@ pub struct DiffArgs {
 /// Prints the diff; `Differs` when there is one, exit status 2 when a manifest is broken.
 pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
     let session = args.cluster.connect().await?;
-    let (client, namespace) = (session.client.clone(), session.namespace.clone());
     let delivery = match &args.delivery {
-        Some(name) => {
-            let api: Api<Delivery> = Api::namespaced(client.clone(), &namespace);
-            let found = api
-                .get_opt(name)
-                .await
-                .map_err(|error| session.explain(error))?;
-            found
-                .with_context(|| format!("there is no Delivery {name} in namespace {namespace}; `sluice status -A` shows what there is"))?
-        }
+        Some(name) => find_delivery(&session, name).await?,
         None => Delivery::new("diff", DeliverySpec::default()),
     };
-    let target = delivery
-        .spec
-        .target
-        .namespace
-        .clone()
-        .unwrap_or_else(|| namespace.clone());
+    let named = delivery.spec.target.namespace.as_ref();
+    let target = named.unwrap_or(&session.namespace).clone();
     let loaded = folder::load(
         &args.path,
         &Options {
@@ -66,7 +54,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
         output::note(format_args!("{broken} {error}"));
     }
     let stop = CancellationToken::new();
-    let cluster = Cluster::over(client, stop.clone());
+    let cluster = Cluster::over(session.client.clone(), stop.clone());
     look(&cluster, &loaded, &target)
         .await
         .map_err(|error| match error {
@@ -74,8 +62,8 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
             error => error.into(),
         })?;
     let id = DeliveryId::new(
-        namespace,
-        delivery.metadata.name.clone().unwrap_or_default(),
+        &session.namespace,
+        delivery.metadata.name.as_deref().unwrap_or_default(),
     );
     let plan = make_plan(&cluster, &delivery, id, &target, &loaded);
     let differences = diff::differences(&plan, &cluster);
@@ -84,25 +72,34 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
     for left in &plan.left {
         output::note(left);
     }
-    match args.output {
-        Output::Table => {
-            let style = if output::colours() {
-                diff::Style::Coloured
-            } else {
-                diff::Style::Plain
-            };
-            output::text(diff::render(&differences, style))?;
-        }
-        other => {
-            let listed: Vec<Listed> = differences.iter().map(Listed::of).collect();
-            output::print(other, &listed, String::new)?;
-        }
-    }
+    print(args.output, &differences)?;
     Ok(match (loaded.errors.is_empty(), differences.is_empty()) {
         (false, _) => CommandOutcome::Broken,
         (true, false) => CommandOutcome::Differs,
         (true, true) => CommandOutcome::Done,
     })
+}
+
+async fn find_delivery(session: &Session, name: &str) -> anyhow::Result<Delivery> {
+    let namespace = &session.namespace;
+    let api: Api<Delivery> = Api::namespaced(session.client.clone(), namespace);
+    let found = api.get_opt(name).await;
+    found
+        .map_err(|error| session.explain(error))?
+        .with_context(|| format!("there is no Delivery {name} in namespace {namespace}; `sluice status -A` shows what there is"))
+}
+
+fn print(format: Output, differences: &[diff::Difference]) -> anyhow::Result<()> {
+    if format != Output::Table {
+        let listed: Vec<Listed> = differences.iter().map(Listed::of).collect();
+        return output::print(format, &listed, String::new);
+    }
+    let style = if output::colours() {
+        diff::Style::Coloured
+    } else {
+        diff::Style::Plain
+    };
+    output::text(diff::render(differences, style))
 }
 
 /// A difference for programs; secrets are masked.

@@ -119,28 +119,6 @@ pub(super) fn read(
 ) -> Result<Snapshot, Fault> {
     let object = repo.find_commit(commit.oid())?;
     let root = object.tree()?;
-    let author = object.author();
-    let mut snapshot = Snapshot {
-        commit,
-        subject: String::from_utf8_lossy(object.summary_bytes().unwrap_or_default()).into_owned(),
-        author: format!(
-            "{} <{}>",
-            String::from_utf8_lossy(author.name_bytes()),
-            String::from_utf8_lossy(author.email_bytes())
-        ),
-        committed_at: Timestamp::from_second(object.time().seconds()).unwrap_or_default(),
-        path: path.to_owned(),
-        files: Arc::new([]),
-        refused: Arc::new([]),
-    };
-    let missing = |detail: String| {
-        Fault::Said(GitError::PathMissing {
-            url: url.into(),
-            path: path.into(),
-            commit: commit.short(),
-            detail,
-        })
-    };
     let mut walk = Walk {
         repo,
         root: &root,
@@ -155,33 +133,28 @@ pub(super) fn read(
         entries: 0,
         total: 0,
     };
-    match lookup(repo, &root, path) {
-        Ok(Found::Folder(oid)) => {
-            let mut open = above(repo, &root, path)?;
-            open.push(oid);
-            walk.folder(&repo.find_tree(oid)?, path, &mut open)?;
-        }
-        Ok(Found::File(oid)) => walk.file(oid, path)?,
-        Ok(Found::Submodule) => {
-            return Err(missing(
-                "it is a submodule; deliver that repository by a Delivery of its own".into(),
-            ));
-        }
-        Err(Lost::Nowhere(why)) => {
-            return Err(missing(format!("{why}; {}", folders(&root))));
-        }
-        Err(Lost::Broken(error)) => return Err(error.into()),
-    }
+    walk.start(commit)?;
     let Walk {
         mut files, refused, ..
     } = walk;
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    snapshot.files = match previous {
-        Some(previous) if *previous.files == *files => previous.files.clone(),
-        _ => files.into(),
-    };
-    snapshot.refused = refused.into();
-    Ok(snapshot)
+    let author = object.author();
+    Ok(Snapshot {
+        commit,
+        subject: String::from_utf8_lossy(object.summary_bytes().unwrap_or_default()).into_owned(),
+        author: format!(
+            "{} <{}>",
+            String::from_utf8_lossy(author.name_bytes()),
+            String::from_utf8_lossy(author.email_bytes())
+        ),
+        committed_at: Timestamp::from_second(object.time().seconds()).unwrap_or_default(),
+        path: path.to_owned(),
+        files: match previous {
+            Some(previous) if *previous.files == *files => previous.files.clone(),
+            _ => files.into(),
+        },
+        refused: refused.into(),
+    })
 }
 
 /// The folders that `path` is in: a link to one of them would go round for ever.
@@ -227,6 +200,31 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Walks what the snapshot's path leads to: a folder, or one file.
+    fn start(&mut self, commit: CommitId) -> Result<(), Fault> {
+        let missing = |detail: String| {
+            Fault::Said(GitError::PathMissing {
+                url: self.url.into(),
+                path: self.path.into(),
+                commit: commit.short(),
+                detail,
+            })
+        };
+        match lookup(self.repo, self.root, self.path) {
+            Ok(Found::Folder(oid)) => {
+                let mut open = above(self.repo, self.root, self.path)?;
+                open.push(oid);
+                self.folder(&self.repo.find_tree(oid)?, self.path, &mut open)
+            }
+            Ok(Found::File(oid)) => self.file(oid, self.path),
+            Ok(Found::Submodule) => Err(missing(
+                "it is a submodule; deliver that repository by a Delivery of its own".into(),
+            )),
+            Err(Lost::Nowhere(why)) => Err(missing(format!("{why}; {}", folders(self.root)))),
+            Err(Lost::Broken(error)) => Err(error.into()),
+        }
+    }
+
     /// `open`: the folders that we are in, so that a link back to one of them is seen.
     fn folder(&mut self, tree: &Tree<'_>, path: &str, open: &mut Vec<Oid>) -> Result<(), Fault> {
         if open.len() > MAX_DEPTH {

@@ -1,7 +1,9 @@
 //! Where a repository is: the URL forms that Git users write, and the transport each needs.
 
 use std::fmt;
+use std::num::ParseIntError;
 use std::path::PathBuf;
+use std::string::FromUtf8Error;
 
 use super::GitError;
 
@@ -37,86 +39,119 @@ impl RemoteUrl {
     /// events and logs; it belongs into the Secret.
     pub fn parse(text: &str) -> Result<Self, GitError> {
         let text = text.trim();
-        let bad = |detail: &str| GitError::BadUrl {
+        read(text).map_err(|fault| GitError::BadUrl {
             url: without_password(text),
-            detail: detail.to_owned(),
-        };
-        if text.is_empty() {
-            return Err(bad("it is empty"));
-        }
-        if text.chars().any(char::is_control) {
-            return Err(bad("it contains control characters"));
-        }
-        if text.contains(' ') && !text.starts_with('/') {
-            return Err(bad("it contains blanks"));
-        }
-        if text.starts_with('/') {
-            return Ok(Self::File(PathBuf::from(text)));
-        }
-        match text.split_once("://") {
-            Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
-                "file" => file_path(rest).map_err(|detail| bad(&detail)),
-                scheme @ ("http" | "https") => http_url(scheme, rest).map_err(|d| bad(&d)),
-                "ssh" | "git+ssh" | "ssh+git" => ssh_url(rest).map_err(|detail| bad(&detail)),
-                "git" => Err(bad(
-                    "git:// is neither private nor authentic; use https:// or ssh://",
-                )),
-                _ => Err(bad("use file://, https://, http:// or ssh://")),
-            },
-            None => scp_like(text).ok_or_else(|| {
-                bad("use file:///PATH, https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH")
-            }),
-        }
+            detail: fault.to_string(),
+        })
     }
 }
 
-fn file_path(rest: &str) -> Result<RemoteUrl, String> {
+/// What is wrong with a URL, and what would be right.
+#[derive(Debug, thiserror::Error)]
+enum UrlFault {
+    #[error("it is empty")]
+    Empty,
+    #[error("it contains control characters")]
+    Control,
+    #[error("it contains blanks")]
+    Blanks,
+    #[error("git:// is neither private nor authentic; use https:// or ssh://")]
+    GitScheme,
+    #[error("use file://, https://, http:// or ssh://")]
+    UnknownScheme,
+    #[error("use file:///PATH, https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH")]
+    NoForm,
+    #[error("a file URL has three slashes: file:///{0}")]
+    TwoSlashes(String),
+    #[error(
+        "put user name, password or token into the Secret that secretRef names, not into the URL{}",
+        if *.is_encrypted { "" } else { ", and use https://" }
+    )]
+    Login { is_encrypted: bool },
+    #[error(
+        "after the host comes at most a port; a password or token goes into the Secret that secretRef names"
+    )]
+    AfterHost(#[source] Box<Self>),
+    #[error("a repository's URL has no query and no fragment")]
+    Query,
+    #[error("the repository's path is missing")]
+    NoPath,
+    #[error("passwords do not belong into the URL; use a key in the Secret (identity)")]
+    Password,
+    #[error("a ] is missing")]
+    NoBracket,
+    #[error("the host is missing")]
+    NoHost,
+    #[error("a host does not start with a dash")]
+    Dash,
+    #[error("\"{text}\" is not a port")]
+    NoPort { text: String, source: ParseIntError },
+    #[error("a % is not followed by two hexadecimal digits")]
+    Percent,
+    #[error("it is not UTF-8 once its %xx are decoded")]
+    NotUtf8(#[from] FromUtf8Error),
+    #[error("it contains control characters once its %xx are decoded")]
+    ControlOnceDecoded,
+}
+
+fn read(text: &str) -> Result<RemoteUrl, UrlFault> {
+    if text.is_empty() {
+        return Err(UrlFault::Empty);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(UrlFault::Control);
+    }
+    if text.contains(' ') && !text.starts_with('/') {
+        return Err(UrlFault::Blanks);
+    }
+    if text.starts_with('/') {
+        return Ok(RemoteUrl::File(PathBuf::from(text)));
+    }
+    match text.split_once("://") {
+        Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+            "file" => file_path(rest),
+            scheme @ ("http" | "https") => http_url(scheme, rest),
+            "ssh" | "git+ssh" | "ssh+git" => ssh_url(rest),
+            "git" => Err(UrlFault::GitScheme),
+            _ => Err(UrlFault::UnknownScheme),
+        },
+        None => scp_like(text).ok_or(UrlFault::NoForm),
+    }
+}
+
+fn file_path(rest: &str) -> Result<RemoteUrl, UrlFault> {
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
     if !path.starts_with('/') {
-        return Err(format!(
-            "a file URL has three slashes: file:///{}",
-            path.trim_start_matches('/')
-        ));
+        let path = path.trim_start_matches('/').to_owned();
+        return Err(UrlFault::TwoSlashes(path));
     }
     Ok(RemoteUrl::File(PathBuf::from(percent_decode(path)?)))
 }
 
-fn http_url(scheme: &str, rest: &str) -> Result<RemoteUrl, String> {
+fn http_url(scheme: &str, rest: &str) -> Result<RemoteUrl, UrlFault> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if authority.contains('@') {
-        return Err(format!(
-            "put user name, password or token into the Secret that secretRef names, not into the URL{}",
-            if scheme == "http" {
-                ", and use https://"
-            } else {
-                ""
-            }
-        ));
+        return Err(UrlFault::Login {
+            is_encrypted: scheme != "http",
+        });
     }
     // A password with a slash in it would pass for a port and a path.
-    host_and_port(authority).map_err(|_| {
-        "after the host comes at most a port; a password or token goes into the Secret that secretRef names"
-            .to_owned()
-    })?;
+    host_and_port(authority).map_err(|fault| UrlFault::AfterHost(Box::new(fault)))?;
     if path.contains(['?', '#']) {
-        return Err("a repository's URL has no query and no fragment".to_owned());
+        return Err(UrlFault::Query);
     }
     let path = path.trim_end_matches('/');
     Ok(RemoteUrl::Http(format!("{scheme}://{authority}/{path}")))
 }
 
-fn ssh_url(rest: &str) -> Result<RemoteUrl, String> {
-    let (authority, path) = rest
-        .split_once('/')
-        .ok_or("the repository's path is missing")?;
+fn ssh_url(rest: &str) -> Result<RemoteUrl, UrlFault> {
+    let (authority, path) = rest.split_once('/').ok_or(UrlFault::NoPath)?;
     let (user, host_port) = match authority.rsplit_once('@') {
         Some((user, host_port)) => (user, host_port),
         None => ("git", authority),
     };
     if user.contains(':') {
-        return Err(
-            "passwords do not belong into the URL; use a key in the Secret (identity)".to_owned(),
-        );
+        return Err(UrlFault::Password);
     }
     let (host, port) = host_and_port(host_port)?;
     let path = percent_decode(path)?;
@@ -134,9 +169,9 @@ fn ssh_url(rest: &str) -> Result<RemoteUrl, String> {
     }))
 }
 
-fn host_and_port(text: &str) -> Result<(String, u16), String> {
+fn host_and_port(text: &str) -> Result<(String, u16), UrlFault> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-        let (host, after) = rest.split_once(']').ok_or("a ] is missing")?;
+        let (host, after) = rest.split_once(']').ok_or(UrlFault::NoBracket)?;
         (host, after.strip_prefix(':'))
     } else {
         match text.split_once(':') {
@@ -145,16 +180,17 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
         }
     };
     if host.is_empty() {
-        return Err("the host is missing".to_owned());
+        return Err(UrlFault::NoHost);
     }
     // A host that starts with a dash was CVE-2017-1000117 where a program is called with it.
     if host.starts_with('-') {
-        return Err("a host does not start with a dash".to_owned());
+        return Err(UrlFault::Dash);
     }
     let port = match port {
-        Some(port) => port
-            .parse()
-            .map_err(|_| format!("\"{port}\" is not a port"))?,
+        Some(port) => port.parse().map_err(|source| UrlFault::NoPort {
+            text: port.to_owned(),
+            source,
+        })?,
         None => 22,
     };
     Ok((host.to_owned(), port))
@@ -190,7 +226,7 @@ fn scp_like(text: &str) -> Option<RemoteUrl> {
     }))
 }
 
-fn percent_decode(text: &str) -> Result<String, String> {
+fn percent_decode(text: &str) -> Result<String, UrlFault> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -201,13 +237,12 @@ fn percent_decode(text: &str) -> Result<String, String> {
         let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
         match (digit(rest.next()), digit(rest.next())) {
             (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
-            _ => return Err("a % is not followed by two hexadecimal digits".to_owned()),
+            _ => return Err(UrlFault::Percent),
         }
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| "it is not UTF-8 once its %xx are decoded".to_owned())?;
+    let text = String::from_utf8(bytes)?;
     if text.chars().any(char::is_control) {
-        return Err("it contains control characters once its %xx are decoded".to_owned());
+        return Err(UrlFault::ControlOnceDecoded);
     }
     Ok(text)
 }

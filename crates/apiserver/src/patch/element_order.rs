@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::PatchError;
-use super::strategic::{PATCH, SET_ORDER, failed, have_key, wrong_type};
+use super::strategic::{PATCH, SET_ORDER, failed};
+use super::strategic_lists::{have_key, wrong_type};
 use crate::json::strict_json::go_map;
 
 /// How elements of a list are told apart.

@@ -9,6 +9,21 @@ use crate::json::go_words;
 /// How many operations one patch may have (`maxJSONPatchOperations` of the API server).
 const MAX_OPERATIONS: usize = 10_000;
 
+/// Why an operation is none, or does not fit the object.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("operation, missing {0} field")]
+    NoField(&'static str),
+    #[error("Unexpected kind: {0}")]
+    UnknownVerb(String),
+    #[error("doc is missing path: \"{0}\": missing value")]
+    NoPath(String),
+    #[error("testing value {0} failed: test failed")]
+    OtherValue(String),
+    #[error("Unable to access invalid index: {0}")]
+    NoIndex(String),
+}
+
 /// Applies a JSON patch to a copy of the object; all of it or nothing.
 ///
 /// # Errors
@@ -35,21 +50,22 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
         let Value::Object(operation) = operation else {
             return Err(not_a_list(operation, "handlers.jsonPatchOp"));
         };
-        carry_out(&mut patched, operation).map_err(PatchError::Unprocessable)?;
+        carry_out(&mut patched, operation)
+            .map_err(|unfit| PatchError::Unprocessable(unfit.to_string()))?;
     }
     Ok(patched)
 }
 
-fn carry_out(object: &mut Value, operation: &Map<String, Value>) -> Result<(), String> {
-    let text = |key: &str| {
+fn carry_out(object: &mut Value, operation: &Map<String, Value>) -> Result<(), Unfit> {
+    let text = |key: &'static str| {
         let text = operation.get(key).and_then(Value::as_str);
-        text.ok_or_else(|| format!("operation, missing {key} field"))
+        text.ok_or(Unfit::NoField(key))
     };
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);
     let verb = text("op")?;
     let path = match verb {
         "add" | "remove" | "replace" | "test" | "move" | "copy" => text("path")?,
-        _ => return Err(format!("Unexpected kind: {verb}")),
+        _ => return Err(Unfit::UnknownVerb(verb.to_owned())),
     };
     match verb {
         "replace" if path.is_empty() => {
@@ -90,19 +106,19 @@ fn carry_out(object: &mut Value, operation: &Map<String, Value>) -> Result<(), S
     }
 }
 
-fn missing(path: &str) -> String {
-    format!("doc is missing path: \"{path}\": missing value")
+fn missing(path: &str) -> Unfit {
+    Unfit::NoPath(path.to_owned())
 }
 
-fn tested(found: Option<&Value>, wanted: &Value, path: &str) -> Result<(), String> {
+fn tested(found: Option<&Value>, wanted: &Value, path: &str) -> Result<(), Unfit> {
     if found.unwrap_or(&Value::Null) == wanted {
         return Ok(());
     }
-    Err(format!("testing value {path} failed: test failed"))
+    Err(Unfit::OtherValue(path.to_owned()))
 }
 
 /// The map or list that the last step of a path leads out of, and that step.
-fn holder<'o>(object: &'o mut Value, path: &str) -> Result<(&'o mut Value, String), String> {
+fn holder<'o>(object: &'o mut Value, path: &str) -> Result<(&'o mut Value, String), Unfit> {
     let mut steps: Vec<String> = path
         .split('/')
         .skip(1)
@@ -128,8 +144,8 @@ fn holder<'o>(object: &'o mut Value, path: &str) -> Result<(&'o mut Value, Strin
 }
 
 /// An index below `length`; from the end where it is negative.
-fn index(text: &str, length: usize) -> Result<usize, String> {
-    let wrong = || format!("Unable to access invalid index: {text}");
+fn index(text: &str, length: usize) -> Result<usize, Unfit> {
+    let wrong = || Unfit::NoIndex(text.to_owned());
     let number: i64 = text.parse().map_err(|_| wrong())?;
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let at = if number < 0 { number + length } else { number };
@@ -137,7 +153,7 @@ fn index(text: &str, length: usize) -> Result<usize, String> {
     (number < length).then_some(at).ok_or_else(wrong)
 }
 
-fn get(object: &mut Value, path: &str) -> Result<Option<Value>, String> {
+fn get(object: &mut Value, path: &str) -> Result<Option<Value>, Unfit> {
     let (holder, key) = holder(object, path)?;
     match holder {
         Value::Object(members) => Ok(members.get(&key).cloned()),
@@ -146,7 +162,7 @@ fn get(object: &mut Value, path: &str) -> Result<Option<Value>, String> {
     }
 }
 
-fn take(object: &mut Value, path: &str) -> Result<Value, String> {
+fn take(object: &mut Value, path: &str) -> Result<Value, Unfit> {
     let (holder, key) = holder(object, path)?;
     match holder {
         Value::Object(members) => members.remove(&key).ok_or_else(|| missing(path)),
@@ -158,7 +174,7 @@ fn take(object: &mut Value, path: &str) -> Result<Value, String> {
     }
 }
 
-fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
+fn add(object: &mut Value, path: &str, value: Value) -> Result<(), Unfit> {
     let (holder, key) = holder(object, path)?;
     match holder {
         Value::Object(members) => {

@@ -7,6 +7,7 @@ mod element_order;
 mod json;
 mod merge;
 mod strategic;
+mod strategic_lists;
 
 pub use json::json_patch;
 pub use merge::merge_patch;

@@ -66,7 +66,9 @@ pub async fn watch(
     let selector = read::selector(resource, path, params)?;
     let wanted = match params.text("resourceVersion") {
         None => 0,
-        Some(text) => read::parse_revision(text).map_err(|why| ApiError::plain(500, why))?,
+        Some(text) => {
+            read::parse_revision(text).map_err(|why| ApiError::plain(500, why.to_string()))?
+        }
     };
     let streaming_list = params.choice("sendInitialEvents");
     let bookmarks = params.flag("allowWatchBookmarks");

@@ -1,6 +1,7 @@
 //! Builds the server, serves it on a socket, gives a client in the same process, and stops it.
 
 mod bootstrap;
+mod change;
 mod credentials;
 mod handle;
 mod housekeeping;

@@ -67,52 +67,11 @@ pub fn apply(
     versions: &Versions<'_>,
     options: &ApplyOptions<'_>,
 ) -> Result<Value, ApplyError> {
-    let mut managed = live
-        .map(Managed::decode)
-        .transpose()
-        .map_err(|why| ApplyError::Typed(format!("failed to decode managed fields: {why}")))?
-        .unwrap_or_default();
-    let root = versions.root();
-    let misfit = live.filter(|_| options.may_not_fit).and_then(|live| {
-        let mut faults = check(root, live);
-        faults.retain(|fault| !is_duplicate(fault));
-        (!faults.is_empty()).then(|| told(&faults))
-    });
-    if let Some(live) = live
-        && managed.entries.is_empty()
-    {
-        managed = match &misfit {
-            Some(misfit) => Err(format!(
-                "failed to convert new object ({}) to smd typed: {misfit}",
-                which(live)
-            )),
-            None => before_first_apply(live, versions, options),
-        }
-        .map_err(|why| {
-            ApplyError::Typed(format!(
-                "failed to create manager for existing fields: {why}"
-            ))
-        })?;
-    }
-    let managed_fields = applied.pointer("/metadata/managedFields");
-    // What is no list of objects is none of managed fields: its type is told.
-    let is_given = |entries: &Value| {
-        let entries = entries.as_array();
-        entries.is_some_and(|entries| entries.iter().all(Value::is_object))
-    };
-    if managed_fields.is_some_and(is_given) {
-        return Err(ApplyError::BadRequest(
-            "metadata.managedFields must be nil".to_owned(),
-        ));
-    }
-    let faults = check(root, applied);
-    if !faults.is_empty() {
-        return Err(ApplyError::Typed(format!(
-            "failed to create typed patch object ({}): {}",
-            which(applied),
-            told(&faults)
-        )));
-    }
+    let misfit = live
+        .filter(|_| options.may_not_fit)
+        .and_then(|live| misfit(versions, live));
+    let managed = managed_before(live, misfit.as_deref(), versions, options)?;
+    check_applied(versions, applied)?;
     if let (Some(live), Some(misfit)) = (live, misfit) {
         return Err(ApplyError::Typed(format!(
             "failed to create typed live object ({}): {misfit}",
@@ -136,6 +95,67 @@ pub fn apply(
     request.sync_last_applied(&mut object);
     managed.encode_into(&mut object);
     Ok(object)
+}
+
+/// Why a live object does not fit its kind; items that it holds twice do not count.
+fn misfit(versions: &Versions<'_>, live: &Value) -> Option<String> {
+    let mut faults = check(versions.root(), live);
+    faults.retain(|fault| !is_duplicate(fault));
+    (!faults.is_empty()).then(|| told(&faults))
+}
+
+/// Who owned what before the apply; where nobody kept account,
+/// [`BEFORE_FIRST_APPLY`] owns all there is.
+fn managed_before(
+    live: Option<&Value>,
+    misfit: Option<&str>,
+    versions: &Versions<'_>,
+    options: &ApplyOptions<'_>,
+) -> Result<Managed, ApplyError> {
+    let Some(live) = live else {
+        return Ok(Managed::default());
+    };
+    let managed = Managed::decode(live)
+        .map_err(|why| ApplyError::Typed(format!("failed to decode managed fields: {why}")))?;
+    if !managed.entries.is_empty() {
+        return Ok(managed);
+    }
+    let managed = match misfit {
+        Some(misfit) => Err(format!(
+            "failed to convert new object ({}) to smd typed: {misfit}",
+            which(live)
+        )),
+        None => before_first_apply(live, versions, options),
+    };
+    managed.map_err(|why| {
+        ApplyError::Typed(format!(
+            "failed to create manager for existing fields: {why}"
+        ))
+    })
+}
+
+/// Refuses what cannot be applied, whatever is there.
+fn check_applied(versions: &Versions<'_>, applied: &Value) -> Result<(), ApplyError> {
+    let managed_fields = applied.pointer("/metadata/managedFields");
+    // What is no list of objects is none of managed fields: its type is told.
+    let is_given = |entries: &Value| {
+        let entries = entries.as_array();
+        entries.is_some_and(|entries| entries.iter().all(Value::is_object))
+    };
+    if managed_fields.is_some_and(is_given) {
+        return Err(ApplyError::BadRequest(
+            "metadata.managedFields must be nil".to_owned(),
+        ));
+    }
+    let faults = check(versions.root(), applied);
+    if !faults.is_empty() {
+        return Err(ApplyError::Typed(format!(
+            "failed to create typed patch object ({}): {}",
+            which(applied),
+            told(&faults)
+        )));
+    }
+    Ok(())
 }
 
 fn before_first_apply(

@@ -1,15 +1,10 @@
-//! From the bytes of a request to an object of the kind that its path names; what is wrong
-//! with them is told in Kubernetes' words.
+//! From the bytes of a request to an object; what is wrong with them is told in Kubernetes' words.
 
 use serde_json::{Map, Value};
 
-use super::metadata;
-use super::write_request::WriteRequest;
-use crate::builtin;
 use crate::json::go_words;
 use crate::json::strict_json::{self, Sent};
 use crate::model::resource::Resource;
-use crate::model::schemas;
 use crate::model::status::{ApiError, Cause};
 use crate::wire::patch_type::Patch;
 use crate::wire::protobuf;
@@ -27,6 +22,11 @@ pub enum Unread {
     Syntax(String),
 }
 
+/// Why a text is no YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("yaml: {0}")]
+pub struct YamlError(#[source] serde_yaml::Error);
+
 /// Reads a body by its content type.
 pub fn read(media: &str, bytes: &[u8]) -> Result<Sent, Unread> {
     match media {
@@ -37,7 +37,7 @@ pub fn read(media: &str, bytes: &[u8]) -> Result<Sent, Unread> {
             ))
         }),
         "application/yaml" | "text/yaml" | "application/x-yaml" => {
-            yaml(bytes).map_err(Unread::Syntax)
+            yaml(bytes).map_err(|error| Unread::Syntax(error.to_string()))
         }
         "application/vnd.kubernetes.protobuf" => match protobuf::decode(bytes) {
             Ok(value) => Ok(value.into()),
@@ -49,9 +49,8 @@ pub fn read(media: &str, bytes: &[u8]) -> Result<Sent, Unread> {
 }
 
 /// Parses YAML (and so JSON, which it contains).
-pub fn yaml(bytes: &[u8]) -> Result<Sent, String> {
-    strict_json::from(serde_yaml::Deserializer::from_slice(bytes))
-        .map_err(|error| format!("yaml: {error}"))
+pub fn yaml(bytes: &[u8]) -> Result<Sent, YamlError> {
+    strict_json::from(serde_yaml::Deserializer::from_slice(bytes)).map_err(YamlError)
 }
 
 /// Reads a body that is to hold an object of the kind.
@@ -143,154 +142,8 @@ fn summary(bytes: &[u8]) -> String {
     }
 }
 
-/// What an object came as: its faults are told differently.
-#[derive(Debug, Clone, Copy)]
-pub enum Source<'a> {
-    /// It was sent as a whole.
-    Body,
-    /// It is what a patch made of the live one.
-    Patched(&'a Patch),
-    /// It is what the apply of this made of the live one.
-    Applied(&'a Value),
-}
-
-/// Holds the object against its kind: apiVersion and kind, and the types of its fields where
-/// Kubernetes reads it into a Go struct. What is fine has its canonical form afterwards.
-pub fn check(
-    call: &WriteRequest<'_>,
-    object: &mut Value,
-    source: Source<'_>,
-    duplicates: &[String],
-) -> Result<(), ApiError> {
-    let resource = call.resource;
-    let text = |object: &Value, key: &str, default: &str| {
-        object
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-            .unwrap_or(default)
-            .to_owned()
-    };
-    let is_own = resource.is_kubernetes_own();
-    let version_default = match source {
-        // What a custom object is, it has to say.
-        Source::Body if !is_own => String::new(),
-        _ => resource.api_version(),
-    };
-    if let Source::Patched(patch @ (Patch::Json(_) | Patch::Merge(_))) = source {
-        has_identity(resource, patch, object)?;
-    }
-    let (api_version, kind) = match source {
-        // What it patches is a Go struct already, whatever it says of itself.
-        Source::Patched(Patch::Strategic(_)) => (resource.api_version(), resource.kind.clone()),
-        _ => (
-            text(object, "apiVersion", &version_default),
-            text(object, "kind", &resource.kind),
-        ),
-    };
-    if let Source::Patched(Patch::Json(_) | Patch::Merge(_)) = source
-        && is_own
-        && text(object, "apiVersion", "").is_empty()
-    {
-        return without_version(call, source, object);
-    }
-    let fault = fault(call, &api_version, &kind, source, object, duplicates);
-    match fault {
-        Ok(()) => {
-            metadata::stamp_identity(resource, object, &kind);
-            match source {
-                Source::Applied(_) if !is_own => {
-                    let empties = metadata::take_empties(object);
-                    metadata::tidy(resource, object);
-                    metadata::put_empties(object, &empties);
-                }
-                _ => metadata::tidy(resource, object),
-            }
-            Ok(())
-        }
-        Err(Fault::Status(error)) => Err(error),
-        Err(Fault::Decoding(why)) => Err(match source {
-            Source::Applied(applied) if resource.is_kubernetes_own() => {
-                let of_core = if resource.group.is_empty() { "/" } else { "" };
-                let what = format!(
-                    "{of_core}{}, Kind={}",
-                    resource.api_version(),
-                    resource.kind
-                );
-                // What reads itself is not asked how it is written.
-                let reads_itself = ["parsing time", "quantities must match"]
-                    .iter()
-                    .any(|words| why.starts_with(words))
-                    || why.ends_with("into Go value of type int32");
-                // Numbers are numbers there, and no text.
-                let size = why
-                    .strip_prefix("json: cannot unmarshal number ")
-                    .filter(|_| !reads_itself)
-                    .and_then(|rest| rest.rsplit_once(" of type int"));
-                let (from_json, why) = match size {
-                    Some((_, size)) => ("", format!("cannot convert float64 to int{size}")),
-                    None if reads_itself => ("", why),
-                    None => ("error decoding from json: ", why),
-                };
-                ApiError::plain(
-                    500,
-                    format!(
-                        "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: {from_json}{why}",
-                        crate::json::object::namespace(applied),
-                        crate::json::object::name(applied),
-                    ),
-                )
-            }
-            Source::Body | Source::Applied(_) => {
-                let version = api_version.rsplit('/').next().unwrap_or_default();
-                ApiError::bad_request(format!(
-                    "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
-                    resource.kind
-                ))
-            }
-            Source::Patched(patch) => unfit_patch(patch, object, &why),
-        }),
-    }
-}
-
-/// What a patch leaves has to say what it is; a custom object all of it.
-fn has_identity(resource: &Resource, patch: &Patch, object: &Value) -> Result<(), ApiError> {
-    if let Some(misfit) = misfit(object) {
-        return Err(unfit_patch(patch, object, &misfit));
-    }
-    let is_missing = |key: &str| crate::json::object::text_at(object, key).is_empty();
-    if resource.is_kubernetes_own() {
-        return Ok(());
-    }
-    if is_missing("kind") {
-        let why = format!("Object 'Kind' is missing in '{object}'");
-        return Err(unfit_patch(patch, object, &why));
-    }
-    // Whom it is about is asked before.
-    if is_missing("apiVersion") && !crate::json::object::name(object).is_empty() {
-        // Where a webhook is asked, the way to it is where this is found.
-        let why = if resource.webhook {
-            format!(
-                "Internal error occurred: /, Kind={} is unstructured and is not suitable for converting to \"{}\"",
-                crate::json::object::text_at(object, "kind"),
-                resource.api_version()
-            )
-        } else {
-            "Object 'apiVersion' is missing in 'object has no apiVersion field'".to_owned()
-        };
-        let mut error = ApiError::internal(&why);
-        error.details.causes.push(Cause {
-            reason: "",
-            message: why,
-            field: String::new(),
-        });
-        return Err(error);
-    }
-    Ok(())
-}
-
 /// Go's words where what an object is is no text.
-fn misfit(object: &Value) -> Option<String> {
+pub(super) fn misfit(object: &Value) -> Option<String> {
     ["apiVersion", "kind"].into_iter().find_map(|key| {
         let found = object
             .get(key)
@@ -300,130 +153,6 @@ fn misfit(object: &Value) -> Option<String> {
             go_words::kind(found)
         ))
     })
-}
-
-/// An object that a patch took the version from is read in the form that the server has inside,
-/// whose fields have other names: nothing of it is left.
-fn without_version(
-    call: &WriteRequest<'_>,
-    source: Source<'_>,
-    object: &mut Value,
-) -> Result<(), ApiError> {
-    let shown = std::mem::take(object);
-    let unknown = but_identity(&shown, &["apiVersion", "kind"]);
-    metadata::stamp_identity(call.resource, object, &call.resource.kind);
-    strictly(call, source, &shown, &unknown, &[])
-}
-
-enum Fault {
-    Decoding(String),
-    Status(ApiError),
-}
-
-fn fault(
-    call: &WriteRequest<'_>,
-    api_version: &str,
-    kind: &str,
-    source: Source<'_>,
-    object: &mut Value,
-    duplicates: &[String],
-) -> Result<(), Fault> {
-    let resource = call.resource;
-    let decoding = |why: String| Err(Fault::Decoding(why));
-    let expected = resource.api_version();
-    if !resource.is_kubernetes_own() {
-        if matches!(source, Source::Body) && object.get("apiVersion") == Some(&Value::Null) {
-            return decoding(
-                ".apiVersion accessor error: <nil> is of the type <nil>, expected string"
-                    .to_owned(),
-            );
-        }
-        if matches!(source, Source::Applied(_)) {
-            // It was held against the types of its fields before: only nulls are made something.
-            let empties = metadata::take_empties(object);
-            if let Some(metadata) = object.get_mut("metadata") {
-                let _ = builtin::decode::decode_metadata(resource.schema(), metadata);
-            }
-            metadata::put_empties(object, &empties);
-        } else if let Some(metadata) = object.get_mut("metadata") {
-            builtin::decode::decode_metadata(resource.schema(), metadata).or_else(decoding)?;
-        }
-        if !matches!(source, Source::Applied(_))
-            && let Some(misfit) = resource.schema().embedded_misfit(object)
-        {
-            return decoding(misfit.to_string());
-        }
-        if api_version != expected {
-            if matches!(source, Source::Body) {
-                as_other_version(call, api_version, kind, object, duplicates)
-                    .map_err(Fault::Status)?;
-            }
-            return Err(Fault::Status(ApiError::bad_request(format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
-            ))));
-        }
-        return Ok(());
-    }
-    if api_version != expected || kind != resource.kind {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let is_known = call
-            .core
-            .registry
-            .load()
-            .by_kind(group, version, kind)
-            .is_some_and(|other| other.is_kubernetes_own());
-        return decoding(if is_known {
-            let package = |group: &str| match group.split('.').next().unwrap_or_default() {
-                "" => "core".to_owned(),
-                package => package.to_owned(),
-            };
-            format!(
-                "converting ({version}.{kind}) to ({}.{}): unknown conversion",
-                package(&resource.group),
-                resource.kind
-            )
-        } else {
-            format!(
-                "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:110\""
-            )
-        });
-    }
-    let definition = schemas::component_name(resource);
-    let read = match source {
-        Source::Applied(_) => builtin::decode::convert,
-        _ => builtin::decode::decode,
-    };
-    read(&resource.published_schema(), &definition, object).or_else(decoding)
-}
-
-/// An object of another version than the path's is read as one of its own, and what is unknown in
-/// that is told, before the version is refused.
-fn as_other_version(
-    call: &WriteRequest<'_>,
-    api_version: &str,
-    kind: &str,
-    object: &Value,
-    duplicates: &[String],
-) -> Result<(), ApiError> {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    if group != call.resource.group || kind != call.resource.kind {
-        return Ok(());
-    }
-    let registry = call.core.registry.load();
-    let unknown = match registry.by_kind(group, version, kind) {
-        Some(other) => schemas::prune(other, &mut object.clone()),
-        None => but_identity(object, &["apiVersion", "kind", "metadata"]),
-    };
-    strictly_in(call, version, Source::Body, object, &unknown, duplicates)
-}
-
-/// The names of an object's fields but for those that say what it is.
-fn but_identity(object: &Value, identity: &[&str]) -> Vec<String> {
-    let fields = object.as_object().into_iter().flat_map(Map::keys);
-    fields
-        .filter(|field| !identity.contains(&field.as_str()))
-        .cloned()
-        .collect()
 }
 
 /// A patch whose result is none of its kind.
@@ -444,65 +173,6 @@ pub fn unfit_patch(patch: &Patch, object: &Value, why: &str) -> ApiError {
     };
     let cause = Cause::invalid("patch", &Value::String(shown), &why);
     ApiError::invalid_as("", "", "", vec![cause])
-}
-
-/// Says what was dropped or was there twice, as the client wishes.
-pub fn strictly(
-    call: &WriteRequest<'_>,
-    source: Source<'_>,
-    object: &Value,
-    unknown: &[String],
-    duplicates: &[String],
-) -> Result<(), ApiError> {
-    let version = &call.resource.version;
-    strictly_in(call, version, source, object, unknown, duplicates)
-}
-
-fn strictly_in(
-    call: &WriteRequest<'_>,
-    version: &str,
-    source: Source<'_>,
-    object: &Value,
-    unknown: &[String],
-    duplicates: &[String],
-) -> Result<(), ApiError> {
-    if unknown.is_empty() && duplicates.is_empty() {
-        return Ok(());
-    }
-    // Of what is unknown in a Go struct that is said, and not how often it is there.
-    let is_unknown = |path: &str| {
-        call.resource.is_kubernetes_own()
-            && unknown.iter().any(|unknown| {
-                path.strip_prefix(unknown.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            })
-    };
-    let twice = duplicates
-        .iter()
-        .filter(|path| !is_unknown(path))
-        .map(|path| format!("duplicate field \"{path}\""));
-    let dropped = unknown
-        .iter()
-        .map(|path| format!("unknown field \"{path}\""));
-    let words: Vec<String> = twice.chain(dropped).collect();
-    match call.options.field_validation {
-        FieldValidation::Ignore => Ok(()),
-        FieldValidation::Warn => {
-            call.warnings.borrow_mut().extend(words);
-            Ok(())
-        }
-        FieldValidation::Strict => {
-            let why = format!("strict decoding error: {}", words.join(", "));
-            let resource = call.resource;
-            Err(match source {
-                Source::Body | Source::Applied(_) => ApiError::bad_request(format!(
-                    "{} in version \"{version}\" cannot be handled as a {}: {why}",
-                    resource.kind, resource.kind
-                )),
-                Source::Patched(patch) => unfit_patch(patch, object, &why),
-            })
-        }
-    }
 }
 
 #[cfg(test)]

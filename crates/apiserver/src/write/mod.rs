@@ -9,6 +9,7 @@ mod addresses;
 mod complete;
 pub mod decode;
 pub mod deletion;
+mod fit;
 mod lifecycle;
 mod managed;
 mod metadata;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::decode::Source;
+use self::fit::Source;
 use self::write_request::{By, WriteRequest};
 use self::written::Written;
 use crate::json::object;
@@ -320,18 +321,7 @@ fn update(
     by: By,
     empties: &[&'static str],
 ) -> Result<Option<Written>, ApiError> {
-    let name = live.key.name.as_str();
-    let refusal = match metadata::version(&object) {
-        Err(unread) => Some(unread),
-        Ok(0) if !allows_unconditional_update(call.resource) => {
-            Some(unversioned(call.resource, name))
-        }
-        Ok(given) if given != 0 && given != live.revision => {
-            Some(ApiError::stale(call.resource, name))
-        }
-        Ok(_) => None,
-    };
-    if let Some(refusal) = refusal {
+    if let Err(refusal) = check_version(call.resource, live, &object) {
         return Err(refused(call, object, Some(old), refusal));
     }
     // The metadata of a custom object is not written with its status, whatever it says.
@@ -353,40 +343,47 @@ fn update(
     if !ssa::noop(&old, &mut object, drops) && !view::is_stored_anew(call.resource, live, &object) {
         return Ok(Some(call.stored(live, false)));
     }
-    // The last finalizer is gone: the write is the removal.
+    Ok(swap(call, live, object))
+}
+
+/// Holds the version that an object says against the live one's.
+fn check_version(resource: &Resource, live: &Stored, object: &Value) -> Result<(), ApiError> {
+    let name = live.key.name.as_str();
+    match metadata::version(object)? {
+        0 if !allows_unconditional_update(resource) => Err(unversioned(resource, name)),
+        given if given != 0 && given != live.revision => Err(ApiError::stale(resource, name)),
+        _ => Ok(()),
+    }
+}
+
+/// Puts the object in the live one's place, or removes that where its last finalizer is gone;
+/// nothing when the write lost a race.
+fn swap(call: &WriteRequest<'_>, live: &Stored, object: Value) -> Option<Written> {
     let removes = lifecycle::may_go(call.resource, &object);
     if call.options.dry_run {
-        return Ok(Some(if removes {
+        return Some(if removes {
             call.never_read(object, false)
         } else {
             call.not_stored(object, false)
-        }));
+        });
     }
     let store = &call.core.store;
     if removes {
-        let Ok(last) = store.remove(&live.key, live.revision) else {
-            return Ok(None);
-        };
+        let last = store.remove(&live.key, live.revision).ok()?;
         lifecycle::after_write(call.core, call.resource);
         // It was never stored as it is answered: watches see what was there before.
-        return Ok(Some(Written {
+        return Some(Written {
             revision: Some(last.revision),
             ..call.never_read(object, false)
-        }));
+        });
     }
     let object = view::to_stored(call.resource, object);
-    match store.write(
-        &call.resource.selectable,
-        live.key.clone(),
-        Some(live.revision),
-        object,
-    ) {
-        Ok(stored) => {
-            lifecycle::after_write(call.core, call.resource);
-            Ok(Some(call.stored(&stored, false)))
-        }
-        Err(_) => Ok(None),
-    }
+    let selectable = &call.resource.selectable;
+    let stored = store
+        .write(selectable, live.key.clone(), Some(live.revision), object)
+        .ok()?;
+    lifecycle::after_write(call.core, call.resource);
+    Some(call.stored(&stored, false))
 }
 
 /// Reads the client's object: it must be of the path's kind and namespace; then the stored
@@ -398,7 +395,7 @@ fn incoming(
     duplicates: &[String],
 ) -> Result<(Value, Vec<&'static str>), ApiError> {
     let empties = rules::empties(call.resource, &object);
-    decode::check(call, &mut object, source, duplicates)?;
+    fit::check(call, &mut object, source, duplicates)?;
     // How a number of a made-up kind is written is a matter until it is stored, unless it was applied.
     let is_made_up = call.resource.origin == Origin::Custom;
     if !call.resource.is_kubernetes_own() && (!is_made_up || matches!(source, Source::Applied(_))) {
@@ -430,7 +427,7 @@ fn unknown_fields(
         Source::Applied(_) if !call.resource.is_kubernetes_own() => Vec::new(),
         _ => schemas::prune(call.resource, object),
     };
-    decode::strictly(call, source, &shown, &unknown, duplicates)
+    fit::strictly(call, source, &shown, &unknown, duplicates)
 }
 
 /// Kinds that a replace may make, where they are not there.

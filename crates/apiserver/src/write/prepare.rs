@@ -20,40 +20,25 @@ pub fn prepare(
     by: By,
     mut causes: Vec<Cause>,
 ) -> Result<Value, ApiError> {
-    let core = call.core;
     let resource = call.resource;
     let name = object::name(&object).to_owned();
     // Who writes a number of replicas does not write the rest anew.
-    let is_scale = call.subresource == Some("scale");
-    if !is_scale {
+    if !is_scale(call) {
         schemas::default(resource, &mut object);
     }
-    let fill_in = |object: &mut Value| {
-        match old {
-            Some(old) => {
-                metadata::carry_over(object, old, true);
-                status_isolation::keep(resource, call.subresource, object, old);
-            }
-            None => {
-                status_isolation::begin(resource, object);
-                schemas::default(resource, object);
-            }
-        }
-        complete::complete(core, resource, object, old);
-    };
     // What the server fills in belongs to nobody; what it fills into a definition are defaults.
     let is_definition = resource.strategy == Strategy::CustomResourceDefinition;
     if is_definition {
-        fill_in(&mut object);
+        fill_in(call, &mut object, old);
     }
     if by == By::Update {
         managed::update(call, old, &mut object);
     }
     if !is_definition {
-        fill_in(&mut object);
+        fill_in(call, &mut object, old);
     }
     if resource.strategy == Strategy::Service && call.subresource.is_none() {
-        let causes = addresses::complete(core, &mut object, old);
+        let causes = addresses::complete(call.core, &mut object, old);
         if !causes.is_empty() {
             return Err(ApiError::invalid(resource, &name, causes));
         }
@@ -62,39 +47,73 @@ pub fn prepare(
     mutate(call, &mut object, old)?;
     metadata::check_kind(resource, &object)?;
     metadata::set_generation(resource, call.subresource, &mut object, old);
-    causes.extend(metadata::validate(resource, &object, old));
-    causes.extend(schemas::validate(resource, call.subresource, &object, old));
-    causes.extend(scale::faults(resource, call.subresource, &object));
-    causes.extend(rules::validate(
-        core,
-        resource,
-        call.subresource,
-        &object,
-        old,
-    ));
+    causes.extend(faults(call, &object, old));
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, &name, causes));
     }
-    if !resource.is_kubernetes_own() {
-        // What an apply left is not read before it is stored: until here it counts.
-        schemas::prune(resource, &mut object);
-    }
-    if resource.origin == Origin::Custom {
-        if is_scale {
-            // A number may have made the object that it is in, whose defaults are there once it is read anew.
-            schemas::default(resource, &mut object);
-        }
-        object::whole_numbers(&mut object);
-    }
+    settle(call, &mut object);
     if call.subresource.is_none() || old.is_none() {
         let mut warnings = call.warnings.borrow_mut();
         warnings.extend(metadata::finalizer_warnings(resource, &object, old));
         warnings.extend(rules::warnings(resource, &object, old));
     }
-    for hook in &core.hooks {
+    for hook in &call.core.hooks {
         hook.validate(&review, &object)?;
     }
     Ok(object)
+}
+
+fn is_scale(call: &WriteRequest<'_>) -> bool {
+    call.subresource == Some("scale")
+}
+
+/// Fills in what is the server's: of a changed object what the old one had, of a new one its
+/// beginnings.
+fn fill_in(call: &WriteRequest<'_>, object: &mut Value, old: Option<&Value>) {
+    let resource = call.resource;
+    match old {
+        Some(old) => {
+            metadata::carry_over(object, old, true);
+            status_isolation::keep(resource, call.subresource, object, old);
+        }
+        None => {
+            status_isolation::begin(resource, object);
+            schemas::default(resource, object);
+        }
+    }
+    complete::complete(call.core, resource, object, old);
+}
+
+/// Everything that is wrong with the object, in the order in which clients are told.
+fn faults(call: &WriteRequest<'_>, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let (resource, subresource) = (call.resource, call.subresource);
+    let mut causes = metadata::validate(resource, object, old);
+    causes.extend(schemas::validate(resource, subresource, object, old));
+    causes.extend(scale::faults(resource, subresource, object));
+    causes.extend(rules::validate(
+        call.core,
+        resource,
+        subresource,
+        object,
+        old,
+    ));
+    causes
+}
+
+/// Gives a custom object the form in which it is read back.
+fn settle(call: &WriteRequest<'_>, object: &mut Value) {
+    let resource = call.resource;
+    if !resource.is_kubernetes_own() {
+        // What an apply left is not read before it is stored: until here it counts.
+        schemas::prune(resource, object);
+    }
+    if resource.origin == Origin::Custom {
+        if is_scale(call) {
+            // A number may have made the object that it is in, whose defaults are there once it is read anew.
+            schemas::default(resource, object);
+        }
+        object::whole_numbers(object);
+    }
 }
 
 fn operation(old: Option<&Value>) -> Operation {
@@ -118,7 +137,7 @@ pub fn mutate(
         return Ok(());
     }
     // A number of replicas that the kind does not know is dropped when it is stored, and not before.
-    let is_whole = call.subresource != Some("scale");
+    let is_whole = !is_scale(call);
     if is_whole {
         schemas::default(call.resource, object);
     }

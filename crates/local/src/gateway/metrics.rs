@@ -216,6 +216,17 @@ pub fn render(rows: &[RevisionRow], unrouted: u64) -> String {
 }
 
 fn write_page(page: &mut String, rows: &[RevisionRow], unrouted: u64) -> std::fmt::Result {
+    write_requests(page, rows)?;
+    write_times(page, rows)?;
+    write_own(page, rows)?;
+    writeln!(
+        page,
+        "# TYPE sluice_gateway_unrouted_requests_total counter"
+    )?;
+    writeln!(page, "sluice_gateway_unrouted_requests_total {unrouted}")
+}
+
+fn write_requests(page: &mut String, rows: &[RevisionRow]) -> std::fmt::Result {
     writeln!(page, "# TYPE envoy_cluster_external_upstream_rq counter")?;
     for row in rows {
         for (code, requests) in &row.metrics.codes {
@@ -226,6 +237,10 @@ fn write_page(page: &mut String, rows: &[RevisionRow], unrouted: u64) -> std::fm
             )?;
         }
     }
+    Ok(())
+}
+
+fn write_times(page: &mut String, rows: &[RevisionRow]) -> std::fmt::Result {
     writeln!(
         page,
         "# TYPE envoy_cluster_external_upstream_rq_time histogram"
@@ -255,6 +270,11 @@ fn write_page(page: &mut String, rows: &[RevisionRow], unrouted: u64) -> std::fm
             "envoy_cluster_external_upstream_rq_time_count{{envoy_cluster_name=\"{cluster}\"}} {total}"
         )?;
     }
+    Ok(())
+}
+
+/// What Envoy has no words for.
+fn write_own(page: &mut String, rows: &[RevisionRow]) -> std::fmt::Result {
     type Value = fn(&RevisionRow) -> u64;
     let own: [(&str, &str, Value); 5] = [
         ("sluice_gateway_in_flight_requests", "gauge", |row| {
@@ -284,11 +304,7 @@ fn write_page(page: &mut String, rows: &[RevisionRow], unrouted: u64) -> std::fm
             )?;
         }
     }
-    writeln!(
-        page,
-        "# TYPE sluice_gateway_unrouted_requests_total counter"
-    )?;
-    writeln!(page, "sluice_gateway_unrouted_requests_total {unrouted}")
+    Ok(())
 }
 
 fn count(n: usize) -> u64 {

@@ -69,32 +69,13 @@ pub(super) fn pod_spec() -> Value {
 }
 
 fn container() -> Value {
-    let words = || json!({"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "string"}});
     let quantities = || json!({"type": "object", "additionalProperties": quantity()});
     json!({
         "type": "object",
         "properties": {
             "args": words(),
             "command": words(),
-            "env": {
-                "type": "array",
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["name"],
-                "items": {
-                    "type": "object",
-                    "required": ["name"],
-                    "properties": {
-                        "name": {"type": "string"},
-                        "value": {"type": "string"},
-                        "valueFrom": {"type": "object", "properties": {
-                            "configMapKeyRef": key_of(),
-                            "fieldRef": {"type": "object", "x-kubernetes-map-type": "atomic", "x-kubernetes-preserve-unknown-fields": true},
-                            "resourceFieldRef": {"type": "object", "x-kubernetes-map-type": "atomic", "x-kubernetes-preserve-unknown-fields": true},
-                            "secretKeyRef": key_of(),
-                        }},
-                    },
-                },
-            },
+            "env": env(),
             "envFrom": {"type": "array", "x-kubernetes-list-type": "atomic", "items": {
                 "type": "object",
                 "properties": {
@@ -119,40 +100,75 @@ fn container() -> Value {
             "resources": {"type": "object", "properties": {
                 "limits": quantities(), "requests": quantities(),
             }},
-            "securityContext": {"type": "object", "properties": {
-                "allowPrivilegeEscalation": {"type": "boolean"},
-                "capabilities": {"type": "object", "properties": {"add": words(), "drop": words()}},
-                "privileged": {"type": "boolean"},
-                "readOnlyRootFilesystem": {"type": "boolean"},
-                "runAsGroup": {"type": "integer", "format": "int64"},
-                "runAsNonRoot": {"type": "boolean"},
-                "runAsUser": {"type": "integer", "format": "int64"},
-                "seccompProfile": {
-                    "type": "object",
-                    "required": ["type"],
-                    "properties": strings(&["localhostProfile", "type"]),
-                },
-            }},
+            "securityContext": security_context(),
             "startupProbe": probe(),
             "terminationMessagePath": {"type": "string"},
             "terminationMessagePolicy": {"type": "string"},
-            "volumeMounts": {
-                "type": "array",
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["mountPath"],
-                "items": {
-                    "type": "object",
-                    "required": ["mountPath", "name"],
-                    "properties": {
-                        "mountPath": {"type": "string"},
-                        "mountPropagation": {"type": "string"},
-                        "name": {"type": "string"},
-                        "readOnly": {"type": "boolean"},
-                        "subPath": {"type": "string"},
-                    },
-                },
-            },
+            "volumeMounts": volume_mounts(),
             "workingDir": {"type": "string"},
+        },
+    })
+}
+
+fn words() -> Value {
+    json!({"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "string"}})
+}
+
+fn env() -> Value {
+    let unread = || json!({"type": "object", "x-kubernetes-map-type": "atomic", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+        "items": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": {"type": "string"},
+                "value": {"type": "string"},
+                "valueFrom": {"type": "object", "properties": {
+                    "configMapKeyRef": key_of(),
+                    "fieldRef": unread(),
+                    "resourceFieldRef": unread(),
+                    "secretKeyRef": key_of(),
+                }},
+            },
+        },
+    })
+}
+
+fn security_context() -> Value {
+    json!({"type": "object", "properties": {
+        "allowPrivilegeEscalation": {"type": "boolean"},
+        "capabilities": {"type": "object", "properties": {"add": words(), "drop": words()}},
+        "privileged": {"type": "boolean"},
+        "readOnlyRootFilesystem": {"type": "boolean"},
+        "runAsGroup": {"type": "integer", "format": "int64"},
+        "runAsNonRoot": {"type": "boolean"},
+        "runAsUser": {"type": "integer", "format": "int64"},
+        "seccompProfile": {
+            "type": "object",
+            "required": ["type"],
+            "properties": strings(&["localhostProfile", "type"]),
+        },
+    }})
+}
+
+fn volume_mounts() -> Value {
+    json!({
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["mountPath"],
+        "items": {
+            "type": "object",
+            "required": ["mountPath", "name"],
+            "properties": {
+                "mountPath": {"type": "string"},
+                "mountPropagation": {"type": "string"},
+                "name": {"type": "string"},
+                "readOnly": {"type": "boolean"},
+                "subPath": {"type": "string"},
+            },
         },
     })
 }
@@ -162,9 +178,7 @@ fn probe() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "exec": {"type": "object", "properties": {
-                "command": {"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "string"}},
-            }},
+            "exec": {"type": "object", "properties": {"command": words()}},
             "failureThreshold": number(),
             "grpc": {"type": "object", "properties": {
                 "port": number(),
@@ -194,15 +208,64 @@ fn probe() -> Value {
 
 fn volume() -> Value {
     let any = || json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let mode = || json!({"type": "integer", "format": "int32"});
-    let items = || {
-        json!({"type": "array", "x-kubernetes-list-type": "atomic", "items": {
-            "type": "object",
-            "required": ["key", "path"],
-            "properties": {"key": {"type": "string"}, "mode": mode(), "path": {"type": "string"}},
-        }})
-    };
-    let fields = json!({"type": "array", "x-kubernetes-list-type": "atomic", "items": {
+    json!({
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "configMap": named(json!({"defaultMode": mode(), "items": items()})),
+            "csi": any(),
+            "emptyDir": any(),
+            "hostPath": any(),
+            "image": any(),
+            "name": {"type": "string"},
+            "persistentVolumeClaim": any(),
+            "projected": {"type": "object", "properties": {
+                "defaultMode": mode(),
+                "sources": {"type": "array", "x-kubernetes-list-type": "atomic", "items": {
+                    "type": "object",
+                    "properties": {
+                        "configMap": named(json!({"items": items()})),
+                        "downwardAPI": {"type": "object", "properties": {"items": fields()}},
+                        "secret": named(json!({"items": items()})),
+                        "serviceAccountToken": {
+                            "type": "object",
+                            "required": ["path"],
+                            "properties": {
+                                "audience": {"type": "string"},
+                                "expirationSeconds": {"type": "integer", "format": "int64"},
+                                "path": {"type": "string"},
+                            },
+                        },
+                    },
+                }},
+            }},
+            "secret": {"type": "object", "properties": {
+                "defaultMode": mode(),
+                "items": items(),
+                "optional": {"type": "boolean"},
+                "secretName": {"type": "string"},
+            }},
+        },
+    })
+}
+
+/// The permission bits of a file in a volume.
+fn mode() -> Value {
+    json!({"type": "integer", "format": "int32"})
+}
+
+/// The files that keys of a ConfigMap or Secret become.
+fn items() -> Value {
+    json!({"type": "array", "x-kubernetes-list-type": "atomic", "items": {
+        "type": "object",
+        "required": ["key", "path"],
+        "properties": {"key": {"type": "string"}, "mode": mode(), "path": {"type": "string"}},
+    }})
+}
+
+/// The files that fields of the Pod become.
+fn fields() -> Value {
+    json!({"type": "array", "x-kubernetes-list-type": "atomic", "items": {
         "type": "object",
         "required": ["path"],
         "properties": {
@@ -225,46 +288,7 @@ fn volume() -> Value {
                 },
             },
         },
-    }});
-    json!({
-        "type": "object",
-        "required": ["name"],
-        "properties": {
-            "configMap": named(json!({"defaultMode": mode(), "items": items()})),
-            "csi": any(),
-            "emptyDir": any(),
-            "hostPath": any(),
-            "image": any(),
-            "name": {"type": "string"},
-            "persistentVolumeClaim": any(),
-            "projected": {"type": "object", "properties": {
-                "defaultMode": mode(),
-                "sources": {"type": "array", "x-kubernetes-list-type": "atomic", "items": {
-                    "type": "object",
-                    "properties": {
-                        "configMap": named(json!({"items": items()})),
-                        "downwardAPI": {"type": "object", "properties": {"items": fields}},
-                        "secret": named(json!({"items": items()})),
-                        "serviceAccountToken": {
-                            "type": "object",
-                            "required": ["path"],
-                            "properties": {
-                                "audience": {"type": "string"},
-                                "expirationSeconds": {"type": "integer", "format": "int64"},
-                                "path": {"type": "string"},
-                            },
-                        },
-                    },
-                }},
-            }},
-            "secret": {"type": "object", "properties": {
-                "defaultMode": mode(),
-                "items": items(),
-                "optional": {"type": "boolean"},
-                "secretName": {"type": "string"},
-            }},
-        },
-    })
+    }})
 }
 
 /// A reference by name to something that may be optional.

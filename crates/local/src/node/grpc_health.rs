@@ -18,27 +18,70 @@ pub const PATH: &str = "/grpc.health.v1.Health/Check";
 /// `UNIMPLEMENTED`: the server speaks gRPC but has no health service.
 const UNIMPLEMENTED: &str = "12";
 
+/// Why a gRPC probe failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// Nobody takes a connection there.
+    #[error("error: failed to connect service at \"{}:{port}\": {}", ADDRESS, refusal(.source))]
+    Connect {
+        /// Where.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// Who does speaks no HTTP/2.
+    #[error("error: failed to connect service at \"{}:{port}\": {source}", ADDRESS)]
+    Handshake {
+        /// Where.
+        port: u16,
+        /// Why.
+        source: hyper::Error,
+    },
+    /// The question cannot be written.
+    #[error(transparent)]
+    Request(#[from] http::Error),
+    /// The connection broke before the answer.
+    #[error("error: health rpc probe failed: {0}")]
+    Exchange(#[source] hyper::Error),
+    /// The server ended the connection before the answer.
+    #[error("error: health rpc probe failed: the server closed the connection")]
+    Closed,
+    /// The answer has this status, and is none of gRPC.
+    #[error("error: health rpc probe failed: unexpected HTTP status code {0}")]
+    NotGrpc(u16),
+    /// The call failed.
+    #[error("error: health rpc probe failed: rpc error: code = {code} desc = {message}")]
+    Refused {
+        /// gRPC's number.
+        code: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The server speaks gRPC but has no health service; its words.
+    #[error("server does not implement the grpc health protocol: {0}")]
+    Unimplemented(String),
+    /// The service says that it is not well.
+    #[error("service unhealthy (responded with {0:?})")]
+    Unhealthy(&'static str),
+}
+
 /// Asks the server on `port` how `service` is (empty: the server as a whole).
-pub async fn check(port: u16, service: &str) -> Result<(), String> {
-    let unreachable = |error: String| {
-        format!("error: failed to connect service at \"{ADDRESS}:{port}\": {error}")
-    };
+pub async fn check(port: u16, service: &str) -> Result<(), HealthError> {
     let stream = TcpStream::connect((ADDRESS, port))
         .await
-        .map_err(|error| unreachable(refusal(&error)))?;
+        .map_err(|source| HealthError::Connect { port, source })?;
     // hyper gives the executor a body that it cannot send at once; it ends with the
     // connection, and that with this call.
     let handshake =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake
         .await
-        .map_err(|error| unreachable(error.to_string()))?;
+        .map_err(|source| HealthError::Handshake { port, source })?;
     let request = Request::post(format!("http://{ADDRESS}:{port}{PATH}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("user-agent", super::prober::USER_AGENT)
-        .body(Full::new(question(service)))
-        .map_err(|error| error.to_string())?;
+        .body(Full::new(question(service)))?;
     let asked = async {
         let response = sender.send_request(request).await?;
         answer(response).await
@@ -47,18 +90,15 @@ pub async fn check(port: u16, service: &str) -> Result<(), String> {
         biased;
         answered = asked => answered,
         ended = connection => match ended {
-            Ok(()) => return Err(failed("the server closed the connection")),
+            Ok(()) => return Err(HealthError::Closed),
             Err(error) => Err(error),
         },
     };
-    judge(answered.map_err(|error| failed(&error.to_string()))?)
+    judge(answered.map_err(HealthError::Exchange)?)
 }
 
-fn failed(why: &str) -> String {
-    format!("error: health rpc probe failed: {why}")
-}
-
-fn refusal(error: &io::Error) -> String {
+/// `Connection refused (os error 111)` as a kubelet says it.
+pub(super) fn refusal(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         _ => error.to_string(),
@@ -125,25 +165,15 @@ async fn answer(response: Response<Incoming>) -> Result<Answer, hyper::Error> {
     })
 }
 
-fn judge(answer: Answer) -> Result<(), String> {
+fn judge(answer: Answer) -> Result<(), HealthError> {
     match answer.grpc {
-        None => Err(failed(&format!(
-            "unexpected HTTP status code {}",
-            answer.http
-        ))),
+        None => Err(HealthError::NotGrpc(answer.http)),
         Some((code, _)) if code == "0" => match status(&answer.body) {
             1 => Ok(()),
-            status => Err(format!(
-                "service unhealthy (responded with {:?})",
-                word(status)
-            )),
+            status => Err(HealthError::Unhealthy(word(status))),
         },
-        Some((code, message)) if code == UNIMPLEMENTED => Err(format!(
-            "server does not implement the grpc health protocol: {message}"
-        )),
-        Some((code, message)) => Err(failed(&format!(
-            "rpc error: code = {code} desc = {message}"
-        ))),
+        Some((code, message)) if code == UNIMPLEMENTED => Err(HealthError::Unimplemented(message)),
+        Some((code, message)) => Err(HealthError::Refused { code, message }),
     }
 }
 
@@ -196,7 +226,9 @@ mod tests {
                 grpc,
                 body,
             };
-            told.push_str(&judge(answer).err().unwrap_or("well".into()));
+            told.push_str(
+                &judge(answer).map_or_else(|error| error.to_string(), |()| "well".into()),
+            );
             told.push('\n');
         }
         expect_test::expect![[r#"

@@ -19,173 +19,15 @@
 //! ephemeral containers do not exist on this API server. For a built-in sample nothing
 //! can be allowed.
 
-use std::path::{Path, PathBuf};
+mod programs;
+mod variables;
+
+use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{Container, Probe};
 
-/// Programs that run what their arguments say, when no argument of their own does.
-const INTERPRETERS: &[&str] = &[
-    "sh",
-    "ash",
-    "bash",
-    "dash",
-    "ksh",
-    "mksh",
-    "zsh",
-    "fish",
-    "csh",
-    "tcsh",
-    "python",
-    "pypy",
-    "node",
-    "nodejs",
-    "deno",
-    "bun",
-    "ts-node",
-    "tsx",
-    "perl",
-    "ruby",
-    "php",
-    "lua",
-    "luajit",
-    "java",
-    "jshell",
-    "groovy",
-    "scala",
-    "erl",
-    "elixir",
-    "Rscript",
-    "julia",
-    "osascript",
-    "awk",
-    "gawk",
-    "mawk",
-    "sed",
-    "tclsh",
-    "expect",
-    "ssh",
-    "make",
-    "npx",
-    "uvx",
-    "pipx",
-    "go",
-    "cargo",
-    "docker",
-    "podman",
-];
-
-/// Programs that run another, which their arguments name.
-const WRAPPERS: &[&str] = &[
-    "env",
-    "exec",
-    "command",
-    "nice",
-    "ionice",
-    "nohup",
-    "setsid",
-    "stdbuf",
-    "time",
-    "timeout",
-    "xargs",
-    "busybox",
-    "toybox",
-    "sudo",
-    "doas",
-    "su",
-    "chroot",
-    "unshare",
-    "nsenter",
-    "flock",
-    "strace",
-    "ltrace",
-    "gdb",
-    "tini",
-    "dumb-init",
-    "catatonit",
-];
-
-/// Variables that the loader, a shell or a language's runtime takes code from, or a place
-/// to look for code.
-///
-/// Not here: `ENV`, which only interactive shells read, and what a runtime cannot be made
-/// to load code by (`PYTHONUNBUFFERED`, `NODE_ENV`, `GOMAXPROCS`, `RUST_LOG`).
-const STEERING: &[&str] = &[
-    // Where programs, and what they load from the user's own folder, are looked for.
-    "PATH",
-    "HOME",
-    "GCONV_PATH",
-    "BROWSER",
-    // Shells.
-    "BASH_ENV",
-    "BASHOPTS",
-    "SHELLOPTS",
-    "PS4",
-    "ZDOTDIR",
-    "FPATH",
-    "CDPATH",
-    // Libraries that load modules.
-    "OPENSSL_CONF",
-    "OPENSSL_ENGINES",
-    "OPENSSL_MODULES",
-    // Runtimes.
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONSTARTUP",
-    "PYTHONUSERBASE",
-    "PYTHONPLATLIBDIR",
-    "PYTHONEXECUTABLE",
-    "PYTHONWARNINGS",
-    "PYTHONBREAKPOINT",
-    "PYTHONINSPECT",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "BUN_OPTIONS",
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "JAVA_OPTS",
-    "JAVA_HOME",
-    "CLASSPATH",
-    "RUBYOPT",
-    "RUBYLIB",
-    "GEM_HOME",
-    "GEM_PATH",
-    "BUNDLE_GEMFILE",
-    "BUNDLE_PATH",
-    "PERL5OPT",
-    "PERL5LIB",
-    "PERLLIB",
-    "PERL5DB",
-    "PHPRC",
-    "PHP_INI_SCAN_DIR",
-    "ERL_FLAGS",
-    "ERL_AFLAGS",
-    "ERL_ZFLAGS",
-    "ERL_LIBS",
-    "ELIXIR_ERL_OPTIONS",
-    "R_PROFILE",
-    "R_PROFILE_USER",
-    "R_ENVIRON",
-    "R_ENVIRON_USER",
-    "R_LIBS",
-    "R_LIBS_USER",
-];
-
-/// The same, by how they begin.
-const STEERING_FAMILIES: &[&str] = &[
-    "LD_",
-    "DYLD_",
-    "BASH_FUNC_",
-    "LUA_INIT",
-    "LUA_PATH",
-    "LUA_CPATH",
-    "DOTNET_STARTUP_HOOKS",
-    "DOTNET_ADDITIONAL_DEPS",
-    "DOTNET_SHARED_STORE",
-    "DOTNET_ROOT",
-    "CORECLR_",
-    "COR_",
-];
+use programs::runs_its_arguments;
+use variables::steers;
 
 /// Whether a Pod's spec may say what an image runs, and what to do where it may not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,45 +120,6 @@ impl Permission {
             remedy,
         }
     }
-}
-
-/// Whether a variable of this name changes what programs load or run. One whose name holds
-/// `=` would arrive as another.
-fn steers(name: &str) -> bool {
-    name.contains('=')
-        || STEERING.contains(&name)
-        || STEERING_FAMILIES
-            .iter()
-            .any(|family| name.starts_with(family))
-}
-
-/// Whether what is appended to `command` is the program that then runs: it ends in a known
-/// interpreter that was not told yet what to run.
-///
-/// A program that is not known here and runs what its arguments say (`find -exec`) is for
-/// the author of the entry to judge.
-fn runs_its_arguments(command: &[String]) -> bool {
-    let Some((program, rest)) = command.split_first() else {
-        return true;
-    };
-    let name = Path::new(program).file_name().unwrap_or_default();
-    let name = name.to_string_lossy();
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-    let is_option = |word: &String| word.starts_with('-');
-    if WRAPPERS.contains(&name) {
-        let is_setting = |word: &String| {
-            is_option(word) || word.contains('=') || word.starts_with(|c: char| c.is_ascii_digit())
-        };
-        let wrapped = rest.iter().position(|word| !is_setting(word));
-        return runs_its_arguments(wrapped.and_then(|at| rest.get(at..)).unwrap_or_default());
-    }
-    // `bash -o pipefail -c`: an option may have a value, and the last one asks for code.
-    let asks_for_code = |word: &String| {
-        let letters = word.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
-        letters.is_some_and(|letters| letters.len() <= 4 && letters.ends_with(['c', 'e']))
-    };
-    INTERPRETERS.contains(&name)
-        && (rest.iter().all(is_option) || rest.last().is_some_and(asks_for_code))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Asking a container how it is: HTTP, TCP, gRPC and commands.
 
+mod failure;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use super::lifecycle::Happening;
 use super::lifecycle::probe::{Cadence, ProbeKind, Timing, Tracker};
 use super::lifecycle::status::ADDRESS;
 use super::runtime::{Exit, Launch, Runtime};
+pub use failure::UnknownProbe;
+use failure::{ConnectError, Failure, GetError, UnknownCheck};
 
 /// What a kubelet of the version that we speak calls itself.
 pub(super) const USER_AGENT: &str = "kube-probe/1.34";
@@ -63,7 +67,7 @@ impl Prober {
     /// it stands for every port that the manifest declares, and for "0" and none.
     ///
     /// The error says which probe the local node cannot make.
-    pub fn all(container: &Container, port: Option<u16>) -> Result<Vec<Self>, String> {
+    pub fn all(container: &Container, port: Option<u16>) -> Result<Vec<Self>, UnknownProbe> {
         let probes = [
             (ProbeKind::Startup, &container.startup_probe),
             (ProbeKind::Readiness, &container.readiness_probe),
@@ -74,25 +78,27 @@ impl Prober {
             .filter_map(|(kind, probe)| Some((kind, probe.as_ref()?)));
         given
             .map(|(kind, probe)| {
-                let check = Check::of(probe, container, port).map_err(|what| {
-                    let kind = kind.word().to_lowercase();
-                    format!("{kind} probe: {what}; the local node knows httpGet (http), tcpSocket, grpc and exec")
-                })?;
-                Ok(Self { kind, timing: Timing::of(probe), check })
+                let check = Check::of(probe, container, port)
+                    .map_err(|source| UnknownProbe { kind, source })?;
+                Ok(Self {
+                    kind,
+                    timing: Timing::of(probe),
+                    check,
+                })
             })
             .collect()
     }
 }
 
 impl Check {
-    fn of(probe: &Probe, container: &Container, port: Option<u16>) -> Result<Self, String> {
+    fn of(probe: &Probe, container: &Container, port: Option<u16>) -> Result<Self, UnknownCheck> {
         if let Some(get) = &probe.http_get {
             if get
                 .scheme
                 .as_deref()
                 .is_some_and(|scheme| !scheme.eq_ignore_ascii_case("http"))
             {
-                return Err("httpGet over https is not supported".to_owned());
+                return Err(UnknownCheck::Https);
             }
             let path = get
                 .path
@@ -132,15 +138,18 @@ impl Check {
         })
     }
 
-    async fn ask(&self, place: &CommandPlace) -> Result<(), String> {
+    async fn ask(&self, place: &CommandPlace) -> Result<(), Failure> {
         match self {
             Self::Http {
                 port,
                 path,
                 headers,
             } => http_get(*port, path, headers).await,
-            Self::Tcp { port } => connect(*port).await.map(drop),
-            Self::Grpc { port, service } => grpc_health::check(*port, service).await,
+            Self::Tcp { port } => {
+                connect(*port).await?;
+                Ok(())
+            }
+            Self::Grpc { port, service } => Ok(grpc_health::check(*port, service).await?),
             Self::Command(command) => run_command(command, place).await,
         }
     }
@@ -150,7 +159,7 @@ fn find_port(
     wanted: &IntOrString,
     container: &Container,
     serving: Option<u16>,
-) -> Result<u16, String> {
+) -> Result<u16, UnknownCheck> {
     let declared = container.ports.as_deref().unwrap_or_default();
     let number = match wanted {
         IntOrString::Int(number) => *number,
@@ -161,7 +170,7 @@ fn find_port(
             match (named, name.parse()) {
                 (Some(port), _) => port.container_port,
                 (None, Ok(number)) => number,
-                (None, Err(_)) => return Err(format!("no port is named {name:?}")),
+                (None, Err(_)) => return Err(UnknownCheck::NoPort(name.clone())),
             }
         }
     };
@@ -173,7 +182,7 @@ fn find_port(
         None => u16::try_from(number)
             .ok()
             .filter(|number| *number > 0)
-            .ok_or_else(|| format!("{number} is not a port of this container")),
+            .ok_or(UnknownCheck::NotAPort(number)),
     }
 }
 
@@ -217,7 +226,7 @@ impl Prober {
             tokio::time::sleep_until(started + attempt.at).await;
             let result =
                 match tokio::time::timeout(self.timing.timeout, self.check.ask(place)).await {
-                    Ok(result) => result,
+                    Ok(result) => result.map_err(|failure| failure.to_string()),
                     Err(_) => Err(self.timed_out()),
                 };
             let succeeded = result.is_ok();
@@ -255,18 +264,30 @@ impl Prober {
     }
 }
 
-async fn connect(port: u16) -> Result<TcpStream, String> {
-    TcpStream::connect((ADDRESS, port))
-        .await
-        .map_err(|error| format!("dial tcp {ADDRESS}:{port}: connect: {}", words(&error)))
+async fn connect(port: u16) -> Result<TcpStream, ConnectError> {
+    let stream = TcpStream::connect((ADDRESS, port)).await;
+    stream.map_err(|source| ConnectError { port, source })
 }
 
-async fn http_get(port: u16, path: &str, headers: &[(String, String)]) -> Result<(), String> {
-    let failed = |what: String| format!("Get \"http://{ADDRESS}:{port}{path}\": {what}");
-    let stream = connect(port).await.map_err(failed)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+async fn http_get(port: u16, path: &str, headers: &[(String, String)]) -> Result<(), Failure> {
+    let status = http_status(port, path, headers).await;
+    let status = status.map_err(|source| Failure::Get {
+        port,
+        path: path.to_owned(),
+        source,
+    })?;
+    // Redirects count as success, as a kubelet has it for other hosts.
+    match status {
+        200..400 => Ok(()),
+        code => Err(Failure::Status(code)),
+    }
+}
+
+/// Gives the status of the answer to a GET.
+async fn http_status(port: u16, path: &str, headers: &[(String, String)]) -> Result<u16, GetError> {
+    let stream = connect(port).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::get(path)
         .header("accept", "*/*")
         .header("connection", "close");
@@ -284,35 +305,22 @@ async fn http_get(port: u16, path: &str, headers: &[(String, String)]) -> Result
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let request = request
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| failed(error.to_string()))?;
+    let request = request.body(Empty::<Bytes>::new())?;
     let response = tokio::select! {
         response = sender.send_request(request) => response,
         Err(error) = connection => Err(error),
     };
-    let status = response
-        .map_err(|error| failed(error.to_string()))?
-        .status();
-    // Redirects count as success, as a kubelet has it for other hosts.
-    match status.as_u16() {
-        200..400 => Ok(()),
-        code => Err(format!("HTTP probe failed with statuscode: {code}")),
-    }
+    Ok(response?.status().as_u16())
 }
 
-async fn run_command(command: &[String], place: &CommandPlace) -> Result<(), String> {
+async fn run_command(command: &[String], place: &CommandPlace) -> Result<(), Failure> {
     let launch = Launch {
         command: command.to_vec(),
         // The container listens there, and not this.
         port: None,
         ..place.launch.clone()
     };
-    let mut instance = place
-        .runtime
-        .start(launch)
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut instance = place.runtime.start(launch).await?;
     let mut text = Vec::new();
     if let Some((out, err)) = instance.take_output() {
         // Read to the end, so that a chatty command is not blocked by a full pipe.
@@ -324,18 +332,12 @@ async fn run_command(command: &[String], place: &CommandPlace) -> Result<(), Str
     let exit = instance.wait().await;
     match exit {
         Exit::Code(0) => Ok(()),
-        Exit::Code(code) if text.is_empty() => Err(format!("command exited with status {code}")),
-        Exit::Code(_) => Err(String::from_utf8_lossy(&text).trim_end().to_owned()),
-        Exit::Signal(signal) => Err(format!("command was ended by signal {signal}")),
-        Exit::Unknown => Err("command was lost".to_owned()),
-    }
-}
-
-/// `Connection refused (os error 111)` as a kubelet says it.
-fn words(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        _ => error.to_string(),
+        Exit::Code(code) if text.is_empty() => Err(Failure::Exited(code)),
+        Exit::Code(_) => Err(Failure::Said(
+            String::from_utf8_lossy(&text).trim_end().to_owned(),
+        )),
+        Exit::Signal(signal) => Err(Failure::Signal(signal)),
+        Exit::Unknown => Err(Failure::Lost),
     }
 }
 
@@ -351,7 +353,7 @@ mod tests {
         let container: Container = serde_json::from_value(container).unwrap();
         match Prober::all(&container, port) {
             Ok(probers) => format!("{:?}", probers[0].check),
-            Err(message) => message,
+            Err(unknown) => unknown.to_string(),
         }
     }
 

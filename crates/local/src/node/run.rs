@@ -151,7 +151,8 @@ impl Run {
 
     async fn prepare(&self) -> Result<Prepared, StartFailure> {
         let (pod, container) = (&*self.pod, &self.container);
-        let probers = Prober::all(container, self.port).map_err(StartFailure::Config)?;
+        let probers = Prober::all(container, self.port)
+            .map_err(|unknown| StartFailure::Config(unknown.to_string()))?;
         let image = container.image.as_deref().unwrap_or_default();
         let image = self
             .node

@@ -2,16 +2,14 @@
 //! for, writes its status when that changed, and deletes it once everything that
 //! it ran is gone.
 
+mod writes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::api::serving::label;
 
 use super::Node;
-use super::environment::NODE_NAME;
 use super::lifecycle::container::StartFailure;
 use super::lifecycle::probe::ProbeKind;
-use super::lifecycle::{Effect, Happening, PodLife, status};
+use super::lifecycle::{Effect, Happening, PodLife};
 use super::logs::PodKey;
 use super::run::{Run, StopOrder};
+use writes::{RETRY, Write};
 
 /// The annotation that tells the gateway where a Pod serves, on 127.0.0.1.
 pub const PORT_ANNOTATION: &str = "local.sluice.dev/port";
@@ -38,9 +36,6 @@ pub enum Desired {
     /// It is gone: whatever still runs has no Pod any more.
     Gone,
 }
-
-/// A write that failed is tried again after this long.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// What is left to a process whose requests took up its grace period: a kubelet's
 /// minimum after a pre-stop hook that did.
@@ -109,8 +104,6 @@ struct Worker {
     runs: JoinSet<()>,
     happenings: mpsc::Sender<(usize, Happening)>,
 }
-
-type Write = BoxFuture<'static, (PodStatus, Result<Pod, kube::Error>)>;
 
 impl Worker {
     /// Gives whether the Pod is deleted, rather than let go of.
@@ -182,64 +175,6 @@ impl Worker {
                 Some(_) = self.runs.join_next() => {}
             }
         }
-    }
-
-    /// Makes the Pod this node's and gives it a port; `false` when it is gone.
-    async fn claim(&mut self) -> bool {
-        let known = self.annotated_port();
-        loop {
-            let port = match self.port {
-                Some(port) => Ok(port),
-                None => self.node.ports.take(known),
-            };
-            let error = match port {
-                Ok(port) => {
-                    self.port = Some(port);
-                    let is_ours = self
-                        .pod
-                        .spec
-                        .as_ref()
-                        .is_some_and(|spec| spec.node_name.is_some());
-                    if is_ours && known == Some(port) {
-                        return true;
-                    }
-                    match self.publish(port).await {
-                        Ok(()) => return true,
-                        Err(error) if self.says_gone(&error).await => return false,
-                        Err(error) => error.to_string(),
-                    }
-                }
-                Err(error) => error.to_string(),
-            };
-            tracing::warn!(pod = %self.key.name, namespace = %self.key.namespace, %error, "a Pod cannot be claimed");
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    fn annotated_port(&self) -> Option<u16> {
-        self.pod
-            .metadata
-            .annotations
-            .as_ref()?
-            .get(PORT_ANNOTATION)?
-            .parse()
-            .ok()
-    }
-
-    /// Says on the Pod where it runs and serves, before anything serves there.
-    async fn publish(&mut self, port: u16) -> Result<(), kube::Error> {
-        let patch = json!({
-            // The uid is a precondition: a patch must not hit another Pod of this name.
-            "metadata": {"uid": self.key.uid, "annotations": {PORT_ANNOTATION: port.to_string()}},
-            "spec": {"nodeName": NODE_NAME},
-        });
-        let params = PatchParams::default();
-        let pod = self
-            .api
-            .patch(&self.key.name, &params, &Patch::Merge(patch))
-            .await?;
-        self.saw(Arc::new(pod));
-        Ok(())
     }
 
     fn saw(&mut self, pod: Arc<Pod>) {
@@ -417,94 +352,6 @@ impl Worker {
             }
         }
     }
-
-    /// A write of the status, if the API's is another.
-    fn write_status(&self) -> Option<Write> {
-        let status = status::render(&self.life, &self.base(), Timestamp::now());
-        let patch = difference(&self.written, &status)?;
-        let (api, name) = (self.api.clone(), self.key.name.clone());
-        let patch = json!({"metadata": {"uid": self.key.uid}, "status": patch});
-        Some(
-            async move {
-                let patch = Patch::Merge(patch);
-                let result = api
-                    .patch_status(&name, &PatchParams::default(), &patch)
-                    .await;
-                (status, result)
-            }
-            .boxed(),
-        )
-    }
-
-    /// Our own last status, with the conditions that others wrote since.
-    fn base(&self) -> PodStatus {
-        let mut base = self.written.clone();
-        let seen = self
-            .pod
-            .status
-            .as_ref()
-            .and_then(|status| status.conditions.as_deref());
-        status::adopt_foreign(&mut base, seen.unwrap_or_default());
-        base
-    }
-
-    /// Takes the Pod out of the API; its processes are gone.
-    async fn delete(&self) {
-        let params = DeleteParams {
-            grace_period_seconds: Some(0),
-            preconditions: Some(Preconditions {
-                uid: Some(self.key.uid.clone()),
-                ..Preconditions::default()
-            }),
-            ..DeleteParams::default()
-        };
-        loop {
-            match self.api.delete(&self.key.name, &params).await {
-                Ok(_) => return,
-                Err(error) if self.says_gone(&error).await => return,
-                Err(error) => {
-                    tracing::warn!(pod = %self.key.name, %error, "a Pod that ended cannot be deleted");
-                }
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    /// Whether an answer means that the Pod is not there any more, or that another
-    /// has its name. A conflict alone may be anything.
-    async fn says_gone(&self, error: &kube::Error) -> bool {
-        let kube::Error::Api(status) = error else {
-            return false;
-        };
-        if !status.is_conflict() {
-            return status.is_not_found();
-        }
-        match self.api.get_opt(&self.key.name).await {
-            Ok(Some(pod)) => pod.metadata.uid.as_deref() != Some(&self.key.uid),
-            Ok(None) => true,
-            Err(_) => false,
-        }
-    }
-}
-
-/// The fields of `after` that differ from `before`, for a merge patch; `None` when
-/// there are none. Fields of a status are replaced whole.
-fn difference(before: &PodStatus, after: &PodStatus) -> Option<Value> {
-    let object = |status: &PodStatus| match serde_json::to_value(status) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    };
-    let (mut before, after) = (object(before), object(after));
-    let mut patch = Map::new();
-    for (name, value) in after {
-        if before.remove(&name).as_ref() != Some(&value) {
-            patch.insert(name, value);
-        }
-    }
-    for (name, _) in before {
-        patch.insert(name, Value::Null);
-    }
-    (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
 async fn written(writing: &mut Option<Write>) -> (PodStatus, Result<Pod, kube::Error>) {
@@ -526,19 +373,4 @@ fn instant(time: Timestamp) -> Instant {
     let left = time.duration_since(Timestamp::now());
     // A little late rather than a little early, which would be a second turn.
     Instant::now() + Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_changed_is_written() {
-        let status = |value: Value| serde_json::from_value::<PodStatus>(value).unwrap();
-        let before = status(json!({"phase": "Running", "message": "x", "podIP": "127.0.0.1"}));
-        let after = status(json!({"phase": "Failed", "podIP": "127.0.0.1"}));
-        assert_eq!(difference(&before, &before), None);
-        let patch = difference(&before, &after).unwrap();
-        assert_eq!(patch, json!({"phase": "Failed", "message": null}));
-    }
 }

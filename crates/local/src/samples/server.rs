@@ -1,6 +1,7 @@
 //! The HTTP server behind every sample: HTTP/1.1 and h2c on one loopback port.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,21 +83,27 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         stopped.await;
         return Ok(ExitCode::SUCCESS);
     }
-
     let listener = TcpListener::bind(("127.0.0.1", knobs.port)).await?;
-    let revision = std::env::var("K_REVISION").unwrap_or_default();
-    println!(
-        "{} greets {:?} on 127.0.0.1:{} {revision}",
-        sample.name, knobs.target, knobs.port
-    );
-    let crash = crash_timer(knobs.crash_after);
-    let mut crash = std::pin::pin!(crash);
-    let app = Arc::new(App {
+    let app = App {
         sample,
         knobs,
-        revision,
+        revision: std::env::var("K_REVISION").unwrap_or_default(),
         requests: AtomicU64::new(0),
-    });
+    };
+    println!(
+        "{} greets {:?} on 127.0.0.1:{} {}",
+        sample.name, app.knobs.target, app.knobs.port, app.revision
+    );
+    Ok(accept(listener, Arc::new(app), stopped).await)
+}
+
+/// Answers connections until it is stopped, and lets open requests end; or until it crashes.
+async fn accept(
+    listener: TcpListener,
+    app: Arc<App>,
+    mut stopped: Pin<&mut impl Future<Output = ()>>,
+) -> ExitCode {
+    let mut crash = std::pin::pin!(crash_timer(app.knobs.crash_after));
     let http = auto::Builder::new(TokioExecutor::new());
     let graceful = GracefulShutdown::new();
     let mut connections = tokio::task::JoinSet::new();
@@ -119,7 +126,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
             Some(_) = connections.join_next() => {}
             () = &mut crash => {
                 eprintln!("{}: crashing, as asked", app.sample.name);
-                return Ok(ExitCode::FAILURE);
+                return ExitCode::FAILURE;
             }
             () = &mut stopped => break,
         }
@@ -127,7 +134,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
     drop(listener);
     graceful.shutdown().await;
     println!("{}: stopped", app.sample.name);
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 async fn crash_timer(after: Option<Duration>) {

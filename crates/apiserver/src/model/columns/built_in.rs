@@ -7,26 +7,13 @@ const DATA: &str = "Data contains the configuration data. Each key must consist 
 
 /// The columns of a built-in kind.
 pub fn of(group: &str, kind: &str) -> Vec<Column> {
+    if matches!((group, kind), ("" | "events.k8s.io", "Event")) {
+        return event();
+    }
     let mut columns = vec![name()];
     columns.extend(match (group, kind) {
-        ("", "Pod") => vec![
-            computed("Ready"),
-            computed("Status"),
-            computed("Restarts"),
-            age_column(),
-            wide(computed("IP")),
-            wide(computed("Node")),
-            wide(computed("Nominated Node")),
-            wide(computed("Readiness Gates")),
-        ],
-        ("", "Service") => vec![
-            column("Type", "string", ".spec.type"),
-            computed("Cluster-IP"),
-            computed("External-IP"),
-            computed("Port(s)"),
-            age_column(),
-            wide(computed("Selector")),
-        ],
+        ("", "Pod") => pod(),
+        ("", "Service") => service(),
         ("", "Namespace") => vec![column("Status", "string", ".status.phase"), age_column()],
         ("", "ConfigMap") => vec![
             Column {
@@ -42,61 +29,9 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
         ],
         ("", "ServiceAccount") => vec![computed("Secrets"), age_column()],
         ("", "Endpoints") => vec![computed("Endpoints"), age_column()],
-        ("", "Node") => vec![
-            computed("Status"),
-            computed("Roles"),
-            age_column(),
-            column("Version", "string", ".status.nodeInfo.kubeletVersion"),
-            wide(column(
-                "Internal-IP",
-                "string",
-                ".status.addresses[?(@.type==\"InternalIP\")].address",
-            )),
-            wide(computed("External-IP")),
-            wide(column("OS-Image", "string", ".status.nodeInfo.osImage")),
-            wide(column(
-                "Kernel-Version",
-                "string",
-                ".status.nodeInfo.kernelVersion",
-            )),
-            wide(column(
-                "Container-Runtime",
-                "string",
-                ".status.nodeInfo.containerRuntimeVersion",
-            )),
-        ],
-        ("" | "events.k8s.io", "Event") => {
-            return vec![
-                computed("Last Seen"),
-                column("Type", "string", ".type"),
-                column("Reason", "string", ".reason"),
-                computed("Object"),
-                wide(computed("Subobject")),
-                wide(computed("Source")),
-                computed("Message"),
-                wide(computed("First Seen")),
-                wide(computed("Count")),
-                wide(name()),
-            ];
-        }
-        ("apps", "Deployment") => vec![
-            computed("Ready"),
-            computed("Up-to-date"),
-            computed("Available"),
-            age_column(),
-            wide(computed("Containers")),
-            wide(computed("Images")),
-            wide(computed("Selector")),
-        ],
-        ("apps", "ReplicaSet") => vec![
-            column("Desired", "integer", ".spec.replicas"),
-            computed("Current"),
-            computed("Ready"),
-            age_column(),
-            wide(computed("Containers")),
-            wide(computed("Images")),
-            wide(computed("Selector")),
-        ],
+        ("", "Node") => node(),
+        ("apps", "Deployment") => deployment(),
+        ("apps", "ReplicaSet") => replica_set(),
         ("coordination.k8s.io", "Lease") => vec![
             column("Holder", "string", ".spec.holderIdentity"),
             age_column(),
@@ -107,15 +42,7 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
             computed("Endpoints"),
             age_column(),
         ],
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            vec![
-                computed("Role"),
-                age_column(),
-                wide(computed("Users")),
-                wide(computed("Groups")),
-                wide(computed("ServiceAccounts")),
-            ]
-        }
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => role_binding(),
         ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => vec![column(
             "Created At",
             "string",
@@ -124,6 +51,102 @@ pub fn of(group: &str, kind: &str) -> Vec<Column> {
         _ => vec![age_column()],
     });
     columns
+}
+
+fn pod() -> Vec<Column> {
+    vec![
+        computed("Ready"),
+        computed("Status"),
+        computed("Restarts"),
+        age_column(),
+        wide(computed("IP")),
+        wide(computed("Node")),
+        wide(computed("Nominated Node")),
+        wide(computed("Readiness Gates")),
+    ]
+}
+
+fn service() -> Vec<Column> {
+    vec![
+        column("Type", "string", ".spec.type"),
+        computed("Cluster-IP"),
+        computed("External-IP"),
+        computed("Port(s)"),
+        age_column(),
+        wide(computed("Selector")),
+    ]
+}
+
+fn node() -> Vec<Column> {
+    let info = |name: &str, field: &str| {
+        let path = format!(".status.nodeInfo.{field}");
+        column(name, "string", &path)
+    };
+    vec![
+        computed("Status"),
+        computed("Roles"),
+        age_column(),
+        info("Version", "kubeletVersion"),
+        wide(column(
+            "Internal-IP",
+            "string",
+            ".status.addresses[?(@.type==\"InternalIP\")].address",
+        )),
+        wide(computed("External-IP")),
+        wide(info("OS-Image", "osImage")),
+        wide(info("Kernel-Version", "kernelVersion")),
+        wide(info("Container-Runtime", "containerRuntimeVersion")),
+    ]
+}
+
+/// The only kind whose rows do not begin with the name.
+fn event() -> Vec<Column> {
+    vec![
+        computed("Last Seen"),
+        column("Type", "string", ".type"),
+        column("Reason", "string", ".reason"),
+        computed("Object"),
+        wide(computed("Subobject")),
+        wide(computed("Source")),
+        computed("Message"),
+        wide(computed("First Seen")),
+        wide(computed("Count")),
+        wide(name()),
+    ]
+}
+
+fn deployment() -> Vec<Column> {
+    vec![
+        computed("Ready"),
+        computed("Up-to-date"),
+        computed("Available"),
+        age_column(),
+        wide(computed("Containers")),
+        wide(computed("Images")),
+        wide(computed("Selector")),
+    ]
+}
+
+fn replica_set() -> Vec<Column> {
+    vec![
+        column("Desired", "integer", ".spec.replicas"),
+        computed("Current"),
+        computed("Ready"),
+        age_column(),
+        wide(computed("Containers")),
+        wide(computed("Images")),
+        wide(computed("Selector")),
+    ]
+}
+
+fn role_binding() -> Vec<Column> {
+    vec![
+        computed("Role"),
+        age_column(),
+        wide(computed("Users")),
+        wide(computed("Groups")),
+        wide(computed("ServiceAccounts")),
+    ]
 }
 
 /// A column that [`super::computed`] fills.

@@ -3,6 +3,8 @@
 //! The grammar, what is let pass and the words about what is not are those of
 //! `k8s.io/apimachinery/pkg/labels`.
 
+use std::num::ParseIntError;
+
 use crate::model::names;
 use crate::model::status::ApiError;
 
@@ -38,6 +40,33 @@ impl Rule {
     }
 }
 
+/// Why a text is no selector.
+#[derive(Debug, thiserror::Error)]
+enum SelectorError {
+    #[error("found '{found}', expected: {expected}")]
+    Unexpected {
+        found: String,
+        expected: &'static str,
+    },
+    #[error("found '{0}' expected: '('")]
+    NoList(String),
+    #[error("unable to parse requirement: {0}")]
+    Requirement(#[source] Box<Self>),
+    #[error("{place}: Invalid value: {text:?}: {why}")]
+    Invalid {
+        place: String,
+        text: String,
+        why: String,
+    },
+    #[error(
+        "values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+    )]
+    NoNumber {
+        value: String,
+        source: ParseIntError,
+    },
+}
+
 /// Parses a selector: labels with what is asked of each.
 pub fn parse(text: &str) -> Result<Vec<(String, Rule)>, ApiError> {
     Parser {
@@ -45,7 +74,7 @@ pub fn parse(text: &str) -> Result<Vec<(String, Rule)>, ApiError> {
         at: 0,
     }
     .parse()
-    .map_err(ApiError::bad_request)
+    .map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +91,14 @@ impl Token {
             Self::End => "",
             Self::Word(word) => word,
             Self::Symbol(symbol) => symbol,
+        }
+    }
+
+    /// It stands where something else has to.
+    fn instead_of(&self, expected: &'static str) -> SelectorError {
+        SelectorError::Unexpected {
+            found: self.text().to_owned(),
+            expected,
         }
     }
 }
@@ -108,48 +145,41 @@ impl Parser {
         token
     }
 
-    fn parse(mut self) -> Result<Vec<(String, Rule)>, String> {
+    fn parse(mut self) -> Result<Vec<(String, Rule)>, SelectorError> {
         let mut rules = Vec::new();
         loop {
             match self.peek() {
                 Token::End => return Ok(rules),
                 Token::Word(_) | Token::Symbol("!") => {}
                 other => {
-                    return Err(format!(
-                        "found '{}', expected: !, identifier, or 'end of string'",
-                        other.text()
-                    ));
+                    return Err(other.instead_of("!, identifier, or 'end of string'"));
                 }
             }
             let rule = self
                 .requirement()
-                .map_err(|why| format!("unable to parse requirement: {why}"))?;
+                .map_err(|why| SelectorError::Requirement(Box::new(why)))?;
             rules.push(rule);
             match self.next() {
                 Token::End => return Ok(rules),
                 Token::Symbol(",") => {
                     let next = self.peek();
                     if !matches!(next, Token::Word(_) | Token::Symbol("!")) {
-                        let found = next.text();
-                        return Err(format!("found '{found}', expected: identifier after ','"));
+                        return Err(next.instead_of("identifier after ','"));
                     }
                 }
-                other => {
-                    let found = other.text();
-                    return Err(format!("found '{found}', expected: ',' or 'end of string'"));
-                }
+                other => return Err(other.instead_of("',' or 'end of string'")),
             }
         }
     }
 
-    fn requirement(&mut self) -> Result<(String, Rule), String> {
+    fn requirement(&mut self) -> Result<(String, Rule), SelectorError> {
         let mut token = self.next();
         let absent = token == Token::Symbol("!");
         if absent {
             token = self.next();
         }
         let Token::Word(key) = token else {
-            return Err(format!("found '{}', expected: identifier", token.text()));
+            return Err(token.instead_of("identifier"));
         };
         check("<nil>", &key, names::qualified(&key))?;
         if absent {
@@ -166,11 +196,7 @@ impl Parser {
             "!=" => Rule::NotIn(vec![self.exact_value()?]),
             ">" => Rule::Above(self.number()?),
             "<" => Rule::Below(self.number()?),
-            other => {
-                return Err(format!(
-                    "found '{other}', expected: in, notin, =, ==, !=, gt, lt"
-                ));
-            }
+            _ => return Err(operator.instead_of("in, notin, =, ==, !=, gt, lt")),
         };
         if let Rule::In(values) | Rule::NotIn(values) = &rule {
             for (at, value) in values.iter().enumerate() {
@@ -181,10 +207,10 @@ impl Parser {
         Ok((key, rule))
     }
 
-    fn values(&mut self) -> Result<Vec<String>, String> {
+    fn values(&mut self) -> Result<Vec<String>, SelectorError> {
         let open = self.next();
         if open != Token::Symbol("(") {
-            return Err(format!("found '{}' expected: '('", open.text()));
+            return Err(SelectorError::NoList(open.text().to_owned()));
         }
         match self.peek() {
             Token::Word(_) | Token::Symbol(",") => {}
@@ -192,10 +218,7 @@ impl Parser {
                 self.next();
                 return Ok(vec![String::new()]);
             }
-            other => {
-                let found = other.text();
-                return Err(format!("found '{found}', expected: ',', ')' or identifier"));
-            }
+            other => return Err(other.instead_of("',', ')' or identifier")),
         }
         // Between two commas, and at either end, stands the empty value.
         let mut values = Vec::new();
@@ -207,7 +230,7 @@ impl Parser {
                     empty = false;
                     let next = self.peek();
                     if !matches!(next, Token::Symbol("," | ")")) {
-                        return Err(format!("found '{}', expected: ',' or ')'", next.text()));
+                        return Err(next.instead_of("',' or ')'"));
                     }
                 }
                 Token::Symbol(",") => {
@@ -224,42 +247,37 @@ impl Parser {
                     values.dedup();
                     return Ok(values);
                 }
-                other => {
-                    let found = other.text();
-                    return Err(format!("found '{found}', expected: ',', or identifier"));
-                }
+                other => return Err(other.instead_of("',', or identifier")),
             }
         }
     }
 
-    fn exact_value(&mut self) -> Result<String, String> {
+    fn exact_value(&mut self) -> Result<String, SelectorError> {
         if matches!(self.peek(), Token::End | Token::Symbol(",")) {
             return Ok(String::new());
         }
         match self.next() {
             Token::Word(word) => Ok(word),
-            other => Err(format!("found '{}', expected: identifier", other.text())),
+            other => Err(other.instead_of("identifier")),
         }
     }
 
-    fn number(&mut self) -> Result<i64, String> {
+    fn number(&mut self) -> Result<i64, SelectorError> {
         let value = self.exact_value()?;
-        value.parse().map_err(|_| {
-            format!(
-                "values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer"
-            )
-        })
+        let number = value.parse();
+        number.map_err(|source| SelectorError::NoNumber { value, source })
     }
 }
 
-fn check(place: &str, text: &str, wrong: Vec<String>) -> Result<(), String> {
+fn check(place: &str, text: &str, wrong: Vec<String>) -> Result<(), SelectorError> {
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "{place}: Invalid value: {text:?}: {}",
-        wrong.join("; ")
-    ))
+    Err(SelectorError::Invalid {
+        place: place.to_owned(),
+        text: text.to_owned(),
+        why: wrong.join("; "),
+    })
 }
 
 #[cfg(test)]

@@ -6,23 +6,17 @@
 
 pub mod backoff;
 pub mod container;
+mod effect;
 pub mod probe;
 pub mod status;
+mod transitions;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
-use super::runtime::Exit;
 use backoff::{Backoff, BackoffPolicy};
-use container::{Container, Ended, Running, StartFailure, State, Waiting};
-use probe::ProbeKind;
-
-/// What a retry of something that the user has to mend waits: soon enough that
-/// making the missing ConfigMap is seen at once, as a kubelet's sync would.
-const CONFIG_BACKOFF: BackoffPolicy = BackoffPolicy {
-    initial: std::time::Duration::from_secs(1),
-    max: std::time::Duration::from_secs(10),
-};
+use container::{Container, Ended, Running, State, Waiting};
+pub use effect::{Effect, Happening, Note};
 
 /// A Pod and where its containers stand.
 #[derive(Debug, Clone)]
@@ -44,64 +38,6 @@ enum RestartPolicy {
     Always,
     OnFailure,
     Never,
-}
-
-/// Something that happened to a container.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
-    /// Its process runs.
-    Started {
-        /// `containerID`.
-        id: String,
-        /// `imageID`.
-        image_id: String,
-    },
-    /// It could not be started.
-    Failed(StartFailure),
-    /// A probe came to another verdict.
-    Verdict(ProbeKind, bool),
-    /// A single attempt of a probe failed; said for the record.
-    Unhealthy(ProbeKind, String),
-    /// Its process, and everything that it started, is gone.
-    Exited {
-        /// How.
-        exit: Exit,
-        /// Its last words.
-        message: String,
-    },
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Start this container.
-    Start(usize),
-    /// Stop it: SIGTERM, and after its grace period SIGKILL.
-    Stop {
-        /// Which container.
-        container: usize,
-        /// Which probe's grace period counts, where it has one of its own.
-        probe: Option<ProbeKind>,
-    },
-    /// It waits for its next run: its log is the previous one now.
-    Waits(usize),
-    /// Tell the world by an Event on the Pod.
-    Tell(Note),
-    /// Nothing runs any more, and nothing will: the Pod may go.
-    Finish,
-}
-
-/// An Event on a Pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// `Warning` instead of `Normal`.
-    pub warning: bool,
-    /// One word.
-    pub reason: &'static str,
-    /// A sentence.
-    pub message: String,
-    /// The container that it is about: (name, is an init container).
-    pub container: Option<(String, bool)>,
 }
 
 impl PodLife {
@@ -357,194 +293,6 @@ impl RestartPolicy {
             // An init container that did its work is done under every policy.
             Self::Always if !is_init => true,
             Self::Always | Self::OnFailure => ended.code != 0,
-        }
-    }
-}
-
-impl Container {
-    /// Takes over what the last status said, from a node that is gone.
-    fn resume(&mut self, status: &ContainerStatus, now: Timestamp) {
-        self.restarts = status.restart_count;
-        self.image_id = status.image_id.clone();
-        self.id = status.container_id.clone().unwrap_or_default();
-        let last = status
-            .last_state
-            .as_ref()
-            .and_then(|state| state.terminated.as_ref());
-        self.last = last.map(|last| Ended::read(last, now));
-        let Some(state) = &status.state else { return };
-        if let Some(terminated) = &state.terminated {
-            self.state = State::Ended(Ended::read(terminated, now));
-        } else if let Some(running) = &state.running {
-            let started = running.started_at.as_ref().map(|time| time.0);
-            self.state = State::Ended(Ended {
-                reason: "Unknown".to_owned(),
-                message: "The node was stopped, and its containers with it".to_owned(),
-                ..Ended::new(Exit::Unknown, String::new(), started, now, &self.id)
-            });
-        } else if let State::Waiting(waiting) = &mut self.state {
-            waiting.is_restart = self.last.is_some();
-        }
-    }
-
-    fn failed_to_start(
-        &mut self,
-        failure: StartFailure,
-        policy: BackoffPolicy,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        let again = self.start_backoff != Backoff::default();
-        let policy = match failure {
-            // Mended by another spec, or a cluster that is started again.
-            StartFailure::Image(_) | StartFailure::NotAllowed(_) => policy,
-            _ => CONFIG_BACKOFF,
-        };
-        self.start_backoff.restarted(policy, now, now);
-        let wait = self.start_backoff.wait(policy, now);
-        let until = wait.and_then(|wait| now.checked_add(wait).ok());
-        let (reason, message) = match failure {
-            StartFailure::Image(message) => {
-                let image = &self.image;
-                effects.push(match again {
-                    false => self.warn(
-                        "Failed",
-                        format!("Failed to pull image \"{image}\": {message}"),
-                    ),
-                    true => self.tell("BackOff", format!("Back-off pulling image \"{image}\"")),
-                });
-                match again {
-                    false => ("ErrImagePull", message),
-                    true => (
-                        "ImagePullBackOff",
-                        format!("Back-off pulling image \"{image}\": ErrImagePull: {message}"),
-                    ),
-                }
-            }
-            StartFailure::Config(message) => {
-                effects.push(self.warn("Failed", format!("Error: {message}")));
-                ("CreateContainerConfigError", message)
-            }
-            StartFailure::Volume(message) => {
-                effects.push(Effect::Tell(Note {
-                    warning: true,
-                    reason: "FailedMount",
-                    message,
-                    container: None,
-                }));
-                ("ContainerCreating", String::new())
-            }
-            StartFailure::NotAllowed(message) | StartFailure::Node(message) => {
-                effects.push(self.warn("Failed", format!("Error: {message}")));
-                ("CreateContainerError", message)
-            }
-            StartFailure::Command(message) => {
-                effects.push(self.warn("Failed", format!("Error: {message}")));
-                // It ran as far as containers go; a container engine's words.
-                self.state = State::Ended(Ended {
-                    reason: "StartError".to_owned(),
-                    ..Ended::new(Exit::Code(128), message, None, now, &self.id)
-                });
-                return;
-            }
-        };
-        self.state = State::Waiting(Waiting {
-            reason,
-            message,
-            until,
-            is_restart: false,
-        });
-    }
-
-    fn judged(&mut self, index: usize, kind: ProbeKind, good: bool, effects: &mut Vec<Effect>) {
-        let State::Running(running) = &mut self.state else {
-            return;
-        };
-        match (kind, good) {
-            (ProbeKind::Readiness, good) => running.ready = good,
-            (ProbeKind::Startup, true) => {
-                running.started = true;
-                running.ready = !self.has_readiness_probe;
-            }
-            (ProbeKind::Liveness, true) => {}
-            (ProbeKind::Startup | ProbeKind::Liveness, false) => {
-                if !std::mem::replace(&mut running.stopping, true) {
-                    effects.push(Effect::Stop {
-                        container: index,
-                        probe: Some(kind),
-                    });
-                    let word = kind.word().to_lowercase();
-                    let name = &self.name;
-                    effects.push(self.tell(
-                        "Killing",
-                        format!("Container {name} failed {word} probe, will be restarted"),
-                    ));
-                }
-            }
-        }
-    }
-
-    fn tell(&self, reason: &'static str, message: String) -> Effect {
-        let container = Some((self.name.clone(), self.is_init));
-        Effect::Tell(Note {
-            warning: false,
-            reason,
-            message,
-            container,
-        })
-    }
-
-    fn warn(&self, reason: &'static str, message: String) -> Effect {
-        let container = Some((self.name.clone(), self.is_init));
-        Effect::Tell(Note {
-            warning: true,
-            reason,
-            message,
-            container,
-        })
-    }
-}
-
-impl Ended {
-    fn new(
-        exit: Exit,
-        message: String,
-        started: Option<Timestamp>,
-        finished: Timestamp,
-        id: &str,
-    ) -> Self {
-        let (code, signal) = match exit {
-            Exit::Code(code) => (code, None),
-            Exit::Signal(signal) => (128 + signal, Some(signal)),
-            // What container engines say of a container that they lost.
-            Exit::Unknown => (255, None),
-        };
-        let reason = match (exit, code) {
-            (Exit::Unknown, _) => "Unknown",
-            (_, 0) => "Completed",
-            _ => "Error",
-        };
-        Self {
-            code,
-            signal,
-            reason: reason.to_owned(),
-            message,
-            started,
-            finished,
-            id: id.to_owned(),
-        }
-    }
-
-    /// Reads what a status says of an earlier end.
-    fn read(status: &ContainerStateTerminated, now: Timestamp) -> Self {
-        Self {
-            code: status.exit_code,
-            signal: status.signal,
-            reason: status.reason.clone().unwrap_or_default(),
-            message: status.message.clone().unwrap_or_default(),
-            started: status.started_at.as_ref().map(|time| time.0),
-            finished: status.finished_at.as_ref().map_or(now, |time| time.0),
-            id: status.container_id.clone().unwrap_or_default(),
         }
     }
 }

@@ -7,7 +7,10 @@ use expect_test::{Expect, expect};
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Value, json};
 
+use super::container::StartFailure;
+use super::probe::ProbeKind;
 use super::*;
+use crate::node::runtime::Exit;
 
 /// A Pod's life, told line by line.
 struct Story {
