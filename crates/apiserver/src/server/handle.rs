@@ -104,7 +104,7 @@ async fn resource(
     match path.subresource.as_deref() {
         None => {}
         Some("status") if resource.status => {}
-        Some("scale") if resource.scale.is_some() => {}
+        Some("scale") if resource.scale => {}
         Some("finalize") if resource.strategy == Strategy::Namespace => {}
         Some("log") if resource.strategy == Strategy::Pod => {
             return logs::answer(core, &resource, path, &params).await;
@@ -246,7 +246,7 @@ async fn scale_of(
         .get(&crate::state::core::key(resource, namespace, name))
         .ok_or_else(|| ApiError::not_found(resource, name))?;
     core.store.durable(found.revision).await?;
-    let scale = scale::get(resource, &view::value(resource, &found))?;
+    let scale = scale::of(&view::value(resource, &found));
     Ok(media::json(StatusCode::OK, scale.to_string()))
 }
 

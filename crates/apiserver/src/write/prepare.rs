@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::write_request::{By, WriteRequest};
-use super::{addresses, complete, managed, metadata, rules, scale, status_isolation};
+use super::{addresses, complete, managed, metadata, rules, status_isolation};
 use crate::json::object;
 use crate::model::resource::Origin;
 use crate::model::schemas;
@@ -53,9 +53,11 @@ pub fn prepare(
         fill_in(&mut object);
     }
     if resource.strategy == Strategy::Service && call.subresource.is_none() {
-        let causes = addresses::complete(core, &mut object, old);
-        if !causes.is_empty() {
-            return Err(ApiError::invalid(resource, &name, causes));
+        addresses::complete(&mut object, old);
+        // Nothing else is told beside them.
+        let unfit = rules::cluster_ips(&object, old);
+        if !unfit.is_empty() {
+            return Err(ApiError::invalid(resource, &name, unfit));
         }
     }
     let review = call.review(&name, operation(old), old);
@@ -64,7 +66,6 @@ pub fn prepare(
     metadata::set_generation(resource, call.subresource, &mut object, old);
     causes.extend(metadata::validate(resource, &object, old));
     causes.extend(schemas::validate(resource, call.subresource, &object, old));
-    causes.extend(scale::faults(resource, call.subresource, &object));
     causes.extend(rules::validate(
         core,
         resource,
@@ -80,10 +81,6 @@ pub fn prepare(
         schemas::prune(resource, &mut object);
     }
     if resource.origin == Origin::Custom {
-        if is_scale {
-            // A number may have made the object that it is in, whose defaults are there once it is read anew.
-            schemas::default(resource, &mut object);
-        }
         object::whole_numbers(&mut object);
     }
     if call.subresource.is_none() || old.is_none() {
