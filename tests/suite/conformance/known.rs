@@ -19,7 +19,6 @@ pub const KNOWN: &[(&str, Mask)] = &[
     ("empty-enums", empty_enums),
     ("moved-fields", moved_fields),
     ("printed-structs", printed_structs),
-    ("service-addresses", service_addresses),
 ];
 
 /// Both answers, changed in the same way.
@@ -169,27 +168,6 @@ fn printed_structs(_: &Step, ours: &mut Answer, real: &mut Answer) {
                 text.truncate(at);
             }
         });
-    });
-}
-
-/// No addresses are given out here, and no families of them inferred: only what a client says is there.
-fn service_addresses(step: &Step, ours: &mut Answer, real: &mut Answer) {
-    if !step.about.starts_with("services/") || step.path.contains("knative") {
-        return;
-    }
-    both(ours, real, |answer| {
-        let body = &mut answer.body;
-        let objects: Vec<&mut Value> = match body.get("items") {
-            Some(_) => body["items"].as_array_mut().into_iter().flatten().collect(),
-            None => vec![body],
-        };
-        for spec in objects.into_iter().filter_map(|one| one.get_mut("spec")) {
-            if let Some(spec) = spec.as_object_mut() {
-                for name in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                    spec.remove(name);
-                }
-            }
-        }
     });
 }
 

@@ -19,7 +19,7 @@ static UID: LazyLock<Regex> =
     LazyLock::new(|| pattern("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"));
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"));
-/// Cluster IPs come from 10.96.0.0/16 on the test bed.
+/// Cluster IPs come from 10.96.0.0/16 on the test bed, and from a wider range here.
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| pattern(r"10\.(9[6-9]|1\d\d)\.\d+\.\d+"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     pattern(

@@ -53,9 +53,7 @@ pub fn prepare(
         fill_in(&mut object);
     }
     if resource.strategy == Strategy::Service && call.subresource.is_none() {
-        addresses::complete(&mut object, old);
-        // Nothing else is told beside them.
-        let unfit = rules::cluster_ips(&object, old);
+        let unfit = addresses::complete(&mut object, old);
         if !unfit.is_empty() {
             return Err(ApiError::invalid(resource, &name, unfit));
         }

@@ -66,12 +66,12 @@ pub(super) fn service(service: &Value, old: Option<&Value>) -> Vec<Cause> {
     causes
 }
 
-/// An address stays the same; a Service that says none has one elsewhere, and gets no other here either.
+/// An address that was given stays the same.
 fn another_address(service: &Value, old: Option<&Value>) -> Option<Cause> {
     let is_external = |of| object::text_at(of, "spec.type") == "ExternalName";
     let old = old.filter(|old| !is_external(old) && !is_external(service))?;
     let [before, ip] = [old, service].map(|of| object::text_at(of, "spec.clusterIP"));
-    (before != ip).then(|| {
+    (!before.is_empty() && before != ip).then(|| {
         let field = "spec.clusterIPs[0]";
         Cause::invalid(field, &json!([ip]), "may not change once set")
     })
