@@ -2,10 +2,15 @@
 //! and unknown ones go, required ones come, and amounts are written one way. That is where
 //! `resources: {}` comes from. A zero stays where it says something else than nothing (`percent: 0`).
 //!
-//! A field has the same shape wherever its name stands, so one list of names is enough.
+//! It reads as Go does: names in any case, a `null` as if nothing were there, an item of a list that is
+//! `null` as an empty one.
 
+mod shapes;
+
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use self::shapes::{Shape, field, is_empty, keeps_empty, required};
 use crate::api::quantity;
 
 /// Why an object cannot be read as its kind.
@@ -30,129 +35,6 @@ pub enum Misfit {
         #[source]
         why: quantity::QuantityError,
     },
-}
-
-/// What a field holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Text,
-    Flag,
-    Number,
-    NumberOrText,
-    Amount,
-    Texts,
-    TextByKey,
-    AmountByKey,
-    Fields,
-    ListOfFields,
-    /// An object whose fields nobody looks at.
-    Whole,
-    /// A list of such.
-    ListOfWholes,
-}
-
-const SHAPES: &[(Shape, &str)] = &[
-    (
-        Shape::Text,
-        "apiVersion audience claimName configurationName containerName creationTimestamp \
-         deletionTimestamp devicePath dnsPolicy driver fieldPath fsGroupChangePolicy fsType \
-         generateName host hostIP hostname image hostnameOverride imagePullPolicy ip key kind localhostProfile medium \
-         mountPath mountPropagation name namespace nodeName path prefix preemptionPolicy \
-         priorityClassName procMount protocol pullPolicy recursiveReadOnly reference request resource \
-         resourceVersion restartPolicy revisionName runtimeClassName schedulerName scheme seLinuxChangePolicy secretName \
-         selfLink service serviceAccount serviceAccountName subPath subPathExpr subdomain \
-         supplementalGroupsPolicy tag terminationMessagePath terminationMessagePolicy type uid url \
-         value workingDir",
-    ),
-    (
-        Shape::Flag,
-        "allowPrivilegeEscalation automountServiceAccountToken blockOwnerDeletion controller \
-         enableServiceLinks hostIPC hostNetwork hostPID hostUsers latestRevision optional privileged \
-         readOnly readOnlyRootFilesystem runAsNonRoot setHostnameAsFQDN shareProcessNamespace stdin \
-         stdinOnce tty",
-    ),
-    (
-        Shape::Number,
-        "activeDeadlineSeconds containerConcurrency containerPort defaultMode \
-         deletionGracePeriodSeconds expirationSeconds failureThreshold fsGroup generation hostPort \
-         idleTimeoutSeconds initialDelaySeconds mode percent periodSeconds priority \
-         responseStartTimeoutSeconds runAsGroup runAsUser successThreshold \
-         terminationGracePeriodSeconds timeoutSeconds",
-    ),
-    (Shape::NumberOrText, "port"),
-    (Shape::Amount, "divisor sizeLimit"),
-    (
-        Shape::Texts,
-        "add args command drop finalizers hostnames nameservers searches",
-    ),
-    (
-        Shape::TextByKey,
-        "annotations labels nodeSelector volumeAttributes",
-    ),
-    (Shape::AmountByKey, "limits overhead requests"),
-    (
-        Shape::Fields,
-        "capabilities configMap configMapKeyRef configMapRef csi dnsConfig downwardAPI emptyDir exec \
-         fieldRef grpc hostPath httpGet livenessProbe metadata nodePublishSecretRef \
-         persistentVolumeClaim projected readinessProbe resourceFieldRef resources seccompProfile \
-         secret secretKeyRef secretRef securityContext serviceAccountToken spec startupProbe \
-         tcpSocket template valueFrom",
-    ),
-    (
-        Shape::ListOfFields,
-        "claims containers env envFrom hostAliases httpHeaders imagePullSecrets initContainers items \
-         ownerReferences ports sources traffic volumeDevices volumeMounts volumes",
-    ),
-    (
-        Shape::Whole,
-        "affinity appArmorProfile awsElasticBlockStore azureDisk azureFile cephfs cinder \
-         clusterTrustBundle ephemeral fc fileKeyRef flexVolume flocker gcePersistentDisk gitRepo \
-         glusterfs iscsi lifecycle nfs os photonPersistentDisk podCertificate portworxVolume quobyte \
-         rbd scaleIO seLinuxOptions storageos vsphereVolume windowsOptions",
-    ),
-    (
-        Shape::ListOfWholes,
-        "ephemeralContainers managedFields options readinessGates resizePolicy resourceClaims \
-         restartPolicyRules schedulingGates supplementalGroups sysctls tolerations topologySpreadConstraints",
-    ),
-];
-
-/// Fields whose empty value says something else than their absence.
-const KEEP_EMPTY: &str = "allowPrivilegeEscalation automountServiceAccountToken blockOwnerDeletion \
-     containerConcurrency controller defaultMode deletionGracePeriodSeconds enableServiceLinks \
-     expirationSeconds fsGroup hostUsers idleTimeoutSeconds latestRevision localhostProfile mode \
-     mountPropagation optional percent privileged readOnlyRootFilesystem responseStartTimeoutSeconds \
-     runAsGroup runAsNonRoot runAsUser runtimeClassName service setHostnameAsFQDN \
-     shareProcessNamespace spec.timeoutSeconds terminationGracePeriodSeconds";
-
-/// What the fields within a field have that nobody gave.
-fn required(within: &str) -> Value {
-    match within {
-        "Service" | "Configuration" => {
-            json!({"template": {"metadata": {}, "spec": {"containers": null}}})
-        }
-        "template" => json!({"metadata": {}, "spec": {"containers": null}}),
-        "spec" => json!({"containers": null}),
-        "containers" | "initContainers" => json!({"name": "", "resources": {}}),
-        "env" | "volumes" | "claims" => json!({"name": ""}),
-        "ports" => json!({"containerPort": 0}),
-        "volumeMounts" => json!({"name": "", "mountPath": ""}),
-        "volumeDevices" => json!({"name": "", "devicePath": ""}),
-        "fieldRef" => json!({"fieldPath": ""}),
-        "resourceFieldRef" => json!({"resource": "", "divisor": "0"}),
-        "configMapKeyRef" | "secretKeyRef" => json!({"key": ""}),
-        "httpGet" | "tcpSocket" | "grpc" => json!({"port": 0}),
-        "httpHeaders" => json!({"name": "", "value": ""}),
-        "seccompProfile" => json!({"type": ""}),
-        "projected" => json!({"sources": null}),
-        "items" => json!({"key": "", "path": ""}),
-        "downwardAPI.items" | "serviceAccountToken" | "hostPath" => json!({"path": ""}),
-        "persistentVolumeClaim" => json!({"claimName": ""}),
-        "csi" => json!({"driver": ""}),
-        "hostAliases" => json!({"ip": ""}),
-        "ownerReferences" => json!({"apiVersion": "", "kind": "", "name": "", "uid": ""}),
-        _ => json!({}),
-    }
 }
 
 /// Writes metadata and spec of an object as the webhook does.
@@ -181,16 +63,16 @@ pub fn write_back(kind: &str, object: &mut Value) -> Result<(), Misfit> {
 fn fields(within: &str, path: &str, all: &mut Map<String, Value>) -> Result<(), Misfit> {
     let required = required(within);
     for (name, mut value) in std::mem::take(all) {
-        let Some(shape) = shape(&name).filter(|_| !value.is_null()) else {
+        let Some((name, shape)) = field(within, &name).filter(|_| !value.is_null()) else {
             continue;
         };
-        let inside = match (within, name.as_str()) {
+        let inside = match (within, name) {
             ("downwardAPI", "items") => "downwardAPI.items",
-            (_, name) => name,
+            _ => name,
         };
         of_shape(shape, inside, &format!("{path}.{name}"), &mut value)?;
-        if !is_empty(shape, &value) || required.get(&name).is_some() || keeps_empty(within, &name) {
-            all.insert(name, value);
+        if !is_empty(shape, &value) || required.get(name).is_some() || keeps_empty(within, name) {
+            all.insert(name.to_owned(), value);
         }
     }
     if let Value::Object(required) = required {
@@ -206,7 +88,11 @@ fn of_shape(shape: Shape, within: &str, path: &str, value: &mut Value) -> Result
         (Shape::Text | Shape::NumberOrText, Value::String(_)) | (Shape::Flag, Value::Bool(_)) => {
             true
         }
-        (Shape::Number | Shape::NumberOrText, Value::Number(number)) => number.is_i64(),
+        (Shape::Number | Shape::NumberOrText, Value::Number(number)) => number
+            .as_i64()
+            .is_some_and(|number| i32::try_from(number).is_ok()),
+        (Shape::LongNumber, Value::Number(number)) => number.is_i64(),
+        (Shape::Time, Value::String(text)) => time(text),
         (Shape::Amount, value) => return amount(path, value),
         (Shape::Fields, Value::Object(all)) => return fields(within, path, all),
         (Shape::TextByKey, Value::Object(all)) => return by_key(Shape::Text, path, all),
@@ -231,6 +117,9 @@ fn of_shape(shape: Shape, within: &str, path: &str, value: &mut Value) -> Result
 
 fn items(shape: Shape, within: &str, path: &str, all: &mut [Value]) -> Result<(), Misfit> {
     for (index, item) in all.iter_mut().enumerate() {
+        if item.is_null() {
+            *item = empty(shape);
+        }
         of_shape(shape, within, &format!("{path}[{index}]"), item)?;
     }
     Ok(())
@@ -239,11 +128,29 @@ fn items(shape: Shape, within: &str, path: &str, all: &mut [Value]) -> Result<()
 fn by_key(shape: Shape, path: &str, all: &mut Map<String, Value>) -> Result<(), Misfit> {
     for (key, value) in all {
         if value.is_null() {
-            *value = "".into();
+            *value = empty(shape);
         }
         of_shape(shape, "", &format!("{path}[{key}]"), value)?;
     }
     Ok(())
+}
+
+/// What a `null` in a list or by a key is read as.
+fn empty(shape: Shape) -> Value {
+    match shape {
+        Shape::Text => json!(""),
+        Shape::Amount => json!("0"),
+        _ => json!({}),
+    }
+}
+
+/// Writes a time in whole seconds; whether it is one.
+fn time(text: &mut String) -> bool {
+    let Ok(time) = text.parse::<Timestamp>() else {
+        return false;
+    };
+    *text = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    true
 }
 
 fn amount(path: &str, value: &mut Value) -> Result<(), Misfit> {
@@ -259,41 +166,14 @@ fn amount(path: &str, value: &mut Value) -> Result<(), Misfit> {
     Ok(())
 }
 
-fn shape(name: &str) -> Option<Shape> {
-    let mut shapes = SHAPES.iter();
-    shapes
-        .find(|(_, names)| names.split_whitespace().any(|one| one == name))
-        .map(|(shape, _)| *shape)
-}
-
-fn keeps_empty(within: &str, name: &str) -> bool {
-    KEEP_EMPTY.split_whitespace().any(|one| {
-        one == name
-            || one
-                .split_once('.')
-                .is_some_and(|(outer, inner)| outer == within && inner == name)
-    })
-}
-
-fn is_empty(shape: Shape, value: &Value) -> bool {
-    match value {
-        Value::String(text) => shape == Shape::Text && text.is_empty(),
-        Value::Bool(flag) => !flag,
-        Value::Number(number) => shape == Shape::Number && number.as_i64() == Some(0),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => {
-            matches!(shape, Shape::TextByKey | Shape::AmountByKey) && members.is_empty()
-        }
-        Value::Null => true,
-    }
-}
-
 fn wanted(shape: Shape) -> &'static str {
     match shape {
         Shape::Text => "a text",
         Shape::Flag => "true or false",
-        Shape::Number => "a whole number",
-        Shape::NumberOrText => "a whole number or a text",
+        Shape::Time => "a time such as 2006-01-02T15:04:05Z",
+        Shape::Number => "a whole number of 32 bits",
+        Shape::LongNumber => "a whole number",
+        Shape::NumberOrText => "a whole number of 32 bits or a text",
         Shape::Amount => "an amount",
         Shape::Texts | Shape::ListOfFields | Shape::ListOfWholes => "a list",
         Shape::TextByKey | Shape::AmountByKey | Shape::Fields | Shape::Whole => "an object",
@@ -333,7 +213,7 @@ mod tests {
             "command": [],
             "stdin": false,
             "unheard": 1,
-            "env": [{"name": "A", "value": ""}],
+            "ENV": [{"name": "A", "value": ""}],
             "ports": [{}],
             "resources": {"limits": {"cpu": "1000m", "memory": "1024Mi"}, "requests": {"cpu": 2}},
             "readinessProbe": {"tcpSocket": {}, "periodSeconds": 0, "timeoutSeconds": 0},
@@ -372,7 +252,7 @@ mod tests {
         fn unknown(schema: &Value, all: &mut Vec<String>) {
             let fields = schema.get("properties").and_then(Value::as_object);
             for (name, field) in fields.into_iter().flatten() {
-                if shape(name).is_none() {
+                if field("", name).is_none() {
                     all.push(name.clone());
                 }
                 unknown(field, all);
@@ -390,6 +270,33 @@ mod tests {
             unknown(spec, &mut all);
             assert_eq!(all, Vec::<String>::new(), "{kind}");
         }
+    }
+
+    #[test]
+    fn nulls_are_read_as_if_nothing_were_there() {
+        let object = json!({"spec": {"template": {
+            "metadata": {"ANNOTATIONS": {"a": null}, "image": 5, "creationTimestamp": "2020-01-02T03:04:05+01:00"},
+            "spec": {
+                "imagePullSecrets": [null],
+                "containers": [{"args": [null], "env": [null], "resources": {"limits": {"cpu": null}}}],
+                "volumes": null,
+            },
+        }}});
+        assert_eq!(
+            written(object),
+            json!({"spec": {"template": {
+                "metadata": {"annotations": {"a": ""}, "creationTimestamp": "2020-01-02T02:04:05Z"},
+                "spec": {
+                    "imagePullSecrets": [{}],
+                    "containers": [{
+                        "name": "",
+                        "args": [""],
+                        "env": [{"name": ""}],
+                        "resources": {"limits": {"cpu": "0"}},
+                    }],
+                },
+            }}})
+        );
     }
 
     #[test]
@@ -426,6 +333,15 @@ mod tests {
                 service(json!({"resources": {"limits": {"cpu": "x"}}})),
                 "spec.template.spec.containers[0].resources.limits[cpu]: quantities must match the \
                  regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            ),
+            (
+                service(json!({"ports": [{"containerPort": 4_294_967_296_i64}]})),
+                "spec.template.spec.containers[0].ports[0].containerPort must be a whole number of 32 bits, and is \
+                 a whole number",
+            ),
+            (
+                json!({"spec": {"template": {"metadata": {"creationTimestamp": "x"}}}}),
+                "spec.template.metadata.creationTimestamp must be a time such as 2006-01-02T15:04:05Z, and is a text",
             ),
             (
                 json!({"spec": {"traffic": [{"percent": 1.5}]}}),
