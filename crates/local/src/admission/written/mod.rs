@@ -93,6 +93,7 @@ fn of_shape(shape: Shape, within: &str, path: &str, value: &mut Value) -> Result
             .is_some_and(|number| i32::try_from(number).is_ok()),
         (Shape::LongNumber, Value::Number(number)) => number.is_i64(),
         (Shape::Time, Value::String(text)) => time(text),
+        (Shape::Url, Value::String(text)) => is_url(text),
         (Shape::Amount, value) => return amount(path, value),
         (Shape::Fields, Value::Object(all)) => return fields(within, path, all),
         (Shape::TextByKey, Value::Object(all)) => return by_key(Shape::Text, path, all),
@@ -153,6 +154,13 @@ fn time(text: &mut String) -> bool {
     true
 }
 
+/// Nothing but its escapes is looked at: a spec may not have one anyway.
+fn is_url(text: &str) -> bool {
+    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    let mut escapes = text.split('%').skip(1);
+    escapes.all(|rest| rest.as_bytes().get(..2).is_some_and(is_hex))
+}
+
 fn amount(path: &str, value: &mut Value) -> Result<(), Misfit> {
     let text = match &*value {
         Value::String(text) => text.clone(),
@@ -170,6 +178,7 @@ fn wanted(shape: Shape) -> &'static str {
     match shape {
         Shape::Text => "a text",
         Shape::Flag => "true or false",
+        Shape::Url => "a URL with its escapes in hexadecimal",
         Shape::Time => "a time such as 2006-01-02T15:04:05Z",
         Shape::Number => "a whole number of 32 bits",
         Shape::LongNumber => "a whole number",
@@ -251,11 +260,11 @@ mod tests {
     fn each_field_that_the_schemas_know_has_its_shape() {
         fn unknown(schema: &Value, all: &mut Vec<String>) {
             let fields = schema.get("properties").and_then(Value::as_object);
-            for (name, field) in fields.into_iter().flatten() {
+            for (name, below) in fields.into_iter().flatten() {
                 if field("", name).is_none() {
                     all.push(name.clone());
                 }
-                unknown(field, all);
+                unknown(below, all);
             }
             if let Some(item) = schema.get("items") {
                 unknown(item, all);
@@ -279,7 +288,7 @@ mod tests {
             "spec": {
                 "imagePullSecrets": [null],
                 "containers": [{"args": [null], "env": [null], "resources": {"limits": {"cpu": null}}}],
-                "volumes": null,
+                "volumes": [{"image": {}}],
             },
         }}});
         assert_eq!(
@@ -294,6 +303,7 @@ mod tests {
                         "env": [{"name": ""}],
                         "resources": {"limits": {"cpu": "0"}},
                     }],
+                    "volumes": [{"name": "", "image": {}}],
                 },
             }}})
         );
@@ -342,6 +352,10 @@ mod tests {
             (
                 json!({"spec": {"template": {"metadata": {"creationTimestamp": "x"}}}}),
                 "spec.template.metadata.creationTimestamp must be a time such as 2006-01-02T15:04:05Z, and is a text",
+            ),
+            (
+                json!({"spec": {"traffic": [{"url": "a%zz"}]}}),
+                "spec.traffic[0].url must be a URL with its escapes in hexadecimal, and is a text",
             ),
             (
                 json!({"spec": {"traffic": [{"percent": 1.5}]}}),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 pub(super) enum Shape {
     Text,
     Time,
+    Url,
     Flag,
     /// One of 32 bits.
     Number,
@@ -38,10 +39,11 @@ const SHAPES: &[(Shape, &str)] = &[
          priorityClassName procMount protocol pullPolicy recursiveReadOnly reference request resource \
          resourceVersion restartPolicy revisionName runtimeClassName schedulerName scheme seLinuxChangePolicy secretName \
          selfLink service serviceAccount serviceAccountName subPath subPathExpr subdomain \
-         supplementalGroupsPolicy tag terminationMessagePath terminationMessagePolicy type uid url \
+         supplementalGroupsPolicy tag terminationMessagePath terminationMessagePolicy type uid \
          value workingDir",
     ),
     (Shape::Time, "creationTimestamp deletionTimestamp"),
+    (Shape::Url, "url"),
     (
         Shape::Flag,
         "allowPrivilegeEscalation automountServiceAccountToken blockOwnerDeletion controller \
@@ -77,7 +79,7 @@ const SHAPES: &[(Shape, &str)] = &[
          fieldRef grpc hostPath httpGet livenessProbe metadata nodePublishSecretRef \
          persistentVolumeClaim projected readinessProbe resourceFieldRef resources seccompProfile \
          secret secretKeyRef secretRef securityContext serviceAccountToken spec startupProbe \
-         tcpSocket template valueFrom",
+         tcpSocket template valueFrom volumes.image",
     ),
     (
         Shape::ListOfFields,
