@@ -102,8 +102,11 @@ fn of_shape(shape: Shape, within: &str, path: &str, value: &mut Value) -> Result
         (Shape::ListOfFields, Value::Array(all)) => {
             return items(Shape::Fields, within, path, all);
         }
-        (Shape::Whole, value) => value.is_object(),
-        (Shape::ListOfWholes, value) => value.is_array(),
+        (Shape::Numbers, Value::Array(all)) => {
+            return items(Shape::LongNumber, within, path, all);
+        }
+        (Shape::ListOfWholes, Value::Array(all)) => return items(Shape::Whole, within, path, all),
+        (Shape::Whole, Value::Object(_)) => true,
         _ => false,
     };
     if fits {
@@ -141,6 +144,7 @@ fn empty(shape: Shape) -> Value {
     match shape {
         Shape::Text => json!(""),
         Shape::Amount => json!("0"),
+        Shape::LongNumber => json!(0),
         _ => json!({}),
     }
 }
@@ -184,7 +188,7 @@ fn wanted(shape: Shape) -> &'static str {
         Shape::LongNumber => "a whole number",
         Shape::NumberOrText => "a whole number of 32 bits or a text",
         Shape::Amount => "an amount",
-        Shape::Texts | Shape::ListOfFields | Shape::ListOfWholes => "a list",
+        Shape::Texts | Shape::Numbers | Shape::ListOfFields | Shape::ListOfWholes => "a list",
         Shape::TextByKey | Shape::AmountByKey | Shape::Fields | Shape::Whole => "an object",
     }
 }
@@ -352,6 +356,14 @@ mod tests {
             (
                 json!({"spec": {"template": {"metadata": {"creationTimestamp": "x"}}}}),
                 "spec.template.metadata.creationTimestamp must be a time such as 2006-01-02T15:04:05Z, and is a text",
+            ),
+            (
+                json!({"spec": {"template": {"spec": {"tolerations": [null, "x"]}}}}),
+                "spec.template.spec.tolerations[1] must be an object, and is a text",
+            ),
+            (
+                json!({"spec": {"template": {"spec": {"securityContext": {"supplementalGroups": [null, 1.5]}}}}}),
+                "spec.template.spec.securityContext.supplementalGroups[1] must be a whole number, and is a number",
             ),
             (
                 json!({"spec": {"traffic": [{"url": "a%zz"}]}}),

@@ -19,6 +19,7 @@ pub(super) enum Shape {
     NumberOrText,
     Amount,
     Texts,
+    Numbers,
     TextByKey,
     AmountByKey,
     Fields,
@@ -68,6 +69,7 @@ const SHAPES: &[(Shape, &str)] = &[
         Shape::Texts,
         "add args command drop finalizers hostnames nameservers searches",
     ),
+    (Shape::Numbers, "supplementalGroups"),
     (
         Shape::TextByKey,
         "annotations labels nodeSelector volumeAttributes",
@@ -96,7 +98,7 @@ const SHAPES: &[(Shape, &str)] = &[
     (
         Shape::ListOfWholes,
         "ephemeralContainers managedFields options readinessGates resizePolicy resourceClaims \
-         restartPolicyRules schedulingGates supplementalGroups sysctls tolerations topologySpreadConstraints",
+         restartPolicyRules schedulingGates sysctls tolerations topologySpreadConstraints",
     ),
 ];
 
