@@ -11,7 +11,6 @@ type Mask = fn(&Step, &mut Answer, &mut Answer);
 
 /// By the name that it has in the list.
 pub const KNOWN: &[(&str, Mask)] = &[
-    ("quoted-json", quoted_json),
     ("told-twice", told_twice),
     ("faults-in-order", faults_in_order),
     ("go-types", go_types),
@@ -39,30 +38,6 @@ fn texts(answer: &mut Answer, change: impl Fn(&mut String)) {
             }
         }
     }
-}
-
-/// An object that an error quotes has its members in another order, and another first fault.
-fn quoted_json(_: &Step, ours: &mut Answer, real: &mut Answer) {
-    both(ours, real, |answer| {
-        texts(answer, |text| {
-            for (open, close) in [
-                ("\"{", "}\": "),
-                ("\"map[", "]\": "),
-                ("[{", "}]: "),
-                ("{", "}: "),
-            ] {
-                let begin = text.find(&format!("Invalid value: {open}"));
-                if let (Some(from), Some(to)) = (begin, text.rfind(close))
-                    && from < to
-                {
-                    text.replace_range(from + 15..to + close.len() - 2, "OBJECT");
-                }
-            }
-            if let Some(at) = text.find("OBJECT: illegal base64 data at input byte") {
-                text.truncate(at);
-            }
-        });
-    });
 }
 
 /// A fault of the metadata is in the causes of an update more than once.
