@@ -24,7 +24,6 @@ mod write;
 
 pub(crate) use sluicegate_api as api;
 
-pub use json::go_words;
 pub use model::served_kind::ServedKind;
 pub use model::status::{ApiError, Cause};
 pub use model::user::User;

@@ -18,7 +18,7 @@ pub fn change(definition: &mut Value, number: usize, chance: &mut Chance) {
         4 | 5 => field(definition, chance),
         6 => columns(definition, chance),
         7 => names(definition, chance),
-        8 => subresources(definition, chance),
+        8 => subresources(definition),
         9 => {
             let warning = ["deprecated", "deprecationWarning"];
             let first = &mut definition["spec"]["versions"][0];
@@ -34,27 +34,7 @@ pub fn change(definition: &mut Value, number: usize, chance: &mut Chance) {
         }
         _ => {}
     }
-    for version in definition["spec"]["versions"].as_array_mut().unwrap() {
-        if version["subresources"]["scale"].is_object() {
-            countable(version);
-        }
-    }
     definition["spec"]["names"]["categories"] = json!([format!("c{number}")]);
-}
-
-/// Has the numbers of `/scale` in the schema: nobody who does not is served well.
-pub fn countable(version: &mut Value) {
-    let properties = &mut version["schema"]["openAPIV3Schema"]["properties"];
-    for part in ["spec", "status"] {
-        if !properties[part].is_object() {
-            properties[part] = json!({"type": "object"});
-        }
-        put(
-            &mut properties[part],
-            "replicas",
-            json!({"type": "integer"}),
-        );
-    }
 }
 
 /// Changes a definition in what cannot change once the kind is served.
@@ -174,19 +154,12 @@ fn names(definition: &mut Value, chance: &mut Chance) {
     definition["spec"]["names"][name] = value;
 }
 
-fn subresources(definition: &mut Value, chance: &mut Chance) {
+fn subresources(definition: &mut Value) {
     let first = &mut definition["spec"]["versions"][0];
     let is_apart = first["subresources"]["status"].is_object();
     let mut all = Map::new();
     if !is_apart {
         all.insert("status".to_owned(), json!({}));
-    }
-    if chance.percent(40) {
-        let paths = json!({
-            "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
-            "labelSelectorPath": ".status.a",
-        });
-        all.insert("scale".to_owned(), paths);
     }
     first["subresources"] = all.into();
 }

@@ -30,12 +30,7 @@ pub fn definitions(_: &[&super::kinds::Kind], chance: &mut Chance) -> Vec<Step> 
     for change in 0..=changes {
         let kind = Hats::of(&definition);
         for _ in 0..(20 + chance.below(30)) / (changes + 1) {
-            let write = kind.write(chance);
-            // Whose the number is by now, its object tells.
-            let object = write.path.strip_suffix("/scale").map(str::to_owned);
-            let about = write.about.replace("scales/", "hats/");
-            steps.push(write);
-            steps.extend(object.map(|object| step("GET", object, &about)));
+            steps.push(kind.write(chance));
         }
         if change < changes {
             let before = definition.clone();
@@ -181,13 +176,6 @@ pub fn version(name: &str, storage: bool, chance: &mut Chance) -> Value {
     if chance.percent(55) {
         subresources.insert("status".to_owned(), json!({}));
     }
-    if chance.percent(25) {
-        let paths = json!({
-            "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
-        });
-        subresources.insert("scale".to_owned(), paths);
-        changing::countable(&mut version);
-    }
     if !subresources.is_empty() {
         version["subresources"] = subresources.into();
     }
@@ -202,7 +190,7 @@ pub fn version(name: &str, storage: bool, chance: &mut Chance) -> Value {
 /// The kind that a definition is of.
 struct Hats {
     collections: Vec<(String, String, Value)>,
-    subresources: Vec<&'static str>,
+    has_status: bool,
 }
 
 impl Hats {
@@ -222,19 +210,13 @@ impl Hats {
         let first = &versions[0]["subresources"];
         Self {
             collections: collections.collect(),
-            subresources: ["status", "scale"]
-                .into_iter()
-                .filter(|name| !first[*name].is_null())
-                .collect(),
+            has_status: !first["status"].is_null(),
         }
     }
 
     fn write(&self, chance: &mut Chance) -> Step {
-        let (collection, api_version, schema) = if chance.percent(85) {
-            &self.collections[0]
-        } else {
-            chance.pick(&self.collections)
-        };
+        // Writes go to one version: who owns what across several is not compared.
+        let (collection, api_version, schema) = &self.collections[0];
         let name = if chance.percent(85) { "a" } else { "b" };
         let mut object = schemas::value(schema, chance);
         if !object.is_object() {
@@ -250,18 +232,9 @@ impl Hats {
             fields.insert("metadata".to_owned(), metadata);
         }
         let mut path = format!("{collection}/{name}");
-        let often = if self.subresources.contains(&"scale") {
-            30
-        } else {
-            15
-        };
-        let subresource = chance.percent(often) && !self.subresources.is_empty();
+        let subresource = self.has_status && chance.percent(15);
         if subresource {
-            let which = *chance.pick(&self.subresources);
-            path = format!("{path}/{which}");
-            if which == "scale" {
-                return scale(path, name, chance);
-            }
+            path.push_str("/status");
         }
         let mut step = step("PATCH", path, &format!("hats/{name}"));
         let mut patch = object.clone();
@@ -301,6 +274,8 @@ impl Hats {
             5 => step.method = "DELETE",
             _ => {
                 step.method = "GET";
+                let (collection, ..) = chance.pick(&self.collections);
+                step.path = format!("{collection}/{name}");
                 if chance.percent(40) {
                     step.path = collection.clone();
                 }
@@ -320,60 +295,4 @@ impl Hats {
         }
         step
     }
-}
-
-/// A read of an object's number of replicas, or a write of it.
-fn scale(path: String, name: &str, chance: &mut Chance) -> Step {
-    // What is answered is another object than the one that it is of.
-    let mut step = step("PATCH", path, &format!("scales/{name}"));
-    let numbers = [1, 2, 3, 0, -1].map(Value::from);
-    let replicas = if chance.percent(90) {
-        chance.pick(&numbers).clone()
-    } else {
-        chance.pick(&[json!("x"), json!(1.5), Value::Null]).clone()
-    };
-    let named = if chance.percent(95) { name } else { "c" };
-    let scale = json!({
-        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": named},
-        "spec": {"replicas": replicas},
-    });
-    match chance.below(14) {
-        0 => step.method = "GET",
-        1 | 2 => {
-            step.method = "PUT";
-            step.body = Body::Is(scale);
-        }
-        3 | 4 => {
-            step.method = "PUT";
-            step.body = Body::Seen(json!({"spec": {"replicas": replicas}}));
-        }
-        5..=7 => {
-            step.media = MERGE_PATCH;
-            step.body = Body::Is(json!({"spec": {"replicas": replicas}}));
-        }
-        8 => {
-            step.media = JSON_PATCH;
-            let change = json!([{"op": "add", "path": "/spec/replicas", "value": replicas}]);
-            step.body = Body::Is(change);
-        }
-        9..=12 => {
-            step.media = APPLY;
-            step.body = Body::Is(scale);
-            if chance.percent(40) {
-                step.query.push(("force", "true".into()));
-            }
-        }
-        _ => {
-            step.method = *chance.pick(&["POST", "DELETE"]);
-            step.body = Body::Is(scale);
-        }
-    }
-    if matches!(step.method, "PUT" | "PATCH") {
-        let manager = *chance.pick(&["ann", "bob"]);
-        step.query.push(("fieldManager", manager.into()));
-        if chance.percent(6) {
-            step.query.push(("dryRun", "All".into()));
-        }
-    }
-    step
 }

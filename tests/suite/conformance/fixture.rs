@@ -32,7 +32,7 @@ impl Fixture {
         let real = Real::start(true).await;
         let server = ApiServer::builder()
             .register(sluice::local::knative::registration())
-            .without_housekeeping()
+            .without_controllers()
             .build()
             .unwrap();
         // What is answered is compared, and not what comes of asking again.

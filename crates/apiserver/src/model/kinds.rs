@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::columns;
-use super::resource::{Origin, Resource, ScalePaths, SchemaCell, api_version};
+use super::resource::{Origin, Resource, SchemaCell, api_version};
 use super::strategy::Strategy;
 use crate::builtin;
 
@@ -89,14 +89,14 @@ fn groups() -> Vec<Resource> {
             .categories(&["all"])
             .status()
             .generation()
-            .scale(".spec.replicas", ".status.replicas")
+            .scaled()
             .behaves(Strategy::Deployment),
         kind("apps", "v1", "ReplicaSet", "replicasets")
             .short(&["rs"])
             .categories(&["all"])
             .status()
             .generation()
-            .scale(".spec.replicas", ".status.replicas"),
+            .scaled(),
         kind("coordination.k8s.io", "v1", "Lease", "leases"),
         kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices").generation(),
         // The same objects as the core group's, in that group's later words.
@@ -173,7 +173,7 @@ pub fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Resource {
         categories: Vec::new(),
         status: false,
         generation: false,
-        scale: None,
+        scale: false,
         columns: columns::of(group, kind),
         selectable: Vec::new(),
         storage,
@@ -181,7 +181,6 @@ pub fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Resource {
         schema: SchemaCell::made_by(builtin::schema),
         webhook: false,
         known: Vec::new(),
-        replicas: Vec::new(),
         since: 0,
         warning: None,
         fingerprint: String::new(),
@@ -221,12 +220,8 @@ impl Resource {
         self
     }
 
-    fn scale(mut self, spec: &str, status: &str) -> Self {
-        self.scale = Some(ScalePaths {
-            spec: spec.to_owned(),
-            status: status.to_owned(),
-            selector: None,
-        });
+    fn scaled(mut self) -> Self {
+        self.scale = true;
         self
     }
 

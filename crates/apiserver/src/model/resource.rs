@@ -6,18 +6,6 @@ use super::status::KindNames;
 use super::strategy::Strategy;
 use crate::json::jsonpath::JsonPath;
 use crate::schema::Schema;
-use crate::ssa::Version;
-
-/// Where the numbers of `/scale` live in the object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScalePaths {
-    /// Dotted path of the wanted count, such as `.spec.replicas`.
-    pub spec: String,
-    /// Dotted path of the seen count.
-    pub status: String,
-    /// Dotted path of the label selector, in its text form.
-    pub selector: Option<String>,
-}
 
 /// A column of the table that `kubectl get` prints.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +74,15 @@ impl From<Schema> for SchemaCell {
     }
 }
 
+/// A version of a custom kind.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Its group and name.
+    pub api_version: String,
+    /// What its objects may look like.
+    pub schema: Schema,
+}
+
 /// A kind as it is served: one entry for each group, version and plural.
 #[derive(Debug, Clone)]
 pub struct Resource {
@@ -111,8 +108,8 @@ pub struct Resource {
     pub status: bool,
     /// Whether `metadata.generation` is kept.
     pub generation: bool,
-    /// `/scale`, where it is served.
-    pub scale: Option<ScalePaths>,
+    /// Whether `/scale` is served; of made-up kinds it never is.
+    pub scale: bool,
     /// The columns of its tables.
     pub columns: Vec<Column>,
     /// Fields that field selectors may use, besides name and namespace.
@@ -125,8 +122,6 @@ pub struct Resource {
     pub schema: SchemaCell,
     /// All versions of a custom kind, by which its objects are read from the store.
     pub known: Vec<Version>,
-    /// Where each of them has the number of replicas, if it has one.
-    pub replicas: Vec<Option<String>>,
     /// The revision since which a custom kind is defined as it is; older objects may be of another form.
     pub since: u64,
     /// What everybody is told who asks for it: that it is deprecated.

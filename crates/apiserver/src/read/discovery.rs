@@ -173,7 +173,7 @@ fn subresources(resource: &Resource) -> Vec<Subresource<'_>> {
             group_version: None,
         });
     }
-    if resource.scale.is_some() {
+    if resource.scale {
         found.push(Subresource {
             name: "scale",
             kind: "Scale",

@@ -133,7 +133,7 @@ fn check_subresource(resource: &Resource, path: &ResourcePath) -> Result<(), Api
     match path.subresource.as_deref() {
         None => Ok(()),
         Some("status") if resource.status => Ok(()),
-        Some("scale") if resource.scale.is_some() => Ok(()),
+        Some("scale") if resource.scale => Ok(()),
         Some("finalize") if resource.strategy == Strategy::Namespace => Ok(()),
         Some(
             other @ ("exec"
@@ -216,6 +216,6 @@ async fn scale_of(
         .get(&crate::state::core::key(resource, namespace, name))
         .ok_or_else(|| ApiError::not_found(resource, name))?;
     core.store.durable(found.revision).await?;
-    let scale = scale::get(resource, &view::value(resource, &found))?;
+    let scale = scale::of(&view::value(resource, &found));
     Ok(media::json(StatusCode::OK, scale.to_string()))
 }

@@ -1,12 +1,14 @@
 //! Builds the server, serves it on a socket, gives a client in the same process, and stops it.
 
+mod background;
 mod bootstrap;
 mod change;
 mod credentials;
+mod garbage_collector;
 mod handle;
-mod housekeeping;
 pub mod kubeconfig;
 pub mod listen;
+mod namespace_controller;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,7 +73,7 @@ pub struct Builder {
     pod_logs: Option<Arc<dyn PodLogs>>,
     history: usize,
     bookmark_every: Duration,
-    housekeeping: bool,
+    controllers: bool,
     clock: fn() -> Timestamp,
 }
 
@@ -129,8 +131,8 @@ impl Builder {
     /// Does nothing but what is asked for: nothing is collected, no namespace is emptied. As a
     /// cluster whose controllers are away, for whoever compares the two.
     #[must_use]
-    pub fn without_housekeeping(mut self) -> Self {
-        self.housekeeping = false;
+    pub fn without_controllers(mut self) -> Self {
+        self.controllers = false;
         self
     }
 
@@ -141,7 +143,7 @@ impl Builder {
         self
     }
 
-    /// Opens the store and starts the housekeeping; call it inside a tokio runtime.
+    /// Opens the store and starts the controllers inside it; call it inside a tokio runtime.
     pub fn build(self) -> Result<ApiServer, StartError> {
         let built_in = kinds::built_in(self.kinds.iter().map(ServedKind::resource));
         let registry = Registry::new(built_in.iter().cloned());
@@ -171,13 +173,13 @@ impl Builder {
         definitions::serve_defined(&core);
         bootstrap::run(&core).map_err(StartError::Bootstrap)?;
         let credentials = Credentials::load_or_make(self.data_dir.as_deref(), (self.clock)())?;
-        let house = self
-            .housekeeping
-            .then(|| tokio::spawn(housekeeping::run(Arc::clone(&core), changes, stopping)));
+        let background = self
+            .controllers
+            .then(|| tokio::spawn(background::run(Arc::clone(&core), changes, stopping)));
         Ok(ApiServer {
             core,
             credentials: Arc::new(credentials),
-            house: Mutex::new(house),
+            background: Mutex::new(background),
         })
     }
 }
@@ -187,7 +189,7 @@ impl Builder {
 pub struct ApiServer {
     core: Arc<Core>,
     credentials: Arc<Credentials>,
-    house: Mutex<Option<JoinHandle<()>>>,
+    background: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl ApiServer {
@@ -201,7 +203,7 @@ impl ApiServer {
             pod_logs: None,
             history: HISTORY,
             bookmark_every: BOOKMARK_EVERY,
-            housekeeping: true,
+            controllers: true,
             clock: Timestamp::now,
         }
     }
@@ -254,14 +256,14 @@ impl ApiServer {
         Outage(Arc::clone(&self.core))
     }
 
-    /// Ends watches and logs, waits for the housekeeping and for the disk.
+    /// Ends watches and logs, waits for the controllers and for the disk.
     pub async fn shutdown(&self) {
         self.core.stopping.cancel();
-        let house = self.house.lock().take();
-        if let Some(house) = house
-            && let Err(error) = house.await
+        let background = self.background.lock().take();
+        if let Some(background) = background
+            && let Err(error) = background.await
         {
-            tracing::error!(%error, "the API server's housekeeping died");
+            tracing::error!(%error, "the task of the API server's controllers ended with a panic");
         }
         let store = Arc::clone(&self.core.store);
         if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {

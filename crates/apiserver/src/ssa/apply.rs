@@ -13,8 +13,8 @@ use super::reconcile::reconcile_all;
 use super::reset::{ResetFields, identity};
 use super::set::Set;
 use super::typed::{check, field_set, is_duplicate, told};
-use super::update::{Changes, UpdateOptions, give_up, managed_after_update};
-use super::versions::Versions;
+use super::update::{UpdateOptions, changes, give_up, managed_after_update};
+use crate::schema::{Schema, TypeRef};
 
 /// Who owns what an object had before its first apply, where nobody kept account.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -64,14 +64,15 @@ pub enum ApplyError {
 pub fn apply(
     live: Option<&Value>,
     applied: &Value,
-    versions: &Versions<'_>,
+    schema: &Schema,
     options: &ApplyOptions<'_>,
 ) -> Result<Value, ApplyError> {
+    let root = schema.root();
     let misfit = live
         .filter(|_| options.may_not_fit)
-        .and_then(|live| misfit(versions, live));
-    let managed = managed_before(live, misfit.as_deref(), versions, options)?;
-    check_applied(versions, applied)?;
+        .and_then(|live| misfit(root, live));
+    let managed = managed_before(live, misfit.as_deref(), root, options)?;
+    check_applied(root, applied)?;
     if let (Some(live), Some(misfit)) = (live, misfit) {
         return Err(ApplyError::Typed(format!(
             "failed to create typed live object ({}): {misfit}",
@@ -80,7 +81,7 @@ pub fn apply(
     }
 
     let mut request = Request {
-        versions,
+        root,
         live,
         applied,
         options,
@@ -98,8 +99,8 @@ pub fn apply(
 }
 
 /// Why a live object does not fit its kind; items that it holds twice do not count.
-fn misfit(versions: &Versions<'_>, live: &Value) -> Option<String> {
-    let mut faults = check(versions.root(), live);
+fn misfit(root: TypeRef<'_>, live: &Value) -> Option<String> {
+    let mut faults = check(root, live);
     faults.retain(|fault| !is_duplicate(fault));
     (!faults.is_empty()).then(|| told(&faults))
 }
@@ -109,7 +110,7 @@ fn misfit(versions: &Versions<'_>, live: &Value) -> Option<String> {
 fn managed_before(
     live: Option<&Value>,
     misfit: Option<&str>,
-    versions: &Versions<'_>,
+    root: TypeRef<'_>,
     options: &ApplyOptions<'_>,
 ) -> Result<Managed, ApplyError> {
     let Some(live) = live else {
@@ -125,7 +126,7 @@ fn managed_before(
             "failed to convert new object ({}) to smd typed: {misfit}",
             which(live)
         )),
-        None => before_first_apply(live, versions, options),
+        None => Ok(before_first_apply(live, root, options)),
     };
     managed.map_err(|why| {
         ApplyError::Typed(format!(
@@ -135,7 +136,7 @@ fn managed_before(
 }
 
 /// Refuses what cannot be applied, whatever is there.
-fn check_applied(versions: &Versions<'_>, applied: &Value) -> Result<(), ApplyError> {
+fn check_applied(root: TypeRef<'_>, applied: &Value) -> Result<(), ApplyError> {
     let managed_fields = applied.pointer("/metadata/managedFields");
     // What is no list of objects is none of managed fields: its type is told.
     let is_given = |entries: &Value| {
@@ -147,7 +148,7 @@ fn check_applied(versions: &Versions<'_>, applied: &Value) -> Result<(), ApplyEr
             "metadata.managedFields must be nil".to_owned(),
         ));
     }
-    let faults = check(versions.root(), applied);
+    let faults = check(root, applied);
     if !faults.is_empty() {
         return Err(ApplyError::Typed(format!(
             "failed to create typed patch object ({}): {}",
@@ -158,11 +159,7 @@ fn check_applied(versions: &Versions<'_>, applied: &Value) -> Result<(), ApplyEr
     Ok(())
 }
 
-fn before_first_apply(
-    live: &Value,
-    versions: &Versions<'_>,
-    options: &ApplyOptions<'_>,
-) -> Result<Managed, String> {
+fn before_first_apply(live: &Value, root: TypeRef<'_>, options: &ApplyOptions<'_>) -> Managed {
     let identity_only: Map<String, Value> = ["apiVersion", "kind"]
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), live.get(name)?.clone())))
@@ -171,7 +168,7 @@ fn before_first_apply(
         &Value::Object(identity_only),
         live,
         Managed::default(),
-        versions,
+        root,
         &UpdateOptions {
             manager: BEFORE_FIRST_APPLY,
             subresource: options.subresource,
@@ -182,7 +179,7 @@ fn before_first_apply(
 }
 
 struct Request<'a> {
-    versions: &'a Versions<'a>,
+    root: TypeRef<'a>,
     live: Option<&'a Value>,
     applied: &'a Value,
     options: &'a ApplyOptions<'a>,
@@ -191,10 +188,10 @@ struct Request<'a> {
 impl Request<'_> {
     fn run(&self, managed: &Managed, force: bool) -> Result<(Value, Managed), ApplyError> {
         let mut managed = managed.clone();
-        let root = self.versions.root();
+        let root = self.root;
         let empty = Value::Object(Map::new());
         let live = self.live.unwrap_or(&empty);
-        reconcile_all(self.versions, live, &mut managed).map_err(ApplyError::Typed)?;
+        reconcile_all(root, &mut managed);
         let api_version = self.applied.get("apiVersion").and_then(Value::as_str);
         let id = ManagerId::new(
             self.options.manager,
@@ -207,22 +204,18 @@ impl Request<'_> {
         let last = managed.take(&id);
         let set = field_set(root, self.applied).recursive_difference(self.options.reset.set());
         if let Some(last) = &last {
-            prune(self.versions, &mut merged, last, &set, &managed)
-                .map_err(|why| ApplyError::Typed(format!("failed to prune fields: {why}")))?;
+            prune(root, &mut merged, &last.set, &set, &managed);
         }
 
-        let mut changes = Changes::of(self.versions, self.options.reset, live, &merged);
+        let changes = changes(root, self.options.reset, live, &merged);
+        let claimed = changes.modified.union(&changes.added);
         let mut owners: Vec<&mut Entry> = managed.entries.iter_mut().collect();
         owners.sort_by(|one, another| one.id.order().cmp(&another.id.order()));
         let mut conflicts = Vec::new();
         for owner in owners {
-            let changes = changes
-                .in_version(&owner.api_version)
-                .map_err(ApplyError::Typed)?;
-            let claimed = changes.modified.union(&changes.added);
             let paths = owner.set.intersection(&claimed).paths();
             conflicts.extend(paths.iter().map(|path| Conflict::new(&owner.id, path)));
-            give_up(&mut owner.set, changes);
+            give_up(&mut owner.set, &changes);
         }
         if !force && !conflicts.is_empty() {
             return Err(ApplyError::Conflict(Conflicts(conflicts)));
@@ -269,7 +262,7 @@ impl Request<'_> {
         if last.get("apiVersion") != live.get("apiVersion") {
             return None;
         }
-        let root = self.versions.root();
+        let root = self.root;
         let changes = compare(root, &last, live);
         let set = field_set(root, &last)
             .difference(&changes.modified)
@@ -302,7 +295,7 @@ fn annotations(object: &Value) -> Option<&Map<String, Value>> {
 }
 
 /// An object as errors name it: `default/web; apps/v1, Kind=Deployment`.
-pub fn which(object: &Value) -> String {
+fn which(object: &Value) -> String {
     let text = |pointer: &str| {
         object
             .pointer(pointer)

@@ -35,19 +35,17 @@ mod set;
 mod tests;
 mod typed;
 mod update;
-mod versions;
 
-pub use apply::{ApplyError, ApplyOptions, apply, which};
+pub use apply::{ApplyError, ApplyOptions, apply};
 pub use conflict::{Conflict, Conflicts};
 pub use managers::Operation;
-pub use noop::{is_change, noop};
+pub use noop::noop;
 pub use path::{Path, PathElement};
 pub use remove::extract;
 pub use scale::Scale;
 pub use set::Set;
 pub use typed::fits;
 pub use update::{UpdateOptions, update};
-pub use versions::{Version, Versions};
 
 pub use reset::ResetFields;
 mod reset;

@@ -23,18 +23,6 @@ pub fn noop(live: &Value, new: &mut Value, drops: bool) -> bool {
     !same(live, new)
 }
 
-/// Whether two objects differ in more than their managed fields.
-pub fn is_change(live: &Value, new: &Value) -> bool {
-    let bare = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
-            metadata.remove("managedFields");
-        }
-        object
-    };
-    !same(&bare(live), &bare(new))
-}
-
 fn same_but_times(live: &Value, new: &Value) -> bool {
     let (Value::Object(live), Value::Object(new)) = (live, new) else {
         return false;

@@ -1,29 +1,18 @@
 //! Owners recorded under an older schema: a map or list that has become atomic since
 //! is owned as a whole by whoever owned something in it.
 
-use serde_json::Value;
-
 use super::managers::Managed;
 use super::path::PathElement;
 use super::set::Set;
-use super::versions::Versions;
 use crate::schema::{Kind, ListType, TypeRef};
 
-/// Reads all owners' fields under the schemas of today, where the live object can be read in the
-/// versions that they wrote in.
-pub(super) fn reconcile_all(
-    versions: &Versions<'_>,
-    live: &Value,
-    managed: &mut Managed,
-) -> Result<(), String> {
+/// Reads all owners' fields under the schema of today.
+pub(super) fn reconcile_all(root: TypeRef<'_>, managed: &mut Managed) {
     for entry in &mut managed.entries {
-        versions.convert(live, versions.own(), &entry.api_version)?;
-        let root = versions.root_of(&entry.api_version)?;
         if let Some(set) = reconcile(root, &entry.set) {
             entry.set = set;
         }
     }
-    Ok(())
 }
 
 /// The set as it reads under the schema of today; `None` where that changes nothing.

@@ -14,60 +14,48 @@ use super::set::Set;
 /// The version of the Scale.
 const SCALE: &str = "autoscaling/v1";
 
-static REPLICAS: LazyLock<Path> = LazyLock::new(|| path(["spec", "replicas"]));
-
-fn path<'a>(steps: impl IntoIterator<Item = &'a str>) -> Path {
-    Path(steps.into_iter().map(PathElement::field).collect())
-}
+static REPLICAS: LazyLock<Path> =
+    LazyLock::new(|| Path(["spec", "replicas"].map(PathElement::field).into()));
 
 /// The owners of an object whose number of replicas is written.
 #[derive(Debug)]
 pub struct Scale {
     api_version: String,
-    /// Where each version of the object's kind has the number, if it has one.
-    paths: Vec<(String, Option<Path>)>,
+    /// The versions of the object's kind.
+    versions: Vec<String>,
     object: Managed,
 }
 
 impl Scale {
-    /// The owners of an object that is written in this version. Each version of its kind comes with the
-    /// dotted path of the number.
+    /// The owners of an object that is written in this version, of those of its kind.
     ///
     /// # Errors
     /// What is wrong with the object's managed fields.
-    pub fn of<'a>(
+    pub fn of(
         object: &Value,
         api_version: String,
-        paths: impl IntoIterator<Item = (String, Option<&'a str>)>,
+        versions: impl Into<Vec<String>>,
     ) -> Result<Self, String> {
-        let steps = |dotted: &'a str| path(dotted.strip_prefix('.').unwrap_or(dotted).split('.'));
         Ok(Self {
             api_version,
-            paths: paths
-                .into_iter()
-                .map(|(version, dotted)| (version, dotted.map(steps)))
-                .collect(),
+            versions: versions.into(),
             object: Managed::decode(object)?,
         })
     }
 
-    /// `None` where the version is not known at all.
-    fn path(&self, api_version: &str) -> Option<&Option<Path>> {
-        let mut paths = self.paths.iter();
-        let (_, path) = paths.find(|(version, _)| version == api_version)?;
-        Some(path)
+    fn is_known(&self, entry: &Entry) -> bool {
+        self.versions.contains(&entry.api_version)
     }
 
-    /// Where an owner has the number, if it is his.
-    fn owned(&self, entry: &Entry) -> Option<&Path> {
-        let path = self.path(&entry.api_version)?.as_ref()?;
-        entry.set.contains(&path.0).then_some(path)
+    /// Whether the number is an owner's.
+    fn owned(&self, entry: &Entry) -> bool {
+        self.is_known(entry) && entry.set.contains(&REPLICAS.0)
     }
 
     /// Tells a Scale of the owners of its number.
     pub fn tell(&self, scale: &mut Value) {
         let owners = self.object.entries.iter();
-        let entries = owners.filter(|entry| self.owned(entry).is_some());
+        let entries = owners.filter(|entry| self.owned(entry));
         let entries = entries.map(|entry| Entry {
             api_version: SCALE.to_owned(),
             set: Set::from_paths([REPLICAS.clone()]),
@@ -88,26 +76,23 @@ impl Scale {
         let mut of_scale = Managed::decode(scale)?;
         let mut managed = Managed::default();
         for entry in &self.object.entries {
-            if self.path(&entry.api_version).is_none() {
+            if !self.is_known(entry) {
                 continue;
             }
             let mut entry = entry.clone();
-            if let Some(path) = self.owned(&entry)
-                && of_scale.take(&entry.id).is_none()
-            {
-                entry.set = entry.set.difference(&Set::from_paths([path.clone()]));
+            if self.owned(&entry) && of_scale.take(&entry.id).is_none() {
+                entry.set = entry.set.difference(&Set::from_paths([REPLICAS.clone()]));
             }
             managed.put(entry);
         }
         managed.drop_empty();
-        let path = self.path(&self.api_version).cloned().flatten();
         for entry in of_scale.entries {
             if entry.set.contains(&REPLICAS.0) {
                 // An updater is another one than that of the object's own version, though it is told as the same.
                 managed.put(Entry {
                     api_version: self.api_version.clone(),
                     time: None,
-                    set: Set::from_paths(path.clone()),
+                    set: Set::from_paths([REPLICAS.clone()]),
                     ..entry
                 });
             }
@@ -139,15 +124,11 @@ mod tests {
     }
 
     fn owners(object: &Value) -> Scale {
-        let paths = [
-            ("g/v1".to_owned(), Some(".spec.replicas")),
-            ("g/v2".to_owned(), None),
-        ];
-        Scale::of(object, "g/v1".to_owned(), paths).unwrap()
+        Scale::of(object, "g/v1".to_owned(), ["g/v1".to_owned()]).unwrap()
     }
 
     #[test]
-    fn a_scale_has_the_owners_of_the_number_in_its_own_version() {
+    fn a_scale_has_the_owners_of_the_number() {
         let object = with(json!([
             entry(
                 "a",
@@ -158,7 +139,6 @@ mod tests {
             ),
             entry("b", "Update", "g/v1", "scale", json!({"f:replicas": {}})),
             entry("c", "Update", "g/v1", "", json!({"f:x": {}})),
-            entry("d", "Update", "g/v2", "", json!({"f:replicas": {}})),
             entry("e", "Update", "g/v9", "", json!({"f:replicas": {}})),
         ]));
         let mut scale = json!({});
@@ -181,7 +161,6 @@ mod tests {
                 json!({"f:replicas": {}, "f:x": {}})
             ),
             entry("b", "Update", "g/v1", "", json!({"f:replicas": {}})),
-            entry("d", "Update", "g/v2", "", json!({"f:replicas": {}})),
             entry("e", "Update", "g/v9", "", json!({"f:replicas": {}})),
         ]));
         let scale = with(json!([entry(
@@ -196,7 +175,6 @@ mod tests {
         let expected = with(json!([
             entry("a", "Apply", "g/v1", "", json!({"f:x": {}})),
             entry("s", "Update", "g/v1", "scale", json!({"f:replicas": {}})),
-            entry("d", "Update", "g/v2", "", json!({"f:replicas": {}})),
         ]));
         let names = |value: &Value| {
             let entries = value.pointer("/metadata/managedFields").unwrap();

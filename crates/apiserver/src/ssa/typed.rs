@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::path::PathElement;
 use super::set::Set;
-use crate::json::strict_json;
 use crate::schema::{Kind, ListType, Schema, TypeRef};
 
 /// How a value is walked.
@@ -193,60 +192,13 @@ pub(super) fn check(typed: TypeRef<'_>, value: &Value) -> Vec<String> {
 }
 
 fn check_at(typed: TypeRef<'_>, value: &Value, path: &mut String, errors: &mut Vec<String>) {
-    let mut fault = |path: &str, what: String| {
-        errors.push(if path.is_empty() {
-            what
-        } else {
-            format!("{path}: {what}")
-        });
-    };
-    match (typed.node().kind, value) {
-        (_, Value::Null) => {}
-        (Kind::String, value) if !value.is_string() && !typed.node().any_scalar => {
-            let found = strict_json::go_syntax(value);
-            let found = format!("&value.valueUnstructured{{Value:{found}}}");
-            fault(path, format!("expected string, got {found}"));
-        }
-        (Kind::Integer | Kind::Number, value) if !value.is_number() => {
-            let found = match value {
-                Value::String(_) => "string",
-                Value::Bool(_) => "bool",
-                Value::Array(_) => "[]interface {}",
-                _ => "map[string]interface {}",
-            };
-            fault(
-                path,
-                format!("expected numeric (int or float), got {found}"),
-            );
-        }
-        (Kind::Boolean, value) if !value.is_boolean() => {
-            fault(
-                path,
-                format!("expected boolean, got &{{{}}}", strict_json::go_map(value)),
-            );
-        }
-        (_, Value::Array(_) | Value::Object(_)) if typed.node().any_scalar => {
-            fault(
-                path,
-                format!(
-                    "expected any scalar, got &{{{}}}",
-                    strict_json::go_map(value)
-                ),
-            );
-        }
-        (Kind::Object, value) if !value.is_object() => {
-            fault(
-                path,
-                format!("expected map, got &{{{}}}", strict_json::go_map(value)),
-            );
-        }
-        (Kind::Array, value) if !value.is_array() => {
-            fault(
-                path,
-                format!("expected list, got &{{{}}}", strict_json::go_map(value)),
-            );
-        }
-        (_, Value::Object(fields)) => {
+    if let Some(wanted) = misfit(typed, value) {
+        let at = if path.is_empty() { "" } else { ": " };
+        errors.push(format!("{path}{at}expected {wanted}, got {value}"));
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
             for (name, member) in fields {
                 let length = path.len();
                 path.push('.');
@@ -258,9 +210,27 @@ fn check_at(typed: TypeRef<'_>, value: &Value, path: &mut String, errors: &mut V
                 path.truncate(length);
             }
         }
-        (_, Value::Array(items)) => check_items(typed, items, path, errors),
+        Value::Array(items) => check_items(typed, items, path, errors),
         _ => {}
     }
+}
+
+/// What belongs where a value of another sort is; `null` is of any.
+fn misfit(typed: TypeRef<'_>, value: &Value) -> Option<&'static str> {
+    if value.is_null() {
+        return None;
+    }
+    let node = typed.node();
+    let (wanted, fits) = match node.kind {
+        _ if node.any_scalar => ("any scalar", !value.is_object() && !value.is_array()),
+        Kind::String => ("string", value.is_string()),
+        Kind::Integer | Kind::Number => ("numeric (int or float)", value.is_number()),
+        Kind::Boolean => ("boolean", value.is_boolean()),
+        Kind::Object => ("map", value.is_object()),
+        Kind::Array => ("list", value.is_array()),
+        _ => return None,
+    };
+    (!fits).then_some(wanted)
 }
 
 fn check_items(typed: TypeRef<'_>, items: &[Value], path: &mut String, errors: &mut Vec<String>) {

@@ -1,7 +1,5 @@
 //! Who owns what after a write that is no apply.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
 use std::mem;
 
 use jiff::Timestamp;
@@ -12,7 +10,7 @@ use super::managers::{Entry, Managed, ManagerId, Operation, stamp};
 use super::reconcile::reconcile_all;
 use super::reset::{ResetFields, identity};
 use super::set::Set;
-use super::versions::Versions;
+use crate::schema::{Schema, TypeRef};
 
 /// How many updaters an object remembers apart (`DefaultMaxUpdateManagers`).
 const MAX_UPDATERS: usize = 10;
@@ -34,13 +32,12 @@ pub struct UpdateOptions<'a> {
 ///
 /// `new` is the object to be stored, defaulted, before admission. Its managed fields are
 /// computed; everything else stays as it is. An object that was created when nobody kept
-/// managed fields (it has a uid and none) goes on without, and so does one that cannot be read in
-/// a version that an owner wrote in.
+/// managed fields (it has a uid and none) goes on without.
 #[must_use]
 pub fn update(
     live: Option<&Value>,
     mut new: Value,
-    versions: &Versions<'_>,
+    schema: &Schema,
     options: &UpdateOptions<'_>,
 ) -> Value {
     let given = new
@@ -59,9 +56,7 @@ pub fn update(
 
     let empty = Value::Object(Map::new());
     let live = live.unwrap_or(&empty);
-    if let Ok(managed) = managed_after_update(live, &new, managed, versions, options) {
-        managed.encode_into(&mut new);
-    }
+    managed_after_update(live, &new, managed, schema.root(), options).encode_into(&mut new);
     new
 }
 
@@ -99,16 +94,15 @@ pub(super) fn managed_after_update(
     live: &Value,
     new: &Value,
     mut managed: Managed,
-    versions: &Versions<'_>,
+    root: TypeRef<'_>,
     options: &UpdateOptions<'_>,
-) -> Result<Managed, String> {
-    reconcile_all(versions, live, &mut managed)?;
-    let mut changes = Changes::of(versions, options.reset, live, new);
+) -> Managed {
+    reconcile_all(root, &mut managed);
+    let changes = changes(root, options.reset, live, new);
     for entry in &mut managed.entries {
-        give_up(&mut entry.set, changes.in_version(&entry.api_version)?);
+        give_up(&mut entry.set, &changes);
     }
     managed.drop_empty();
-    let changes = &changes.own;
 
     let own = changes
         .modified
@@ -131,7 +125,7 @@ pub(super) fn managed_after_update(
         });
     }
     managed.cap_updaters(MAX_UPDATERS);
-    Ok(managed)
+    managed
 }
 
 /// Takes from a manager what someone else has changed or removed.
@@ -141,49 +135,13 @@ pub(super) fn give_up(set: &mut Set, changes: &Comparison) {
     *set = before.difference(&changed).difference(&changes.removed);
 }
 
-/// What differs between two objects, as far as a request could write it, in each version that it is
-/// asked for in. Managed fields themselves are never part of it.
-pub(super) struct Changes<'a> {
-    versions: &'a Versions<'a>,
-    live: &'a Value,
-    new: &'a Value,
-    /// In the version of the request.
-    pub own: Comparison,
-    others: BTreeMap<String, Comparison>,
-}
-
-impl<'a> Changes<'a> {
-    pub(super) fn of(
-        versions: &'a Versions<'a>,
-        reset: ResetFields,
-        live: &'a Value,
-        new: &'a Value,
-    ) -> Self {
-        Self {
-            versions,
-            live,
-            new,
-            own: compare(versions.root(), live, new).without(reset.set()),
-            others: BTreeMap::new(),
-        }
-    }
-
-    /// The changes in a version. What the request's endpoint resets, it resets in its own only.
-    pub(super) fn in_version(&mut self, api_version: &str) -> Result<&Comparison, String> {
-        let (versions, live, new) = (self.versions, self.live, self.new);
-        if versions.is_own(api_version) {
-            return Ok(&self.own);
-        }
-        Ok(match self.others.entry(api_version.to_owned()) {
-            Slot::Occupied(known) => known.into_mut(),
-            Slot::Vacant(place) => {
-                for (value, which) in [(live, "old"), (new, "new")] {
-                    versions
-                        .convert(value, versions.own(), api_version)
-                        .map_err(|why| format!("failed to convert {which} object: {why}"))?;
-                }
-                place.insert(compare(versions.root_of(api_version)?, live, new))
-            }
-        })
-    }
+/// What differs between two objects, as far as a request could write it. Managed fields themselves are
+/// never part of it.
+pub(super) fn changes(
+    root: TypeRef<'_>,
+    reset: ResetFields,
+    live: &Value,
+    new: &Value,
+) -> Comparison {
+    compare(root, live, new).without(reset.set())
 }

@@ -16,7 +16,7 @@ use crate::model::status::ApiError;
 use crate::store::{Key, Store};
 use crate::wire::path::ResourcePath;
 
-/// The server's state, shared by all requests and the housekeeping.
+/// The server's state, shared by all requests and the controllers inside it.
 pub struct Core {
     /// The objects.
     pub store: Arc<Store>,

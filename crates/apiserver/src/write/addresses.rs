@@ -1,8 +1,9 @@
-//! The addresses of Services: which it gets, of which families, and what cannot be had.
+//! The addresses of Services: what a client gives stays, one field says what the other does, and who gives none
+//! gets one to show.
 //!
-//! Nothing listens there: names are what leads to Services here, and an address is only there
-//! because clients expect one. The rules are those of `k8s.io/kubernetes/pkg/registry/core/service`,
-//! on a cluster of one family.
+//! Nothing listens there: names are what leads to Services here. So addresses come from the uid, and none is
+//! taken or freed. The rules are those of `k8s.io/kubernetes/pkg/registry/core/service`, on a cluster of one
+//! family.
 
 use std::net::Ipv4Addr;
 
@@ -11,46 +12,94 @@ use serde_json::{Value, json};
 use super::rules;
 use crate::json::object;
 use crate::model::status::Cause;
-use crate::state::core::Core;
+
+/// Where Kubernetes' usual addresses begin; a uid's first twenty bits say the rest.
+const CLUSTER_IPS: u32 = u32::from_be_bytes([10, 96, 0, 0]);
 
 const SINGLE: &str = "SingleStack";
 const BOTH: &str = "RequireDualStack";
-const EITHER: &str = "PreferDualStack";
 
-/// The range that synthetic cluster IPs come from, Kubernetes' usual one.
-const CLUSTER_IPS: u32 = u32::from_be_bytes([10, 96, 0, 0]);
-const CLUSTER_IPS_MASK: u32 = 0x000f_ffff;
-
-/// Gives a Service what it needs to be found; answers what it asks for and cannot have.
-pub fn complete(core: &Core, service: &mut Value, old: Option<&Value>) -> Vec<Cause> {
+/// Brings the addresses of a Service in step with each other, with its former type and with the cluster;
+/// answers what it asks for and cannot have.
+pub fn complete(service: &mut Value, old: Option<&Value>) -> Vec<Cause> {
     if let Some(old) = old {
         keep(service, old);
     }
-    let text = |of: &Value, path: &str| object::text_at(of, path);
-    if text(service, "spec.type") == "ExternalName" {
-        in_step(service, old);
-        if let Some(old) = old {
-            let_go(service, old);
-        }
-        return Vec::new();
-    }
     in_step(service, old);
-    let causes = families(service, old);
-    if !causes.is_empty() {
-        return causes;
-    }
-    // One that was made through its status has none, and gets none.
-    let gets_address = old.is_none_or(|old| !needs_address(old));
-    if gets_address && text(service, "spec.clusterIP").is_empty() {
-        let ip = free_cluster_ip(core, object::uid(service));
-        let spec = object::child_mut(service, "spec");
-        spec.insert("clusterIPs".to_owned(), json!([ip]));
-        spec.insert("clusterIP".to_owned(), ip.into());
+    if needs_address(service) {
+        let causes = families(service, old);
+        if !causes.is_empty() {
+            return causes;
+        }
+        // One that was made through its status has none, and gets none.
+        let gets_one = old.is_none_or(|old| !needs_address(old));
+        if gets_one && object::text_at(service, "spec.clusterIP").is_empty() {
+            let ip = cluster_ip(object::uid(service));
+            let spec = object::child_mut(service, "spec");
+            spec.insert("clusterIPs".to_owned(), json!([ip]));
+            spec.insert("clusterIP".to_owned(), ip.into());
+        }
     }
     if let Some(old) = old {
         let_go(service, old);
     }
     Vec::new()
+}
+
+/// Says of which families its addresses are; or what the cluster does not have.
+fn families(service: &mut Value, old: Option<&Value>) -> Vec<Cause> {
+    let selects = object::at(service, "spec.selector")
+        .and_then(Value::as_object)
+        .is_some_and(|selector| !selector.is_empty());
+    // Whose endpoints somebody else writes may have any.
+    let stands_alone = object::text_at(service, "spec.clusterIP") == "None" && !selects;
+    let before = old.map(|old| object::text_at(old, "spec.ipFamilyPolicy"));
+    let policy = before.filter(|policy| !policy.is_empty());
+    let policy = policy.unwrap_or_else(|| if stands_alone { BOTH } else { SINGLE }.to_owned());
+    let spec = object::child_mut(service, "spec");
+    object::default_to(spec, "ipFamilyPolicy", policy);
+    let policy = spec.get("ipFamilyPolicy").cloned().unwrap_or_default();
+    // Nothing else is told beside it.
+    let unfit = rules::cluster_ips(service, old);
+    if !unfit.is_empty() {
+        return unfit;
+    }
+    let both = stands_alone && policy != SINGLE;
+    let given = object::strings(object::at(service, "spec.ipFamilies"));
+    if given.is_empty() {
+        let families = if both {
+            json!(["IPv4", "IPv6"])
+        } else {
+            json!(["IPv4"])
+        };
+        object::child_mut(service, "spec").insert("ipFamilies".to_owned(), families);
+    }
+    if stands_alone {
+        return Vec::new();
+    }
+    let mut causes = Vec::new();
+    if policy == BOTH {
+        let why = "this cluster is not configured for dual-stack services";
+        causes.push(Cause::invalid("spec.ipFamilyPolicy", &policy, why));
+    }
+    let families = object::at(service, "spec.ipFamilies").and_then(Value::as_array);
+    for (at, family) in families.into_iter().flatten().enumerate() {
+        if family != "IPv4" {
+            let field = format!("spec.ipFamilies[{at}]");
+            causes.push(Cause::invalid(
+                field,
+                family,
+                "not configured on this cluster",
+            ));
+        }
+    }
+    causes
+}
+
+fn cluster_ip(uid: &str) -> String {
+    let digits = uid.get(..5).unwrap_or_default();
+    let host = u32::from_str_radix(digits, 16).unwrap_or_default().max(2);
+    Ipv4Addr::from(CLUSTER_IPS | host).to_string()
 }
 
 fn needs_address(service: &Value) -> bool {
@@ -98,106 +147,6 @@ fn in_step(service: &mut Value, old: Option<&Value>) {
     }
 }
 
-/// Which families of addresses it has, and by which policy.
-fn families(service: &mut Value, old: Option<&Value>) -> Vec<Cause> {
-    let same =
-        |path: &str| old.is_some_and(|old| object::at(old, path) == object::at(service, path));
-    let fields = [
-        "spec.type",
-        "spec.clusterIP",
-        "spec.clusterIPs",
-        "spec.ipFamilies",
-    ];
-    if fields.into_iter().all(same)
-        && same("spec.ipFamilyPolicy")
-        && object::text_at(service, "spec.ipFamilyPolicy") == EITHER
-    {
-        return Vec::new();
-    }
-    let selects = object::at(service, "spec.selector")
-        .and_then(Value::as_object)
-        .is_some_and(|selector| !selector.is_empty());
-    let stands_alone = object::text_at(service, "spec.clusterIP") == "None" && !selects;
-    let before = old.map(|old| object::text_at(old, "spec.ipFamilyPolicy"));
-    let inferred = match before.filter(|policy| !policy.is_empty()) {
-        Some(policy) => policy,
-        None if stands_alone => BOTH.to_owned(),
-        None => SINGLE.to_owned(),
-    };
-    let before = old.map_or(0, family_count);
-    let is_same_families = same("spec.ipFamilies");
-    let spec = object::child_mut(service, "spec");
-    object::default_to(spec, "ipFamilyPolicy", inferred);
-    let policy = spec.get("ipFamilyPolicy").cloned().unwrap_or_default();
-    // Nothing else is told beside it.
-    let causes = rules::cluster_ips(service, old);
-    if !causes.is_empty() {
-        return causes;
-    }
-    let spec = object::child_mut(service, "spec");
-    let refuse = |why: &str| vec![Cause::invalid("spec.ipFamilyPolicy", &policy, why)];
-    let mut families = spec
-        .get("ipFamilies")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if policy == SINGLE {
-        if is_same_families {
-            families.truncate(1);
-        }
-        if families.len() == 2 {
-            return refuse(
-                "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified",
-            );
-        }
-    } else if !is_same_families && !families.is_empty() && families.len() < before {
-        return refuse("must be 'SingleStack' to release the secondary IP family");
-    }
-    if families.is_empty() {
-        families.push("IPv4".into());
-    }
-    if stands_alone {
-        if policy != SINGLE && families.len() < 2 {
-            let other = if families.contains(&"IPv4".into()) {
-                "IPv6"
-            } else {
-                "IPv4"
-            };
-            families.push(other.into());
-        }
-    } else {
-        let mut causes = Vec::new();
-        if policy == BOTH {
-            causes.extend(refuse(
-                "this cluster is not configured for dual-stack services",
-            ));
-        }
-        for (at, family) in families
-            .iter()
-            .enumerate()
-            .filter(|(_, family)| **family != "IPv4")
-        {
-            let field = format!("spec.ipFamilies[{at}]");
-            causes.push(Cause::invalid(
-                field,
-                family,
-                "not configured on this cluster",
-            ));
-        }
-        if !causes.is_empty() {
-            return causes;
-        }
-    }
-    spec.insert("ipFamilies".to_owned(), Value::Array(families));
-    Vec::new()
-}
-
-fn family_count(service: &Value) -> usize {
-    object::at(service, "spec.ipFamilies")
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len)
-}
-
 /// Whether traffic comes from outside the cluster.
 pub fn is_open(service: &Value) -> bool {
     match object::text_at(service, "spec.type").as_str() {
@@ -231,27 +180,49 @@ fn let_go(service: &mut Value, old: &Value) {
     }
 }
 
-/// An address from the uid, the next ones where it is taken.
-fn free_cluster_ip(core: &Core, uid: &str) -> String {
-    let start = uid.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    let taken: std::collections::HashSet<String> = core
-        .store
-        .list("services", None)
-        .1
-        .iter()
-        .filter_map(|service| {
-            let field = service
-                .fields
-                .iter()
-                .find(|(name, _)| name == "spec.clusterIP");
-            field.map(|(_, ip)| ip.clone())
-        })
-        .collect();
-    (0..=CLUSTER_IPS_MASK)
-        .map(|step| (start.wrapping_add(step) & CLUSTER_IPS_MASK).max(2))
-        .map(|host| Ipv4Addr::from(CLUSTER_IPS | host).to_string())
-        .find(|ip| !taken.contains(ip))
-        .unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(spec: Value) -> Value {
+        let uid = "10002aaa-0000-4000-8000-000000000000";
+        json!({"metadata": {"uid": uid}, "spec": spec})
+    }
+
+    fn completed(mut service: Value, old: Option<&Value>) -> Value {
+        assert_eq!(complete(&mut service, old), Vec::new());
+        service["spec"].take()
+    }
+
+    #[test]
+    fn who_gives_no_address_gets_one_and_keeps_it() {
+        let shown = json!({
+            "type": "ClusterIP",
+            "clusterIP": "10.97.0.2",
+            "clusterIPs": ["10.97.0.2"],
+            "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack",
+        });
+        let plain = given(json!({"type": "ClusterIP"}));
+        assert_eq!(completed(plain.clone(), None), shown);
+        assert_eq!(completed(plain.clone(), Some(&given(shown.clone()))), shown);
+        let alias = given(json!({"type": "ExternalName"}));
+        assert_eq!(completed(plain, Some(&alias)), shown);
+        assert_eq!(
+            completed(alias, Some(&given(shown))),
+            json!({"type": "ExternalName"})
+        );
+    }
+
+    #[test]
+    fn who_selects_nothing_stands_on_both_families_and_nobody_else_does() {
+        let alone = completed(given(json!({"clusterIP": "None"})), None);
+        assert_eq!(alone["ipFamilies"], json!(["IPv4", "IPv6"]));
+        assert_eq!(alone["ipFamilyPolicy"], BOTH);
+        let mut selects = given(alone.clone());
+        selects["spec"]["selector"] = json!({"app": "a"});
+        let causes = complete(&mut selects, Some(&given(alone)));
+        let fields: Vec<_> = causes.iter().map(|cause| cause.field.as_str()).collect();
+        assert_eq!(fields, ["spec.ipFamilyPolicy", "spec.ipFamilies[1]"]);
+    }
 }

@@ -6,11 +6,10 @@ use serde_json::Value;
 
 use super::write_request::WriteRequest;
 use crate::builtin;
-use crate::model::resource::Origin;
 use crate::model::status::{ApiError, Cause};
 use crate::model::strategy::Strategy;
 use crate::schema::Schema;
-use crate::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions, Versions};
+use crate::ssa::{self, ApplyError, ApplyOptions, Conflict, ResetFields, UpdateOptions};
 
 /// Records that the caller set what differs from the live object.
 pub fn update(call: &WriteRequest<'_>, old: Option<&Value>, object: &mut Value) {
@@ -27,8 +26,7 @@ pub fn update(call: &WriteRequest<'_>, old: Option<&Value>, object: &mut Value) 
         crate::json::object::remove_meta(object, "managedFields");
         return;
     }
-    let api_version = call.resource.api_version();
-    *object = ssa::update(old, object.take(), &versions(call, &api_version), &options);
+    *object = ssa::update(old, object.take(), call.resource.schema(), &options);
 }
 
 /// Records that the caller set what differs from the Scale of the live object.
@@ -46,12 +44,7 @@ pub fn update_scale(call: &WriteRequest<'_>, live: &Value, scale: &mut Value) {
         spec.remove("replicas");
     }
     let schema = scale_schema();
-    *scale = ssa::update(
-        Some(live),
-        scale.take(),
-        &Versions::alike(&schema),
-        &options,
-    );
+    *scale = ssa::update(Some(live), scale.take(), &schema, &options);
 }
 
 /// The kind of a Scale.
@@ -59,15 +52,6 @@ const SCALE: (&str, &str) = ("autoscaling/v1", "Scale");
 
 fn scale_schema() -> Schema {
     builtin::schema("autoscaling", "v1", "Scale").unwrap_or_else(Schema::untyped)
-}
-
-/// The versions of the kind that is written.
-fn versions<'a>(call: &'a WriteRequest<'_>, api_version: &'a str) -> Versions<'a> {
-    let schema = call.resource.schema();
-    match call.resource.origin {
-        Origin::Custom => Versions::each(api_version, schema, &call.resource.known),
-        Origin::BuiltIn | Origin::HandedIn => Versions::alike(schema),
-    }
 }
 
 /// What the request cannot write, by the kind's own rule.
@@ -96,42 +80,20 @@ pub fn apply(
     if !call.resource.is_kubernetes_own() {
         crate::json::object::whole_numbers(applied.to_mut());
     }
-    ssa::apply(live, &applied, &versions(call, &api_version), &options).map_err(refusal)
+    ssa::apply(live, &applied, call.resource.schema(), &options).map_err(refusal)
 }
 
-/// Server-side apply of a Scale. Of made-up kinds, Kubernetes cannot read what comes of it, and so takes
-/// those alone that change nothing.
+/// Server-side apply of a Scale.
 pub fn apply_scale(
     call: &WriteRequest<'_>,
     live: &Value,
     applied: &Value,
 ) -> Result<Value, ApiError> {
     check_type(applied, SCALE)?;
-    let is_made_up = call.resource.origin == Origin::Custom;
-    let unowned = crate::json::object::meta(live, "managedFields").is_none();
-    if is_made_up && unowned {
-        return Err(ApiError::plain(
-            500,
-            format!(
-                "failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, Kind=Scale) to proper version: {UNREADABLE}"
-            ),
-        ));
-    }
     let options = apply_options(call, ResetFields::None);
     let schema = scale_schema();
-    let scale =
-        ssa::apply(Some(live), applied, &Versions::alike(&schema), &options).map_err(refusal)?;
-    if is_made_up && ssa::is_change(live, &scale) {
-        let which = ssa::which(applied);
-        return Err(ApiError::plain(
-            500,
-            format!("failed to convert new object ({which}) to proper version: {UNREADABLE}"),
-        ));
-    }
-    Ok(scale)
+    ssa::apply(Some(live), applied, &schema, &options).map_err(refusal)
 }
-
-const UNREADABLE: &str = "request to convert CR to an invalid group/version: autoscaling/v1";
 
 fn check_type(applied: &Value, wanted: (&str, &str)) -> Result<(), ApiError> {
     let text = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::write_request::{By, WriteRequest};
-use super::{addresses, complete, managed, metadata, rules, scale, status_isolation};
+use super::{addresses, complete, managed, metadata, rules, status_isolation};
 use crate::json::object;
 use crate::model::resource::Origin;
 use crate::model::schemas;
@@ -38,9 +38,9 @@ pub fn prepare(
         fill_in(call, &mut object, old);
     }
     if resource.strategy == Strategy::Service && call.subresource.is_none() {
-        let causes = addresses::complete(call.core, &mut object, old);
-        if !causes.is_empty() {
-            return Err(ApiError::invalid(resource, &name, causes));
+        let unfit = addresses::complete(&mut object, old);
+        if !unfit.is_empty() {
+            return Err(ApiError::invalid(resource, &name, unfit));
         }
     }
     let review = call.review(&name, operation(old), old);
@@ -89,7 +89,6 @@ fn faults(call: &WriteRequest<'_>, object: &Value, old: Option<&Value>) -> Vec<C
     let (resource, subresource) = (call.resource, call.subresource);
     let mut causes = metadata::validate(resource, object, old);
     causes.extend(schemas::validate(resource, subresource, object, old));
-    causes.extend(scale::faults(resource, subresource, object));
     causes.extend(rules::validate(
         call.core,
         resource,
@@ -108,10 +107,6 @@ fn settle(call: &WriteRequest<'_>, object: &mut Value) {
         schemas::prune(resource, object);
     }
     if resource.origin == Origin::Custom {
-        if is_scale(call) {
-            // A number may have made the object that it is in, whose defaults are there once it is read anew.
-            schemas::default(resource, object);
-        }
         object::whole_numbers(object);
     }
 }

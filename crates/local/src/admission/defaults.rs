@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Operation, Review, annotation, go_types, spec_of};
+use super::{Operation, Review, annotation, spec_of, written};
 use crate::api::quantity;
 use crate::child_name;
 
@@ -14,15 +14,15 @@ const RESPONSE_START_TIMEOUT_SECONDS: i64 = 300;
 const CONTAINER_CONCURRENCY: i64 = 0;
 
 /// Fills the defaults of a Service, Configuration, Revision or Route; or says what cannot be read.
-pub fn fill(review: &Review<'_>, object: &mut Value) -> Result<(), String> {
+pub fn fill(review: &Review<'_>, object: &mut Value) -> Result<(), written::Misfit> {
     // An empty list of owners is one to Go.
     let owned = object
         .pointer("/metadata/ownerReferences")
         .is_some_and(Value::is_array);
-    go_types::round_trip(review.kind, object)?;
+    written::write_back(review.kind, object)?;
     let mut old = review.old.cloned();
     if let Some(old) = &mut old {
-        go_types::round_trip(review.kind, old)?;
+        written::write_back(review.kind, old)?;
         fill_kind(review.kind, Operation::Update, None, old);
     }
     fill_kind(review.kind, review.operation, old.as_ref(), object);

@@ -6,22 +6,21 @@
 //! search for them.
 
 mod autoscaling;
+mod changes;
 mod container;
 mod defaults;
-mod edit_script;
 mod field_error;
 mod go_duration;
 mod go_number;
-mod go_types;
 mod image_reference;
 mod metadata;
 mod pod_spec;
 mod probe;
-mod short_diff;
 mod traffic;
 mod validation;
 mod volumes;
 mod webhook;
+mod written;
 
 #[cfg(test)]
 mod stories;
@@ -29,6 +28,7 @@ mod stories;
 pub use field_error::FieldErrors;
 pub(crate) use go_duration::GoDuration;
 pub use webhook::ServingWebhook;
+pub use written::Misfit;
 
 use serde_json::Value;
 
@@ -79,8 +79,11 @@ pub struct AdmissionResult {
     pub warnings: Vec<String>,
 }
 
-/// Fills in the defaults (`mutation`); or says what cannot be read as the kind's Go type.
-pub fn fill_defaults(review: &Review<'_>, object: &mut Value) -> Result<(), String> {
+/// Fills in the defaults (`mutation`).
+///
+/// # Errors
+/// What cannot be read as the kind.
+pub fn fill_defaults(review: &Review<'_>, object: &mut Value) -> Result<(), Misfit> {
     defaults::fill(review, object)
 }
 
@@ -91,7 +94,7 @@ pub fn validate(review: &Review<'_>, object: &Value) -> AdmissionResult {
 }
 
 /// The text that goes to the client with an object that cannot be read.
-pub fn unreadable(why: &str) -> String {
+pub fn unreadable(why: &Misfit) -> String {
     format!("mutation failed: cannot decode incoming new object: {why}")
 }
 

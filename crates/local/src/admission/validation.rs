@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::defaults::same;
 use super::field_error::FieldErrors;
 use super::{
-    Operation, Review, autoscaling, metadata, pod_spec, short_diff, spec_of, text, text_map,
-    traffic,
+    Operation, Review, autoscaling, changes, metadata, pod_spec, spec_of, text, text_map, traffic,
 };
 use crate::api::dns_names;
 
@@ -78,7 +77,7 @@ fn revision(object: &Value, old: Option<&Value>) -> FieldErrors {
     let Some(old) = old else {
         return errors.also(revision_spec(spec_of(object)).via("spec"));
     };
-    let diff = short_diff::revision_spec(spec_of(old), spec_of(object));
+    let diff = changes::told("spec", spec_of(old), spec_of(object));
     if diff.is_empty() {
         errors
     } else {
@@ -192,7 +191,7 @@ fn name_change(old: &Value, new: &Value) -> FieldErrors {
     if name.is_empty() || name != text(metadata_of(old), "name") || same(old, new) {
         return FieldErrors::none();
     }
-    let diff = short_diff::template(old, new);
+    let diff = changes::told("spec.template", old, new);
     if diff.is_empty() {
         return FieldErrors::none();
     }

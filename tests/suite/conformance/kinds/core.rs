@@ -87,11 +87,6 @@ fn service_spec() -> Shape {
             5,
             list(2, Words(&["192.0.2.1", "192.0.2.2"])),
         ),
-        (
-            "ipFamilyPolicy",
-            3,
-            Words(&["SingleStack", "PreferDualStack"]),
-        ),
     ])
 }
 

@@ -61,13 +61,8 @@ impl Story {
             now,
             may_not_fit: false,
         };
-        let object = apply(
-            self.live.as_ref(),
-            &object(fields),
-            &Versions::alike(&self.schema),
-            &options,
-        )
-        .map_err(|error| error.to_string())?;
+        let object = apply(self.live.as_ref(), &object(fields), &self.schema, &options)
+            .map_err(|error| error.to_string())?;
         self.store(object);
         Ok(())
     }
@@ -103,12 +98,7 @@ impl Story {
             reset: ResetFields::of(self.reset != ResetFields::None, subresource),
             now: self.tick(),
         };
-        let new = update(
-            self.live.as_ref(),
-            object(fields),
-            &Versions::alike(&self.schema),
-            &options,
-        );
+        let new = update(self.live.as_ref(), object(fields), &self.schema, &options);
         self.store(new);
     }
 

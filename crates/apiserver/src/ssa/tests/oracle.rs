@@ -13,7 +13,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, update};
+use super::super::{ApplyOptions, ResetFields, UpdateOptions, apply, update};
 use super::{generate, templated, things};
 
 use crate::schema::Schema;
@@ -93,12 +93,7 @@ impl Subject {
                     now,
                     may_not_fit: false,
                 };
-                apply(
-                    live.as_ref(),
-                    &object,
-                    &Versions::alike(&self.schema),
-                    &options,
-                )
+                apply(live.as_ref(), &object, &self.schema, &options)
             } else {
                 let options = UpdateOptions {
                     manager: step.manager,
@@ -106,12 +101,7 @@ impl Subject {
                     reset,
                     now,
                 };
-                Ok(update(
-                    live.as_ref(),
-                    object,
-                    &Versions::alike(&self.schema),
-                    &options,
-                ))
+                Ok(update(live.as_ref(), object, &self.schema, &options))
             };
             answers.push(match result {
                 Ok(object) => {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::{ApplyOptions, ResetFields, UpdateOptions, Versions, apply, noop, update};
+use super::super::{ApplyOptions, ResetFields, UpdateOptions, apply, noop, update};
 use super::{Story, templated, things};
 use crate::builtin;
 
@@ -100,7 +100,7 @@ fn a_deployment_that_kubectl_created_is_owned_as_kubernetes_shows_it() {
         reset: ResetFields::Status,
         now: Timestamp::UNIX_EPOCH,
     };
-    let created = update(None, deployment, &Versions::alike(&schema), &options);
+    let created = update(None, deployment, &schema, &options);
     assert_eq!(
         created["metadata"]["managedFields"],
         json!([{
@@ -160,19 +160,13 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
         now: Timestamp::from_second(second).unwrap(),
         may_not_fit: false,
     };
-    let mut first = apply(None, &applied, &Versions::alike(&schema), &options(1)).unwrap();
+    let mut first = apply(None, &applied, &schema, &options(1)).unwrap();
     schema.default(&mut first);
     webhook(&mut first);
     let owned = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {}}}}});
     assert_eq!(first["metadata"]["managedFields"][0]["fieldsV1"], owned);
 
-    let mut again = apply(
-        Some(&first),
-        &applied,
-        &Versions::alike(&schema),
-        &options(2),
-    )
-    .unwrap();
+    let mut again = apply(Some(&first), &applied, &schema, &options(2)).unwrap();
     schema.default(&mut again);
     webhook(&mut again);
     assert_ne!(again, first, "the time has moved");
@@ -185,13 +179,7 @@ fn what_a_webhook_fills_in_is_nobodys_and_a_repeated_apply_spends_no_version() {
 
     let mut changed = applied.clone();
     changed["spec"]["template"]["spec"]["containers"][0]["image"] = json!("hello:2");
-    let mut next = apply(
-        Some(&first),
-        &changed,
-        &Versions::alike(&schema),
-        &options(3),
-    )
-    .unwrap();
+    let mut next = apply(Some(&first), &changed, &schema, &options(3)).unwrap();
     webhook(&mut next);
     assert!(noop(&first, &mut next, false));
     assert_eq!(

@@ -10,10 +10,9 @@ use crate::json::jsonpath::JsonPath;
 use crate::json::object;
 use crate::model::columns;
 use crate::model::registry::version_rank;
-use crate::model::resource::{Column, Origin, Resource, ScalePaths, SchemaCell, api_version};
+use crate::model::resource::{Column, Origin, Resource, SchemaCell, Version, api_version};
 use crate::model::strategy::Strategy;
 use crate::schema::Schema;
-use crate::ssa::Version;
 use crate::store::Stored;
 
 /// What stored definitions define, by definition and revision: schemas are compiled once.
@@ -49,10 +48,6 @@ pub(super) fn compile(stored: &Stored, known: Option<Definition>) -> Definition 
             schema: schema(version),
         })
         .collect();
-    let replicas: Vec<Option<String>> = versions
-        .iter()
-        .map(|version| scale(version).map(|paths| paths.spec))
-        .collect();
     let is_served = |version: &&Value| version.get("served") == Some(&Value::Bool(true));
     let served = if established(&definition) {
         versions.iter().filter(is_served).collect()
@@ -62,7 +57,6 @@ pub(super) fn compile(stored: &Stored, known: Option<Definition>) -> Definition 
     let resources = served.into_iter().map(|version| {
         Arc::new(Resource {
             known: known.clone(),
-            replicas: replicas.clone(),
             since,
             ..resource(&definition, version)
         })
@@ -133,17 +127,6 @@ pub(super) fn texts(object: &Value, path: &str) -> Vec<String> {
         .collect()
 }
 
-fn scale(version: &Value) -> Option<ScalePaths> {
-    let scale = version.pointer("/subresources/scale")?;
-    Some(ScalePaths {
-        spec: object::text_at(scale, "specReplicasPath"),
-        status: object::text_at(scale, "statusReplicasPath"),
-        selector: object::at(scale, "labelSelectorPath")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
-    })
-}
-
 fn resource(definition: &Value, version: &Value) -> Resource {
     let text = |path: &str| object::text_at(definition, path);
     let group = text("spec.group");
@@ -171,14 +154,13 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         categories: texts(definition, "status.acceptedNames.categories"),
         status: version.pointer("/subresources/status").is_some(),
         generation: true,
-        scale: scale(version),
+        scale: false,
         columns: printer_columns(version),
         selectable,
         storage: object::name(definition).to_owned(),
         storage_api_version: api_version(&group, &storage_version),
         schema: SchemaCell::from(schema(version)),
         known: Vec::new(),
-        replicas: Vec::new(),
         since: 0,
         warning: deprecation(definition, version),
         fingerprint: object::meta_str(definition, "resourceVersion").to_owned(),

@@ -150,12 +150,9 @@ fn twice(ports: &[Value]) -> Vec<Cause> {
         .enumerate()
         .filter(|(_, key)| !seen.insert(key.clone()));
     again
-        .map(|(at, (protocol, number))| Cause {
-            reason: "FieldValueDuplicate",
-            message: format!(
-                "Duplicate value: {{\"Name\":\"\",\"Protocol\":\"{protocol}\",\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\"NodePort\":0}}"
-            ),
-            field: format!("spec.ports[{at}]"),
+        .map(|(at, (protocol, number))| {
+            let twice = json!({"port": number, "protocol": protocol});
+            Cause::duplicate(format!("spec.ports[{at}]"), &twice)
         })
         .collect()
 }

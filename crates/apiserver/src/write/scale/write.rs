@@ -6,9 +6,9 @@ use super::super::decode::unfit_patch;
 use super::super::patching;
 use super::super::write_request::WriteRequest;
 use super::super::{managed, metadata};
-use super::{custom_resource, decode, to_patch};
+use super::{decode, of};
 use crate::json::object;
-use crate::model::resource::{Origin, Resource};
+use crate::model::resource::Resource;
 use crate::model::status::{ApiError, Cause};
 use crate::ssa;
 use crate::wire::patch_type::Patch;
@@ -37,7 +37,7 @@ pub fn patch(call: &WriteRequest<'_>, whole: &Value, patch: &Patch) -> Result<Va
     put(call, whole, &scale, &owners)
 }
 
-/// What the Scales of a kind of Kubernetes' own are called in errors.
+/// What the Scales of a kind are called in errors.
 fn scales(resource: &Resource) -> Resource {
     Resource {
         plural: format!("{}/scale", resource.plural),
@@ -47,34 +47,17 @@ fn scales(resource: &Resource) -> Resource {
 
 /// The Scale of an object with its owners, and the owners of the object.
 fn live(call: &WriteRequest<'_>, whole: &Value) -> Result<(Value, ssa::Scale), ApiError> {
-    let mut scale = to_patch(call.resource, whole)?;
+    let mut scale = of(whole);
     let owners = owners(call, whole).map_err(|why| ApiError::plain(500, why))?;
     owners.tell(&mut scale);
     Ok((scale, owners))
 }
 
 fn owners(call: &WriteRequest<'_>, whole: &Value) -> Result<ssa::Scale, String> {
-    let own = call.resource.api_version();
-    match call.resource.origin {
-        Origin::Custom => {
-            let versions = call.resource.known.iter().zip(&call.resource.replicas);
-            let paths =
-                versions.map(|(version, path)| (version.api_version.clone(), path.as_deref()));
-            ssa::Scale::of(whole, own, paths)
-        }
-        Origin::BuiltIn | Origin::HandedIn => {
-            let path = call
-                .resource
-                .scale
-                .as_ref()
-                .map(|paths| paths.spec.as_str());
-            // Versions that are not served any more had it in the same place.
-            let versions = ["v1beta1", "v1beta2", "v1"];
-            let paths =
-                versions.map(|version| (format!("{}/{version}", call.resource.group), path));
-            ssa::Scale::of(whole, own, paths)
-        }
-    }
+    // Versions that are not served any more had the number in the same place.
+    let versions = ["v1beta1", "v1beta2", "v1"];
+    let versions = versions.map(|version| format!("{}/{version}", call.resource.group));
+    ssa::Scale::of(whole, call.resource.api_version(), versions)
 }
 
 /// The object with the Scale's wanted number.
@@ -84,10 +67,6 @@ fn put(
     scale: &Value,
     owners: &ssa::Scale,
 ) -> Result<Value, ApiError> {
-    let resource = call.resource;
-    let Some(paths) = &resource.scale else {
-        return Err(ApiError::no_such_path());
-    };
     let mut changed = whole.clone();
     // The Scale carries the object's own version: a stale one is a conflict as ever.
     let given = object::meta_str(scale, "resourceVersion");
@@ -97,22 +76,15 @@ fn put(
     let wanted = object::at(scale, "spec.replicas")
         .and_then(Value::as_i64)
         .unwrap_or(0);
-    if resource.origin != Origin::Custom {
-        valid(call, whole, scale, wanted)?;
-    } else if wanted == custom_resource::NONE {
-        return Err(ApiError::bad_request(format!(
-            "the spec replicas field {:?} cannot be empty",
-            paths.spec
-        )));
-    }
-    custom_resource::write(paths, &mut changed, wanted)?;
+    valid(call, whole, scale, wanted)?;
+    object::child_mut(&mut changed, "spec").insert("replicas".to_owned(), wanted.into());
     owners
         .take(scale, &mut changed)
         .map_err(|why| ApiError::plain(500, why))?;
     Ok(changed)
 }
 
-/// Holds the Scale of a kind of Kubernetes' own against its rules.
+/// Holds a Scale against the rules.
 fn valid(
     call: &WriteRequest<'_>,
     whole: &Value,

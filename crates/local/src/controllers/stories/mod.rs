@@ -205,7 +205,7 @@ impl World {
             self.put(kind, object);
             return Ok(());
         }
-        admission::fill_defaults(&review, &mut value)?;
+        admission::fill_defaults(&review, &mut value).map_err(|why| why.to_string())?;
         let verdict = admission::validate(&review, &value);
         if !verdict.errors.is_empty() {
             return Err(admission::refusal(&verdict.errors));
