@@ -33,7 +33,7 @@ async fn quick_policy(harness: &Harness, bake: &str) {
     "spec": {
         "steps": [{"weight": 50}],
         "bake": bake, "interval": "100ms", "progressDeadline": "20s", "confirmTimeout": "10s",
-        "stepTimeout": "1m", "probes": {"count": 3},
+        "stepTimeout": "20m", "probes": {"count": 3},
         "analysis": {"minRequests": 2, "p99": {"max": "30s"}, "p50": {"max": "30s"}, "warmUp": {"requests": 0, "duration": "0s"},
             "lowTraffic": {"requests": 3}},
     }});

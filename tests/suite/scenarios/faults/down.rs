@@ -5,8 +5,9 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
+use sluice::agent::AgentConfig;
 use sluice::api::delivery::{Delivery, Expand};
-use sluice::api::rollout::{HoldReason, Phase, RolloutStatus, ServiceRollout};
+use sluice::api::rollout::{HoldReason, Phase, RolloutStatus};
 
 use super::{hello, open_shop};
 use crate::harness::{Harness, Hello, Setting, TrafficHistory, in_both_forms, share, split_of};
@@ -85,17 +86,21 @@ impl Halfway {
 
     async fn share_of_candidate(&self) -> i64 {
         let object = self.harness.traffic_object().get("hello").await.unwrap();
-        share(&split_of(&object, "spec"), &self.candidate)
+        share(&split_of(&object, "/spec/traffic"), &self.candidate)
     }
 
     /// Nobody is on the candidate any more, by what the cluster has, and not by any memory.
     async fn comes_down(&self) {
         let candidate = self.candidate.clone();
-        let down =
-            |object: &kube::api::DynamicObject| share(&split_of(object, "status"), &candidate) == 0;
+        let down = |object: &kube::api::DynamicObject| {
+            share(&split_of(object, "/status/traffic"), &candidate) == 0
+        };
         let api = self.harness.traffic_object();
         let object = self.harness.when(api, "hello", "stable alone", down).await;
-        assert_eq!(share(&split_of(&object, "status"), &self.stable), 100);
+        assert_eq!(
+            share(&split_of(&object, "/status/traffic"), &self.stable),
+            100
+        );
         assert_eq!(self.harness.ask("hello").await.body, "Hello one!\n");
     }
 }
@@ -168,14 +173,17 @@ async fn a_memory_of_a_later_release_is_held_and_a_failing_candidate_goes_down_a
     // The later release's definition has more words, and its agent has written one of them.
     let any = json!([{"op": "add", "path": PHASES, "value": {"type": "string"}}]);
     redefine(&halfway.harness, any).await;
-    let api: Api<ServiceRollout> =
-        Api::namespaced(halfway.harness.client.clone(), halfway.harness.namespace());
+    let raw = halfway
+        .harness
+        .objects("sluice.dev/v1alpha1", "ServiceRollout");
     let later = json!({"status": {"phase": "Soaking", "soak": {"rounds": 3}}});
     let params = PatchParams::default();
-    api.patch_status("hello", &params, &Patch::Merge(later))
+    raw.patch_status("hello", &params, &Patch::Merge(later))
         .await
         .unwrap();
-    halfway.harness.start_agent().await;
+    let mut config = AgentConfig::new(halfway.harness.client.clone());
+    config.install_crds = false;
+    halfway.harness.start_agent_with(config).await;
     halfway
         .harness
         .delivery("shop", "a memory that cannot be read", |status| {
@@ -187,9 +195,6 @@ async fn a_memory_of_a_later_release_is_held_and_a_failing_candidate_goes_down_a
             status.problems.iter().any(said)
         })
         .await;
-    let raw = halfway
-        .harness
-        .objects("sluice.dev/v1alpha1", "ServiceRollout");
     let kept = raw.get("hello").await.unwrap();
     assert_eq!(
         kept.data["status"]["phase"], "Soaking",

@@ -462,3 +462,26 @@ fn a_template_that_the_cluster_refuses_changes_nothing_and_can_be_retried() {
         "#]],
     );
 }
+
+#[test]
+fn twenty_four_quick_commits_leave_something_to_undo_to() {
+    let mut world = World::at_rest("demo").push("v2", good());
+    world.run(40);
+    for number in 3..27 {
+        let version = format!("v{number}");
+        world = world.at(0, move |world| world.commit(&version, good()));
+        world.run(2);
+    }
+    world.run(60);
+    assert!(world.status.history.len() > 20, "{}", world.told());
+    world.ask(Action::Undo, None);
+    world.run(10);
+    assert_eq!(world.status.refused_request, None, "{}", world.told());
+    let stable = world.status.stable.clone().unwrap();
+    assert_eq!(
+        stable.revision.as_deref(),
+        Some("hello-00002"),
+        "{}",
+        world.told()
+    );
+}
