@@ -37,16 +37,17 @@ use super::object::TemplateHash;
 pub struct RolloutSpec {
     /// Hold where it is; a rollback still happens.
     pub paused: bool,
-    /// One action, done once: a new `id` is a new request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<Request>,
+    /// What people ask for, oldest first; each is done once or refused, and answered in `status.answers`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub requests: Vec<Request>,
 }
 
 /// One thing a person asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
-    /// Any text that differs from the last one.
+    /// Any text that no other request has.
     pub id: String,
     /// What to do.
     pub action: Action,
@@ -56,6 +57,53 @@ pub struct Request {
     /// Who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// When it is too late to carry it out; without one it waits for as long as it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub expires: Option<Timestamp>,
+    /// What whoever asks has seen: where it is otherwise by then, the request is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+}
+
+/// What a request is about, as far as it matters to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Seen {
+    /// The stable revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable: Option<String>,
+    /// The candidate's revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<String>,
+    /// The step that it is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// The template that was rolled back last, and is not let in again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<TemplateHash>,
+    /// Which attempt at it that was.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempt: u32,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestAnswer {
+    /// The request's.
+    pub id: String,
+    /// What was asked for.
+    pub action: Action,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When it was answered.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// Why it was refused; absent where it was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// What a person can ask for.
@@ -149,15 +197,31 @@ pub struct RolloutStatus {
     /// Templates that stay out until Git changes or a person says retry.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quarantine: Vec<Quarantine>,
-    /// The `id` of the last request that was carried out or refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub handled_request: Option<String>,
-    /// Why that request was refused, if it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused_request: Option<String>,
+    /// What became of requests, newest first (the last fifty).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<RequestAnswer>,
     /// `Ready`, `Progressing`, `Degraded`, `Drifted`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+impl RolloutStatus {
+    /// What became of a request; `None` while it waits.
+    pub fn answer(&self, id: &str) -> Option<&RequestAnswer> {
+        self.answers.iter().find(|answer| answer.id == id)
+    }
+
+    /// What somebody who reads this status sees, for a request that is made from it.
+    pub fn seen(&self) -> Seen {
+        let revision = |release: &Option<Release>| release.as_ref()?.revision.clone();
+        Seen {
+            stable: revision(&self.stable),
+            candidate: revision(&self.candidate),
+            step: self.step,
+            quarantined: self.quarantine.first().map(|q| q.template_hash.clone()),
+            attempt: self.quarantine.first().map_or(0, |q| q.attempt),
+        }
+    }
 }
 
 /// Whether the cluster has Git's template.

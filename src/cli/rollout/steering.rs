@@ -5,17 +5,20 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::bail;
-use kube::Api;
+use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::super::connection::Session;
 use super::super::{CommandOutcome, output, watching};
 use super::{One, find, telling};
-use crate::api::rollout::{Action, RolloutStatus, ServiceRollout};
+use crate::api::rollout::{Action, Request, RolloutStatus, ServiceRollout};
 
 /// How long a steering command waits for the agent's answer.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long a request may wait for an agent: what was asked in one night is no wish of the next day.
+const GOOD_FOR: Duration = Duration::from_secs(900);
 
 /// Holds every release of the service, or lets them go on.
 pub async fn pause(one: One, paused: bool) -> anyhow::Result<CommandOutcome> {
@@ -42,14 +45,19 @@ pub async fn ask(
     action: Action,
     revision: Option<String>,
 ) -> anyhow::Result<CommandOutcome> {
-    let (session, api, _) = find(&one).await?;
+    let (session, api, before) = find(&one).await?;
     let service = &one.service;
     let id = uuid::Uuid::new_v4().to_string();
-    let by = std::env::var("USER").ok().filter(|user| !user.is_empty());
-    let request = json!({"id": id, "action": action, "revision": revision, "by": by});
-    let change = json!({"spec": {"request": request}});
-    patch(&session, &api, service, change).await?;
-    let handled = |status: &RolloutStatus| status.handled_request.as_deref() == Some(id.as_str());
+    let request = Request {
+        id: id.clone(),
+        action,
+        revision,
+        by: std::env::var("USER").ok().filter(|user| !user.is_empty()),
+        expires: Some(Timestamp::now() + GOOD_FOR),
+        seen: before.status.as_ref().map(RolloutStatus::seen),
+    };
+    add(&session, &api, before, request).await?;
+    let handled = |status: &RolloutStatus| status.answer(&id).is_some();
     let answer = watching::follow(&session, api, service, |rollout: ServiceRollout| {
         Ok(if rollout.status.as_ref().is_some_and(handled) {
             ControlFlow::Break(rollout)
@@ -59,13 +67,18 @@ pub async fn ask(
     });
     let Ok(answer) = tokio::time::timeout(ANSWER, answer).await else {
         bail!(
-            "the request is written, but no agent answered within {} s; is one running? (`sluice status`)",
-            ANSWER.as_secs()
+            "the request is written, but no agent answered within {} s; is one running? (`sluice status`) One that \
+             comes within {} min still carries it out",
+            ANSWER.as_secs(),
+            GOOD_FOR.as_secs() / 60
         );
     };
     let rollout = answer?;
     let status = rollout.status.clone().unwrap_or_default();
-    if let Some(why) = &status.refused_request {
+    let refused = status
+        .answer(&id)
+        .and_then(|answer| answer.refused.as_ref());
+    if let Some(why) = refused {
         bail!("{action} refused: {why}");
     }
     output::print(one.output, &rollout, || {
@@ -75,18 +88,49 @@ pub async fn ask(
     Ok(CommandOutcome::Done)
 }
 
+/// Adds a request behind those that wait; what was answered goes. Others may add theirs at the same time.
+async fn add(
+    session: &Session,
+    api: &Api<ServiceRollout>,
+    mut rollout: ServiceRollout,
+    request: Request,
+) -> anyhow::Result<()> {
+    let name = rollout.name_any();
+    loop {
+        let status = rollout.status.clone().unwrap_or_default();
+        let mut requests = std::mem::take(&mut rollout.spec.requests);
+        requests.retain(|known| status.answer(&known.id).is_none());
+        requests.push(request.clone());
+        let change = json!({
+            "metadata": {"resourceVersion": rollout.metadata.resource_version},
+            "spec": {"requests": requests},
+        });
+        match api.patch(&name, &by_hand(), &Patch::Merge(change)).await {
+            Ok(_) => return Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let found = api.get(&name).await;
+                rollout = found.map_err(|error| session.explain(error))?;
+            }
+            Err(error) => return Err(session.explain(error)),
+        }
+    }
+}
+
+fn by_hand() -> PatchParams {
+    PatchParams {
+        field_manager: Some("sluice-cli".to_owned()),
+        ..Default::default()
+    }
+}
+
 async fn patch(
     session: &Session,
     api: &Api<ServiceRollout>,
     name: &str,
     change: Value,
 ) -> anyhow::Result<ServiceRollout> {
-    let params = PatchParams {
-        field_manager: Some("sluice-cli".to_owned()),
-        ..Default::default()
-    };
     let mut rollout = api
-        .patch(name, &params, &Patch::Merge(change))
+        .patch(name, &by_hand(), &Patch::Merge(change))
         .await
         .map_err(|error| session.explain(error))?;
     rollout.metadata.managed_fields = None;

@@ -52,7 +52,7 @@ pub fn story(rollout: &ServiceRollout) -> String {
         );
         facts.push(("Paused", how));
     }
-    if let Some(request) = &rollout.spec.request {
+    for request in &rollout.spec.requests {
         facts.push(("Asked", asked(request, &status)));
     }
     let facts = facts
@@ -173,10 +173,10 @@ fn asked(request: &Request, status: &RolloutStatus) -> String {
         .as_ref()
         .map(|by| format!(" by {by}"))
         .unwrap_or_default();
-    let answer = match (&status.handled_request, &status.refused_request) {
-        (Some(id), Some(why)) if *id == request.id => format!("refused, {why}"),
-        (Some(id), None) if *id == request.id => "done".to_owned(),
-        _ => "not answered yet".to_owned(),
+    let answer = match status.answer(&request.id).map(|answer| &answer.refused) {
+        Some(Some(why)) => format!("refused, {why}"),
+        Some(None) => "done".to_owned(),
+        None => "not answered yet".to_owned(),
     };
     format!("{}{by}: {answer}", request.action)
 }

@@ -97,7 +97,7 @@ pub fn decide(
     pass.vanished();
     pass.find_rollback();
     pass.lift();
-    pass.request();
+    pass.requests();
 
     let mut wake_after = None;
     for _ in 0..MOST_TURNS {

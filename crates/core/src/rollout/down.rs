@@ -48,22 +48,31 @@ impl DecisionContext<'_> {
         release?.template_hash.clone()
     }
 
-    /// The mark that the object whose traffic it is should have now.
+    /// The mark that the object whose traffic it is should have now: what is being rolled back, else the newest that
+    /// is in quarantine. It comes back with a Route that somebody deleted; only a retry takes it away.
     fn wanted_mark(&self) -> Option<TemplateHash> {
-        let found = self.live.route.as_ref()?.rolled_back.clone();
-        match self.phase() {
-            // It stays for as long as it is true.
-            Phase::Stable | Phase::RolledBack | Phase::Failed => {
-                found.filter(|hash| self.is_quarantined(hash))
-            }
-            _ => self.taken_from(),
-        }
+        let candidate = self.candidate_hash();
+        let guilty = self
+            .status
+            .quarantine
+            .iter()
+            .filter(|q| q.refused.is_none() && candidate != Some(&q.template_hash));
+        let newest = guilty.map(|q| &q.template_hash).next();
+        self.taken_from().or_else(|| newest.cloned())
+    }
+
+    fn candidate_hash(&self) -> Option<&TemplateHash> {
+        self.status.candidate.as_ref()?.template_hash.as_ref()
     }
 
     /// Whether nothing on the Route says that the candidate was rolled back: a retry takes that away first.
     pub fn mark_is_gone(&self) -> bool {
-        let route = self.live.route.as_ref();
-        route.is_none_or(|route| route.rolled_back.is_none())
+        let mark = self
+            .live
+            .route
+            .as_ref()
+            .and_then(|r| r.rolled_back.as_ref());
+        mark.is_none() || mark != self.candidate_hash()
     }
 
     /// The write of the traffic that is wanted, where the cluster has another.
@@ -73,7 +82,7 @@ impl DecisionContext<'_> {
         let is_written = self.live.route.as_ref().is_some_and(|route| {
             let marked = match self.phase() {
                 Phase::RollingBack => mark.is_none() || route.rolled_back == mark,
-                Phase::Pinning => route.rolled_back.is_none(),
+                Phase::Pinning => self.mark_is_gone(),
                 _ => true,
             };
             marked && traffic::same(&route.spec, &targets)
@@ -125,6 +134,7 @@ impl DecisionContext<'_> {
     /// Takes a mark that the memory knows nothing of for what it is: a rollback that was begun, and a template
     /// that stays out.
     pub fn find_rollback(&mut self) {
+        self.find_attempt();
         let route = self.live.route.as_ref();
         let Some(hash) = route.and_then(|route| route.rolled_back.clone()) else {
             return;
@@ -132,8 +142,7 @@ impl DecisionContext<'_> {
         if self.is_quarantined(&hash) {
             return;
         }
-        let candidate = self.status.candidate.as_ref();
-        let is_candidate = candidate.is_some_and(|c| c.template_hash.as_ref() == Some(&hash));
+        let is_candidate = self.candidate_hash() == Some(&hash);
         match self.phase() {
             // A retry: the mark is on its way out.
             Phase::Pinning if is_candidate => {}
@@ -151,6 +160,27 @@ impl DecisionContext<'_> {
                     ..Release::default()
                 };
                 self.quarantine(&release, &Reason::FoundRolledBack);
+            }
+        }
+    }
+
+    /// A memory from before the last attempt at a template learns of it from the cluster: a retry that was carried out
+    /// is not carried out again.
+    fn find_attempt(&mut self) {
+        let configuration = self.live.configuration.as_ref();
+        let Some(attempt) = configuration
+            .filter(|c| c.template_written)
+            .map(|c| c.attempt)
+        else {
+            return;
+        };
+        let git = &self.intent.template_hash;
+        if self.candidate_hash() == Some(git) {
+            return;
+        }
+        for quarantine in &mut self.status.quarantine {
+            if quarantine.template_hash == *git {
+                quarantine.attempt = quarantine.attempt.max(attempt);
             }
         }
     }

@@ -33,7 +33,7 @@ impl DecisionContext<'_> {
                 .is_some_and(|candidate| candidate.revision.is_none() && candidate.attempt == 0);
         let remembers = !status.history.is_empty()
             || !status.quarantine.is_empty()
-            || status.handled_request.is_some();
+            || !status.answers.is_empty();
         let left = UNSTORED.saturating_sub(self.in_phase());
         (has_just_begun && !remembers && !left.is_zero()).then_some(left)
     }

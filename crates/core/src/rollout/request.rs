@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use crate::api::rollout::{Action, HoldReason, Outcome, Phase, Release, Request};
+use crate::api::rollout::{Action, HoldReason, Outcome, Phase, Release, Request, RequestAnswer};
 
 use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::reason::Reason;
+use super::rollback::brief;
+
+/// Answers that are remembered.
+const ANSWERS: usize = 50;
 
 /// Why there is nothing to roll back to.
 #[derive(Debug, thiserror::Error)]
@@ -40,32 +44,97 @@ enum Answer {
 }
 
 impl DecisionContext<'_> {
-    /// Carries out the request in the spec, if it is a new one.
-    pub fn request(&mut self) {
-        let Some(request) = self.spec.request.clone() else {
-            return;
-        };
-        if self.status.handled_request.as_ref() == Some(&request.id) {
-            return;
-        }
-        let answer = match request.action {
-            Action::Promote => self.asked_to_promote(&request),
-            Action::Abort => self.asked_to_abort(&request),
-            Action::Retry => self.asked_to_retry(&request),
-            Action::Undo => self.asked_to_undo(&request),
-        };
-        match answer {
-            Answer::Later => return,
-            Answer::Done => self.status.refused_request = None,
-            Answer::Refused(why) => {
-                self.status.refused_request = Some(why.clone());
+    /// Carries out the requests in the spec that have no answer yet, oldest first. One that must wait does not
+    /// keep those behind it from being heard.
+    pub fn requests(&mut self) {
+        let spec = self.spec;
+        for request in &spec.requests {
+            if self.status.answer(&request.id).is_some() {
+                continue;
+            }
+            let answer = match self.out_of_date(request) {
+                Some(why) => Answer::Refused(why),
+                None => match request.action {
+                    Action::Promote => self.asked_to_promote(request),
+                    Action::Abort => self.asked_to_abort(request),
+                    Action::Retry => self.asked_to_retry(request),
+                    Action::Undo => self.asked_to_undo(request),
+                },
+            };
+            let refused = match answer {
+                Answer::Later => continue,
+                Answer::Done => None,
+                Answer::Refused(why) => Some(why),
+            };
+            if let Some(why) = &refused {
                 self.events.push(Event::RequestRefused {
                     action: request.action.to_string(),
-                    why,
+                    why: why.clone(),
                 });
             }
+            self.answer(request, refused);
         }
-        self.status.handled_request = Some(request.id);
+    }
+
+    fn answer(&mut self, request: &Request, refused: Option<String>) {
+        let answer = RequestAnswer {
+            id: request.id.clone(),
+            action: request.action,
+            by: request.by.clone(),
+            at: self.now,
+            refused: refused.map(|why| brief(&why)),
+        };
+        self.status.answers.insert(0, answer);
+        // What stands in the spec stays answered, however much was asked since.
+        let asked = |id: &String| self.spec.requests.iter().any(|r| r.id == *id);
+        let mut kept = 0;
+        self.status.answers.retain(|answer| {
+            kept += 1;
+            kept <= ANSWERS || asked(&answer.id)
+        });
+    }
+
+    /// Why a request is not about what there is now, if it is not: it came too late, or whoever asked saw another
+    /// release. (An undo that waits for a rollback of its own is on its way, and what was seen is past.)
+    fn out_of_date(&self, request: &Request) -> Option<String> {
+        if let Some(expires) = request.expires
+            && self.now > expires
+        {
+            return Some(format!("it was good until {expires:.0}"));
+        }
+        let seen = request.seen.as_ref()?;
+        let now = self.status.seen();
+        let (what, then, now) = match request.action {
+            Action::Promote if seen.candidate != now.candidate => {
+                ("the candidate was", &seen.candidate, &now.candidate)
+            }
+            Action::Promote if seen.step != now.step && now.candidate.is_some() => {
+                return Some(format!(
+                    "it was asked at another step of {}; look again",
+                    now.candidate.unwrap_or_default()
+                ));
+            }
+            Action::Abort if seen.candidate != now.candidate && seen.candidate.is_some() => {
+                ("the candidate was", &seen.candidate, &now.candidate)
+            }
+            Action::Retry
+                if (&seen.quarantined, seen.attempt) != (&now.quarantined, now.attempt) =>
+            {
+                return Some(
+                    "another template, or another attempt at it, was rolled back since it was asked; look again"
+                        .to_owned(),
+                );
+            }
+            Action::Undo if seen.stable != now.stable => ("stable was", &seen.stable, &now.stable),
+            _ => return None,
+        };
+        let name =
+            |revision: &Option<String>| revision.clone().unwrap_or_else(|| "none".to_owned());
+        Some(format!(
+            "{what} {} when it was asked, and is {} now; look again",
+            name(then),
+            name(now)
+        ))
     }
 
     fn asked_to_promote(&mut self, request: &Request) -> Answer {

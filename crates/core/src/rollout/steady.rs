@@ -60,9 +60,20 @@ impl DecisionContext<'_> {
                 None => shares.push((percent, revision)),
             }
         }
-        let (_, revision) = shares
-            .into_iter()
-            .max_by_key(|(percent, revision)| (*percent, revision.generation))?;
+        // In the middle of a release that nobody remembers, its own tags say which is which.
+        let (own_candidate, own_stable) =
+            traffic::tags(&self.intent.final_traffic, &self.intent.name);
+        let tagged = |tag: &str| {
+            let mut status = route.status.iter();
+            status.find(|entry| entry.tag.as_deref() == Some(tag))
+        };
+        let stable = tagged(&own_candidate)
+            .and(tagged(&own_stable))
+            .and_then(|entry| entry.revision_name.as_deref());
+        let (_, revision) = shares.into_iter().max_by_key(|(percent, revision)| {
+            let is_stable = stable == Some(revision.name.as_str());
+            (is_stable, *percent, revision.generation)
+        })?;
         let configuration = self.live.configuration.as_ref()?;
         let is_git_s = configuration.template_written
             && configuration.template_taken_up

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::world::{Behaviour, World, failing, good, slow};
-use crate::api::rollout::{Action, HoldReason, Phase};
+use crate::api::rollout::{Action, HoldReason, Phase, RolloutStatus};
 
 /// Something that happens to a release.
 #[derive(Clone, Debug)]
@@ -25,6 +25,20 @@ enum Happening {
     ClockJump(i32),
     Users(u8),
     Die(u8),
+    /// The status store refuses, or takes what it is given again.
+    Refuse(bool),
+    /// The agent begins anew, and what it had stored is gone.
+    Forget,
+    /// The agent begins anew with what was stored a while ago: from a backup, say.
+    Remember,
+    /// No traffic block but one for all of it at one revision is taken.
+    RefuseSplits(bool),
+    /// The caches are so many seconds behind.
+    Lag(u8),
+    /// An agent that is older than what it reads.
+    Downgrade(bool),
+    /// Git cannot be read.
+    SourceAway(bool),
 }
 
 const VERSIONS: [&str; 8] = ["v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8"];
@@ -75,6 +89,13 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (-5000i32..5000).prop_map(ClockJump),
         1 => (0u8..30).prop_map(Users),
         3 => (1u8..4).prop_map(Die),
+        2 => any::<bool>().prop_map(Refuse),
+        1 => Just(Forget),
+        1 => Just(Remember),
+        1 => any::<bool>().prop_map(RefuseSplits),
+        1 => (0u8..8).prop_map(Lag),
+        1 => any::<bool>().prop_map(Downgrade),
+        1 => any::<bool>().prop_map(SourceAway),
     ]
 }
 
@@ -107,6 +128,18 @@ fn apply(world: &mut World, what: &Happening) {
         }
         Happening::ClockJump(seconds) => world.clock_jumps(i64::from(*seconds)),
         Happening::Users(users) => world.users = u64::from(*users),
+        Happening::Refuse(on) => world.stores_nothing = *on,
+        Happening::Forget => world.forgets(RolloutStatus::default()),
+        Happening::Remember => world.remembers_an_older_state(),
+        Happening::RefuseSplits(on) => world.refuses_splits = *on,
+        Happening::Lag(seconds) => world.lag = usize::from(*seconds),
+        Happening::Downgrade(on) => {
+            world.git.memory_problem = on.then(|| "status.phase: unknown variant".to_owned());
+            world.restart();
+        }
+        Happening::SourceAway(on) => {
+            world.git.source_problem = on.then(|| "the forge is away".to_owned());
+        }
         Happening::Die(calls) => world.dies_after = Some(world.calls + usize::from(*calls)),
     }
 }
@@ -118,6 +151,12 @@ fn heal(world: &mut World) {
     world.stuck = false;
     world.blind = false;
     world.away = false;
+    world.stores_nothing = false;
+    world.refuses_splits = false;
+    world.lag = 0;
+    world.git.memory_problem = None;
+    world.git.source_problem = None;
+    world.route_is_taken_again();
     world.clock_jumps(0);
     for version in VERSIONS {
         world.breaks(version, None);
@@ -128,11 +167,12 @@ fn heal(world: &mut World) {
 fn rests(world: &World) -> bool {
     match world.status.phase {
         Phase::Stable | Phase::RolledBack | Phase::Failed => true,
-        Phase::Holding => world
-            .status
-            .hold
-            .as_ref()
-            .is_some_and(|hold| hold.reason == HoldReason::Evidence),
+        Phase::Holding => match world.status.hold.as_ref().map(|hold| hold.reason) {
+            Some(HoldReason::Evidence) => true,
+            // A memory of another time may name a stable revision that is never Ready: it is said.
+            Some(HoldReason::Unconfirmed) => !world.stable_is_ready(),
+            _ => false,
+        },
         _ => false,
     }
 }

@@ -6,7 +6,7 @@
 mod agent;
 mod cluster;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -92,6 +92,17 @@ pub struct Route {
     refused: Option<String>,
 }
 
+/// The most seconds that caches are behind.
+const LONGEST_LAG: usize = 8;
+
+/// What the cluster has at one time.
+#[derive(Clone)]
+struct Objects {
+    configuration: Option<Config>,
+    route: Option<Route>,
+    revisions: Vec<RevisionFacts>,
+}
+
 type Script = Box<dyn FnOnce(&mut World)>;
 
 pub struct World {
@@ -104,6 +115,8 @@ pub struct World {
     pub status: RolloutStatus,
     /// What an agent that begins anew finds.
     stored: RolloutStatus,
+    /// What it would have found in the last minute, oldest first.
+    backups: VecDeque<RolloutStatus>,
     pub route: Option<Route>,
     pub story: String,
     /// Requests of users a second.
@@ -126,6 +139,12 @@ pub struct World {
     pub stores_nothing: bool,
     /// The API server refuses every traffic block but one with all of it at one revision.
     pub refuses_splits: bool,
+    /// Templates that traffic was taken from for what they did, and that nobody asked to retry since.
+    pub condemned: BTreeSet<String>,
+    /// The agent's caches are so many seconds behind.
+    pub lag: usize,
+    /// What the cluster said in the last seconds, newest first.
+    said: VecDeque<Objects>,
     /// The agent dies after its so-manieth call, and is back two seconds later.
     pub dies_after: Option<usize>,
     pub calls: usize,
@@ -176,6 +195,7 @@ impl World {
             spec: RolloutSpec::default(),
             status: RolloutStatus::default(),
             stored: RolloutStatus::default(),
+            backups: VecDeque::new(),
             route: None,
             story: String::new(),
             users: 20,
@@ -189,6 +209,9 @@ impl World {
             refuses: None,
             stores_nothing: false,
             refuses_splits: false,
+            condemned: BTreeSet::new(),
+            lag: 0,
+            said: VecDeque::new(),
             dies_after: None,
             calls: 0,
             broken: vec![],
@@ -254,7 +277,13 @@ impl World {
     /// A person asks for something.
     pub fn ask(&mut self, action: Action, revision: Option<&str>) {
         self.requests_made += 1;
-        self.spec.request = Some(Request {
+        if action == Action::Retry {
+            self.condemned.clear();
+        }
+        let seen = self.status.seen();
+        self.spec.requests.push(Request {
+            expires: None,
+            seen: Some(seen),
             id: format!("request-{}", self.requests_made),
             action,
             revision: revision.map(str::to_owned),
@@ -307,7 +336,38 @@ impl World {
     /// The agent is killed, and what it had stored is gone as well, or as it was at another time.
     pub fn forgets(&mut self, to: RolloutStatus) {
         self.stored = to;
+        // Of what it does not remember, the Route's mark tells of the newest.
+        let mark = self
+            .route
+            .as_ref()
+            .and_then(|route| route.rolled_back.clone());
+        let remembered = |hash: &String| {
+            let of = |q: &crate::api::rollout::Quarantine| q.template_hash.0 == *hash;
+            mark.as_ref().is_some_and(|mark| mark.0 == *hash)
+                || self.stored.quarantine.iter().any(of)
+        };
+        self.condemned.retain(remembered);
         self.restart();
+    }
+
+    /// The agent begins anew with what was stored a minute ago.
+    pub fn remembers_an_older_state(&mut self) {
+        let older = self.backups.front().cloned().unwrap_or_default();
+        self.forgets(older);
+    }
+
+    /// Whether what is taken for stable can take requests.
+    pub fn stable_is_ready(&self) -> bool {
+        let stable = self.status.stable.as_ref();
+        let name = stable.and_then(|stable| stable.revision.as_deref());
+        name.is_some_and(|name| self.live().is_usable(name))
+    }
+
+    /// What the API server did not take of Git's traffic is asked again.
+    pub fn route_is_taken_again(&mut self) {
+        if let Some(route) = &mut self.route {
+            route.refused = None;
+        }
     }
 
     /// The agent is killed, and is back two seconds later.
@@ -408,6 +468,16 @@ impl World {
                 script(self);
             }
             self.cluster();
+            self.said.push_front(Objects {
+                configuration: self.configuration.clone(),
+                route: self.route.clone(),
+                revisions: self.live().revisions,
+            });
+            self.said.truncate(LONGEST_LAG + 1);
+            self.backups.push_back(self.stored.clone());
+            if self.backups.len() > 60 {
+                self.backups.pop_front();
+            }
             self.users();
             if self.second >= self.dead_until && !self.away {
                 self.observe();

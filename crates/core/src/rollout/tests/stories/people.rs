@@ -138,10 +138,11 @@ fn a_policy_that_cannot_be_read_holds_a_release_and_a_rollback_still_happens() {
             00:43  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 11.1 % of 36 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:44  hello-00001 has all traffic, confirmed after 1s
             01:10  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
-            01:12  hello-00003 staged, 0 %
-            01:14  hello-00003 Ready after 3s
-            01:16  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-            01:16  hello-00003 to 5 %
+            01:11  hello-00003 staged, 0 %
+            01:13  hello-00003 Ready after 3s
+            01:15  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:15  hello-00003 to 5 %
+            01:29  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stepping with hello-00003; hello-00001 95 % #stable, hello-00003 5 % #candidate; 4 of 1800 requests harmed
         "#]],
     );
@@ -476,7 +477,7 @@ fn twenty_four_quick_commits_leave_something_to_undo_to() {
     assert!(world.status.history.len() > 20, "{}", world.told());
     world.ask(Action::Undo, None);
     world.run(10);
-    assert_eq!(world.status.refused_request, None, "{}", world.told());
+    assert_eq!(world.status.answers[0].refused, None, "{}", world.told());
     let stable = world.status.stable.clone().unwrap();
     assert_eq!(
         stable.revision.as_deref(),

@@ -147,26 +147,35 @@ impl World {
         }
     }
 
+    /// What the caches say: what the cluster says now, or what it said some seconds ago.
+    fn seen(&self) -> Live {
+        match self.said.get(self.lag) {
+            Some(old) if self.lag > 0 => self.live_of(old.clone()),
+            _ => self.live(),
+        }
+    }
+
+    /// Whether the object that a write is about is not what the caches have.
+    fn is_behind(&self) -> bool {
+        let seen = self.seen().route.map(|route| route.generation);
+        seen != self.route.as_ref().map(|route| route.generation)
+    }
+
     /// One pass of the agent: look, decide, store, write.
     pub(super) fn agent(&mut self) {
-        let decision = decide(
-            &self.policy,
-            &self.git,
-            &self.status,
-            &self.spec,
-            &self.live(),
-            &self.evidence,
-            self.now(),
-        );
-        let again = decide(
-            &self.policy,
-            &self.git,
-            &self.status,
-            &self.spec,
-            &self.live(),
-            &self.evidence,
-            self.now(),
-        );
+        let live = self.seen();
+        let once = || {
+            decide(
+                &self.policy,
+                &self.git,
+                &self.status,
+                &self.spec,
+                &live,
+                &self.evidence,
+                self.now(),
+            )
+        };
+        let (decision, again) = (once(), once());
         assert_eq!(decision, again, "the same arguments give the same answer");
         let first = decision.order == Order::TrafficFirst;
         let stores = decision.status != self.stored && !decision.persist_deferred;
@@ -198,6 +207,10 @@ impl World {
             }
         }
         for write in others {
+            // Up, a write that finds another object than was read is not made; it is decided anew.
+            if matches!(write, Write::Traffic { .. }) && self.is_behind() {
+                continue;
+            }
             self.write(write);
             if self.dies() {
                 return;
@@ -266,6 +279,15 @@ impl World {
                     route.refused = Some("Traffic targets sum to 90, want 100".to_owned());
                 }
                 self.check_traffic(&targets);
+                // A retry that waits for the rollback lifts it with good right.
+                let waits = self.spec.requests.iter().any(|request| {
+                    request.action == Action::Retry && self.status.answer(&request.id).is_none()
+                });
+                if let Some(hash) = &rolled_back
+                    && !waits
+                {
+                    self.condemned.insert(hash.0.clone());
+                }
                 let second = self.second;
                 let route = self.route.get_or_insert_with(Route::default);
                 route.rolled_back = rolled_back;
@@ -319,6 +341,16 @@ impl World {
                     .pending_outcome
                     .as_ref()
                     .is_some_and(|e| e.reason.contains("by ada"));
+            // Once the last good revision is gone, what is left is better than nothing.
+            let hash = self.revisions.get(&name).map(|revision| &revision.hash);
+            let serves = is(&self.status.stable);
+            if percent > 0 && !first && !serves && hash.is_some_and(|h| self.condemned.contains(h))
+            {
+                self.broken.push(format!(
+                    "{}: {name} gets {percent} % after it was rolled back",
+                    self.clock()
+                ));
+            }
             if candidate && percent > 0 && !first && !judged && !known {
                 self.broken.push(format!(
                     "{}: {name} gets {percent} % unanalysed",
@@ -345,7 +377,7 @@ impl World {
             let known = self.status.pending_outcome.as_ref().is_some_and(|e| {
                 e.outcome != crate::api::rollout::Outcome::Promoted || e.reason.contains("by ada")
             });
-            let asked = self.status.handled_request != before.handled_request;
+            let asked = self.status.answers != before.answers;
             if !passed && !known && !asked {
                 self.broken.push(format!(
                     "{}: weight {} -> {} without evidence",

@@ -39,10 +39,20 @@ impl World {
     }
 
     pub(super) fn live(&self) -> Live {
+        let facts = self.revisions.iter();
+        self.live_of(Objects {
+            configuration: self.configuration.clone(),
+            route: self.route.clone(),
+            revisions: facts.map(|(name, one)| self.facts(name, one)).collect(),
+        })
+    }
+
+    /// What objects say, by what Git wants now.
+    pub(super) fn live_of(&self, objects: Objects) -> Live {
         let second = i64::try_from(self.watching_since).unwrap() + self.clock_skew;
         Live {
             watching_since: Timestamp::from_second(1_700_000_000 + second).ok(),
-            configuration: self.configuration.as_ref().map(|c| {
+            configuration: objects.configuration.as_ref().map(|c| {
                 let written = c.template == self.git.template_hash.0;
                 ConfigurationFacts {
                     generation: c.generation,
@@ -58,7 +68,7 @@ impl World {
                     ready: None,
                 }
             }),
-            route: self.route.as_ref().map(|route| RouteFacts {
+            route: objects.route.as_ref().map(|route| RouteFacts {
                 generation: route.generation,
                 observed_generation: route.observed,
                 spec: route.spec.clone(),
@@ -68,11 +78,7 @@ impl World {
                 rolled_back: route.rolled_back.clone(),
                 refused: route.refused.clone(),
             }),
-            revisions: self
-                .revisions
-                .iter()
-                .map(|(name, revision)| self.facts(name, revision))
-                .collect(),
+            revisions: objects.revisions,
             refused: self.refuses.clone(),
         }
     }
