@@ -22,9 +22,7 @@ use crate::api::rollout::{Phase, Quarantine, RolloutStatus};
 use crate::api::serving::{API_VERSION, annotation};
 use crate::backoff::Backoff;
 use crate::cluster::{self, Refusal, WriteError};
-use crate::plan::{
-    DeliveryId, FieldChange, LiveObject, Manager, ServiceIntent, annotations, normalize,
-};
+use crate::plan::{DeliveryId, FieldChange, LiveObject, Manager, ServiceIntent, normalize};
 use crate::policy::{self, Policy};
 use crate::rollout::{Decision, Event, Intent, Live, Write, decide};
 
@@ -183,6 +181,10 @@ impl ServiceLoop {
             self.context
                 .watching_since(&intent.delivery, &intent.namespace),
         );
+        // What an agent before this one named by another hash is named anew.
+        if observe::recognise(&self.context.cluster, intent, &live, &mut self.status) {
+            self.is_stored = false;
+        }
         let spec = rollout_store::spec(&self.context.cluster, intent);
         let waits = wanted.suspended || spec.paused || wanted.policy.is_err();
         self.check_template(&wanted, &live, waits).await;
@@ -360,22 +362,27 @@ impl ServiceLoop {
         live: &Live,
         drift: Drift,
     ) -> Result<(), WriteError> {
-        let Some(configuration) = live.configuration.as_ref().filter(|c| c.template_written) else {
-            return Ok(());
-        };
-        let cluster = &self.context.cluster;
-        let template = intent.template_object(&intent.template_of(configuration.attempt));
-        if let Some(known) = cluster.get(&intent.template_key())
-            && self.follows(intent, drift, &known, &template)
+        if !live
+            .configuration
+            .as_ref()
+            .is_some_and(|c| c.template_written)
         {
-            cluster.apply(&template, Manager::Objects).await?;
+            return Ok(());
+        }
+        let cluster = &self.context.cluster;
+        if let Some(known) = cluster.get(&intent.template_key()) {
+            // In the cluster's spelling: Knative makes a Revision for another one.
+            let template = intent.template_object(&intent.template_as_in(&known));
+            if self.follows(intent, drift, &known, &template, Manager::Objects) {
+                cluster.apply(&template, Manager::Objects).await?;
+            }
         }
         if let (Some(route), Some(known)) = (&live.route, cluster.get(&intent.traffic_key()))
             && intent.manager_of("Route") == Manager::Traffic
             && intent.traffic_key().kind == "Route"
         {
             let object = intent.traffic_object(&route.spec);
-            if self.follows(intent, drift, &known, &object) {
+            if self.follows(intent, drift, &known, &object, Manager::Traffic) {
                 cluster.apply(&object, Manager::Traffic).await?;
             }
         }
@@ -390,14 +397,15 @@ impl ServiceLoop {
         drift: Drift,
         known: &LiveObject,
         object: &Value,
+        manager: Manager,
     ) -> bool {
-        if known.digest.as_deref() != annotations::annotation(object, annotations::DIGEST) {
+        if !intent.was_written_to(known, object) {
             return true;
         }
         if drift == Drift::Report {
             return false;
         }
-        let changed = normalize::metadata_changes(object, known);
+        let changed = normalize::metadata_changes(object, known, manager);
         if changed.is_empty() {
             return false;
         }

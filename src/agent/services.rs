@@ -102,12 +102,9 @@ impl Services {
     ) {
         for intent in &plan.services {
             let name = (intent.namespace.clone(), intent.name.clone());
-            let (commit, subject) = self.template_origins.of(
-                &self.context.cluster,
-                &name,
-                &intent.template_hash,
-                checkout,
-            );
+            let (commit, subject) =
+                self.template_origins
+                    .of(&self.context.cluster, &name, intent, checkout);
             let policy = policy::resolve(
                 intent.policy.as_deref(),
                 spec.policy.as_deref(),
