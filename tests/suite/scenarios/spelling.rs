@@ -12,6 +12,7 @@ use crate::harness::{BRISK, DELIVERY, Harness, Hello, Setting, in_both_forms};
 in_both_forms!(
     another_spelling_is_no_release_and_no_revision_with_a_label_or_without,
     an_agent_of_another_version_releases_nothing_and_forgets_no_quarantine,
+    an_annotation_of_the_template_that_git_loses_and_another_tool_has_is_no_release,
     what_kubectl_applied_goes_with_git_and_what_others_set_stays,
     a_template_that_asks_to_be_kept_does_not_keep_its_service_from_following_git,
 );
@@ -206,6 +207,33 @@ async fn an_agent_of_another_version_releases_nothing_and_forgets_no_quarantine(
         status.history
     );
     harness.observed(&back).await;
+    harness.end().await;
+}
+
+async fn an_annotation_of_the_template_that_git_loses_and_another_tool_has_is_no_release(
+    expand: Expand,
+) {
+    let harness = Harness::brisk(expand).await;
+    let hello = || Hello::new("hello", "one");
+    let annotated = hello().template_annotated("example.com/a", "1");
+    let first = harness.push("Open the shop", &[annotated]);
+    harness.promoted("hello", &first).await;
+    let object = harness.template_object();
+    let live = object.get("hello").await.unwrap();
+    // Another tool declares the same.
+    let same = json!({"apiVersion": "serving.knative.dev/v1", "kind": live.types.as_ref().unwrap().kind,
+        "metadata": {"name": "hello"},
+        "spec": {"template": {"metadata": {"annotations": {"example.com/a": "1"}}}}});
+    object
+        .patch("hello", &PatchParams::apply("tool"), &Patch::Apply(same))
+        .await
+        .unwrap();
+    let before = made(&harness).await;
+    let lost = harness.push("Without it", &[hello()]);
+    well(&harness, &lost).await;
+    let status = harness.settled("hello").await;
+    assert_eq!(status.history.len(), 1, "{:#?}", status.history);
+    assert_eq!(made(&harness).await, before);
     harness.end().await;
 }
 
