@@ -1,6 +1,7 @@
 //! The loop of one Delivery: what Git says becomes a plan, the plan is carried out, and each
 //! service's release gets a loop of its own.
 
+mod attempts;
 mod pass;
 mod running_source;
 
@@ -14,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use self::attempts::Attempts;
 use self::pass::Pass;
 use self::running_source::{RunningSource, moved};
 use super::context::Context;
@@ -65,6 +67,7 @@ pub async fn run(
         missing: false,
         planned: None,
         left_drift: BTreeMap::new(),
+        attempts: Attempts::default(),
         status,
         news,
         backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
@@ -106,6 +109,8 @@ struct DeliveryLoop {
     planned: Option<(String, Instant)>,
     /// The drift that the last plan left alone.
     left_drift: BTreeMap<ObjectKey, String>,
+    /// What was refused or vanished, and is tried again by its own back-off.
+    attempts: Attempts,
     status: DeliveryStatus,
     news: Arc<Notify>,
     backoff: Backoff,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use crate::api::serving::{KnativeCondition, annotation, label};
+use crate::api::serving::{KnativeCondition, label};
 use crate::rollout::{PodFacts, RevisionFacts};
 
 /// A namespace and a name in it.
@@ -27,9 +27,10 @@ struct Pod {
 }
 
 impl Index {
-    /// Takes in a Revision as it is now; gives the Configuration that it belongs to.
-    pub fn revision(&mut self, name: &Name, revision: Option<&Value>) -> Option<String> {
-        let Some(revision) = revision else {
+    /// Takes in a Revision as it is now, and whether we keep it from garbage collection; gives the
+    /// Configuration that it belongs to.
+    pub fn revision(&mut self, name: &Name, revision: Option<(&Value, bool)>) -> Option<String> {
+        let Some((revision, kept)) = revision else {
             let gone = self.revisions.remove(name)?;
             let siblings = self
                 .by_configuration
@@ -37,7 +38,7 @@ impl Index {
             siblings.map(|siblings| siblings.remove(&name.1));
             return Some(gone.configuration);
         };
-        let facts = revision_facts(&name.1, revision)?;
+        let facts = revision_facts(&name.1, revision, kept)?;
         let configuration = facts.configuration.clone();
         self.by_configuration
             .entry((name.0.clone(), configuration.clone()))
@@ -108,7 +109,7 @@ fn sum(pods: &BTreeMap<String, PodFacts>) -> PodFacts {
     all
 }
 
-fn revision_facts(name: &str, revision: &Value) -> Option<RevisionFacts> {
+fn revision_facts(name: &str, revision: &Value, kept: bool) -> Option<RevisionFacts> {
     let configuration = text(revision, &["metadata", "labels", label::CONFIGURATION])?;
     let generation = text(
         revision,
@@ -119,7 +120,8 @@ fn revision_facts(name: &str, revision: &Value) -> Option<RevisionFacts> {
         configuration: configuration.to_owned(),
         generation: generation.and_then(|g| g.parse().ok()).unwrap_or_default(),
         ready: condition(revision, "Ready"),
-        kept: text(revision, &["metadata", "annotations", annotation::NO_GC]) == Some("true"),
+        kept,
+        made_from_git: None,
         pods: PodFacts::default(),
     })
 }
@@ -243,12 +245,12 @@ mod tests {
         let mut index = Index::default();
         assert_eq!(
             index
-                .revision(&name("hello-1"), Some(&revision("hello")))
+                .revision(&name("hello-1"), Some((&revision("hello"), false)))
                 .as_deref(),
             Some("hello")
         );
-        index.revision(&name("other-1"), Some(&revision("other")));
-        index.revision(&name("third-1"), Some(&revision("third")));
+        index.revision(&name("other-1"), Some((&revision("other"), false)));
+        index.revision(&name("third-1"), Some((&revision("third"), false)));
         let seen = index.revisions(
             "default",
             "hello",
@@ -274,7 +276,7 @@ mod tests {
         let twice = json!({"name": "user-container", "restartCount": 1,
             "state": {"terminated": {"exitCode": 4}}, "lastState": {"terminated": {"exitCode": 3}}});
         let mut index = Index::default();
-        index.revision(&name("hello-1"), Some(&revision("hello")));
+        index.revision(&name("hello-1"), Some((&revision("hello"), false)));
         for (container, crashes, exit, reason) in [
             (&ended, 1, "exit code 3", None),
             (&waiting, 1, "exit code 3", Some("CrashLoopBackOff")),

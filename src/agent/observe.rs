@@ -5,75 +5,101 @@ use serde_json::Value;
 use super::index::condition;
 use super::wakeups::Wakeups;
 use crate::api::delivery::Expand;
-use crate::api::object::TemplateHash;
-use crate::api::serving::{TrafficTarget, annotation};
+use crate::api::object::{ObjectKey, TemplateHash};
+use crate::api::rollout::RolloutStatus;
+use crate::api::serving::{self, TrafficTarget, annotation};
 use crate::cluster::Cluster;
-use crate::plan::{LiveObject, Manager, ServiceIntent, normalize};
+use crate::plan::{LiveObject, Manager, ServiceIntent, Sight, template};
 use crate::rollout::{ConfigurationFacts, Live, RouteFacts};
 
 /// Reads a service's facts; costs no request.
 pub fn read(cluster: &Cluster, wakeups: &Wakeups, intent: &ServiceIntent) -> Live {
-    let get = |kind: &str| {
-        cluster
-            .get(&intent.key(kind))
-            .filter(|live| !live.deleting)
-            .map(|live| live.value())
-    };
+    let get = |kind: &str| cluster.get(&intent.key(kind)).filter(|live| !live.deleting);
     let configuration = get("Configuration");
-    let (template, route) = match intent.mode {
+    let (written, route) = match intent.mode {
         Expand::Routes => (configuration.clone(), get("Route")),
         Expand::Service => {
             let service = get("Service");
             (service.clone(), service)
         }
     };
-    let route = route.as_ref().map(|route| route_facts(route, intent.mode));
+    let route = route.map(|route| route_facts(&route.value(), intent.mode));
     let others: Vec<String> = route
         .iter()
         .flat_map(|route| route.spec.iter().chain(&route.status))
         .chain(&intent.traffic)
         .filter_map(|target| target.revision_name.clone())
         .collect();
+    let mut revisions = wakeups.revisions(&intent.namespace, &intent.name, &others);
+    if let Some(name) = intent.revision_name()
+        && let Some(revision) = revisions.iter_mut().find(|known| known.name == name)
+    {
+        revision.made_from_git = spec_is_git_s(cluster, intent, &name);
+    }
     Live {
         watching_since: None,
-        configuration: match (&configuration, &template) {
+        configuration: match (&configuration, &written) {
             (None, None) => None,
             // With `expand: Service` the child may follow a moment later.
-            (configuration, template) => Some(ConfigurationFacts {
-                begun_here: cluster
-                    .get(&intent.template_key())
-                    .is_some_and(|written| is_our_first(&written)),
-                ..configuration_facts(
-                    configuration.as_ref(),
-                    template.as_ref(),
-                    &intent.template.value(),
-                )
-            }),
+            (configuration, written) => Some(configuration_facts(
+                configuration.as_deref(),
+                written.as_deref(),
+                intent,
+            )),
         },
         route,
-        revisions: wakeups.revisions(&intent.namespace, &intent.name, &others),
+        revisions,
         refused: None,
     }
 }
 
+/// Finds Git's template among those that a status remembers; see [`ServiceIntent::recognise`].
+pub fn recognise(
+    cluster: &Cluster,
+    intent: &ServiceIntent,
+    live: &Live,
+    status: &mut RolloutStatus,
+) -> bool {
+    let has_git_s = |c: &&ConfigurationFacts| c.template_written && c.template_taken_up;
+    let configuration = live.configuration.as_ref().filter(has_git_s);
+    let sight = Sight {
+        at_generation: configuration.map(|c| c.generation),
+        made_from_git: &|name| {
+            let revision = cluster.get(&revision_key(intent, name))?;
+            template::made_from(&intent.template.value(), &revision.value())
+        },
+    };
+    intent.recognise(status, sight)
+}
+
+fn revision_key(intent: &ServiceIntent, name: &str) -> ObjectKey {
+    ObjectKey::namespaced(serving::GROUP, "Revision", &intent.namespace, name)
+}
+
+fn spec_is_git_s(cluster: &Cluster, intent: &ServiceIntent, name: &str) -> Option<bool> {
+    let revision = cluster.get(&revision_key(intent, name))?;
+    template::makes_revision(&intent.template.value(), &revision.value())
+}
+
 /// Whether an object asks for what we first applied, and nobody has changed that since.
 fn is_our_first(written: &LiveObject) -> bool {
-    written.applied_by(Manager::Objects.name()) && written.generation == Some(1)
+    written.applied_by(Manager::Objects.name())
+        && written.delivery.is_some()
+        && written.generation == Some(1)
 }
 
 fn configuration_facts(
-    configuration: Option<&Value>,
-    written: Option<&Value>,
-    wanted: &Value,
+    configuration: Option<&LiveObject>,
+    written: Option<&LiveObject>,
+    intent: &ServiceIntent,
 ) -> ConfigurationFacts {
-    let template = |object: Option<&Value>| {
-        object
-            .and_then(|object| object.pointer("/spec/template"))
-            .cloned()
-    };
-    let holds = |object| {
-        template(object).is_some_and(|template| normalize::template_matches(wanted, &template))
-    };
+    let template_written =
+        written.is_some_and(|written| intent.template_changes(written).is_empty());
+    let (child, parent) = (
+        configuration.map(LiveObject::value),
+        written.map(LiveObject::value),
+    );
+    let (child, parent) = (child.as_ref(), parent.as_ref());
     let number_in = |object: Option<&Value>, path: &str| {
         object
             .and_then(|object| object.pointer(path))
@@ -83,12 +109,13 @@ fn configuration_facts(
     let generation = |object| number_in(object, "/metadata/generation");
     let observed = |object| number_in(object, "/status/observedGeneration");
     let text = |path: &str| {
-        configuration
+        child
             .and_then(|c| c.pointer(path))
             .and_then(Value::as_str)
             .map(str::to_owned)
     };
-    let attempt = template(written)
+    let template = |object: Option<&Value>| object?.pointer("/spec/template").cloned();
+    let attempt = template(parent)
         .as_ref()
         .and_then(|template| {
             template
@@ -99,24 +126,39 @@ fn configuration_facts(
         })
         .and_then(|attempt| attempt.parse().ok())
         .unwrap_or_default();
+    let written_observed = observed(parent) >= generation(parent);
+    let template_taken_up = match (template(parent), template(child)) {
+        (Some(parent), Some(child)) => {
+            template_written && has_taken_up(&parent, &child, written_observed)
+        }
+        _ => false,
+    };
     ConfigurationFacts {
-        generation: generation(configuration),
-        observed_generation: observed(configuration),
+        generation: generation(child),
+        observed_generation: observed(child),
         latest_created: text("/status/latestCreatedRevisionName"),
         latest_ready: text("/status/latestReadyRevisionName"),
-        template_written: holds(written),
-        begun_here: false,
-        written_observed: observed(written) >= generation(written),
-        template_taken_up: holds(configuration),
-        template_name: template(written).and_then(|template| {
+        template_written,
+        begun_here: written.is_some_and(is_our_first),
+        written_observed,
+        template_taken_up,
+        template_name: template(parent).and_then(|template| {
             template
                 .pointer("/metadata/name")?
                 .as_str()
                 .map(str::to_owned)
         }),
         attempt,
-        ready: configuration.and_then(|c| condition(c, "Ready")),
+        ready: child.and_then(|c| condition(c, "Ready")),
     }
+}
+
+/// Whether a Service's child has the template above it. The child goes through the webhook too,
+/// and what is filled in there may be more: once Knative has looked at the Service, that is all
+/// that can differ.
+fn has_taken_up(parent: &Value, child: &Value, observed: bool) -> bool {
+    let changed = template::changes(parent, child);
+    changed.is_empty() || (observed && template::changes_beyond_defaults(parent, child).is_empty())
 }
 
 fn route_facts(route: &Value, mode: Expand) -> RouteFacts {

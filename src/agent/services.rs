@@ -102,12 +102,9 @@ impl Services {
     ) {
         for intent in &plan.services {
             let name = (intent.namespace.clone(), intent.name.clone());
-            let (commit, subject) = self.template_origins.of(
-                &self.context.cluster,
-                &name,
-                &intent.template_hash,
-                checkout,
-            );
+            let (commit, subject) =
+                self.template_origins
+                    .of(&self.context.cluster, &name, intent, checkout);
             let wanted = Arc::new(DesiredService {
                 intent: intent.clone(),
                 policy: resolve(intent, spec, policies),

@@ -8,6 +8,7 @@ use super::source::Checkout;
 use crate::api::GROUP;
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::cluster::Cluster;
+use crate::plan::ServiceIntent;
 
 /// What is known of each service's template.
 #[derive(Debug, Default)]
@@ -20,15 +21,16 @@ impl TemplateOrigins {
         &mut self,
         cluster: &Cluster,
         name: &Name,
-        hash: &TemplateHash,
+        intent: &ServiceIntent,
         checkout: &Checkout,
     ) -> (String, String) {
+        let hash = &intent.template_hash;
         let (commit, subject) = match self.0.get(name) {
             Some((known, commit, subject)) if known == hash => {
                 return (commit.clone(), subject.clone());
             }
             Some(_) => None,
-            None => remembered(cluster, name, hash),
+            None => remembered(cluster, name, intent),
         }
         .unwrap_or_else(|| {
             let snapshot = &checkout.snapshot;
@@ -45,7 +47,8 @@ impl TemplateOrigins {
     }
 }
 
-fn remembered(cluster: &Cluster, name: &Name, hash: &TemplateHash) -> Option<(String, String)> {
+/// By whichever version of the hash an agent before this one remembered it.
+fn remembered(cluster: &Cluster, name: &Name, intent: &ServiceIntent) -> Option<(String, String)> {
     let live = cluster.get(&ObjectKey::namespaced(
         GROUP,
         "ServiceRollout",
@@ -54,7 +57,10 @@ fn remembered(cluster: &Cluster, name: &Name, hash: &TemplateHash) -> Option<(St
     ))?;
     let status = rollout_store::memory_of(&live).status;
     let mut releases = status.candidate.iter().chain(&status.stable);
-    let release = releases.find(|release| release.template_hash.as_ref() == Some(hash))?;
+    let release = releases.find(|release| {
+        let hash = release.template_hash.as_ref();
+        hash.is_some_and(|hash| intent.is_hash(hash))
+    })?;
     Some((
         release.commit.clone()?,
         release.subject.clone().unwrap_or_default(),

@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::index::{Index, Name};
 use crate::api::object::ObjectKey;
+use crate::api::serving::annotation;
 use crate::api::{self, serving};
 use crate::cluster::{Changes, Cluster};
+use crate::plan::{FieldPath, LiveObject, Manager, annotations};
 use crate::rollout::RevisionFacts;
 
 /// The index of revisions and Pods, and who listens to which service.
@@ -77,7 +79,14 @@ impl Wakeups {
         let service = match (key.group.as_str(), key.kind.as_str()) {
             (serving::GROUP, "Service" | "Configuration" | "Route")
             | (api::GROUP, "ServiceRollout") => key.name.clone(),
-            (serving::GROUP, "Revision") => self.index.lock().revision(&name, now().as_ref())?,
+            (serving::GROUP, "Revision") => {
+                let live = cluster.get(key);
+                let value = live
+                    .as_ref()
+                    .map(|live| (live.value(), is_kept_by_us(live)));
+                let seen = value.as_ref().map(|(value, kept)| (value, *kept));
+                self.index.lock().revision(&name, seen)?
+            }
             ("", "Pod") => self.index.lock().pod(&name, now().as_ref())?,
             _ => return None,
         };
@@ -91,9 +100,34 @@ impl Wakeups {
     }
 }
 
+/// Whether we asked that a Revision is not collected. A template may ask for it as well, and then
+/// it is not ours to take back.
+fn is_kept_by_us(revision: &LiveObject) -> bool {
+    let path = FieldPath::fields(&["metadata", "annotations", annotation::NO_GC]);
+    let value = revision.value();
+    let said = annotations::annotation(&value, annotation::NO_GC) == Some("true");
+    let owner = revision.owner(Manager::Objects.name());
+    said && owner.is_some_and(|owner| owner.owns(&path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_we_said_ourselves_is_ours_to_take_back() {
+        let revision = |by: serde_json::Value| {
+            let entries: Vec<_> = by.as_array().unwrap().iter().map(|manager| serde_json::json!({
+                "manager": manager, "operation": if manager == "sluice" { "Apply" } else { "Update" },
+                "fieldsV1": {"f:metadata": {"f:annotations": {"f:serving.knative.dev/no-gc": {}}}}})).collect();
+            let object = serde_json::json!({"apiVersion": "serving.knative.dev/v1", "kind": "Revision",
+                "metadata": {"name": "hello-1", "annotations": {"serving.knative.dev/no-gc": "true"},
+                    "managedFields": entries}});
+            is_kept_by_us(&LiveObject::new(object).unwrap())
+        };
+        assert!(!revision(serde_json::json!(["controller"])));
+        assert!(revision(serde_json::json!(["controller", "sluice"])));
+    }
 
     #[tokio::test]
     async fn a_listener_that_goes_leaves_the_other_one_of_its_service_awake() {

@@ -72,6 +72,9 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
     for left in &plan.left {
         output::note(left);
     }
+    for step in plan.steps.iter().filter(|step| step.takes_over()) {
+        output::note(step);
+    }
     print(args.output, &differences)?;
     Ok(match (loaded.errors.is_empty(), differences.is_empty()) {
         (false, _) => CommandOutcome::Broken,
@@ -130,7 +133,7 @@ async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> Result<(),
         .map(|m| (m.api_version.clone(), m.key.kind.clone()))
         .collect();
     kinds.insert(("v1".to_owned(), "Namespace".to_owned()));
-    for kind in ["Service", "Configuration", "Route"] {
+    for kind in ["Service", "Configuration", "Route", "Revision"] {
         kinds.insert((serving::API_VERSION.to_owned(), kind.to_owned()));
     }
     for (api_version, kind) in kinds {

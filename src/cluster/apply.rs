@@ -140,6 +140,11 @@ impl Cluster {
             force: part == Part::Status
                 || annotations::annotation(object, annotations::FORCE) == Some("true"),
         };
+        if part == Part::Object {
+            self.take_over(&key, object, manager)
+                .await
+                .map_err(failed)?;
+        }
         let first = self.patch(&key, object, manager, part, false).await;
         let (answer, taken) = match first {
             Err(Refusal::Conflict(conflicts)) => {

@@ -10,6 +10,10 @@ use crate::api::object::ObjectKey;
 use super::conflict::{self, Conflict};
 use super::hidden::Hidden;
 
+/// What Knative's webhook says, before two Go values and their difference, of a template that
+/// changed while the name that it gives its revision did not.
+const NAME_KEPT: &str = "changes without a name change";
+
 /// A write that was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteError {
@@ -81,6 +85,13 @@ impl fmt::Display for Refusal {
                     crate::plan::annotations::FORCE
                 )
             }
+            Self::Rejected {
+                by: Some(by),
+                message,
+            } if message.contains(NAME_KEPT) => write!(
+                f,
+                "rejected by {by}: the template changed under the revision name that it gives itself, and a name is for one template; change spec.template.metadata.name, or take it out and Knative names each revision"
+            ),
             Self::Rejected {
                 by: Some(by),
                 message,
@@ -256,6 +267,20 @@ mod tests {
             &object,
             &Hidden::default(),
         )
+    }
+
+    #[test]
+    fn a_template_that_changed_under_its_revision_s_name_says_what_to_do() {
+        let message = "admission webhook \"validation.webhook.serving.knative.dev\" denied the request: validation failed: Saw the following changes without a name change (-old +new): spec.template.metadata.name\n{v1.RevisionTemplateSpec}.Spec.PodSpec.Containers[0].Image:\n\t-: \"a\"\n\t+: \"b\"\n";
+        let Failure::Final(refusal) = sorted(400, "BadRequest", message) else {
+            panic!("final");
+        };
+        let said = refusal.to_string();
+        assert!(
+            said.contains("change spec.template.metadata.name, or take it out"),
+            "{said}"
+        );
+        assert!(!said.contains("v1.RevisionTemplateSpec"), "{said}");
     }
 
     #[test]

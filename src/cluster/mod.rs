@@ -18,6 +18,7 @@ mod hidden;
 mod kinds;
 mod lease;
 mod store;
+mod takeover;
 mod watch;
 mod writers;
 

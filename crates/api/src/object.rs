@@ -76,7 +76,8 @@ pub fn split_api_version(api_version: &str) -> (&str, &str) {
 /// Hash of a revision template: what a revision is made of, and nothing else.
 ///
 /// Two commits with the same template have the same hash, so an exact revert is
-/// recognised and a quarantine holds until the template itself changes.
+/// recognised and a quarantine holds until the template itself changes. How it is computed has
+/// a version, which its text begins with: `v2-1f3a...`; the first one had none.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -84,19 +85,24 @@ pub fn split_api_version(api_version: &str) -> (&str, &str) {
 pub struct TemplateHash(pub String);
 
 impl TemplateHash {
-    /// Hashes a template (`spec.template` of a Service or Configuration), keys in order.
-    ///
-    /// `serde_json` keeps object keys sorted, so the text is canonical.
-    pub fn of(template: &Value) -> Self {
-        use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(template.to_string().as_bytes());
-        Self(
-            digest
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+    /// The version that agents compute now.
+    pub const VERSION: u32 = 2;
+
+    /// Names what was computed of a template by the present version.
+    pub fn present(digest: &str) -> Self {
+        Self(format!("v{}-{digest}", Self::VERSION))
+    }
+
+    /// By which version it was computed; that of a text with a prefix that cannot be read is
+    /// none that this agent knows.
+    pub fn version(&self) -> u32 {
+        match self.0.split_once('-') {
+            None => 1,
+            Some((version, _)) => version
+                .strip_prefix('v')
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(u32::MAX),
+        }
     }
 }
 
@@ -128,13 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn the_template_hash_does_not_depend_on_the_order_of_keys() {
-        let a: Value = serde_json::from_str(r#"{"spec": {"a": 1, "b": 2}}"#).unwrap();
-        let b: Value = serde_json::from_str(r#"{"spec": {"b": 2, "a": 1}}"#).unwrap();
-        assert_eq!(TemplateHash::of(&a), TemplateHash::of(&b));
-        assert_ne!(
-            TemplateHash::of(&a),
-            TemplateHash::of(&json!({"spec": {"a": 1}}))
-        );
+    fn a_template_hash_tells_by_which_version_it_was_computed() {
+        for (text, version) in [
+            ("00c0ffee00c0ffee", 1),
+            ("v2-00c0ffee00c0ffee", 2),
+            ("v17-00c0ffee", 17),
+            ("sha-00c0ffee", u32::MAX),
+        ] {
+            assert_eq!(TemplateHash(text.to_owned()).version(), version, "{text}");
+        }
+        let present = TemplateHash::present("00c0ffee");
+        assert_eq!(present.version(), TemplateHash::VERSION);
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::DeliveryLoop;
+use super::attempts::Held;
 use super::running_source::about_source;
 use crate::agent::source::Checkout;
 use crate::agent::{drift, planning};
@@ -51,7 +52,7 @@ impl DeliveryLoop {
         };
         let mut problems = self.watch_kinds(&checkout).await;
         problems.extend(trouble);
-        let plan = self.make_plan(&delivery, &checkout).await;
+        let mut plan = self.make_plan(&delivery, &checkout).await;
         // What is written down first is never lost, whoever dies in between.
         if plan.inventory != self.status.inventory {
             let mut status = self.status.clone();
@@ -73,11 +74,16 @@ impl DeliveryLoop {
             self.sync(&delivery, &checkout, &plan);
             return Some(self.only(problems));
         }
+        let cluster = self.context.cluster.clone();
+        let content = |key: &ObjectKey| cluster.get(key).map(|live| live.content);
+        let held = self.attempts.hold(&mut plan, Instant::now(), content);
         let outcomes = self.carry_out(&delivery, &checkout, &plan).await;
+        self.attempts
+            .note(&plan, &outcomes, Instant::now(), content);
         problems.extend(outcomes.iter().filter_map(failure));
         problems.extend(from_manifests::problems(&checkout.loaded));
         problems.extend(from_manifests::left(&plan));
-        Some(self.done(plan, &outcomes, problems))
+        Some(self.done(plan, &outcomes, held, problems))
     }
 
     /// Nothing of Git is known, and an agent that has just begun knows nothing of before: what is under way is watched
@@ -165,13 +171,21 @@ impl DeliveryLoop {
     }
 
     /// What a plan that was carried out came to.
-    fn done(&mut self, plan: Plan, outcomes: &[StepOutcome], problems: Vec<Problem>) -> Pass {
+    fn done(
+        &mut self,
+        plan: Plan,
+        outcomes: &[StepOutcome],
+        held: Held,
+        mut problems: Vec<Problem>,
+    ) -> Pass {
         // What is still going has to go before it can be there again.
         let going = plan
             .left
             .iter()
             .any(|left| left.why == Why::Terminating && left.origin.is_some());
-        let applied = !going && outcomes.iter().all(|outcome| outcome.result.is_ok());
+        let all_went_well = outcomes.iter().all(|outcome| outcome.result.is_ok());
+        let applied = !going && all_went_well && held.problems.is_empty();
+        problems.extend(held.problems);
         let left = |why: fn(&Why) -> bool| plan.left.iter().any(|left| why(&left.why));
         self.missing = left(|why| {
             matches!(
@@ -180,16 +194,21 @@ impl DeliveryLoop {
             )
         });
         // Objects of a kind that came with this plan are not watched yet.
-        let new_kinds = plan
-            .steps
-            .iter()
-            .any(|step| step.stage == Stage::Definitions);
+        let new_kinds = plan.steps.iter().any(|step| {
+            let mut outcomes = outcomes.iter();
+            step.stage == Stage::Definitions
+                && outcomes.any(|outcome| outcome.key == step.key && outcome.result.is_ok())
+        });
         let awaits = left(|why| matches!(why, Why::Awaits(_)));
         Pass {
             applied,
             problems,
             inventory: plan.inventory,
-            again: (new_kinds || awaits).then_some(SOON),
+            again: (new_kinds || awaits)
+                .then_some(SOON)
+                .into_iter()
+                .chain(held.due_in)
+                .min(),
         }
     }
 

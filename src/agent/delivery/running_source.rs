@@ -112,6 +112,7 @@ impl DeliveryLoop {
         };
         let Some(source) = &self.source else { return };
         if self.status.handled_sync.as_ref() != Some(wish) {
+            self.attempts.forget();
             source.wishes.send_if_modified(|known| {
                 let new = known.as_ref() != Some(wish);
                 *known = Some(wish.clone());

@@ -6,7 +6,7 @@ use super::ServiceLoop;
 use crate::agent::rollout_store;
 use crate::api::delivery::Drift;
 use crate::cluster::WriteError;
-use crate::plan::{FieldChange, LiveObject, Manager, ServiceIntent, annotations, normalize};
+use crate::plan::{FieldChange, LiveObject, Manager, ServiceIntent, normalize};
 use crate::rollout::Live;
 
 impl ServiceLoop {
@@ -17,22 +17,27 @@ impl ServiceLoop {
         live: &Live,
         drift: Drift,
     ) -> Result<(), WriteError> {
-        let Some(configuration) = live.configuration.as_ref().filter(|c| c.template_written) else {
-            return Ok(());
-        };
-        let cluster = &self.context.cluster;
-        let template = intent.template_object(&intent.template_of(configuration.attempt));
-        if let Some(known) = cluster.get(&intent.template_key())
-            && self.follows(intent, drift, &known, &template)
+        if !live
+            .configuration
+            .as_ref()
+            .is_some_and(|c| c.template_written)
         {
-            cluster.apply(&template, Manager::Objects).await?;
+            return Ok(());
+        }
+        let cluster = &self.context.cluster;
+        if let Some(known) = cluster.get(&intent.template_key()) {
+            // In the cluster's spelling: Knative makes a Revision for another one.
+            let template = intent.template_object(&intent.template_as_in(&known));
+            if self.follows(intent, drift, &known, &template, Manager::Objects) {
+                cluster.apply(&template, Manager::Objects).await?;
+            }
         }
         if let (Some(route), Some(known)) = (&live.route, cluster.get(&intent.traffic_key()))
             && intent.manager_of("Route") == Manager::Traffic
             && intent.traffic_key().kind == "Route"
         {
             let object = intent.traffic_write(&route.spec, route.rolled_back.as_ref());
-            if self.follows(intent, drift, &known, &object) {
+            if self.follows(intent, drift, &known, &object, Manager::Traffic) {
                 cluster.apply(&object, Manager::Traffic).await?;
             }
         }
@@ -47,14 +52,15 @@ impl ServiceLoop {
         drift: Drift,
         known: &LiveObject,
         object: &Value,
+        manager: Manager,
     ) -> bool {
-        if known.digest.as_deref() != annotations::annotation(object, annotations::DIGEST) {
+        if !intent.was_written_to(known, object) {
             return true;
         }
         if drift == Drift::Report {
             return false;
         }
-        let changed = normalize::metadata_changes(object, known);
+        let changed = normalize::metadata_changes(object, known, manager);
         if changed.is_empty() {
             return false;
         }

@@ -199,6 +199,10 @@ impl ServiceLoop {
             self.context
                 .watching_since(&intent.delivery, &intent.namespace),
         );
+        // What an agent before this one named by another hash is named anew.
+        if observe::recognise(&self.context.cluster, intent, &live, &mut self.status) {
+            self.is_stored = false;
+        }
         let spec = rollout_store::spec(&self.context.cluster, intent);
         let waits = wanted.suspended || spec.paused || wanted.policy.is_err();
         self.check_template(&wanted, &live, waits).await;

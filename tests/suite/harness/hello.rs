@@ -13,6 +13,7 @@ pub struct Hello {
     template: Map<String, Value>,
     traffic: Option<Value>,
     concurrency: Option<i64>,
+    revision: Option<String>,
     readiness_path: bool,
 }
 
@@ -27,6 +28,7 @@ impl Hello {
             template: Map::new(),
             traffic: None,
             concurrency: None,
+            revision: None,
             readiness_path: true,
         };
         bare.env("TARGET", target)
@@ -70,6 +72,12 @@ impl Hello {
     /// Without a readiness path of its own: Sluice's probes ask for `/`, as users do.
     pub fn without_readiness_path(mut self) -> Self {
         self.readiness_path = false;
+        self
+    }
+
+    /// With a name of its own for the revision.
+    pub fn revision(mut self, name: &str) -> Self {
+        self.revision = Some(name.into());
         self
     }
 
@@ -134,6 +142,9 @@ impl Hello {
         }
         if !self.template.is_empty() {
             template["metadata"] = json!({"annotations": self.template});
+        }
+        if let Some(name) = &self.revision {
+            template["metadata"]["name"] = name.as_str().into();
         }
         template
     }

@@ -15,6 +15,7 @@ in_both_forms!(
     a_refused_config_map_costs_nobody_else_anything,
     another_field_manager_s_template_is_respected_named_and_taken_only_by_force,
     a_service_that_another_tool_owns_is_left_as_it_is_and_said,
+    a_revision_name_that_was_used_for_another_template_is_refused_and_the_service_stays_ready,
     a_broken_file_costs_its_own_service_only_and_is_said_with_its_line,
 );
 
@@ -258,5 +259,43 @@ async fn a_broken_file_costs_its_own_service_only_and_is_said_with_its_line(expa
             .is_some_and(|origin| origin.starts_with("apps/broken.yaml:8"))
     });
     assert!(problem.is_some(), "{:#?}", status.problems);
+    harness.end().await;
+}
+
+async fn a_revision_name_that_was_used_for_another_template_is_refused_and_the_service_stays_ready(
+    expand: Expand,
+) {
+    let harness = Harness::brisk(expand).await;
+    for (target, name) in [("one", "hello-v1"), ("two", "hello-v2")] {
+        let hello = Hello::new("hello", target).revision(name);
+        let commit = harness.push(target, &[hello]);
+        harness.promoted("hello", &commit).await;
+    }
+    let commit = harness.push(
+        "Three",
+        &[Hello::new("hello", "three").revision("hello-v1")],
+    );
+    let status = harness.rolled_back("hello", &commit).await;
+    assert!(
+        status.message.contains("hello-v1 was used before"),
+        "{}",
+        status.message
+    );
+    assert_eq!(status.stable.unwrap().revision.as_deref(), Some("hello-v2"));
+    harness.problem(&commit, "hello-v1").await;
+    assert_eq!(harness.ask("hello").await.body, "Hello two!\n");
+    let ready = |object: &DynamicObject| {
+        let conditions = object.data["status"]["conditions"].as_array();
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    };
+    harness
+        .when(harness.traffic_object(), "hello", "Ready", ready)
+        .await;
+
+    let fix = harness.push("Four", &[Hello::new("hello", "three").revision("hello-v3")]);
+    harness.promoted("hello", &fix).await;
     harness.end().await;
 }

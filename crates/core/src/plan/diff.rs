@@ -14,11 +14,11 @@ use crate::api::serving::annotation;
 use super::annotations;
 use super::live::{Live, LiveObject};
 use super::manager::Manager;
-use super::mask;
 use super::normalize::{self, is_empty, is_left_out};
 use super::path::PathStep;
 use super::service::ServiceIntent;
 use super::steps::{Action, Plan, ReleaseReason, Step};
+use super::{mask, takeover};
 
 /// Lines of context around a change, as `diff -u` has them.
 const CONTEXT: usize = 3;
@@ -108,7 +108,13 @@ fn of_release(
     let origin = Some(service.origin.as_str());
     let (template_key, traffic_key) = (service.template_key(), service.traffic_key());
     let before = live.get(&template_key);
-    let template = service.template_object(&service.template.value());
+    // Where only the spelling differs, the live one stays.
+    let same = before
+        .as_deref()
+        .filter(|live| service.template_changes(live).is_empty())
+        .and_then(|live| live.value().pointer("/spec/template").cloned());
+    let template = same.unwrap_or_else(|| service.template.value());
+    let template = service.template_object(&template);
     let mut template = difference(
         &template_key,
         origin,
@@ -238,9 +244,7 @@ fn tidy(object: &mut Value) {
 /// The live object after an apply: what Git sets as Git sets it, what we set before
 /// and no longer do taken away, the rest as it is.
 fn overlaid(before: &Value, desired: &Value, live: Option<&LiveObject>, manager: Manager) -> Value {
-    let owned = live
-        .and_then(|live| live.owner(manager.name()))
-        .and_then(|owner| serde_json::from_str::<Value>(&owner.fields).ok());
+    let owned = live.and_then(|live| takeover::owned(live, manager));
     let overlay = Overlay {
         keyed: normalize::keyed_lists(desired),
         serving: normalize::is_serving(desired),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::delivery::Expand;
 use crate::api::json_text::JsonText;
-use crate::api::object::{ObjectKey, TemplateHash};
+use crate::api::object::{ObjectKey, split_api_version};
 use crate::api::serving;
 
 use super::annotations::{self, DeliveryId};
@@ -79,7 +79,7 @@ pub fn expand(to: &Destination, manifests: &[ManifestRef<'_>], live: &dyn Live) 
     let defined = definitions(manifests);
     let mut out = Expanded::default();
     for wanted in manifests {
-        match one(to, wanted, live, &defined) {
+        match one(to, wanted, live, &defined, &mut out.left) {
             Ok(Unit::Plain(object)) => out.objects.push(object),
             Ok(Unit::Service(service)) => {
                 if let Some(note) = mode_note(to, &service) {
@@ -132,6 +132,7 @@ fn one(
     wanted: &ManifestRef<'_>,
     live: &dyn Live,
     defined: &[Defined],
+    notes: &mut Vec<LeftAlone>,
 ) -> Result<Unit, Box<LeftAlone>> {
     let left = |object: Option<ObjectKey>, why: Why| {
         Box::new(LeftAlone {
@@ -170,6 +171,9 @@ fn one(
         return Err(left(Some(key), why));
     }
     let mut object = cleaned(object, &key);
+    for owner in without_lost_owners(&mut object, &key, live) {
+        notes.push(*left(Some(key.clone()), Why::LostOwner { owner }));
+    }
     if key.group == serving::GROUP && key.kind == "Service" {
         return service(to, &key, &object, wanted.origin, live).map(Unit::Service);
     }
@@ -227,6 +231,45 @@ fn cleaned(mut object: Value, key: &ObjectKey) -> Value {
         }
     }
     object
+}
+
+/// Takes away the owners that the cluster does not have, as an export from another cluster, or of
+/// another day, names them: the server would collect the object as soon as it is written.
+fn without_lost_owners(object: &mut Value, key: &ObjectKey, live: &dyn Live) -> Vec<String> {
+    let mut lost = Vec::new();
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return lost;
+    };
+    let Some(owners) = metadata
+        .get_mut("ownerReferences")
+        .and_then(Value::as_array_mut)
+    else {
+        return lost;
+    };
+    owners.retain(|owner| {
+        let text = |name: &str| owner.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (group, _) = split_api_version(text("apiVersion"));
+        let known = |namespace: Option<String>| {
+            live.get(&ObjectKey {
+                group: group.to_owned(),
+                kind: text("kind").to_owned(),
+                namespace,
+                name: text("name").to_owned(),
+            })
+        };
+        let there = [key.namespace.clone(), None]
+            .into_iter()
+            .filter_map(known)
+            .any(|owner| owner.uid == text("uid"));
+        if !there {
+            lost.push(format!("{} {}", text("kind"), text("name")));
+        }
+        there
+    });
+    if owners.is_empty() {
+        metadata.remove("ownerReferences");
+    }
+    lost
 }
 
 fn mark(object: &mut Value, delivery: &DeliveryId) {
@@ -309,7 +352,8 @@ fn service(
         name: key.name.clone(),
         mode: asked,
         origin: origin.to_owned(),
-        template_hash: TemplateHash::of(template),
+        template_hash: digest::template(template),
+        former_hashes: vec![digest::v1::template(template)],
         template: JsonText::of(template),
         traffic,
         policy: annotations::annotation(object, annotations::POLICY).map(str::to_owned),

@@ -8,7 +8,13 @@
 use serde_json::{Map, Value, json};
 
 /// `revision-timeout-seconds` of `config-defaults`.
-const TIMEOUT_SECONDS: i64 = 300;
+pub(super) const TIMEOUT_SECONDS: i64 = 300;
+
+/// The lists of containers, and what the only one in them is called.
+pub(super) const CONTAINERS: [(&str, &str); 2] = [
+    ("containers", "user-container"),
+    ("initContainers", "init-container"),
+];
 
 /// The template with every default that the server would fill in.
 pub fn with_defaults(template: &Value) -> Value {
@@ -20,25 +26,15 @@ pub fn with_defaults(template: &Value) -> Value {
 }
 
 fn default_spec(spec: &mut Map<String, Value>) {
-    let timeout = match spec.get("timeoutSeconds").and_then(Value::as_i64) {
-        None | Some(0) => TIMEOUT_SECONDS,
-        Some(seconds) => seconds,
-    };
-    spec.insert("timeoutSeconds".into(), timeout.into());
-    if timeout > TIMEOUT_SECONDS {
+    fill_zero(spec, "timeoutSeconds", TIMEOUT_SECONDS);
+    if spec.get("timeoutSeconds").and_then(Value::as_i64) > Some(TIMEOUT_SECONDS) {
         fill(spec, "responseStartTimeoutSeconds", TIMEOUT_SECONDS.into());
     }
     fill(spec, "containerConcurrency", 0.into());
     fill(spec, "enableServiceLinks", false.into());
     let writable = writable_volumes(spec);
-    let containers = spec
-        .get("containers")
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    for (list, name) in [
-        ("containers", "user-container"),
-        ("initContainers", "init-container"),
-    ] {
+    let containers = count(spec, "containers");
+    for (list, name) in CONTAINERS {
         let Some(list_of) = spec.get_mut(list).and_then(Value::as_array_mut) else {
             continue;
         };
@@ -50,8 +46,13 @@ fn default_spec(spec: &mut Map<String, Value>) {
     }
 }
 
+/// How many elements a list has.
+pub(super) fn count(spec: &Map<String, Value>, list: &str) -> usize {
+    spec.get(list).and_then(Value::as_array).map_or(0, Vec::len)
+}
+
 /// Volumes whose mounts are not made read-only.
-fn writable_volumes(spec: &Map<String, Value>) -> Vec<String> {
+pub(super) fn writable_volumes(spec: &Map<String, Value>) -> Vec<String> {
     let volumes = spec.get("volumes").and_then(Value::as_array);
     volumes
         .into_iter()
@@ -96,7 +97,7 @@ fn default_names(containers: &mut [Value], name: &str) {
     }
 }
 
-fn has_port(container: &Map<String, Value>) -> bool {
+pub(super) fn has_port(container: &Map<String, Value>) -> bool {
     container
         .get("ports")
         .and_then(Value::as_array)
@@ -166,7 +167,7 @@ fn default_probe(container: &mut Map<String, Value>) {
     }
 }
 
-fn objects<'a>(
+pub(super) fn objects<'a>(
     container: &'a mut Map<String, Value>,
     list: &str,
 ) -> impl Iterator<Item = &'a mut Map<String, Value>> {
@@ -187,20 +188,7 @@ fn fill(object: &mut Map<String, Value>, name: &str, value: Value) {
 
 fn fill_zero(object: &mut Map<String, Value>, name: &str, value: i64) {
     let slot = object.entry(name).or_insert(Value::Null);
-    if slot.as_i64().unwrap_or(0) == 0 {
+    if slot.is_null() || slot.as_f64() == Some(0.0) {
         *slot = value.into();
-    }
-}
-/// Takes off the live template what `kn` notes there for itself (`client.knative.dev/...`: when it
-/// wrote last, the image as typed), unless Git sets it. It says nothing about what runs, and whoever
-/// applies a template cannot take away what another tool owns.
-pub(super) fn without_marks_of_tools(desired: &Value, live: &mut Value) {
-    let at = "/metadata/annotations";
-    let wanted = desired.pointer(at).and_then(Value::as_object);
-    if let Some(has) = live.pointer_mut(at).and_then(Value::as_object_mut) {
-        has.retain(|name, _| {
-            !name.starts_with("client.knative.dev/")
-                || wanted.is_some_and(|wanted| wanted.contains_key(name))
-        });
     }
 }

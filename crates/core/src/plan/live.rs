@@ -77,6 +77,14 @@ impl FieldOwner {
     pub fn owns(&self, path: &FieldPath) -> bool {
         serde_json::from_str(&self.fields).is_ok_and(|fields| path.is_in(&fields))
     }
+
+    /// Whether its fields become ours with the first apply: a person's `kubectl apply` from the
+    /// client's side says what a manifest has, and that manifest is in Git now.
+    pub fn is_taken_over(&self) -> bool {
+        self.operation == Operation::Update
+            && self.subresource.is_none()
+            && super::takeover::is_from(&self.manager)
+    }
 }
 
 impl LiveObject {

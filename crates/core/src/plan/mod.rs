@@ -6,6 +6,7 @@
 //! the plan only says that a service changed ([`Action::Release`]).
 
 pub mod annotations;
+pub mod canonical;
 mod claims;
 pub mod diff;
 pub mod digest;
@@ -21,10 +22,14 @@ mod order;
 mod path;
 mod planner;
 mod prune;
+mod recognise;
 mod release;
 mod restored;
 mod service;
+mod spelling;
 mod steps;
+pub mod takeover;
+pub mod template;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +43,7 @@ pub use normalize::{ChangeKind, FieldChange};
 pub use order::{rank, stage};
 pub use path::{FieldPath, PathStep};
 pub use planner::{Broken, Input, plan};
+pub use recognise::Sight;
 pub use restored::restored_template;
 pub use service::ServiceIntent;
 pub use steps::{Action, Cause, LeftAlone, Plan, ReleaseReason, Settled, Stage, Step, Why};

@@ -15,8 +15,9 @@ use crate::api::quantity;
 use crate::api::serving;
 
 use super::live::{FieldOwner, LiveObject};
+use super::manager::Manager;
 use super::path::{FieldPath, PathStep};
-use super::{digest, knative};
+use super::{annotations, knative, takeover};
 
 /// One field in which Git and the cluster differ.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +62,6 @@ pub fn changes(desired: &Value, live: &Value, ours: Option<&FieldOwner>) -> Vec<
     let owned = ours.and_then(|owner| serde_json::from_str(&owner.fields).ok());
     let mut walk = Walk {
         keyed: keyed_lists(desired),
-        exact: false,
         path: Vec::new(),
         found: Vec::new(),
     };
@@ -74,38 +74,20 @@ pub fn holds(desired: &Value, live: &LiveObject, manager: &str) -> bool {
     changes(desired, &live.value(), live.owner(manager)).is_empty()
 }
 
-/// The labels and annotations that Git sets and the live object does not have as Git sets them.
-pub fn metadata_changes(desired: &Value, live: &LiveObject) -> Vec<FieldChange> {
+/// The labels and annotations that Git sets and the live object does not have as Git sets them,
+/// and those that go because a client-side apply set them and Git does not.
+pub fn metadata_changes(desired: &Value, live: &LiveObject, manager: Manager) -> Vec<FieldChange> {
     let mut metadata = desired.clone();
     if let Some(fields) = metadata.as_object_mut() {
         fields.remove("spec");
     }
-    changes(&metadata, &live.value(), None)
-}
-
-/// Whether two revision templates (`spec.template` of a Service or Configuration)
-/// make the same revision, whichever of them went through the server.
-pub fn template_matches(desired: &Value, live: &Value) -> bool {
-    template_changes(desired, live).is_empty()
-}
-
-/// The fields in which two revision templates differ, in both directions.
-pub fn template_changes(desired: &Value, live: &Value) -> Vec<FieldChange> {
-    let plain = |template: &Value| {
-        let mut template = knative::with_defaults(template);
-        digest::without_attempt(&mut template);
-        template
-    };
-    let (desired, mut live) = (plain(desired), plain(live));
-    knative::without_marks_of_tools(&desired, &mut live);
-    let mut walk = Walk {
-        keyed: false,
-        exact: true,
-        path: FieldPath::fields(&["spec", "template"]).0,
-        found: Vec::new(),
-    };
-    walk.value(&desired, &live, None);
-    walk.found
+    let mut changed = changes(&metadata, &live.value(), None);
+    changed.extend(takeover::drops(&metadata, live, manager));
+    // What we note of Git is compared by whoever knows how it was computed.
+    let digest = ["metadata", "annotations", annotations::DIGEST];
+    changed
+        .retain(|change| !change.path.starts_with(&["spec"]) && !change.path.starts_with(&digest));
+    changed
 }
 
 /// An object with Knative's defaults in its template; others as they are.
@@ -135,7 +117,6 @@ pub(super) fn keyed_lists(object: &Value) -> bool {
 
 struct Walk {
     keyed: bool,
-    exact: bool,
     path: Vec<PathStep>,
     found: Vec<FieldChange>,
 }
@@ -169,15 +150,6 @@ impl Walk {
                         }
                         None => walk.note(ChangeKind::Added),
                     });
-                }
-                if self.exact {
-                    for (name, has) in has {
-                        if !wanted.contains_key(name) && !is_left_out(name, has) {
-                            self.below(PathStep::Field(name.clone()), |walk| {
-                                walk.note(ChangeKind::Removed)
-                            });
-                        }
-                    }
                 }
             }
             (Value::Array(wanted), Value::Array(has)) => self.list(wanted, has, owned),
@@ -348,87 +320,6 @@ fn quantity_of(value: &Value) -> Option<i128> {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    fn template(container: Value) -> Value {
-        json!({"spec": {"containers": [container]}})
-    }
-
-    /// What Serving 1.21 made of `template({"image": "a", ...})`, as it was seen.
-    fn served() -> Value {
-        json!({"metadata": {"creationTimestamp": null}, "spec": {
-            "containerConcurrency": 0, "timeoutSeconds": 300, "enableServiceLinks": false,
-            "containers": [{"image": "a", "name": "user-container",
-                "readinessProbe": {"successThreshold": 1, "tcpSocket": {"port": 0}},
-                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]}})
-    }
-
-    #[test]
-    fn a_template_is_the_same_before_and_after_the_server() {
-        for container in [
-            json!({"image": "a", "resources": {"limits": {"cpu": "1000m", "memory": "1024Mi"}}}),
-            json!({"image": "a", "resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "env": [], "args": null}),
-            json!({"image": "a", "name": "user-container", "readinessProbe": {},
-                "resources": {"requests": {}, "limits": {"cpu": "1", "memory": "1073741824"}}}),
-        ] {
-            assert_eq!(template_changes(&template(container), &served()), []);
-        }
-    }
-
-    #[test]
-    fn a_template_differs_in_whatever_a_person_changed() {
-        let changed = |container: Value| -> Vec<String> {
-            let changes = template_changes(&template(container), &served());
-            changes.iter().map(ToString::to_string).collect()
-        };
-        let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
-        assert_eq!(
-            changed(json!({"image": "b", "resources": limits})),
-            ["~spec.template.spec.containers[0].image"]
-        );
-        assert_eq!(
-            changed(json!({"image": "a"})),
-            ["-spec.template.spec.containers[0].resources.limits"]
-        );
-        assert_eq!(
-            changed(
-                json!({"image": "a", "resources": limits, "env": [{"name": "A", "value": "1"}]})
-            ),
-            ["+spec.template.spec.containers[0].env"]
-        );
-        assert_eq!(
-            changed(
-                json!({"image": "a", "resources": limits, "readinessProbe": {"httpGet": {"path": "/"}}})
-            ),
-            [
-                "+spec.template.spec.containers[0].readinessProbe.httpGet.path",
-                "-spec.template.spec.containers[0].readinessProbe.tcpSocket"
-            ]
-        );
-    }
-
-    #[test]
-    fn the_marks_that_kn_leaves_are_no_difference_unless_git_sets_them() {
-        let mut by_kn = served();
-        by_kn["metadata"]["annotations"] = json!({
-            "client.knative.dev/updateTimestamp": "2026-01-01T00:00:00Z",
-            "client.knative.dev/user-image": "hello",
-        });
-        assert!(template_matches(&served(), &by_kn));
-        let mut exported = served();
-        exported["metadata"]["annotations"] = json!({"client.knative.dev/user-image": "hello"});
-        assert!(template_matches(&exported, &by_kn));
-        assert!(!template_matches(&exported, &served()));
-        by_kn["metadata"]["annotations"]["autoscaling.knative.dev/min-scale"] = "1".into();
-        assert!(!template_matches(&served(), &by_kn));
-    }
-
-    #[test]
-    fn another_attempt_is_the_same_template() {
-        let mut again = served();
-        again["metadata"]["annotations"] = json!({"sluice.dev/attempt": "1"});
-        assert!(template_matches(&served(), &again));
-        assert!(template_matches(&again, &served()));
-    }
 
     #[test]
     fn a_zero_that_means_something_is_a_change() {

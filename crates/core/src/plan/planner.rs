@@ -13,7 +13,7 @@ use super::manager::Manager;
 use super::normalize::{self, FieldChange};
 use super::path::{FieldPath, PathStep};
 use super::steps::{Action, Cause, LeftAlone, Plan, Settled, Step, Why};
-use super::{order, prune, release};
+use super::{order, prune, release, takeover};
 
 /// Everything a plan is made from.
 pub struct Input<'a> {
@@ -264,7 +264,20 @@ pub(super) fn compare(
     object: &serde_json::Value,
 ) -> Comparison {
     let mut changed = normalize::changes(object, &live.value(), live.owner(manager.name()));
+    changed.extend(takeover::drops(object, live, manager));
     changed.retain(|change| !is_mark(&change.path));
+    let same_git = live.digest.as_deref() == annotations::annotation(object, annotations::DIGEST);
+    classify(input, live, manager, changed, same_git)
+}
+
+/// Tells whose the changes are. `same_git`: Git wants what it did when we applied the object.
+pub(super) fn classify(
+    input: &Input<'_>,
+    live: &LiveObject,
+    manager: Manager,
+    changed: Vec<FieldChange>,
+    same_git: bool,
+) -> Comparison {
     let ours =
         live.applied_by(manager.name()) && live.delivery.as_ref() == Some(&input.to.delivery);
     if !ours {
@@ -273,7 +286,7 @@ pub(super) fn compare(
             changed,
         };
     }
-    if live.digest.as_deref() != annotations::annotation(object, annotations::DIGEST) {
+    if !same_git {
         return Comparison::Git { changed };
     }
     if changed.is_empty() {
@@ -283,7 +296,8 @@ pub(super) fn compare(
     }
 }
 
-fn is_mark(path: &FieldPath) -> bool {
+/// Whether a field is one of our own marks.
+pub(super) fn is_mark(path: &FieldPath) -> bool {
     path.starts_with(&["metadata", "annotations"])
         && matches!(path.0.get(2), Some(PathStep::Field(name)) if name == annotations::DIGEST || name == annotations::DELIVERY)
 }

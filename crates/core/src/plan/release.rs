@@ -8,15 +8,15 @@ use serde_json::Value;
 use crate::api::delivery::Drift;
 use crate::api::object::ObjectKey;
 use crate::api::rollout::Phase;
-use crate::api::serving::TrafficTarget;
+use crate::api::serving::{self, TrafficTarget};
 
-use super::digest;
 use super::live::LiveObject;
 use super::manager::Manager;
 use super::normalize::{self, FieldChange};
-use super::planner::{Comparison, Gate, Input, compare, gate, who};
+use super::planner::{Comparison, Gate, Input, classify, gate, is_mark, who};
 use super::service::ServiceIntent;
 use super::steps::{Action, LeftAlone, Plan, ReleaseReason, Settled, Stage, Step, Why};
+use super::{digest, template};
 
 /// Tags that a rollout sets and removes; they are no part of the user's traffic.
 const OWN_TAGS: [&str; 2] = ["candidate", "stable"];
@@ -62,6 +62,13 @@ pub(super) fn service(
         }
         reasons.extend(found);
     }
+    if let Some(name) = taken_name(input, &service) {
+        plan.left.push(LeftAlone {
+            object: Some(service.template_key()),
+            origin: Some(service.origin.clone()),
+            why: Why::NameTaken { name },
+        });
+    }
     if absent.len() == service.keys().len() {
         reasons = vec![ReleaseReason::New];
     } else {
@@ -95,6 +102,15 @@ pub(super) fn service(
         });
     }
     plan.services.push(Arc::new(service));
+}
+
+/// The name that a manifest gives its revision, where a revision of another template has it.
+fn taken_name(input: &Input<'_>, service: &ServiceIntent) -> Option<String> {
+    let name = service.revision_name()?;
+    let key = ObjectKey::namespaced(serving::GROUP, "Revision", &service.namespace, &name);
+    let revision = input.live.get(&key)?.value();
+    let made = template::makes_revision(&service.template.value(), &revision);
+    (made == Some(false)).then_some(name)
 }
 
 /// Which part of a service an object holds.
@@ -148,15 +164,14 @@ fn template_reasons(
     live: &LiveObject,
 ) -> Vec<ReleaseReason> {
     let object = service.template_object(&service.template.value());
+    let same_git = service.was_written_to(live, &object);
+    let template = service.template_changes(live);
+    let mut metadata = normalize::metadata_changes(&object, live, Manager::Objects);
+    metadata.retain(|change| !is_mark(&change.path));
     let split = |changed: Vec<FieldChange>| -> Vec<ReleaseReason> {
-        let metadata: Vec<FieldChange> = changed
+        let (template, metadata): (Vec<_>, Vec<_>) = changed
             .into_iter()
-            .filter(|change| !change.path.starts_with(&["spec"]))
-            .collect();
-        let value = live.value();
-        let empty = Value::Null;
-        let has = value.pointer("/spec/template").unwrap_or(&empty);
-        let template = normalize::template_changes(&service.template.value(), has);
+            .partition(|change| change.path.starts_with(&["spec"]));
         let mut reasons = Vec::new();
         if !template.is_empty() {
             reasons.push(ReleaseReason::Template(template));
@@ -166,7 +181,8 @@ fn template_reasons(
         }
         reasons
     };
-    match compare(input, live, Manager::Objects, &object) {
+    let changed = template.into_iter().chain(metadata).collect();
+    match classify(input, live, Manager::Objects, changed, same_git) {
         Comparison::Holds => Vec::new(),
         Comparison::Foreign { from, changed } => {
             let mut reasons = vec![ReleaseReason::Adopted { from }];
@@ -194,11 +210,11 @@ fn metadata_reasons(
     service: &ServiceIntent,
     live: &LiveObject,
 ) -> Vec<ReleaseReason> {
-    let mut object = service.traffic_object(&[]);
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("spec");
-    }
-    match compare(input, live, Manager::Traffic, &object) {
+    let object = service.traffic_object(&[]);
+    let same_git = service.was_written_to(live, &object);
+    let mut changed = normalize::metadata_changes(&object, live, Manager::Traffic);
+    changed.retain(|change| !is_mark(&change.path));
+    match classify(input, live, Manager::Traffic, changed, same_git) {
         Comparison::Holds => Vec::new(),
         Comparison::Foreign { from, .. } => vec![ReleaseReason::Adopted { from }],
         Comparison::Git { changed } => vec![ReleaseReason::Metadata(changed)],

@@ -12,9 +12,10 @@ use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
 
 use super::annotations::{self, DeliveryId};
-use super::digest;
 use super::live::LiveObject;
 use super::manager::Manager;
+use super::normalize::FieldChange;
+use super::{digest, spelling, template};
 
 /// A service as Git wants it.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,8 @@ pub struct ServiceIntent {
     pub template: JsonText,
     /// What a revision of it is recognised by.
     pub template_hash: TemplateHash,
+    /// What agents before this one named the same template, and may have stored.
+    pub former_hashes: Vec<TemplateHash>,
     /// The user's own traffic block: the shape that a rollout ends in. Empty where Git has none.
     pub traffic: Vec<TrafficTarget>,
     /// The policy named by its annotation.
@@ -68,6 +71,7 @@ impl ServiceIntent {
             origin: template.key.to_string(),
             template: JsonText::of(&found.unwrap_or_default()),
             template_hash,
+            former_hashes: Vec::new(),
             traffic,
             policy,
             force: false,
@@ -97,12 +101,43 @@ impl ServiceIntent {
         })
     }
 
-    /// The digest of the whole manifest but for its traffic.
+    /// The digest of the whole manifest but for its traffic, to the letter: what was refused in
+    /// one spelling may be taken in another.
     pub fn manifest(&self) -> String {
-        let object = self.template_object(&self.template.value());
-        annotations::annotation(&object, annotations::DIGEST)
-            .unwrap_or_default()
-            .to_owned()
+        digest::v1::object(&self.unsigned_template_object(&self.template.value()))
+    }
+
+    /// Whether what we wrote last to the object of a kind says of Git what Git says now.
+    /// `object` is what would be written.
+    pub fn was_written_to(&self, live: &LiveObject, object: &Value) -> bool {
+        let Some(known) = live.digest.as_deref() else {
+            return false;
+        };
+        annotations::annotation(object, annotations::DIGEST) == Some(known)
+            || (live.key == self.template_key() && known == self.manifest())
+    }
+
+    /// The fields in which the live object's template differs from Git's, where a write of Git's
+    /// changes them.
+    pub fn template_changes(&self, live: &LiveObject) -> Vec<FieldChange> {
+        let last_written = live.digest.as_deref().is_some_and(|known| {
+            digest::template_in(known) == Some(self.template_hash.0.as_str())
+                || (digest::template_in(known).is_none() && known == self.manifest())
+        });
+        template::changes_in(&self.template.value(), live, last_written)
+    }
+
+    /// Git's template in the live object's words, where the two mean the same: a write of it
+    /// changes nothing, so that labels can follow Git and Knative makes no Revision.
+    pub fn template_as_in(&self, live: &LiveObject) -> Value {
+        spelling::as_in(&self.template.value(), live)
+    }
+
+    /// The name that its manifest gives its next revision itself.
+    pub fn revision_name(&self) -> Option<String> {
+        let template = self.template.value();
+        let name = template.pointer("/metadata/name").and_then(Value::as_str);
+        name.map(str::to_owned)
     }
 
     /// Every object it is written as, for the inventory.
@@ -132,15 +167,19 @@ impl ServiceIntent {
     /// The object to apply as [`Manager::Objects`], with this template: a Configuration,
     /// or a Service without traffic.
     pub fn template_object(&self, template: &Value) -> Value {
+        let mut object = self.unsigned_template_object(template);
+        digest::sign_template(&mut object, &self.template_hash);
+        object
+    }
+
+    fn unsigned_template_object(&self, template: &Value) -> Value {
         let mut annotations = self.annotations.clone();
         if self.mode == Expand::Routes {
             // Knative's webhook knows this one on Services and Routes only.
             annotations.remove(annotation::ROLLOUT_DURATION);
         }
         let spec = json!({"template": template});
-        let mut object = self.object(&self.template_key().kind, annotations, spec);
-        digest::sign(&mut object);
-        object
+        self.object(&self.template_key().kind, annotations, spec)
     }
 
     /// The object to apply as [`Manager::Traffic`], with this traffic, and the mark of the template that it was

@@ -182,6 +182,11 @@ pub enum Why {
     NoTemplate,
     /// A Service manifest whose `spec.traffic` cannot be read.
     BadTraffic(String),
+    /// The manifest gives its revision a name that another template has.
+    NameTaken {
+        /// `spec.template.metadata.name`.
+        name: String,
+    },
     /// `sluice.dev/expand` says neither `Routes` nor `Service`.
     BadExpand(String),
     /// Two manifests would be written to one object.
@@ -195,6 +200,12 @@ pub enum Why {
         asked: Expand,
         /// The form it is delivered in.
         kept: Expand,
+    },
+    /// It is delivered without an owner that its manifest names by an identity which the cluster
+    /// does not have.
+    LostOwner {
+        /// Kind and name.
+        owner: String,
     },
     /// Its namespace does not exist and is not in Git.
     NoNamespace,
@@ -246,6 +257,7 @@ impl Why {
             | Self::NoTemplate
             | Self::BadTraffic(_)
             | Self::BadExpand(_)
+            | Self::NameTaken { .. }
             | Self::Clash { .. }
             | Self::NoNamespace
             | Self::Outside(_)
@@ -254,6 +266,7 @@ impl Why {
             | Self::NotSeen
             | Self::BrokenFile { .. } => true,
             Self::KeptMode { .. }
+            | Self::LostOwner { .. }
             | Self::Terminating
             | Self::DriftLeft { .. }
             | Self::PruneOff
@@ -282,6 +295,17 @@ impl Plan {
 }
 
 impl Step {
+    /// Whether what somebody else made is delivered from now on.
+    pub fn takes_over(&self) -> bool {
+        match &self.action {
+            Action::Adopt { .. } => true,
+            Action::Release { reasons } => reasons
+                .iter()
+                .any(|reason| matches!(reason, ReleaseReason::Adopted { .. })),
+            _ => false,
+        }
+    }
+
     /// What is applied, for the steps that apply.
     pub fn object(&self) -> Option<&Value> {
         match &self.action {
@@ -389,6 +413,10 @@ impl fmt::Display for Why {
             ),
             Self::NoTemplate => f.write_str("it has no spec.template; a Service needs one"),
             Self::BadTraffic(error) => write!(f, "spec.traffic cannot be read: {error}"),
+            Self::NameTaken { name } => write!(
+                f,
+                "its template names its revision {name}, and the cluster has a Revision of that name that was made from another template; change spec.template.metadata.name, or take it out and Knative names each revision"
+            ),
             Self::BadExpand(value) => write!(
                 f,
                 "annotation {} says {value:?}; write Routes or Service",
@@ -409,6 +437,10 @@ impl fmt::Display for Why {
                     "delivered as a Configuration and a Route, since the cluster has them, though {asked:?} is asked for"
                 ),
             },
+            Self::LostOwner { owner } => write!(
+                f,
+                "delivered without its owner {owner}, which the cluster does not have by that uid; take metadata.ownerReferences out of the manifest"
+            ),
             Self::NoNamespace => f.write_str(
                 "its namespace does not exist; create it or put a Namespace manifest in Git",
             ),

@@ -85,7 +85,7 @@ pub fn decide(
         now,
         status: status.clone(),
         events: Vec::new(),
-        refused: live.refused.clone(),
+        refused: live.refused.clone().or_else(|| name_taken(intent, live)),
         gather: Gather::Nothing,
         traffic: None,
         template: None,
@@ -126,6 +126,16 @@ pub fn decide(
     }
     pass.conditions();
     pass.decision(wake_after)
+}
+
+/// Why the name that the manifest gives its revision cannot be had, if it cannot: Knative would make none, and whoever
+/// looked for it by name would find the old one.
+fn name_taken(intent: &Intent, live: &Live) -> Option<String> {
+    let name = intent.revision_name.as_deref()?;
+    let taken = live.revision(name)?.made_from_git == Some(false);
+    taken.then(|| {
+        format!("the revision name {name} was used before, for another template: give this one a name of its own")
+    })
 }
 
 impl DecisionContext<'_> {

@@ -198,3 +198,133 @@ impl DecisionContext<'_> {
             .any(|q| q.template_hash == *hash && q.refused.is_none())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::api::delivery::Drift;
+    use crate::api::rollout::{PendingOutcome, RolloutStatus};
+    use crate::api::serving::{KnativeCondition, TrafficTarget};
+    use crate::policy;
+    use crate::rollout::{ConfigurationFacts, Intent, Live, RevisionFacts, RouteFacts, decide};
+
+    fn condition(status: &str, reason: &str) -> Option<KnativeCondition> {
+        Some(KnativeCondition {
+            type_: "Ready".to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            ..KnativeCondition::default()
+        })
+    }
+
+    fn release(revision: &str, hash: &str) -> Option<Release> {
+        Some(Release {
+            revision: Some(revision.to_owned()),
+            template_hash: Some(TemplateHash(hash.to_owned())),
+            ..Release::default()
+        })
+    }
+
+    /// What a rollback of `hello-v1`, used again with another content, writes; `named` is the name in the template that
+    /// the Service has now.
+    fn writes(expand: Expand, failed: &str, named: &str) -> Vec<Write> {
+        let stable = RevisionFacts {
+            name: "hello-v2".to_owned(),
+            configuration: "hello".to_owned(),
+            ready: condition("True", ""),
+            ..RevisionFacts::default()
+        };
+        let to_stable = TrafficTarget {
+            revision_name: Some("hello-v2".to_owned()),
+            latest_revision: Some(false),
+            percent: Some(100),
+            ..TrafficTarget::default()
+        };
+        let live = Live {
+            configuration: Some(ConfigurationFacts {
+                written_observed: true,
+                template_name: Some(named.to_owned()),
+                ready: condition("False", failed),
+                ..ConfigurationFacts::default()
+            }),
+            route: Some(RouteFacts {
+                spec: vec![to_stable],
+                ready: condition("False", "RevisionNameTaken"),
+                rolled_back: Some(TemplateHash("bad".to_owned())),
+                ..RouteFacts::default()
+            }),
+            revisions: vec![stable],
+            ..Live::default()
+        };
+        let status = RolloutStatus {
+            phase: Phase::RollingBack,
+            stable: release("hello-v2", "good"),
+            candidate: release("hello-v1", "bad"),
+            pending_outcome: Some(PendingOutcome {
+                outcome: Outcome::RolledBack,
+                reason: "refused".to_owned(),
+                weight: 0,
+            }),
+            ..RolloutStatus::default()
+        };
+        let intent = Intent {
+            namespace: "default".to_owned(),
+            name: "hello".to_owned(),
+            expand,
+            template_hash: TemplateHash("bad".to_owned()),
+            manifest: "bad".to_owned(),
+            revision_name: Some("hello-v1".to_owned()),
+            final_traffic: Vec::new(),
+            traffic_problem: None,
+            commit: None,
+            subject: None,
+            suspended: false,
+            withdrawn: false,
+            policy_problem: None,
+            memory_problem: None,
+            source_problem: None,
+            drift: Drift::Correct,
+        };
+        let policy = policy::of_last_resort();
+        let now = Timestamp::UNIX_EPOCH;
+        decide(
+            &policy,
+            &intent,
+            &status,
+            &Default::default(),
+            &live,
+            &Default::default(),
+            now,
+        )
+        .writes
+    }
+
+    #[test]
+    fn a_service_that_knative_stopped_at_gets_stable_s_template_back_under_a_name_that_fits() {
+        let template = |named| Write::StableTemplate {
+            revision: "hello-v2".to_owned(),
+            named,
+        };
+        assert_eq!(
+            writes(Expand::Service, REVISION_FAILED, "hello-v1"),
+            [template(true)]
+        );
+        // What the cluster's defaults make of it is not what the revision has: a twin, then.
+        assert_eq!(
+            writes(Expand::Service, REVISION_FAILED, "hello-v2"),
+            [template(false)]
+        );
+    }
+
+    #[test]
+    fn a_route_of_its_own_follows_whatever_the_configuration_says() {
+        assert_eq!(writes(Expand::Routes, REVISION_FAILED, "hello-v1"), []);
+    }
+
+    #[test]
+    fn a_candidate_that_is_merely_broken_keeps_no_service_from_its_way_back() {
+        assert_eq!(writes(Expand::Service, "ExitCode3", "hello-v1"), []);
+    }
+}

@@ -124,6 +124,10 @@ pub struct RevisionFacts {
     pub ready: Option<KnativeCondition>,
     /// We keep it from garbage collection.
     pub kept: bool,
+    /// Whether it was made from Git's template, for the one whose name the manifest gives itself:
+    /// a name that was used for another template cannot be used for this one. `None` where that
+    /// cannot be told, and for all others.
+    pub made_from_git: Option<bool>,
     /// What its Pods say.
     pub pods: PodFacts,
 }

@@ -78,7 +78,7 @@ impl DecisionContext<'_> {
         let is_git_s = configuration.template_written
             && configuration.template_taken_up
             && match &self.intent.revision_name {
-                Some(name) => *name == revision.name,
+                Some(name) => *name == revision.name && revision.made_from_git != Some(false),
                 None => revision.generation == configuration.generation,
             };
         Some(Release {
@@ -293,8 +293,8 @@ impl DecisionContext<'_> {
 
     /// Git has a template that is neither serving nor kept out.
     fn begin_with_git(&mut self) -> Next {
-        if let Some(message) = &self.live.refused {
-            return self.refuse(message.clone());
+        if let Some(message) = self.refused.clone() {
+            return self.refuse(message);
         }
         let hash = &self.intent.template_hash;
         let good = self

@@ -2,5 +2,6 @@
 
 mod claims;
 mod diff;
+mod equal;
 mod properties;
 mod scenarios;

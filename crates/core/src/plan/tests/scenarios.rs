@@ -292,7 +292,7 @@ fn a_removed_field_inside_a_container_is_seen() {
             container["resources"].as_object_mut().unwrap().remove("limits");
         })
         .tells(expect![[r#"
-            release default/hello: template changed (-spec.template.spec.containers[0].resources.limits)
+            release default/hello: template changed (-spec.template.spec.containers[0].resources.limits.cpu, -spec.template.spec.containers[0].resources.limits.memory)
         "#]]);
 }
 

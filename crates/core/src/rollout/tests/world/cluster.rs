@@ -29,6 +29,7 @@ impl World {
                 ..KnativeCondition::default()
             }),
             kept: revision.kept,
+            made_from_git: None,
             pods: PodFacts {
                 crashes: u32::try_from(crashes).unwrap(),
                 last_exit: (crashes > 0).then(|| "exit code 3".to_owned()),
