@@ -134,9 +134,11 @@ async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_does_not_read() {
         SYSTEM,
         "--timeout=90s",
     ]);
-    let leases: Api<Lease> = Api::namespaced(harness.client.clone(), SYSTEM);
+    // The repository is a folder: an agent that runs as a Pod reads none of its own machine.
+    harness.deliver().await;
+    let leases: Api<Lease> = Api::namespaced(harness.client.clone(), harness.namespace());
     harness
-        .when(leases, ACCOUNT, "held", |lease| {
+        .when(leases, "sluice-shop", "held", |lease| {
             let spec = lease.spec.as_ref();
             spec.is_some_and(|spec| {
                 spec.holder_identity
@@ -145,8 +147,6 @@ async fn the_agent_runs_as_a_pod_and_speaks_of_what_it_does_not_read() {
             })
         })
         .await;
-    // The repository is a folder: an agent that runs as a Pod reads none of its own machine.
-    harness.deliver().await;
     let status = harness
         .delivery("shop", "said to be refused", |status| {
             status.conditions.iter().any(|condition| {
