@@ -9,7 +9,7 @@ use tracing::info;
 use super::DeliveryLoop;
 use super::running_source::about_source;
 use crate::agent::source::Checkout;
-use crate::agent::{drift, planning};
+use crate::agent::{drift, planning, report};
 use crate::api::delivery::{Delivery, Problem};
 use crate::api::object::ObjectKey;
 use crate::api::serving;
@@ -52,6 +52,11 @@ impl DeliveryLoop {
         let mut problems = self.watch_kinds(&checkout).await;
         problems.extend(trouble);
         let plan = self.make_plan(&delivery, &checkout).await;
+        if let Some(problem) = report::too_many(&plan.inventory) {
+            self.take_up(&delivery, &problem.message);
+            problems.push(problem);
+            return Some(self.only(problems));
+        }
         // What is written down first is never lost, whoever dies in between.
         if plan.inventory != self.status.inventory {
             let mut status = self.status.clone();
