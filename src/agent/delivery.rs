@@ -259,6 +259,8 @@ impl DeliveryLoop {
         let summaries = self.services.summaries();
         let mut problems = pass.problems.clone();
         problems.extend(self.services.problems());
+        // All of them: the status lists only so many.
+        let number = problems.len();
         let knowledge = Knowledge {
             generation: delivery.metadata.generation,
             suspended: delivery.spec.suspend,
@@ -272,10 +274,9 @@ impl DeliveryLoop {
             handled_sync: self.looked.answered.clone(),
         };
         let status = report::status(&self.status, knowledge, Timestamp::now());
-        let problems = status.problems.len();
         self.context
             .metrics
-            .says(&self.id, report::is_ready(&status), problems);
+            .says(&self.id, report::is_ready(&status), number);
         if let Err(problem) = self.store(status).await {
             debug!(delivery = %self.id, "{}", problem.message);
         }

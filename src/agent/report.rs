@@ -6,14 +6,19 @@ use super::service::ServiceSummary;
 use super::source::{Failure, SourceState};
 use crate::api::condition::{Condition, set_condition};
 use crate::api::delivery::{DeliveryStatus, Problem, ServiceCounts};
+use crate::api::inventory;
 use crate::api::object::ObjectKey;
 use crate::api::rollout::Phase;
 
 /// More problems than this help nobody.
-const SHOWN: usize = 100;
+const SHOWN: usize = 50;
 
-/// Characters of a problem: a server that prints the object it refuses would fill the status.
+/// Bytes of a message in the status's JSON: a server that prints the object it refuses would fill it.
+/// With [`inventory::MOST`] a status has less than 1 MiB, whatever Git holds.
 const LONGEST: usize = 2000;
+
+/// The same of where a problem is.
+const LONGEST_ORIGIN: usize = 500;
 
 /// What a Delivery's loop knows.
 pub struct Knowledge<'a> {
@@ -84,7 +89,7 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
                 type_: type_.to_owned(),
                 status: state.to_owned(),
                 reason: reason.to_owned(),
-                message: message.to_owned(),
+                message: cut(message, LONGEST),
                 observed_generation: knowledge.generation,
                 last_transition_time: now,
             },
@@ -110,17 +115,64 @@ pub fn status(before: &DeliveryStatus, knowledge: Knowledge<'_>, now: Timestamp)
         Some(drift) => say("Drifted", "True", "ChangedByHand", drift),
         None => say("Drifted", "False", "AsDelivered", ""),
     }
-    status.problems = knowledge.problems;
-    for problem in &mut status.problems {
-        if let Some((end, _)) = problem.message.char_indices().nth(LONGEST) {
-            problem.message.truncate(end);
-            problem.message.push('…');
+    status.problems = shown(knowledge.problems);
+    status
+}
+
+/// The first problems, each of a bounded length, and how many more there are.
+fn shown(mut problems: Vec<Problem>) -> Vec<Problem> {
+    for problem in &mut problems {
+        problem.message = cut(&problem.message, LONGEST);
+        problem.origin = problem
+            .origin
+            .as_deref()
+            .map(|origin| cut(origin, LONGEST_ORIGIN));
+    }
+    problems.sort();
+    problems.dedup();
+    let more = problems.len().saturating_sub(SHOWN);
+    problems.truncate(SHOWN);
+    if more > 0 {
+        problems.push(Problem {
+            object: None,
+            origin: None,
+            message: format!("and {more} more, which are said once some of these are gone"),
+        });
+    }
+    problems
+}
+
+/// A text of at most so many bytes as JSON, with what was cut off said by its sign.
+fn cut(text: &str, most: usize) -> String {
+    let mut bytes = 0;
+    for (at, char) in text.char_indices() {
+        bytes += match char {
+            '"' | '\\' => 2,
+            char if char.is_control() => 6,
+            char => char.len_utf8(),
+        };
+        if bytes > most {
+            return format!("{}…", text.get(..at).unwrap_or_default());
         }
     }
-    status.problems.sort();
-    status.problems.dedup();
-    status.problems.truncate(SHOWN);
-    status
+    text.to_owned()
+}
+
+/// Why nothing of a commit is applied whose inventory would not fit into the status.
+pub fn too_many(inventory: &[ObjectKey]) -> Option<Problem> {
+    let size = inventory::size(inventory);
+    let message = format!(
+        "this Delivery has {} objects, whose inventory takes {} kB of its status, and the limit is {} kB: nothing of this \
+         commit was applied; split the Delivery into several (spec.source.path)",
+        inventory.len(),
+        size.div_ceil(1000),
+        inventory::MOST / 1000
+    );
+    (size > inventory::MOST).then_some(Problem {
+        object: None,
+        origin: None,
+        message,
+    })
 }
 
 /// Whether a status says `Ready: True`.
@@ -317,31 +369,98 @@ mod tests {
         assert_eq!(ready.last_transition_time, at(10));
     }
 
-    #[test]
-    fn a_server_that_says_too_much_does_not_fill_the_status() {
-        let problem = |message: String| Problem {
+    /// What is said of a Delivery with these problems and this inventory, everything else as long as can be.
+    fn said(problems: Vec<Problem>, inventory: Vec<ObjectKey>) -> DeliveryStatus {
+        let long = "\u{1}ß\"".repeat(500_000);
+        let source = SourceState {
+            failure: Some(Failure {
+                reason: "GitUnreachable",
+                message: long.clone(),
+                transient: true,
+                since: at(5),
+            }),
+            ..SourceState::default()
+        };
+        let knowledge = Knowledge {
+            generation: None,
+            suspended: false,
+            source: &source,
+            planned: None,
+            applied: false,
+            services: &[],
+            problems,
+            inventory,
+            drifted: Some(long),
+            handled_sync: None,
+        };
+        status(&DeliveryStatus::default(), knowledge, at(1))
+    }
+
+    fn problem(message: String) -> Problem {
+        Problem {
             object: None,
             origin: None,
             message,
+        }
+    }
+
+    #[test]
+    fn a_server_that_says_too_much_does_not_fill_the_status() {
+        let same = (0..500).map(|n| problem("ß".repeat(3000 + n))).collect();
+        let problems = said(same, Vec::new()).problems;
+        assert_eq!(problems.len(), 1, "they are all the same now");
+        let message = format!("{}…", "ß".repeat(LONGEST / 2));
+        assert_eq!(problems, [problem(message)]);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_counted() {
+        let problems = (0..120).map(|n| problem(format!("{n:03}"))).collect();
+        let problems = said(problems, Vec::new()).problems;
+        assert_eq!(problems.len(), SHOWN + 1);
+        assert_eq!(problems[SHOWN - 1].message, "049");
+        assert!(problems[SHOWN].message.starts_with("and 70 more"));
+    }
+
+    #[test]
+    fn a_status_is_bounded_whatever_git_holds() {
+        let key = |n: usize| {
+            let long = |length| format!("{n:0length$}");
+            ObjectKey::namespaced(&long(253), &long(63), &long(63), &long(253))
         };
-        let said = status(
-            &DeliveryStatus::default(),
-            Knowledge {
-                generation: None,
-                suspended: false,
-                source: &SourceState::default(),
-                planned: None,
-                applied: false,
-                services: &[],
-                problems: (0..500).map(|n| problem("ß".repeat(3000 + n))).collect(),
-                inventory: Vec::new(),
-                drifted: None,
-                handled_sync: None,
-            },
-            at(1),
+        let problems = (0..500)
+            .map(|n| Problem {
+                object: Some(key(n)),
+                origin: Some("\u{2}".repeat(5000)),
+                message: format!("{n} {}", "\u{1}".repeat(5000)),
+            })
+            .collect();
+        let name =
+            |n| ObjectKey::namespaced("", "ConfigMap", "shop", &format!("a-name-of-20-{n:07}"));
+        // As many as are let in.
+        let mut inventory: Vec<ObjectKey> = (0..30_500).map(name).collect();
+        while too_many(&inventory).is_some() {
+            inventory.truncate(inventory.len() - 20);
+        }
+        assert!(inventory.len() > 15_000, "{}", inventory.len());
+        let status = said(problems, inventory);
+        let bytes = serde_json::to_vec(&status).unwrap().len();
+        assert!(bytes < 1 << 20, "{bytes}");
+        assert!(
+            bytes > inventory::MOST,
+            "it is the worst that may be: {bytes}"
         );
-        assert_eq!(said.problems.len(), 1, "they are all the same now");
-        assert_eq!(said.problems[0].message.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn an_inventory_that_does_not_fit_is_refused_with_its_numbers() {
+        let name = |n| ObjectKey::namespaced("", "ConfigMap", "shop", &format!("{n:0200}"));
+        let problem = too_many(&(0..15_000).map(name).collect::<Vec<_>>()).unwrap();
+        assert_eq!(
+            problem.message,
+            "this Delivery has 15000 objects, whose inventory takes 3046 kB of its status, and the limit is 700 kB: \
+             nothing of this commit was applied; split the Delivery into several (spec.source.path)"
+        );
     }
 
     #[test]

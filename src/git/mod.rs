@@ -7,8 +7,10 @@
 //! stays what it was.
 
 mod commit;
+mod copy;
 mod credentials;
 mod error;
+mod fetch;
 mod folder;
 mod http;
 mod known_hosts;

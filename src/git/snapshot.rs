@@ -18,6 +18,8 @@ pub const MAX_TOTAL: u64 = 256 << 20;
 /// How many tree entries are looked at; folders linked into folders multiply.
 const MAX_ENTRIES: usize = 500_000;
 const MAX_DEPTH: usize = 100;
+/// Characters of a commit's first line, and of its author's name.
+const LONGEST: usize = 200;
 /// The first line of a Git LFS pointer file.
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
@@ -141,11 +143,11 @@ pub(super) fn read(
     let author = object.author();
     Ok(Snapshot {
         commit,
-        subject: String::from_utf8_lossy(object.summary_bytes().unwrap_or_default()).into_owned(),
+        subject: short(object.summary_bytes().unwrap_or_default()),
         author: format!(
             "{} <{}>",
-            String::from_utf8_lossy(author.name_bytes()),
-            String::from_utf8_lossy(author.email_bytes())
+            short(author.name_bytes()),
+            short(author.email_bytes())
         ),
         committed_at: Timestamp::from_second(object.time().seconds()).unwrap_or_default(),
         path: path.to_owned(),
@@ -155,6 +157,15 @@ pub(super) fn read(
         },
         refused: refused.into(),
     })
+}
+
+/// Who writes a book into a commit's first line does not fill the status of every service with it.
+fn short(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.into_owned(),
+    }
 }
 
 /// The folders that `path` is in: a link to one of them would go round for ever.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use super::duration::HumanDuration;
+use super::inventory::InventoryEntry;
 use super::object::ObjectKey;
 
 /// How often a repository's head is asked for where the Delivery says nothing.
@@ -164,14 +165,20 @@ pub struct DeliveryStatus {
     /// The value of the annotation `sluice.dev/sync` that was last answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handled_sync: Option<String>,
-    /// What this Delivery applied and may prune.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What this Delivery applied and may prune; 700 kB at most.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        with = "super::inventory"
+    )]
+    #[schemars(with = "Vec<InventoryEntry>", extend("x-kubernetes-list-type" = "atomic"))]
     pub inventory: Vec<ObjectKey>,
     /// How many services stand where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<ServiceCounts>,
-    /// What is wrong in Git or was refused by the cluster, one line each (the first hundred).
+    /// What is wrong in Git or was refused by the cluster, one line each: the first fifty, and how many more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub problems: Vec<Problem>,
 }
 

@@ -10,6 +10,7 @@ pub mod crds;
 pub mod delivery;
 pub mod dns_names;
 pub mod duration;
+pub mod inventory;
 pub mod json_text;
 pub mod object;
 pub mod quantity;

@@ -10,7 +10,7 @@ use super::DeliveryLoop;
 use super::attempts::Held;
 use super::running_source::about_source;
 use crate::agent::source::Checkout;
-use crate::agent::{drift, planning};
+use crate::agent::{drift, planning, report};
 use crate::api::delivery::{Delivery, Problem};
 use crate::api::object::ObjectKey;
 use crate::api::serving;
@@ -53,6 +53,11 @@ impl DeliveryLoop {
         let mut problems = self.watch_kinds(&checkout).await;
         problems.extend(trouble);
         let mut plan = self.make_plan(&delivery, &checkout).await;
+        if let Some(problem) = report::too_many(&plan.inventory) {
+            self.take_up(&delivery, &problem.message);
+            problems.push(problem);
+            return Some(self.only(problems));
+        }
         // What is written down first is never lost, whoever dies in between.
         if plan.inventory != self.status.inventory {
             let mut status = self.status.clone();

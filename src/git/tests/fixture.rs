@@ -52,6 +52,22 @@ impl Team {
         self.root.path().join("cache")
     }
 
+    /// The copies that Sluice has made.
+    pub fn copies(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.cache()).unwrap().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths
+            .filter(|path| path.extension().is_some_and(|e| e == "git"))
+            .collect()
+    }
+
+    /// The only one.
+    pub fn copy(&self) -> PathBuf {
+        let copies = self.copies();
+        assert_eq!(copies.len(), 1, "{copies:?}");
+        copies[0].clone()
+    }
+
     /// Runs git in the working copy.
     pub fn git(&self, args: &[&str]) -> String {
         git(&self.work(), args)
@@ -89,7 +105,11 @@ impl Team {
     }
 
     pub fn repository(&self, source: RepositorySource) -> Repository {
-        Repository::new("default/shop", source, &self.cache()).unwrap()
+        self.owned("default/shop", source)
+    }
+
+    pub fn owned(&self, owner: &str, source: RepositorySource) -> Repository {
+        Repository::new(owner, source, &self.cache()).unwrap()
     }
 
     /// One look at `reference` by file, with a new process's memory.

@@ -5,4 +5,5 @@ mod forge;
 mod over_files;
 mod over_http;
 mod over_ssh;
+mod shared;
 mod sshd;

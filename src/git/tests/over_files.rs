@@ -217,12 +217,7 @@ fn a_path_that_leaves_the_repository_is_refused() {
 fn a_corrupt_copy_is_thrown_away_and_fetched_anew() {
     let team = Team::new();
     sync(&mut team.repository(team.source())).unwrap();
-    let copy = fs::read_dir(team.cache())
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let copy = team.copy();
     for folder in ["objects/pack", "objects"] {
         for entry in fs::read_dir(copy.join(folder)).unwrap().flatten() {
             let path = entry.path();
@@ -329,7 +324,15 @@ fn files_that_nobody_wants_are_not_loaded() {
 }
 
 #[test]
-fn two_sources_side_by_side_do_not_share_a_copy() {
+fn a_first_line_as_long_as_a_book_is_cut() {
+    let team = Team::new();
+    team.commit("apps/hello.yaml", "v: 2\n", &"ß".repeat(50_000));
+    let look = team.look(Reference::Default).unwrap();
+    assert_eq!(look.snapshot.subject, format!("{}…", "ß".repeat(200)));
+}
+
+#[test]
+fn two_branches_side_by_side_share_a_copy() {
     let team = Team::new();
     team.git(&["push", "-q", "origin", "HEAD:dev"]);
     std::thread::scope(|scope| {
@@ -347,7 +350,7 @@ fn two_sources_side_by_side_do_not_share_a_copy() {
             });
         }
     });
-    assert_eq!(fs::read_dir(team.cache()).unwrap().count(), 2);
+    git(&team.copy(), &["fsck", "--no-dangling"]);
 }
 
 #[test]
@@ -378,10 +381,9 @@ fn a_configuration_that_leads_elsewhere_is_not_followed() {
     let team = Team::new();
     let mut repository = team.repository(team.source());
     sync(&mut repository).unwrap();
-    let copy = fs::read_dir(team.cache()).unwrap().next().unwrap();
     let bare = team.bare().display().to_string();
     git(
-        &copy.unwrap().path(),
+        &team.copy(),
         &["config", "url.https://evil.example.com/.insteadOf", &bare],
     );
     let error = sync(&mut repository).unwrap_err();
@@ -398,12 +400,7 @@ fn many_pushes_do_not_grow_the_copy_for_ever() {
         team.git(&["push", "-q", "origin", "HEAD"]);
         sync(&mut repository).unwrap();
     }
-    let copy = fs::read_dir(team.cache())
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let copy = team.copy();
     let packs = fs::read_dir(copy.join("objects/pack")).unwrap().count();
     assert!(packs <= 2 * 66, "{packs}");
     git(&copy, &["fsck", "--no-dangling"]);

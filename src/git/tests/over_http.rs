@@ -74,12 +74,7 @@ fn only_the_last_commit_is_fetched() {
             [format!("apps/hello.yaml=n: {n}")]
         );
     }
-    let copy = std::fs::read_dir(team.cache())
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap();
-    let copy = git2::Repository::open_bare(copy.path()).unwrap();
+    let copy = git2::Repository::open_bare(team.copy()).unwrap();
     let oldest = team.git(&["rev-list", "--max-parents=0", "HEAD"]);
     assert!(copy.find_commit(oldest.trim().parse().unwrap()).is_err());
 }

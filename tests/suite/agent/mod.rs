@@ -7,5 +7,6 @@ mod fixture;
 mod forge;
 mod handover;
 mod leadership;
+mod many;
 mod pages;
 mod sources;
