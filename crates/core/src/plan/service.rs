@@ -35,6 +35,9 @@ pub struct ServiceIntent {
     pub template_hash: TemplateHash,
     /// The user's own traffic block: the shape that a rollout ends in. Empty where Git has none.
     pub traffic: Vec<TrafficTarget>,
+    /// Why Git's block cannot be used, where there is one that cannot: then `traffic` is empty, and what the cluster has
+    /// stays.
+    pub traffic_problem: Option<String>,
     /// The policy named by its annotation.
     pub policy: Option<String>,
     /// Fields of other managers are taken without asking.
@@ -69,6 +72,7 @@ impl ServiceIntent {
             template: JsonText::of(&found.unwrap_or_default()),
             template_hash,
             traffic,
+            traffic_problem: None,
             policy,
             force: false,
             labels: owned_metadata(route, "labels"),

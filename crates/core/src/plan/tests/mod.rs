@@ -3,4 +3,5 @@
 mod claims;
 mod diff;
 mod properties;
+mod refused;
 mod scenarios;
