@@ -11,6 +11,7 @@ pub struct Hello {
     env: Vec<Value>,
     annotations: Map<String, Value>,
     template: Map<String, Value>,
+    revision: Option<String>,
     traffic: Option<Value>,
     concurrency: Option<i64>,
     readiness_path: bool,
@@ -25,6 +26,7 @@ impl Hello {
             env: Vec::new(),
             annotations: Map::new(),
             template: Map::new(),
+            revision: None,
             traffic: None,
             concurrency: None,
             readiness_path: true,
@@ -58,6 +60,12 @@ impl Hello {
     /// With an annotation on its template.
     pub fn template_annotated(mut self, name: &str, value: &str) -> Self {
         self.template.insert(name.into(), value.into());
+        self
+    }
+
+    /// With a name for its revision.
+    pub fn revision(mut self, name: &str) -> Self {
+        self.revision = Some(name.into());
         self
     }
 
@@ -134,6 +142,9 @@ impl Hello {
         }
         if !self.template.is_empty() {
             template["metadata"] = json!({"annotations": self.template});
+        }
+        if let Some(revision) = &self.revision {
+            template["metadata"]["name"] = revision.as_str().into();
         }
         template
     }
