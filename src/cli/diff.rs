@@ -53,6 +53,9 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
         let broken = output::paint_note(output::Tone::Bad, "broken:");
         output::note(format_args!("{broken} {error}"));
     }
+    for notice in &loaded.notices {
+        output::note(notice);
+    }
     let stop = CancellationToken::new();
     let cluster = Cluster::over(session.client.clone(), stop.clone());
     look(&cluster, &loaded, &target)

@@ -3,8 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::api::object::ObjectKey;
+use crate::api::{GROUP, serving};
 use crate::git;
-use crate::manifest::{self, File, Loaded, Loader, Options};
+use crate::manifest::{self, File, Loaded, Loader, Manifest, Notice, Options, Origin};
+use crate::plan::annotations;
+use crate::presets::PRESETS;
 
 /// Reads a folder or a file.
 pub fn load(path: &Path, options: &Options) -> std::io::Result<Arc<Loaded>> {
@@ -23,5 +27,42 @@ pub fn load(path: &Path, options: &Options) -> std::io::Result<Arc<Loaded>> {
         .iter()
         .map(|refused| (refused.path.clone(), refused.reason.clone()))
         .collect();
-    Ok(Loader::default().load(&files, &unreadable, options))
+    let mut loaded = Arc::unwrap_or_clone(Loader::default().load(&files, &unreadable, options));
+    let unknown = loaded
+        .objects
+        .iter()
+        .filter_map(|m| policy_elsewhere(m, &loaded));
+    let unknown: Vec<Notice> = unknown.collect();
+    loaded.notices.extend(unknown);
+    Ok(Arc::new(loaded))
+}
+
+/// What is to be known of a Service whose policy is neither a preset nor in the folder: only the cluster can have it.
+fn policy_elsewhere(manifest: &Manifest, loaded: &Loaded) -> Option<Notice> {
+    let key = &manifest.key;
+    if key.group != serving::GROUP || key.kind != "Service" {
+        return None;
+    }
+    let value = manifest.value.value();
+    let policy = annotations::annotation(&value, annotations::POLICY)?;
+    let namespace = key.namespace.as_deref().unwrap_or_default();
+    let wanted = ObjectKey::namespaced(GROUP, "RolloutPolicy", namespace, policy);
+    let is_here = loaded.objects.iter().any(|other| other.key == wanted);
+    if is_here || PRESETS.names().any(|preset| preset == policy) {
+        return None;
+    }
+    let line = manifest.line_of(&["metadata", "annotations", annotations::POLICY]);
+    let presets: Vec<&str> = PRESETS.names().collect();
+    Some(Notice {
+        origin: Origin {
+            line: line.unwrap_or(manifest.origin.line),
+            ..manifest.origin.clone()
+        },
+        identity: Some(key.clone()),
+        message: format!(
+            "{}: no RolloutPolicy {policy} in this folder, and no preset ({}): nothing is released before there is one in namespace {namespace}",
+            annotations::POLICY,
+            presets.join(", ")
+        ),
+    })
 }

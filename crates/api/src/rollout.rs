@@ -385,6 +385,8 @@ pub enum HoldReason {
     StableUnhealthy,
     /// The traffic block in Git gives the newest revision no share.
     NoShare,
+    /// The service's name leaves no room for a tag that probes could go to.
+    NoTag,
     /// The policy cannot be read; it goes on by itself once it can.
     Policy,
     /// The traffic block in Git cannot be used; it goes on by itself once it can.

@@ -40,6 +40,22 @@ pub mod annotation {
     pub const ROLLED_BACK: &str = "sluice.dev/rolled-back";
 }
 
+/// Longest DNS label, and so the longest `TAG-NAME` of a tag's host.
+const LONGEST_LABEL: usize = 63;
+
+/// Whether a service has room for the tag: its host `TAG-NAME` must be a DNS label.
+pub fn tag_fits(tag: &str, service: &str) -> bool {
+    tag.len() + 1 + service.len() <= LONGEST_LABEL
+}
+
+/// Says of a service's name that it is too long for any tag, or for one that is free.
+pub fn no_room_for_a_tag(service: &str) -> String {
+    format!(
+        "its name has {} characters, and the host of a tag, TAG-NAME, may have {LONGEST_LABEL} at most",
+        service.len()
+    )
+}
+
 /// One entry of a Route's (or Service's) `spec.traffic` or `status.traffic`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -22,14 +22,14 @@ use super::evidence::Gatherer;
 use super::{observe, rollout_store};
 use crate::api::delivery::Drift;
 use crate::api::object::TemplateHash;
-use crate::api::rollout::{Phase, RolloutStatus};
+use crate::api::rollout::{HoldReason, Phase, RolloutStatus};
 use crate::api::serving::TrafficTarget;
 use crate::backoff::Backoff;
 use crate::cluster::{self, WriteError};
 use crate::plan::{DeliveryId, ServiceIntent};
 use crate::policy::{self, Policy};
 use crate::rollout::memory::Memory;
-use crate::rollout::{Event, Intent, decide};
+use crate::rollout::{Event, Intent, LEFT_OUT, decide};
 
 /// How long a loop waits after a write that failed, at first.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -307,7 +307,8 @@ impl ServiceLoop {
             problem: self
                 .problem
                 .clone()
-                .or_else(|| self.refusal(&wanted.intent)),
+                .or_else(|| self.refusal(&wanted.intent))
+                .or_else(|| not_as_in_git(&self.status)),
             withdrawn: wanted.withdrawn && !is_on_its_way(&self.status),
         };
         let known = self.counted.replace(summary.phase);
@@ -324,6 +325,17 @@ impl ServiceLoop {
             self.news.notify_one();
         }
     }
+}
+
+/// What Git asks for and the service cannot have, until Git is changed.
+fn not_as_in_git(status: &RolloutStatus) -> Option<String> {
+    let hold = status.hold.as_ref().map(|hold| hold.reason);
+    if hold == Some(HoldReason::NoTag) {
+        return Some(status.message.clone());
+    }
+    let mut conditions = status.conditions.iter();
+    let left_out = conditions.find(|c| c.type_ == LEFT_OUT && c.is_true())?;
+    Some(left_out.message.clone())
 }
 
 /// Whether a release is between two revisions, or held there.
@@ -362,7 +374,7 @@ fn intent_of(wanted: &DesiredService, memory: &Memory) -> Intent {
             .and_then(Value::as_str)
             .map(str::to_owned),
         final_traffic: intent.traffic.clone(),
-        traffic_problem: None,
+        traffic_problem: intent.traffic_problem.clone(),
         commit: Some(wanted.commit.clone()),
         subject: Some(wanted.subject.clone()),
         suspended: wanted.suspended,

@@ -140,6 +140,38 @@ async fn every_mistake_is_shown_where_it_is_with_what_to_do() {
     "#]],
     )
     .await;
+    home.write(
+        "half.yaml",
+        "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: half}\nspec:\n  template: {spec: {containers: [{image: x}]}}\n  traffic:\n  - percent: 50\n    tag: Half\n",
+    );
+    home.shows(
+        "validate half.yaml",
+        expect![[r#"
+        $ sluice validate half.yaml
+          × Service default/half: spec.traffic: the entries sum to 50 %, want 100 %
+           ╭─[half.yaml:6:3]
+         5 │   template: {spec: {containers: [{image: x}]}}
+         6 │   traffic:
+           ·   ────┬───
+           ·       ╰── here
+         7 │   - percent: 50
+           ╰────
+
+          × Service default/half: spec.traffic[0].tag: "Half" is no tag
+           ╭─[half.yaml:8:5]
+         7 │   - percent: 50
+         8 │     tag: Half
+           ·     ──┬─
+           ·       ╰── here
+           ╰────
+          help: it may have lower-case letters, digits and "-", begins with a letter,
+                ends with a letter or digit, and has 63 characters at most
+
+        1 object, 2 errors
+        status 2
+    "#]],
+    )
+    .await;
     let json = home.run(&["validate", "a", "-o", "json"]).await;
     assert_eq!(json.code, Some(2));
     let report: Value = serde_json::from_str(&json.out).unwrap();

@@ -11,9 +11,9 @@ pub struct Hello {
     env: Vec<Value>,
     annotations: Map<String, Value>,
     template: Map<String, Value>,
+    revision: Option<String>,
     traffic: Option<Value>,
     concurrency: Option<i64>,
-    revision: Option<String>,
     readiness_path: bool,
 }
 
@@ -26,9 +26,9 @@ impl Hello {
             env: Vec::new(),
             annotations: Map::new(),
             template: Map::new(),
+            revision: None,
             traffic: None,
             concurrency: None,
-            revision: None,
             readiness_path: true,
         };
         bare.env("TARGET", target)
@@ -63,6 +63,12 @@ impl Hello {
         self
     }
 
+    /// With a name for its revision.
+    pub fn revision(mut self, name: &str) -> Self {
+        self.revision = Some(name.into());
+        self
+    }
+
     /// With `spec.template.spec.containerConcurrency`.
     pub fn concurrency(mut self, limit: i64) -> Self {
         self.concurrency = Some(limit);
@@ -72,12 +78,6 @@ impl Hello {
     /// Without a readiness path of its own: Sluice's probes ask for `/`, as users do.
     pub fn without_readiness_path(mut self) -> Self {
         self.readiness_path = false;
-        self
-    }
-
-    /// With a name of its own for the revision.
-    pub fn revision(mut self, name: &str) -> Self {
-        self.revision = Some(name.into());
         self
     }
 

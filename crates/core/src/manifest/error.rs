@@ -34,6 +34,9 @@ pub struct ManifestError {
     /// Nobody can tell which objects the file held: while this stands, nothing that Git
     /// seems to have lost may be pruned.
     pub poisons_prune: bool,
+    /// The object is delivered all the same, but for what this is about: the traffic block of a Service, which stays as
+    /// the cluster has it.
+    pub keeps_object: bool,
     /// The field, such as `spec.template.spec.containers[0].image`; empty for the whole object.
     pub field: String,
     /// What is wrong.
@@ -55,6 +58,7 @@ impl ManifestError {
             column: 1,
             identity: None,
             poisons_prune: true,
+            keeps_object: false,
             field: String::new(),
             message: message.to_owned(),
             hint: None,

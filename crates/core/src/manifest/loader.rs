@@ -53,7 +53,8 @@ impl Options {
 pub struct Loaded {
     /// Objects to deliver, by file and place.
     pub objects: Vec<Arc<Manifest>>,
-    /// What is wrong; none of the objects that these are about is in `objects`.
+    /// What is wrong; none of the objects that these are about is in `objects`, unless the error
+    /// [keeps its object](ManifestError::keeps_object).
     pub errors: Vec<ManifestError>,
     /// What a person should know.
     pub notices: Vec<Notice>,
@@ -68,10 +69,8 @@ impl Loaded {
 
     /// The objects whose manifests are broken: they are neither delivered nor pruned.
     pub fn broken(&self) -> BTreeSet<ObjectKey> {
-        let keys = self
-            .errors
-            .iter()
-            .filter_map(|error| error.identity.clone());
+        let broken = self.errors.iter().filter(|error| !error.keeps_object);
+        let keys = broken.filter_map(|error| error.identity.clone());
         keys.collect()
     }
 }
@@ -286,6 +285,7 @@ fn read_file(file: &File, options: &Options) -> FileResult {
             },
             column: wrong.at.column,
             poisons_prune: guess.identity.is_none(),
+            keeps_object: false,
             identity: guess.identity,
             field: told.field,
             message: told.message,
@@ -336,7 +336,10 @@ fn read_file(file: &File, options: &Options) -> FileResult {
                         wrong.clone()
                     };
                     match candidate.judge(found, options, &mut result.notices) {
-                        ReadObject::Object(manifest) => result.objects.push(Arc::new(*manifest)),
+                        ReadObject::Object(manifest, errors) => {
+                            result.objects.push(Arc::new(*manifest));
+                            result.errors.extend(errors);
+                        }
                         ReadObject::Skipped => {}
                         ReadObject::Wrong(mut errors) => {
                             // Two kinds or names in one document: a lost `---`, perhaps.

@@ -5,6 +5,7 @@
 //! ([`Loaded::broken`], [`Loaded::may_prune`]). YAML means what it means to kubectl
 //! (`scalar`); folders made for Kustomize or Helm are named and left alone.
 
+mod annotations;
 mod error;
 mod excerpt;
 mod guess;
@@ -19,6 +20,7 @@ mod object;
 mod private;
 mod scalar;
 mod schema;
+mod traffic;
 mod words;
 mod yaml;
 
@@ -34,6 +36,7 @@ pub use excerpt::Excerpt;
 pub use ignored::{IGNORE_FILE, is_manifest_file};
 pub use loader::{Loaded, Loader, Options, load};
 pub use object::Manifest;
+pub use traffic::{problem as traffic_problem, problem_in_service as traffic_problem_in_service};
 
 /// A file of a snapshot.
 #[derive(Clone, Debug)]

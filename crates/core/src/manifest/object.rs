@@ -10,12 +10,14 @@ use super::error::{ManifestError, Notice, Origin};
 use super::identity::{self, Identity};
 use super::node::{At, Node};
 use super::private::Privacy;
+use super::traffic::{self, Owner};
 use super::words::say;
 use super::yaml::Wrong;
-use super::{Options, known, schema};
+use super::{Options, annotations, known, schema};
 use crate::api::json_text::JsonText;
 use crate::api::object::ObjectKey;
 use crate::api::scope::Scope;
+use crate::api::serving;
 
 /// An object as Git wants it.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +80,8 @@ impl Manifest {
 
 /// What came of one document.
 pub(super) enum ReadObject {
-    Object(Box<Manifest>),
+    /// An object, and what is wrong with a part that it is delivered without.
+    Object(Box<Manifest>, Vec<ManifestError>),
     Wrong(Vec<ManifestError>),
     /// Not meant for a cluster.
     Skipped,
@@ -101,6 +104,7 @@ impl Candidate<'_> {
             column: wrong.at.column,
             identity: identity.cloned(),
             poisons_prune: identity.is_none(),
+            keeps_object: false,
             field: told.field,
             message: told.message,
             hint: told.hint,
@@ -148,15 +152,23 @@ impl Candidate<'_> {
                 return ReadObject::Wrong(all.map(|wrong| self.error(wrong, None)).collect());
             }
         };
+        let doubled = found.iter().any(|wrong| traffic::holds(&wrong.field));
         let mut wrong = found;
         wrong.extend(about_object(node, &identity, options));
+        if !doubled && !wrong.iter().any(|wrong| traffic::holds(&wrong.field)) {
+            wrong.extend(about_traffic(node, &identity.key));
+        }
         let Identity {
             key,
             scope,
             api_version,
         } = identity;
-        if !wrong.is_empty() {
-            wrong.sort_by_key(|wrong| wrong.at);
+        wrong.sort_by_key(|wrong| wrong.at);
+        // Nobody can tell which of two is meant; whatever else is wrong with the block is wrong with it alone.
+        let partly = traffic_owner(&key) == Some(Owner::Service)
+            && !doubled
+            && wrong.iter().all(|wrong| traffic::holds(&wrong.field));
+        if !wrong.is_empty() && !partly {
             // Without its scope the key may not be the one that was delivered.
             let unsure = scope == Scope::Unknown && key.namespace.is_none();
             let errors = wrong.into_iter().map(|wrong| ManifestError {
@@ -165,7 +177,13 @@ impl Candidate<'_> {
             });
             return ReadObject::Wrong(errors.collect());
         }
-        self.manifest(key, scope, api_version, notices)
+        let errors = wrong.into_iter().map(|wrong| ManifestError {
+            keeps_object: true,
+            ..self.error(wrong, Some(&key))
+        });
+        let errors = errors.collect();
+        let manifest = self.manifest(key, scope, api_version, notices);
+        ReadObject::Object(Box::new(manifest), errors)
     }
 
     /// The object of a document with which nothing is wrong.
@@ -175,8 +193,9 @@ impl Candidate<'_> {
         scope: Scope,
         api_version: String,
         notices: &mut Vec<Notice>,
-    ) -> ReadObject {
+    ) -> Manifest {
         let node = self.node;
+        self.notice(&key, notices);
         let mut value = node.to_json();
         for field in leave_out(&mut value) {
             let path: Vec<&str> = field.split('.').collect();
@@ -192,7 +211,7 @@ impl Candidate<'_> {
         if let (Scope::Namespaced, Some(namespace)) = (scope, &key.namespace) {
             set_namespace(&mut value, namespace);
         }
-        ReadObject::Object(Box::new(Manifest {
+        Manifest {
             digest: digest(&value),
             key,
             api_version,
@@ -201,7 +220,33 @@ impl Candidate<'_> {
             origin: self.origin(node.at),
             content: Arc::clone(self.content),
             index: self.index,
-        }))
+        }
+    }
+
+    /// What a person should know of an object with which nothing is wrong.
+    fn notice(&self, key: &ObjectKey, notices: &mut Vec<Notice>) {
+        let mut say = |path: &[&str], message: String| {
+            let at = self.node.find(path).map_or(self.node.at, |(at, _)| at);
+            notices.push(Notice {
+                origin: self.origin(at),
+                identity: Some(key.clone()),
+                message,
+            });
+        };
+        for (path, why) in annotations::misplaced(self.node, key) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            say(&path, why);
+        }
+        // The shortest tag there is.
+        if traffic_owner(key) == Some(Owner::Service) && !serving::tag_fits("n", &key.name) {
+            say(
+                &["metadata", "name"],
+                format!(
+                    "{}: a release cannot be probed before its first step and is held there, unless its policy has probes.count: 0",
+                    serving::no_room_for_a_tag(&key.name)
+                ),
+            );
+        }
     }
 }
 
@@ -224,8 +269,23 @@ fn about_object(node: &Node, identity: &Identity, options: &Options) -> Vec<Wron
             key, api_version, ..
         } = identity;
         wrong.extend(known::check(api_version, &key.kind, node));
+        wrong.extend(annotations::check(node));
     }
     wrong
+}
+
+/// What is wrong with its traffic block, if it has one whose shape is right.
+fn about_traffic(node: &Node, key: &ObjectKey) -> Vec<Wrong> {
+    traffic_owner(key).map_or_else(Vec::new, |owner| traffic::check(owner, node, &key.name))
+}
+
+/// Whose traffic block an object may have.
+fn traffic_owner(key: &ObjectKey) -> Option<Owner> {
+    match (key.group.as_str(), key.kind.as_str()) {
+        (serving::GROUP, "Service") => Some(Owner::Service),
+        (serving::GROUP, "Route") => Some(Owner::Route),
+        _ => None,
+    }
 }
 
 /// Whether a map was never meant to be an object: package.json, values.yaml, ...

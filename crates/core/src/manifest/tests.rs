@@ -1,6 +1,7 @@
 //! Tables of files and what is said of them.
 
 mod properties;
+mod refused;
 mod secrets;
 mod yaml;
 
@@ -161,6 +162,7 @@ fn slips_of_the_pen_are_shown_with_their_place_and_a_way_out() {
             ("20-traffic.yaml", &service("  template: {spec: {containers: [{image: x}]}}\n  traffic:\n    percent: 100\n").replace("hello", "traffic")),
         ],
         expect![[r#"
+            Service.serving.knative.dev default/traffic from 20-traffic.yaml:1
             error: 01-dup.yaml:14:7: Service default/hello: spec.template.spec.timeoutSeconds: it is already set in line 13; keep one of the two
             error: 02-tab.yaml:4:1: ConfigMap default/tabbed: YAML is not indented with tabs; use blanks, two for each level
             error: 03-unknown.yaml:8:11: Service default/unknown: spec.template.spec.containers[0].imgae: unknown field; did you mean "image"?

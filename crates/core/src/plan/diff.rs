@@ -124,13 +124,15 @@ fn of_release(
     );
 
     let mut route = live.get(&traffic_key);
-    let shown = reasons.iter().any(|reason| match reason {
-        ReleaseReason::New | ReleaseReason::Adopted { .. } => !service.traffic.is_empty(),
-        ReleaseReason::Traffic | ReleaseReason::Missing(_) => true,
-        ReleaseReason::Metadata(_) | ReleaseReason::Template(_) | ReleaseReason::Drift { .. } => {
-            false
-        }
-    });
+    let usable = service.traffic_problem.is_none();
+    let shown = usable
+        && reasons.iter().any(|reason| match reason {
+            ReleaseReason::New | ReleaseReason::Adopted { .. } => !service.traffic.is_empty(),
+            ReleaseReason::Traffic | ReleaseReason::Missing(_) => true,
+            ReleaseReason::Metadata(_)
+            | ReleaseReason::Template(_)
+            | ReleaseReason::Drift { .. } => false,
+        });
     let traffic = match shown {
         true => json!(service.traffic),
         false => {

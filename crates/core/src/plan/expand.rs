@@ -11,6 +11,7 @@ use crate::api::delivery::Expand;
 use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, split_api_version};
 use crate::api::serving;
+use crate::manifest;
 
 use super::annotations::{self, DeliveryId};
 use super::live::Live;
@@ -82,9 +83,8 @@ pub fn expand(to: &Destination, manifests: &[ManifestRef<'_>], live: &dyn Live) 
         match one(to, wanted, live, &defined, &mut out.left) {
             Ok(Unit::Plain(object)) => out.objects.push(object),
             Ok(Unit::Service(service)) => {
-                if let Some(note) = mode_note(to, &service) {
-                    out.left.push(note);
-                }
+                out.left.extend(mode_note(to, &service));
+                out.left.extend(traffic_note(&service, wanted));
                 out.services.push(service);
             }
             Err(left) => out.left.push(*left),
@@ -324,11 +324,6 @@ fn service(
     };
     let template = object.pointer("/spec/template");
     let template = template.ok_or_else(|| left(Why::NoTemplate))?;
-    let traffic = match object.pointer("/spec/traffic") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(traffic) => serde_json::from_value(traffic.clone())
-            .map_err(|error| left(Why::BadTraffic(error.to_string())))?,
-    };
     let asked = match annotations::annotation(object, annotations::EXPAND) {
         None => to.expand,
         Some("Routes") => Expand::Routes,
@@ -355,14 +350,35 @@ fn service(
         template_hash: digest::template(template),
         former_hashes: vec![digest::v1::template(template)],
         template: JsonText::of(template),
-        traffic,
+        traffic: Vec::new(),
+        traffic_problem: None,
         policy: annotations::annotation(object, annotations::POLICY).map(str::to_owned),
         force: annotations::annotation(object, annotations::FORCE) == Some("true"),
         labels,
         annotations: map("annotations"),
     };
     intent.mode = mode(&intent, asked, live);
+    if let Some(block) = object.pointer("/spec/traffic") {
+        take_traffic(&mut intent, block);
+    }
     Ok(intent)
+}
+
+/// Git's traffic block, or why it cannot be used.
+fn take_traffic(intent: &mut ServiceIntent, block: &Value) {
+    if block.is_null() {
+        return;
+    }
+    let read = || serde_json::from_value(block.clone()).map_err(|error| error.to_string());
+    let in_this_mode = || match intent.mode {
+        Expand::Routes => None,
+        Expand::Service => manifest::traffic_problem_in_service(block),
+    };
+    let problem = manifest::traffic_problem(block, &intent.name).or_else(in_this_mode);
+    match problem.map_or_else(read, Err) {
+        Ok(traffic) => intent.traffic = traffic,
+        Err(problem) => intent.traffic_problem = Some(problem),
+    }
 }
 
 /// What a service is written as: what is there already decides, because a Service
@@ -399,6 +415,20 @@ fn mode_note(to: &Destination, service: &ServiceIntent) -> Option<LeftAlone> {
             asked,
             kept: service.mode,
         },
+    })
+}
+
+/// What is wrong with a traffic block only in the form that the service is delivered in: the rest is said of the file.
+fn traffic_note(service: &ServiceIntent, wanted: &ManifestRef<'_>) -> Option<LeftAlone> {
+    let problem = service.traffic_problem.clone()?;
+    let block = wanted.value.value().pointer("/spec/traffic").cloned();
+    if manifest::traffic_problem(&block?, &service.name).is_some() {
+        return None;
+    }
+    Some(LeftAlone {
+        object: Some(service.traffic_key()),
+        origin: Some(service.origin.clone()),
+        why: Why::BadTraffic(problem),
     })
 }
 

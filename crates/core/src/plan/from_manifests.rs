@@ -30,7 +30,8 @@ pub fn broken(loaded: &Loaded) -> Vec<Broken> {
         keys: error.identity.iter().cloned().collect(),
         complete: !error.poisons_prune,
     };
-    loaded.errors.iter().map(one).collect()
+    let errors = loaded.errors.iter().filter(|error| !error.keeps_object);
+    errors.map(one).collect()
 }
 
 /// Returns what cannot be read, for people.

@@ -126,8 +126,11 @@ fn verdict(
     if input.manifests.is_empty() {
         return PruneDecision::Keep(Why::EmptyRender);
     }
-    if annotations::annotation(&live.value(), annotations::PRUNE) == Some("disabled") {
-        return PruneDecision::Keep(Why::PruneDisabled);
+    match annotations::annotation(&live.value(), annotations::PRUNE) {
+        None => {}
+        Some("disabled") => return PruneDecision::Keep(Why::PruneDisabled),
+        // Whatever was meant, to delete it cannot be taken back.
+        Some(other) => return PruneDecision::Keep(Why::PruneUnclear(other.to_owned())),
     }
     if let Some(user) = desired.iter().find(|other| needs(other, key)) {
         return PruneDecision::Keep(Why::InUse { by: user.clone() });

@@ -135,6 +135,7 @@ impl Part {
         }
         if self.traffic {
             parts.push(service.traffic_object(&service.traffic));
+            parts.push(service.traffic_problem.clone().into());
         }
         digest::of(&Value::Array(parts))
     }
@@ -247,6 +248,10 @@ fn phase(input: &Input<'_>, service: &ServiceIntent) -> Option<Phase> {
 }
 
 fn traffic_differs(service: &ServiceIntent, live: &LiveObject) -> bool {
+    // What cannot be used changes nothing.
+    if service.traffic_problem.is_some() {
+        return false;
+    }
     let value = live.value();
     let has: Vec<TrafficTarget> = value
         .pointer("/spec/traffic")

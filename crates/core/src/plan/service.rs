@@ -38,6 +38,9 @@ pub struct ServiceIntent {
     pub former_hashes: Vec<TemplateHash>,
     /// The user's own traffic block: the shape that a rollout ends in. Empty where Git has none.
     pub traffic: Vec<TrafficTarget>,
+    /// Why Git's block cannot be used, where there is one that cannot: then `traffic` is empty, and what the cluster has
+    /// stays.
+    pub traffic_problem: Option<String>,
     /// The policy named by its annotation.
     pub policy: Option<String>,
     /// Fields of other managers are taken without asking.
@@ -73,6 +76,7 @@ impl ServiceIntent {
             template_hash,
             former_hashes: Vec::new(),
             traffic,
+            traffic_problem: None,
             policy,
             force: false,
             labels: owned_metadata(route, "labels"),

@@ -180,7 +180,8 @@ pub enum Why {
     },
     /// A Service manifest without `spec.template`.
     NoTemplate,
-    /// A Service manifest whose `spec.traffic` cannot be read.
+    /// A Service manifest whose `spec.traffic` cannot be used in the form that it is delivered in; the rest of it is
+    /// delivered.
     BadTraffic(String),
     /// The manifest gives its revision a name that another template has.
     NameTaken {
@@ -226,6 +227,8 @@ pub enum Why {
     PruneOff,
     /// Not pruned: the object says `sluice.dev/prune: disabled`.
     PruneDisabled,
+    /// Not pruned: the object says something else of `sluice.dev/prune`.
+    PruneUnclear(String),
     /// Not pruned: Git has no object at all, which is more likely an accident than a wish.
     EmptyRender,
     /// Not pruned: its file, or one that might be its file, cannot be read.
@@ -262,6 +265,7 @@ impl Why {
             | Self::NoNamespace
             | Self::Outside(_)
             | Self::OwnedBy(_)
+            | Self::PruneUnclear(_)
             | Self::EmptyRender
             | Self::NotSeen
             | Self::BrokenFile { .. } => true,
@@ -412,7 +416,7 @@ impl fmt::Display for Why {
                 "the cluster has no such kind in {api_version}; install its CustomResourceDefinition or put it in Git"
             ),
             Self::NoTemplate => f.write_str("it has no spec.template; a Service needs one"),
-            Self::BadTraffic(error) => write!(f, "spec.traffic cannot be read: {error}"),
+            Self::BadTraffic(error) => write!(f, "its traffic stays as it is: {error}"),
             Self::NameTaken { name } => write!(
                 f,
                 "its template names its revision {name}, and the cluster has a Revision of that name that was made from another template; change spec.template.metadata.name, or take it out and Knative names each revision"
@@ -462,6 +466,11 @@ impl fmt::Display for Why {
             Self::PruneDisabled => write!(
                 f,
                 "no longer in Git, kept: it says {}: disabled",
+                super::annotations::PRUNE
+            ),
+            Self::PruneUnclear(value) => write!(
+                f,
+                "no longer in Git, kept: its {} is {value:?}; write disabled to keep it, or remove the annotation",
                 super::annotations::PRUNE
             ),
             Self::EmptyRender => f.write_str(

@@ -20,7 +20,8 @@ use super::decision::{Gather, Write};
 use super::event::Event;
 use super::input::{Intent, Live};
 use super::reason::Reason;
-use super::traffic::{self, Known, Split, TargetTraffic};
+use super::rollback::brief;
+use super::traffic::{self, Known, LEFT_OUT, Split, TargetTraffic};
 
 /// What a phase says after it has looked.
 pub(super) enum Next {
@@ -211,6 +212,7 @@ impl<'a> DecisionContext<'a> {
     /// The traffic block for these parts.
     pub fn target_traffic(&self, parts: Split<'_>) -> TargetTraffic {
         let tainted = self.tainted(parts);
+        let candidate = self.candidate_revision();
         traffic::target_traffic(
             &self.shape(),
             parts,
@@ -218,17 +220,13 @@ impl<'a> DecisionContext<'a> {
                 service: &self.intent.name,
                 usable: &|name| self.live.is_usable(name),
                 tainted: &tainted,
-                newest: self
-                    .intent
-                    .revision_name
-                    .as_deref()
-                    .filter(|name| *name != parts.stable),
+                newest: [candidate.as_deref(), self.intent.revision_name.as_deref()],
             },
         )
     }
 
     /// Git's traffic block; where it cannot be used, the one that the cluster has, without what a release adds to it.
-    fn shape(&self) -> Cow<'_, [TrafficTarget]> {
+    pub fn shape(&self) -> Cow<'_, [TrafficTarget]> {
         let stable = self
             .stable_revision()
             .filter(|_| self.traffic_problem().is_some());
@@ -290,16 +288,35 @@ impl<'a> DecisionContext<'a> {
 
     /// Asks for this traffic, and says whether the cluster has it.
     pub fn want(&mut self, wanted: TargetTraffic) -> bool {
-        for (revision, why) in &wanted.left_out {
-            // Said when the traffic is asked for, not in every pass.
-            if self.status.traffic != traffic::describe(&wanted.targets) {
-                self.events.push(Event::EntryLeftOut {
-                    revision: revision.clone(),
-                    why: (*why).to_owned(),
-                });
-            }
-        }
+        self.say_left_out(&wanted.left_out);
         self.want_targets(wanted.targets)
+    }
+
+    /// Says which entries of Git's traffic cannot be had: once in an event, and in a condition for as long as it is so.
+    fn say_left_out(&mut self, left_out: &[(String, &'static str)]) {
+        let mut said = self.status.conditions.iter();
+        let said = said.find(|condition| condition.type_ == LEFT_OUT && condition.is_true());
+        let said = said.map(|condition| condition.message.clone());
+        if left_out.is_empty() {
+            if said.is_some() {
+                self.condition(LEFT_OUT, false, "AsInGit", String::new());
+            }
+            return;
+        }
+        let said = said.unwrap_or_default();
+        let mut all = Vec::new();
+        for (revision, why) in left_out {
+            let event = Event::EntryLeftOut {
+                revision: revision.clone(),
+                why: (*why).to_owned(),
+            };
+            let words = event.to_string();
+            if !said.contains(&words) {
+                self.events.push(event);
+            }
+            all.push(words);
+        }
+        self.condition(LEFT_OUT, true, "NoSuchRevision", all.join("; "));
     }
 
     /// Asks for exactly these targets, and says whether the cluster has them.
@@ -462,7 +479,7 @@ impl<'a> DecisionContext<'a> {
             weight: self.status.weight,
             at,
             verdict: word,
-            reason: finding.to_string(),
+            reason: brief(&finding.to_string()),
             source: match finding {
                 Finding::TooFew { .. } | Finding::NoData { .. }
                     if self.phase() != Phase::Stepping =>

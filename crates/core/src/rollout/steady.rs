@@ -7,6 +7,7 @@ use super::context::{DecisionContext, Next};
 use super::decision::Write;
 use super::event::Event;
 use super::input::ConfigurationFacts;
+use super::own_tags::tags;
 use super::reason::short;
 use super::traffic::{self, Split, TargetTraffic};
 
@@ -61,14 +62,13 @@ impl DecisionContext<'_> {
             }
         }
         // In the middle of a release that nobody remembers, its own tags say which is which.
-        let (own_candidate, own_stable) =
-            traffic::tags(&self.intent.final_traffic, &self.intent.name);
-        let tagged = |tag: &str| {
+        let own = tags(&self.intent.final_traffic, &self.intent.name);
+        let tagged = |tag: &Option<String>| {
             let mut status = route.status.iter();
-            status.find(|entry| entry.tag.as_deref() == Some(tag))
+            status.find(|entry| tag.is_some() && entry.tag == *tag)
         };
-        let stable = tagged(&own_candidate)
-            .and(tagged(&own_stable))
+        let stable = tagged(&own.candidate)
+            .and(tagged(&own.stable))
             .and_then(|entry| entry.revision_name.as_deref());
         let (_, revision) = shares.into_iter().max_by_key(|(percent, revision)| {
             let is_stable = stable == Some(revision.name.as_str());

@@ -5,12 +5,14 @@ use std::time::Duration;
 use crate::analysis::{Finding, Verdict, Window, judge_probes, judge_window, wants_synthetic};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
+use crate::api::serving::{self, TrafficTarget};
 
 use super::context::{DecisionContext, Next};
 use super::decision::{Gather, ProbeTargets};
 use super::event::Event;
+use super::own_tags;
 use super::reason::Reason;
-use super::traffic::{self, Split};
+use super::traffic::Split;
 
 impl<'a> DecisionContext<'a> {
     /// The candidate is tagged at 0 %, and asked on its tag URL.
@@ -33,6 +35,10 @@ impl<'a> DecisionContext<'a> {
         let confirmed = self.want(wanted);
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
             return turn;
+        }
+        if self.cannot_be_probed(&candidate) {
+            self.hold(HoldReason::NoTag, self.words_on_no_tag());
+            return Next::Wait(None);
         }
         let verdict = match self.probe_verdict(&candidate) {
             Probed::Pass(finding) => finding,
@@ -87,32 +93,49 @@ impl<'a> DecisionContext<'a> {
         Probed::Wait(self.policy.interval)
     }
 
+    /// Whether probes are asked for and the candidate has no tag that they could go to.
+    fn cannot_be_probed(&self, candidate: &str) -> bool {
+        let mut wanted = self.traffic.iter().flatten();
+        let shows = |entry: &TrafficTarget| entry.revision_name.as_deref() == Some(candidate);
+        self.policy.probes.count > 0 && !wanted.any(|e| e.tag.is_some() && shows(e))
+    }
+
+    fn words_on_no_tag(&self) -> String {
+        format!(
+            "it cannot be probed before its first step: {}; shorten the name, or set probes.count: 0 in its policy",
+            serving::no_room_for_a_tag(&self.intent.name)
+        )
+    }
+
     /// Where probes go, from what the Route's status says.
     fn probe_targets(&self, candidate: &str, count: u32) -> Option<ProbeTargets> {
-        let (candidate_tag, stable_tag) =
-            traffic::tags(&self.intent.final_traffic, &self.intent.name);
+        let tags = own_tags::tags(&self.shape(), &self.intent.name);
         let route = self.live.route.as_ref()?;
-        let url = |tag: &str| {
-            route
-                .status
-                .iter()
-                .find(|entry| entry.tag.as_deref() == Some(tag))
-                .and_then(|entry| entry.url.clone())
+        // Its own tag may have been taken from the user's entry, or not fit: any tag of it will do.
+        let url = |tag: Option<&str>, revision: &str| {
+            let shows = |e: &&TrafficTarget| e.revision_name.as_deref() == Some(revision);
+            let tagged = |e: &&TrafficTarget| e.tag.is_some() && e.url.is_some();
+            let mut tagged = route.status.iter().filter(shows).filter(tagged);
+            let own = tagged.clone().find(|entry| entry.tag.as_deref() == tag);
+            own.or_else(|| tagged.next())?.url.clone()
         };
-        // Stable's own tag may have been taken from the user's entry; any tag of it will do.
-        let stable_url = url(&stable_tag).or_else(|| {
-            let stable = self.stable_revision()?;
+        // Where nothing else serves, the service's own host will do as well.
+        let alone = || {
+            let has_all = |e: &TrafficTarget| {
+                e.revision_name.as_deref() == Some(candidate) && e.percent == Some(100)
+            };
             route
-                .status
-                .iter()
-                .find(|entry| {
-                    entry.revision_name.as_deref() == Some(&stable) && entry.tag.is_some()
-                })
-                .and_then(|entry| entry.url.clone())
-        });
+                .url
+                .clone()
+                .filter(|_| route.status.iter().any(has_all))
+        };
+        let stable_url = self
+            .stable_revision()
+            .and_then(|stable| url(tags.stable.as_deref(), &stable));
+        let candidate_url = url(tags.candidate.as_deref(), candidate).or_else(alone)?;
         Some(ProbeTargets {
             revision: candidate.to_owned(),
-            candidate_url: url(&candidate_tag)?,
+            candidate_url,
             stable_url,
             count,
         })
@@ -365,7 +388,7 @@ impl<'a> DecisionContext<'a> {
         // What is well again.
         let over = matches!(
             self.status.hold.as_ref().map(|hold| hold.reason),
-            Some(HoldReason::StableUnhealthy | HoldReason::NoShare)
+            Some(HoldReason::StableUnhealthy | HoldReason::NoShare | HoldReason::NoTag)
         );
         if over {
             self.go_on();

@@ -10,6 +10,10 @@ use std::fmt::Write as _;
 use crate::api::serving::TrafficTarget;
 
 use super::input::RouteFacts;
+use super::own_tags::{OwnTags, is_own, tags};
+
+/// The condition of a ServiceRollout that is `True` while entries of Git's traffic cannot be had.
+pub const LEFT_OUT: &str = "TrafficLeftOut";
 
 /// What a Route is to look like.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,8 +45,8 @@ pub(super) struct Known<'a> {
     pub usable: &'a dyn Fn(&str) -> bool,
     /// Revisions that were rolled back or never judged.
     pub tainted: &'a BTreeSet<String>,
-    /// The name that the new template gives its revision itself.
-    pub newest: Option<&'a str>,
+    /// The names that the new template's revision has, or gives itself.
+    pub newest: [Option<&'a str>; 2],
 }
 
 /// The traffic block for these parts in the user's shape.
@@ -62,10 +66,16 @@ pub(super) fn target_traffic(
     let mut kept = Vec::new();
     // The share's entries: tag and percent. What cannot be had is part of it.
     let mut shared: Vec<(Option<String>, i64)> = Vec::new();
+    // The user's tags that show the candidate.
+    let mut previews: Vec<String> = Vec::new();
     for entry in git {
         let percent = entry.percent.unwrap_or(0);
         match place(entry, parts, known) {
             Place::Share => shared.push((entry.tag.clone(), percent)),
+            Place::Candidate => {
+                shared.push((None, percent));
+                previews.extend(entry.tag.clone());
+            }
             Place::Kept => kept.push(TrafficTarget {
                 url: None,
                 percent: Some(percent),
@@ -79,6 +89,10 @@ pub(super) fn target_traffic(
         }
     }
     let canary_share: i64 = shared.iter().map(|(_, percent)| percent).sum();
+    if canary_share == 0 && parts.candidate.is_some() {
+        // No step will ever come to them: the newest revision is shown there, or nowhere.
+        previews.extend(shared.drain(..).filter_map(|(tag, _)| tag));
+    }
     let part = candidate_part(
         canary_share,
         parts.candidate.map_or(0, |(_, weight)| weight),
@@ -101,27 +115,37 @@ pub(super) fn target_traffic(
     for entry in kept {
         add(&mut targets, entry);
     }
+    if let Some((candidate, _)) = parts.candidate {
+        for tag in previews {
+            add(&mut targets, named(Some(tag), candidate, 0));
+        }
+        add_own(&mut targets, parts, tags(git, known.service), part);
+    }
     // An untagged entry without a share says nothing.
     targets.retain(|entry| entry.tag.is_some() || entry.percent != Some(0));
-    let user_tags: BTreeSet<String> = git.iter().filter_map(|entry| entry.tag.clone()).collect();
-    if let Some((candidate, _)) = parts.candidate {
-        if parts.tag_stable {
-            let tag = Some(own_tag("stable", "old", known.service, &user_tags));
-            match targets.iter_mut().find(|entry| {
-                entry.tag.is_none() && entry.revision_name.as_deref() == Some(parts.stable)
-            }) {
-                Some(entry) => entry.tag = tag,
-                None => targets.push(named(tag, parts.stable, 0)),
-            }
-        }
-        let tag = own_tag("candidate", "new", known.service, &user_tags);
-        targets.push(named(Some(tag), candidate, part));
-    }
     TargetTraffic {
         targets,
         left_out,
         canary_share,
     }
+}
+
+/// The candidate's part, and the tags that both are probed at.
+fn add_own(targets: &mut Vec<TrafficTarget>, parts: Split<'_>, tags: OwnTags, part: i64) {
+    let Some((candidate, _)) = parts.candidate else {
+        return;
+    };
+    if let Some(tag) = tags.stable.filter(|_| parts.tag_stable) {
+        match targets.iter_mut().find(|entry| {
+            entry.tag.is_none()
+                && entry.revision_name.as_deref() == Some(parts.stable)
+                && entry.percent != Some(0)
+        }) {
+            Some(entry) => entry.tag = Some(tag),
+            None => targets.push(named(Some(tag), parts.stable, 0)),
+        }
+    }
+    add(targets, named(tags.candidate, candidate, part));
 }
 
 /// All traffic to one revision and nothing else: the last resort, when the Route does not
@@ -138,13 +162,24 @@ pub fn traffic_without_release(
     candidate: Option<&str>,
     service: &str,
 ) -> Vec<TrafficTarget> {
-    let (_, own) = tags(&[], service);
+    let own = tags(&[], service);
     let is_release_s = |entry: &&TrafficTarget| match entry.revision_name.as_deref() {
         None => false,
-        Some(name) if name == stable => entry.tag.as_ref().is_none_or(|tag| *tag == own),
+        Some(name) if name == stable => entry.tag.is_none() || entry.tag == own.stable,
         name => name == candidate,
     };
     let (release, kept): (Vec<_>, Vec<_>) = spec.iter().partition(is_release_s);
+    // The user's own tags of the candidate.
+    let previews = release.iter().filter(|entry| {
+        let tag = entry.tag.as_deref();
+        entry.revision_name.as_deref() == candidate && tag.is_some_and(|tag| !is_own(tag))
+    });
+    let previews: Vec<TrafficTarget> = previews
+        .map(|entry| TrafficTarget {
+            percent: Some(0),
+            ..TrafficTarget::clone(entry)
+        })
+        .collect();
     let all = TrafficTarget {
         latest_revision: Some(true),
         percent: Some(release.iter().filter_map(|entry| entry.percent).sum()),
@@ -152,20 +187,15 @@ pub fn traffic_without_release(
     };
     std::iter::once(all)
         .chain(kept.into_iter().cloned())
+        .chain(previews)
         .collect()
 }
 
-/// The tags that a release uses for the candidate and for stable beside it.
-pub(super) fn tags(git: &[TrafficTarget], service: &str) -> (String, String) {
-    let user_tags: BTreeSet<String> = git.iter().filter_map(|entry| entry.tag.clone()).collect();
-    (
-        own_tag("candidate", "new", service, &user_tags),
-        own_tag("stable", "old", service, &user_tags),
-    )
-}
-
 enum Place {
+    /// Follows the newest revision: stable has it until the candidate does.
     Share,
+    /// Names the candidate: as `Share`, and its tag shows the candidate, or nothing yet.
+    Candidate,
     Kept,
     LeftOut(&'static str),
 }
@@ -173,12 +203,11 @@ enum Place {
 fn place(entry: &TrafficTarget, parts: Split<'_>, known: &Known<'_>) -> Place {
     match (&entry.revision_name, &entry.configuration_name) {
         (Some(revision), _) => {
-            let newest = parts.candidate.is_some_and(|(name, _)| name == revision)
-                || known.newest == Some(revision.as_str());
+            let newest = known.newest.contains(&Some(revision.as_str()));
             if revision == parts.stable {
                 Place::Kept
             } else if newest {
-                Place::Share
+                Place::Candidate
             } else if known.tainted.contains(revision) {
                 Place::LeftOut("was rolled back")
             } else if !(known.usable)(revision) {
@@ -223,19 +252,6 @@ fn add(targets: &mut Vec<TrafficTarget>, entry: TrafficTarget) {
         }
         None => targets.push(entry),
     }
-}
-
-/// A tag that no entry of the user's has, and whose host `TAG-SERVICE` is a DNS label.
-fn own_tag(word: &str, short: &str, service: &str, taken: &BTreeSet<String>) -> String {
-    /// Longest DNS label.
-    const LABEL: usize = 63;
-    [word.to_owned(), format!("{word}-sluice"), short.to_owned()]
-        .into_iter()
-        .chain((2..).map(|n| format!("{short}{n}")))
-        .find(|tag| {
-            !taken.contains(tag) && (tag.len() + 1 + service.len() <= LABEL || tag.len() <= 5)
-        })
-        .unwrap_or_else(|| short.to_owned())
 }
 
 /// Whether two traffic blocks mean the same: order, URLs and left-out defaults do not count.
@@ -375,7 +391,7 @@ mod tests {
             service: "hello",
             usable: &|name| name != "gone",
             tainted: &["bad".to_owned()].into(),
-            newest: None,
+            newest: [Some("c"), None],
         };
         let parts = Split {
             stable: "s",
@@ -393,7 +409,7 @@ mod tests {
             service: "hello",
             usable: &|_| true,
             tainted: &BTreeSet::new(),
-            newest: None,
+            newest: [Some("c"), None],
         };
         let parts = |candidate: Option<_>| Split {
             stable: "s",
@@ -490,6 +506,37 @@ mod tests {
             Some(("c", 20)),
             expect!["s 40 % #stable, old-1 50 %, c 10 % #candidate"],
         );
+        ends_in(
+            &["s 50", "c 50 green"],
+            Some(("c", 20)),
+            expect!["s 90 % #stable, c 0 % #green, c 10 % #candidate"],
+        );
+    }
+
+    #[test]
+    fn a_tag_of_an_entry_that_names_the_candidate_is_the_candidate_s() {
+        let all_blue = ["s 100", "c 0 green"];
+        ends_in(
+            &all_blue,
+            Some(("c", 0)),
+            expect!["s 100 % #stable, c 0 % #green, c 0 % #candidate"],
+        );
+        ends_in(&all_blue, None, expect!["s 100 %"]);
+        ends_in(
+            &["s 100", "c 0 candidate"],
+            Some(("c", 0)),
+            expect!["s 100 % #stable, c 0 % #candidate, c 0 % #candidate-sluice"],
+        );
+        ends_in(
+            &["s 100", "latest 0 newest"],
+            Some(("c", 0)),
+            expect!["s 100 % #stable, c 0 % #newest, c 0 % #candidate"],
+        );
+        ends_in(
+            &["s 100", "latest 0 newest"],
+            None,
+            expect!["s 0 % #newest, s 100 %"],
+        );
     }
 
     #[test]
@@ -502,11 +549,25 @@ mod tests {
     }
 
     #[test]
-    fn a_long_service_name_gets_a_short_tag() {
-        assert_eq!(
-            tags(&[], &"x".repeat(58)),
-            ("new".to_owned(), "old".to_owned())
-        );
+    fn without_room_for_a_tag_the_shares_are_written_alone() {
+        let parts = |weight| Split {
+            stable: "s",
+            candidate: Some(("c", weight)),
+            tag_stable: true,
+        };
+        let service = "x".repeat(62);
+        let known = Known {
+            service: &service,
+            usable: &|_| true,
+            tainted: &BTreeSet::new(),
+            newest: [Some("c"), None],
+        };
+        let text = |weight| describe(&target_traffic(&[], parts(weight), &known).targets);
+        assert_eq!(text(0), "s 100 %");
+        assert_eq!(text(5), "s 95 %, c 5 %");
+        let split = target_traffic(&[], parts(5), &known).targets;
+        let back = traffic_without_release(&split, "s", Some("c"), &service);
+        assert_eq!(describe(&back), "latest 100 %");
     }
 
     proptest! {
@@ -525,7 +586,7 @@ mod tests {
             if !git.is_empty() {
                 git.push(entry(&format!("latest {left}")));
             }
-            let known = Known { service: "hello", usable: &|name| name != "gone", tainted: &["bad".to_owned()].into(), newest: None };
+            let known = Known { service: "hello", usable: &|name| name != "gone", tainted: &["bad".to_owned()].into(), newest: [Some("c"), None] };
             for candidate in [None, Some(("c", weight))] {
                 let wanted = target_traffic(&git, Split { stable: "s", candidate, tag_stable: true }, &known);
                 prop_assert_eq!(wanted.targets.iter().filter_map(|t| t.percent).sum::<i64>(), 100);

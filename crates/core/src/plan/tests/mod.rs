@@ -4,4 +4,5 @@ mod claims;
 mod diff;
 mod equal;
 mod properties;
+mod refused;
 mod scenarios;

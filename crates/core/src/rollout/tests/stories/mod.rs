@@ -2,6 +2,7 @@
 
 mod down;
 mod evidence;
+mod named;
 mod people;
 mod trouble;
 mod walk;

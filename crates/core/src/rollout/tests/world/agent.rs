@@ -351,13 +351,19 @@ impl World {
                     self.clock()
                 ));
             }
-            if candidate && percent > 0 && !first && !judged && !known {
+            let unasked = self.asks_for_no_probes();
+            if candidate && percent > 0 && !first && !judged && !known && !unasked {
                 self.broken.push(format!(
                     "{}: {name} gets {percent} % unanalysed",
                     self.clock()
                 ));
             }
         }
+    }
+
+    /// The first step of a policy with `probes.count: 0` has nothing to be judged by.
+    fn asks_for_no_probes(&self) -> bool {
+        self.policy.probes.count == 0 && self.status.step == Some(0)
     }
 
     /// Weights only rise on passing evidence (or a person's word).
@@ -378,7 +384,8 @@ impl World {
                 e.outcome != crate::api::rollout::Outcome::Promoted || e.reason.contains("by ada")
             });
             let asked = self.status.answers != before.answers;
-            if !passed && !known && !asked {
+            let unasked = before.weight == 0 && self.asks_for_no_probes();
+            if !passed && !known && !asked && !unasked {
                 self.broken.push(format!(
                     "{}: weight {} -> {} without evidence",
                     self.clock(),
