@@ -144,14 +144,18 @@ impl Services {
         why: &str,
     ) {
         for rollout in self.context.cluster.list(GROUP, "ServiceRollout", None) {
-            let Some(release) = from_cluster::under_way(&self.context.cluster, &rollout) else {
+            let namespace = rollout.key.namespace.clone().unwrap_or_default();
+            let name = (namespace, rollout.key.name.clone());
+            // Looked at first: of a thousand services that have their loops no status is read.
+            if self.running.contains_key(&name) {
+                continue;
+            }
+            let release = from_cluster::under_way(&self.context.cluster, &rollout);
+            let Some(release) = release.filter(|release| release.intent.delivery == *delivery)
+            else {
                 continue;
             };
             let intent = &release.intent;
-            let name = (intent.namespace.clone(), intent.name.clone());
-            if intent.delivery != *delivery || self.running.contains_key(&name) {
-                continue;
-            }
             let policy = resolve(intent, spec, policies);
             let wanted = release.wanted(policy, Footing::SourceAway(why.to_owned()));
             warn!(service = %format_args!("{}/{}", name.0, name.1), "its release is watched from what the cluster has: {why}");

@@ -3,13 +3,6 @@
 //! The webhook decodes and encodes every object, and this is what that does to a
 //! quantity (`k8s.io/apimachinery/pkg/api/resource`).
 
-/// For callers whose own errors are words.
-impl From<QuantityError> for String {
-    fn from(error: QuantityError) -> Self {
-        error.to_string()
-    }
-}
-
 /// How the number is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Notation {

@@ -292,6 +292,11 @@ impl DeliveryLoop {
         let policies = planning::policies(&self.context.cluster, &self.id.namespace);
         self.services
             .sync(&delivery.spec, checkout, &policies, plan);
+        // A manifest that is broken now keeps nobody from a release that it began: whoever has a loop goes on, and an
+        // agent that has just begun takes it up.
+        let why = "its manifest cannot be read from Git";
+        self.services
+            .take_up(&self.id, &delivery.spec, &policies, why);
     }
 }
 

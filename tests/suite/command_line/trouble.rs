@@ -105,7 +105,7 @@ struct Closed;
 
 impl Admission for Closed {
     fn validate(&self, review: &Review<'_>, object: &Value) -> Result<(), ApiError> {
-        if review.kind == "ServiceRollout" && object.pointer("/spec/request").is_some() {
+        if review.kind == "ServiceRollout" && object.pointer("/spec/requests").is_some() {
             let words =
                 "servicerollouts.sluice.dev \"hello\" is forbidden: User \"ada\" cannot patch it";
             return Err(ApiError::new(403, "Forbidden", words));

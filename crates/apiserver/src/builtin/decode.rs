@@ -15,25 +15,36 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
 
+/// What does not fit a kind, in the words of Go's JSON decoder.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DecodeError(String);
+
+impl From<String> for DecodeError {
+    fn from(words: String) -> Self {
+        Self(words)
+    }
+}
+
 /// Reads an object whose kind has this definition. Answers Go's words for what cannot be
 /// read; amounts are rewritten in place.
-pub fn decode(schema: &Schema, definition: &str, object: &mut Value) -> Result<(), String> {
-    Walker::of(schema).read(definition, object)
+pub fn decode(schema: &Schema, definition: &str, object: &mut Value) -> Result<(), DecodeError> {
+    Ok(Walker::of(schema).read(definition, object)?)
 }
 
 /// Turns an applied object into one of that kind. It is data by then, and no text: what reads
 /// itself does not know where it stands.
-pub fn convert(schema: &Schema, definition: &str, object: &mut Value) -> Result<(), String> {
-    Walker {
+pub fn convert(schema: &Schema, definition: &str, object: &mut Value) -> Result<(), DecodeError> {
+    let walker = Walker {
         is_text: false,
         ..Walker::of(schema)
-    }
-    .read(definition, object)
+    };
+    Ok(walker.read(definition, object)?)
 }
 
 /// Reads metadata alone, for custom resources: they are Go maps, but for this.
-pub fn decode_metadata(schema: &Schema, metadata: &mut Value) -> Result<(), String> {
-    Walker::of(schema).read(&format!("{META}ObjectMeta"), metadata)
+pub fn decode_metadata(schema: &Schema, metadata: &mut Value) -> Result<(), DecodeError> {
+    Ok(Walker::of(schema).read(&format!("{META}ObjectMeta"), metadata)?)
 }
 
 struct Walker<'d> {
@@ -353,7 +364,7 @@ fn amount(value: &mut Value) -> Result<(), String> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    *value = quantity::read(&text)?.into();
+    *value = quantity::read(&text).map_err(|why| why.to_string())?.into();
     Ok(())
 }
 
@@ -371,7 +382,8 @@ mod tests {
             _ => "",
         };
         let schema = super::super::schema(group, "v1", kind).unwrap();
-        decode(&schema, definition, &mut object).map(|()| object)
+        let read = decode(&schema, definition, &mut object);
+        read.map(|()| object).map_err(|why| why.to_string())
     }
 
     /// The words were seen on a Kubernetes 1.34.

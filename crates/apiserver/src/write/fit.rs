@@ -226,7 +226,8 @@ fn fault(
         Source::Applied(_) => builtin::decode::convert,
         _ => builtin::decode::decode,
     };
-    read(&resource.published_schema(), &definition, object).map_err(Fault::Decoding)
+    let read = read(&resource.published_schema(), &definition, object);
+    read.map_err(|why| Fault::Decoding(why.to_string()))
 }
 
 /// What is wrong with the parts of a custom object that are Go structs: its metadata, and objects
@@ -247,7 +248,8 @@ fn custom_fault(resource: &Resource, source: Source<'_>, object: &mut Value) -> 
         return Ok(());
     }
     if let Some(metadata) = object.get_mut("metadata") {
-        builtin::decode::decode_metadata(resource.schema(), metadata)?;
+        let read = builtin::decode::decode_metadata(resource.schema(), metadata);
+        read.map_err(|why| why.to_string())?;
     }
     match resource.schema().embedded_misfit(object) {
         Some(misfit) => Err(misfit.to_string()),

@@ -15,6 +15,7 @@ use crate::harness::{Harness, Hello, Setting, TrafficHistory, in_both_forms, sha
 in_both_forms!(
     a_status_store_that_refuses_keeps_no_failing_candidate_up,
     an_agent_that_begins_while_git_is_gone_takes_a_failing_candidate_down,
+    an_agent_that_begins_while_the_manifest_is_broken_takes_a_failing_candidate_down,
     a_memory_of_a_later_release_is_held_and_a_failing_candidate_goes_down_all_the_same,
     a_traffic_block_that_nobody_takes_keeps_no_failing_candidate_up,
     a_delivery_that_is_deleted_while_a_pass_waits_is_heard_at_once,
@@ -160,6 +161,33 @@ async fn an_agent_that_begins_while_git_is_gone_takes_a_failing_candidate_down(e
         .harness
         .until("hello", "out of reach of Git's word", |status| {
             status.phase == Phase::RolledBack && status.quarantine.len() == 1
+        })
+        .await;
+    halfway.harness.end().await;
+}
+
+async fn an_agent_that_begins_while_the_manifest_is_broken_takes_a_failing_candidate_down(
+    expand: Expand,
+) {
+    let mut halfway = Halfway::begin(expand).await;
+    halfway.harness.stop_agent().await;
+    halfway
+        .harness
+        .repository
+        .write("apps/hello.yaml", "kind: Service\nspec: [\n");
+    // With its copy it would go on with the commit before.
+    std::fs::remove_dir_all(halfway.harness.folder().join("cache")).unwrap();
+    halfway.harness.repository.push("Broken off");
+    halfway.harness.start_agent().await;
+    held(&halfway.harness, HoldReason::Source).await;
+    halfway.fail().await;
+    halfway.comes_down().await;
+    let fix = halfway.harness.push("Mended", &[hello("three")]);
+    halfway
+        .harness
+        .until("hello", "the fix on its way", |status| {
+            let candidate = status.candidate.as_ref();
+            candidate.and_then(|release| release.commit.as_ref()) == Some(&fix)
         })
         .await;
     halfway.harness.end().await;

@@ -9,6 +9,7 @@ pub use write::{patch, replace};
 use super::metadata;
 use super::write_request::WriteRequest;
 use crate::builtin;
+use crate::builtin::decode::DecodeError;
 use crate::json::object;
 use crate::model::status::ApiError;
 
@@ -57,7 +58,7 @@ pub fn read(call: &WriteRequest<'_>, mut scale: Value, name: &str) -> Result<Val
     Ok(scale)
 }
 
-fn decode(scale: &mut Value) -> Result<(), String> {
+fn decode(scale: &mut Value) -> Result<(), DecodeError> {
     match builtin::schema("autoscaling", "v1", "Scale") {
         Some(schema) => builtin::decode::decode(&schema, "io.k8s.api.autoscaling.v1.Scale", scale),
         None => Ok(()),

@@ -28,7 +28,7 @@ pub fn patch(call: &WriteRequest<'_>, whole: &Value, patch: &Patch) -> Result<Va
         Patch::Apply(applied) => managed::apply_scale(call, &live, applied)?,
         _ => patching::apply_to(call, &live, patch)?.object,
     };
-    decode(&mut scale).map_err(|why| unfit_patch(patch, &scale, &why))?;
+    decode(&mut scale).map_err(|why| unfit_patch(patch, &scale, &why.to_string()))?;
     if !matches!(patch, Patch::Apply(_)) {
         managed::update_scale(call, &live, &mut scale);
     }
