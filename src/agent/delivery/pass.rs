@@ -294,7 +294,7 @@ impl DeliveryLoop {
             .sync(&delivery.spec, checkout, &policies, plan);
         // A manifest that is broken now keeps nobody from a release that it began: whoever has a loop goes on, and an
         // agent that has just begun takes it up.
-        let why = "its manifest cannot be read from Git";
+        let why = "Git has no manifest of it that can be read";
         self.services
             .take_up(&self.id, &delivery.spec, &policies, why);
     }

@@ -71,8 +71,8 @@ impl ServiceLoop {
         decided: Decision,
     ) -> Result<(), WriteError> {
         let intent = &wanted.intent;
-        let changed = decided.status != self.status;
         let order = decided.order;
+        self.is_stored &= decided.status == self.status;
         // What cannot be read is not written over, but by the end of a release that had to be rolled back.
         let may_store = self.memory.problem.is_none()
             || matches!(decided.status.phase, Phase::RollingBack | Phase::RolledBack);
@@ -80,7 +80,7 @@ impl ServiceLoop {
             self.adopt(wanted, &decided);
         }
         if may_store {
-            self.store(intent, &decided, changed).await?;
+            self.store(intent, &decided).await?;
         }
         if order == Order::StatusFirst {
             self.adopt(wanted, &decided);
@@ -92,7 +92,6 @@ impl ServiceLoop {
         &mut self,
         intent: &ServiceIntent,
         decided: &Decision,
-        changed: bool,
     ) -> Result<(), WriteError> {
         let cluster = &self.context.cluster;
         // One that somebody deleted is written again: what is in quarantine must stay there.
@@ -100,7 +99,6 @@ impl ServiceLoop {
             rollout_store::create(cluster, intent).await?;
             self.is_stored = false;
         }
-        self.is_stored &= !changed;
         if !self.is_stored && !decided.persist_deferred {
             rollout_store::store(cluster, intent, &self.memory, &decided.status).await?;
             self.is_stored = true;
@@ -110,7 +108,6 @@ impl ServiceLoop {
 
     /// Goes on from this decision's status, and says what happened.
     fn adopt(&mut self, wanted: &DesiredService, decided: &Decision) {
-        self.is_stored &= decided.status == self.status;
         let before = std::mem::replace(&mut self.status, decided.status.clone());
         self.count_endings(&wanted.intent.delivery, &before);
         for event in &decided.events {
@@ -147,9 +144,10 @@ impl ServiceLoop {
                 let Err(error) = self.write_traffic(intent, targets, mark, order).await else {
                     return Ok(());
                 };
-                if !self.is_refused_for_good(intent, &error) {
+                let Some(words) = refused_for_good(&error) else {
                     return Err(error);
-                }
+                };
+                self.refused_traffic = Some((intent.traffic.clone(), words));
                 // Whatever else Git wants of the traffic: stable alone is what Knative takes.
                 let Some(bare) = last_resort else {
                     return Err(error);
@@ -224,20 +222,18 @@ impl ServiceLoop {
         cluster.apply(&object, Manager::Traffic).await.map(drop)
     }
 
-    /// Whether the API server will not take this traffic; it is remembered for as long as Git wants the same.
-    fn is_refused_for_good(&mut self, intent: &ServiceIntent, error: &WriteError) -> bool {
-        let words = match &error.cause {
-            Refusal::Rejected { message, .. } | Refusal::Invalid(message) => message.clone(),
-            _ => return false,
-        };
-        self.refused_traffic = Some((intent.traffic.clone(), words));
-        true
-    }
-
     /// Why the API server does not take the traffic that Git wants, as far as it was asked.
     pub(super) fn refused_traffic(&self, intent: &ServiceIntent) -> Option<String> {
         let (traffic, words) = self.refused_traffic.as_ref()?;
         (*traffic == intent.traffic).then(|| words.clone())
+    }
+}
+
+/// The API server's words, where it will not take what was written.
+fn refused_for_good(error: &WriteError) -> Option<String> {
+    match &error.cause {
+        Refusal::Rejected { message, .. } | Refusal::Invalid(message) => Some(message.clone()),
+        _ => None,
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn prune(
     let last = last.with_named_parents(root);
     let all = field_set(root, merged).with_named_parents(root);
 
-    // Take out all that was applied last time; put back what anyone owns ...
+    // Take out all that was applied last time; restore what anyone owns ...
     let mut pruned = merged.clone();
     remove(root, &mut pruned, &last);
     let left = field_set(root, &pruned).with_named_parents(root);

@@ -47,7 +47,7 @@ fn reconcile(typed: TypeRef<'_>, set: &Set) -> Option<Set> {
     let mut gone = whole.clone();
     let mut replaced = whole;
     for (element, below) in changed {
-        // Taken out with all that was below it, and put back as it reads now.
+        // Taken out with all that was below it, and restored as it reads now.
         gone.add_member(element.clone());
         if set.has_member(&element) {
             replaced.add_member(element.clone());

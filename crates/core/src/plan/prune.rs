@@ -129,7 +129,7 @@ fn verdict(
     match annotations::annotation(&live.value(), annotations::PRUNE) {
         None => {}
         Some("disabled") => return PruneDecision::Keep(Why::PruneDisabled),
-        // Whatever was meant, to delete it cannot be taken back.
+        // Whatever was meant, a deletion cannot be undone.
         Some(other) => return PruneDecision::Keep(Why::PruneUnclear(other.to_owned())),
     }
     if let Some(user) = desired.iter().find(|other| needs(other, key)) {

@@ -139,7 +139,7 @@ fn name_taken(intent: &Intent, live: &Live) -> Option<String> {
 }
 
 impl DecisionContext<'_> {
-    /// A clock that was put back leaves times in the future behind; nothing may wait for them.
+    /// A clock that was set back leaves times in the future behind; nothing may wait for them.
     fn mend_clock(&mut self) {
         let now = self.now;
         let back = |time: &mut Option<Timestamp>| {

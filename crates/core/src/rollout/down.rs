@@ -52,13 +52,12 @@ impl DecisionContext<'_> {
     /// is in quarantine. It comes back with a Route that somebody deleted; only a retry takes it away.
     fn wanted_mark(&self) -> Option<TemplateHash> {
         let candidate = self.candidate_hash();
-        let guilty = self
-            .status
-            .quarantine
-            .iter()
-            .filter(|q| q.refused.is_none() && candidate != Some(&q.template_hash));
-        let newest = guilty.map(|q| &q.template_hash).next();
-        self.taken_from().or_else(|| newest.cloned())
+        let mut quarantine = self.status.quarantine.iter();
+        self.taken_from().or_else(|| {
+            let newest =
+                quarantine.find(|q| q.refused.is_none() && candidate != Some(&q.template_hash))?;
+            Some(newest.template_hash.clone())
+        })
     }
 
     fn candidate_hash(&self) -> Option<&TemplateHash> {
@@ -104,12 +103,9 @@ impl DecisionContext<'_> {
     /// A Service whose Configuration Knative can make no Revision of stays as it was, traffic and all: with
     /// `expand: Service` the way back is stable's template as well. The same makes it Ready after a rollback.
     pub fn stable_template(&self) -> Option<Write> {
-        let unmade = |c: &super::input::ConfigurationFacts| {
-            let ready = c.ready.as_ref().filter(|ready| ready.is_false())?;
-            Some(ready.reason == REVISION_FAILED)
-        };
         let configuration = self.live.configuration.as_ref()?;
-        let failed = unmade(configuration)?;
+        let ready = configuration.ready.as_ref();
+        let failed = ready.filter(|ready| ready.is_false())?.reason == REVISION_FAILED;
         let due = match self.phase() {
             Phase::RollingBack => failed,
             // Only what was rolled back: what serves and is not well is somebody's to see.

@@ -104,7 +104,7 @@ impl Memory {
             .iter()
             .any(|name| memory.cannot_read(&format!("status.{name}:")));
         if lost {
-            memory.status.stand_still();
+            stand_still(&mut memory.status);
         }
         memory
     }
@@ -136,10 +136,10 @@ impl Memory {
                     now.insert(name.clone(), raw.clone());
                 }
                 (Some(then), Some(value)) if then == value => *value = raw.clone(),
-                (_, Some(Value::Array(items))) => as_they_were(items, raw),
+                (_, Some(Value::Array(items))) => as_they_were(name, items, raw),
                 (_, None) if raw.is_array() => {
                     let mut items = Vec::new();
-                    as_they_were(&mut items, raw);
+                    as_they_were(name, &mut items, raw);
                     if !items.is_empty() {
                         now.insert(name.clone(), items.into());
                     }
@@ -152,11 +152,11 @@ impl Memory {
 }
 
 /// Elements that are still there as they were read, and behind them those that could not be.
-fn as_they_were(items: &mut Vec<Value>, raw: &Value) {
+fn as_they_were(name: &str, items: &mut Vec<Value>, raw: &Value) {
     let mut known: BTreeMap<String, &Value> = BTreeMap::new();
     let mut unknown = Vec::new();
     for item in raw.as_array().into_iter().flatten() {
-        match known_part(item) {
+        match known_part(name, item) {
             Some(part) => {
                 known.insert(part, item);
             }
@@ -171,43 +171,33 @@ fn as_they_were(items: &mut Vec<Value>, raw: &Value) {
     items.extend(unknown);
 }
 
-/// What this program reads of an element of the history or of the quarantine, as it would write it.
-fn known_part(item: &Value) -> Option<String> {
-    for name in ["history", "quarantine", "evidence", "conditions"] {
-        let Ok(status) = serde_json::from_value::<RolloutStatus>(json!({ name: [item] })) else {
-            continue;
-        };
-        let written = json!(status);
-        return written.pointer(&format!("/{name}/0")).map(Value::to_string);
-    }
-    None
+/// What this program reads of an element of a list, as it would write it.
+fn known_part(name: &str, item: &Value) -> Option<String> {
+    let status: RolloutStatus = serde_json::from_value(json!({ name: [item] })).ok()?;
+    json!(status)
+        .pointer(&format!("/{name}/0"))
+        .map(Value::to_string)
 }
 
-/// How a release whose phase is not known goes on: judged where it has users, and no further.
-trait StandStill {
-    fn stand_still(&mut self);
-}
-
-impl StandStill for RolloutStatus {
-    fn stand_still(&mut self) {
-        self.hold = None;
-        self.phase = match (&self.stable, &self.candidate) {
-            (None, _) => Phase::Pending,
-            (Some(_), None) => Phase::Stable,
-            (Some(_), Some(_)) => {
-                if let Some(since) = self.phase_since.or(self.traffic_requested_at) {
-                    self.hold = Some(Hold {
-                        phase: Phase::Stepping,
-                        reason: HoldReason::Memory,
-                        since,
-                    });
-                    Phase::Holding
-                } else {
-                    Phase::Stepping
-                }
+/// Lets a release whose phase is not known go on: judged where it has users, and no further.
+fn stand_still(status: &mut RolloutStatus) {
+    status.hold = None;
+    status.phase = match (&status.stable, &status.candidate) {
+        (None, _) => Phase::Pending,
+        (Some(_), None) => Phase::Stable,
+        (Some(_), Some(_)) => {
+            if let Some(since) = status.phase_since.or(status.traffic_requested_at) {
+                status.hold = Some(Hold {
+                    phase: Phase::Stepping,
+                    reason: HoldReason::Memory,
+                    since,
+                });
+                Phase::Holding
+            } else {
+                Phase::Stepping
             }
-        };
-    }
+        }
+    };
 }
 
 #[cfg(test)]
@@ -283,6 +273,36 @@ mod tests {
         assert_eq!(written["stable"]["signedBy"], "ada");
         assert_eq!(written["quarantine"][1]["ticket"], "OPS-1");
         assert_eq!(written["phase"], "RollingBack");
+    }
+
+    #[test]
+    fn no_list_gets_longer_by_being_written_back() {
+        let at = "2026-01-02T03:04:05Z";
+        let mut full = stored();
+        full["answers"] = json!([{"id": "one", "action": "retry", "at": at}]);
+        full["history"] = json!([{"revision": "hello-00001", "outcome": "Promoted", "weight": 100, "endedAt": at}]);
+        full["evidence"] = json!([{"weight": 5, "at": at, "verdict": "Pass", "reason": "none", "source": "probes"}]);
+        full["conditions"] = json!([{"type": "Ready", "status": "True", "reason": "Stable", "message": "",
+            "lastTransitionTime": at}]);
+        let lists = ["answers", "history", "evidence", "conditions", "quarantine"];
+        let memory = Memory::read(&full);
+        assert_eq!(memory.problem, None);
+        // One more of each, as after the next thing that happens.
+        let mut after = memory.status.clone();
+        after.answers.push(after.answers[0].clone());
+        after.answers[1].id = "two".to_owned();
+        after.history.push(after.history[0].clone());
+        after.history[1].weight = 5;
+        after.evidence.push(after.evidence[0].clone());
+        after.evidence[1].weight = 20;
+        after.conditions.push(after.conditions[0].clone());
+        after.conditions[1].type_ = "Degraded".to_owned();
+        after.quarantine.push(after.quarantine[0].clone());
+        after.quarantine[1].reason = "another".to_owned();
+        let written = memory.written(&after);
+        for name in lists {
+            assert_eq!(written[name].as_array().map(Vec::len), Some(2), "{name}");
+        }
     }
 
     #[test]
