@@ -144,22 +144,21 @@ impl State {
 /// allow its address to be shared: with that, others could listen beside it.
 fn hold(port: u16) -> io::Result<TcpSocket> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    // Connections of an earlier listener that are still being closed do not hinder a new
-    // one, but they would hinder the holder, which then is not needed: nobody else who
-    // asks as carefully gets the port.
     drop(TcpListener::bind(address)?);
     let socket = TcpSocket::new_v4()?;
-    if socket.bind(address).is_err() {
-        let sharing = TcpSocket::new_v4()?;
-        sharing.set_reuseaddr(true)?;
-        sharing.bind(address)?;
-        return Ok(sharing);
-    }
+    // Connections of an earlier listener that are still being closed hinder whoever does
+    // not share. So it shares with them, and from then on with nobody.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.set_reuseaddr(false)?;
     Ok(socket)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::TcpStream;
+
     use super::*;
 
     fn is_free(port: u16) -> bool {
@@ -176,6 +175,22 @@ mod tests {
         assert_ne!(ports.take(Some(first)).unwrap(), first);
         drop(listener);
         assert_eq!(ports.take(Some(first)).unwrap(), first);
+    }
+
+    #[test]
+    fn a_port_whose_last_connections_are_still_being_closed_is_held_as_well() {
+        let ports = Ports::new(11);
+        let port = ports.take(None).unwrap();
+        ports.give_back(port);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        // The side that closes first is the one that keeps the port waiting.
+        drop(listener.accept().unwrap());
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        drop((client, listener));
+        assert!(is_free(port));
+        assert_eq!(ports.take(Some(port)).unwrap(), port);
+        assert!(!is_free(port));
     }
 
     #[test]
