@@ -110,10 +110,7 @@ impl<'a> DecisionContext<'a> {
             HoldReason::Policy => of(self.intent.policy_problem.as_ref()),
             HoldReason::Memory => of(self.intent.memory_problem.as_ref()),
             HoldReason::Source => of(self.intent.source_problem.as_ref()),
-            HoldReason::Traffic => format!(
-                "the traffic block in Git cannot be used: {}",
-                of(self.traffic_problem())
-            ),
+            HoldReason::Traffic => self.traffic_words(),
             _ => "paused; `sluice rollout resume` goes on".to_owned(),
         }
     }
@@ -242,7 +239,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// Why Git's traffic block cannot be used: it is wrong in itself, or the API server does not take it.
-    fn traffic_problem(&self) -> Option<&String> {
+    pub fn traffic_problem(&self) -> Option<&String> {
         let refused = || self.live.route.as_ref()?.refused.as_ref();
         self.intent.traffic_problem.as_ref().or_else(refused)
     }

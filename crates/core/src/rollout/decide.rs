@@ -96,6 +96,7 @@ pub fn decide(
     pass.status.expand = Some(intent.expand);
     pass.vanished();
     pass.find_rollback();
+    pass.ask_again();
     pass.lift();
     pass.requests();
 

@@ -15,6 +15,7 @@ use crate::api::rollout::{Outcome, Phase};
 use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::reason::Reason;
+use super::refusal::way_out;
 use super::stepping::Probed;
 use super::traffic::Split;
 
@@ -168,8 +169,9 @@ impl DecisionContext<'_> {
             }
             Some(quarantine) => {
                 self.status.message = format!(
-                    "the first delivery failed ({}): change it in Git, or `sluice rollout retry`",
-                    quarantine.reason
+                    "the first delivery failed ({}): {}",
+                    quarantine.reason,
+                    way_out(quarantine)
                 );
                 Next::Wait(None)
             }

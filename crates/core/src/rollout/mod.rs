@@ -25,6 +25,7 @@ mod input;
 pub mod memory;
 mod own_tags;
 mod reason;
+mod refusal;
 mod request;
 mod rollback;
 mod staging;
@@ -38,6 +39,9 @@ mod tests;
 pub use decide::decide;
 pub use decision::{Decision, Gather, Order, ProbeTargets, Write};
 pub use event::Event;
-pub use input::{ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts};
+pub use input::{
+    ASKED_AGAIN, ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts,
+};
 pub use reason::Reason;
+pub use refusal::{asked_again, way_out};
 pub use traffic::{LEFT_OUT, describe, traffic_without_release};

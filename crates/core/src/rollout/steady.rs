@@ -9,6 +9,7 @@ use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::own_tags::tags;
 use super::reason::short;
+use super::refusal::way_out;
 use super::traffic::{self, Split, TargetTraffic};
 
 /// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
@@ -178,11 +179,15 @@ impl DecisionContext<'_> {
         }
         if let Some(quarantine) = self.git_is_quarantined().filter(|_| !self.git_serves()) {
             self.status.message = format!(
-                "{stable} serves; Git's template was rolled back ({}): change it in Git, or `sluice rollout retry`",
-                quarantine.reason
+                "{stable} serves; Git's template was rolled back ({}): {}",
+                quarantine.reason,
+                way_out(quarantine)
             );
         } else if confirmed {
             self.mend_template(&stable);
+            if self.traffic_problem().is_some() {
+                self.status.message = format!("{stable} serves; {}", self.traffic_words());
+            }
         } else {
             self.status.message = format!(
                 "waiting for the cluster to confirm the traffic: {}",

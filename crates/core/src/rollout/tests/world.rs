@@ -135,6 +135,10 @@ pub struct World {
     pub away: bool,
     /// The API server refuses templates, in these words.
     pub refuses: Option<String>,
+    /// The agent asks the API server again about what it refused.
+    pub asked_again: bool,
+    /// The revision that Git's template names was made from another one.
+    pub reused: bool,
     /// The API server stores no status.
     pub stores_nothing: bool,
     /// The API server refuses every traffic block but one with all of it at one revision.
@@ -207,6 +211,8 @@ impl World {
             denied: false,
             away: false,
             refuses: None,
+            asked_again: false,
+            reused: false,
             stores_nothing: false,
             refuses_splits: false,
             condemned: BTreeSet::new(),
@@ -494,7 +500,7 @@ impl World {
         format!("{:02}:{:02}", second / 60, second % 60)
     }
 
-    fn say(&mut self, text: &str) {
+    pub fn say(&mut self, text: &str) {
         if !self.quiet {
             let clock = self.clock();
             let _ = writeln!(self.story, "{clock}  {text}");
