@@ -12,6 +12,7 @@ use super::context::{DecisionContext, Next};
 use super::decision::{Decision, Gather, Write};
 use super::input::{Intent, Live};
 use super::traffic;
+use super::words::brief;
 
 /// More phases than one pass can ever go through; a loop in the table would end here.
 const MOST_TURNS: usize = 16;
@@ -174,6 +175,7 @@ impl DecisionContext<'_> {
 
     /// `Ready`, `Progressing`, `Degraded` and, once there was any, `Drifted`.
     fn conditions(&mut self) {
+        self.status.message = brief(&self.status.message);
         let message = self.status.message.clone();
         let phase = self.status.phase;
         let word = phase.to_string();

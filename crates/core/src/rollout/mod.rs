@@ -32,6 +32,7 @@ mod staging;
 mod steady;
 mod stepping;
 mod traffic;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use crate::api::rollout::Quarantine;
 use super::context::DecisionContext;
 use super::input::ASKED_AGAIN;
 use super::reason::{Reason, rounded};
-use super::rollback::brief;
+use super::words::brief;
 
 impl DecisionContext<'_> {
     /// Takes in what the cluster says today of a template that it refused: the template is out of quarantine once

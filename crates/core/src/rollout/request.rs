@@ -7,7 +7,7 @@ use crate::api::rollout::{Action, HoldReason, Outcome, Phase, Release, Request, 
 use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::reason::Reason;
-use super::rollback::brief;
+use super::words;
 
 /// Answers that are remembered.
 const ANSWERS: usize = 50;
@@ -80,9 +80,9 @@ impl DecisionContext<'_> {
         let answer = RequestAnswer {
             id: request.id.clone(),
             action: request.action,
-            by: request.by.clone(),
+            by: request.by.as_deref().map(words::name),
             at: self.now,
-            refused: refused.map(|why| brief(&why)),
+            refused: refused.map(|why| words::briefer(&why)),
         };
         self.status.answers.insert(0, answer);
         // What stands in the spec stays answered, however much was asked since.

@@ -8,8 +8,9 @@ use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::reason::Reason;
-use super::rollback::{brief, is_known_good};
+use super::rollback::is_known_good;
 use super::traffic::{self, Split};
+use super::words::brief;
 
 /// Past releases that are remembered.
 const HISTORY: usize = 20;
@@ -222,7 +223,7 @@ impl DecisionContext<'_> {
     pub fn promote(&mut self, outcome: Outcome, reason: String) -> Next {
         self.status.pending_outcome = Some(PendingOutcome {
             outcome,
-            reason,
+            reason: brief(&reason),
             weight: 100,
         });
         self.status.weight = 100;

@@ -11,6 +11,7 @@ use super::own_tags::tags;
 use super::reason::short;
 use super::refusal::way_out;
 use super::traffic::{self, Split, TargetTraffic};
+use super::words;
 
 /// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
 const ROLLBACK_WINDOW: usize = 3;
@@ -87,7 +88,12 @@ impl DecisionContext<'_> {
             template_hash: is_git_s.then(|| self.intent.template_hash.clone()),
             generation: Some(revision.generation),
             commit: self.intent.commit.clone().filter(|_| is_git_s),
-            subject: self.intent.subject.clone().filter(|_| is_git_s),
+            subject: self
+                .intent
+                .subject
+                .as_deref()
+                .map(words::name)
+                .filter(|_| is_git_s),
             attempt: configuration.attempt,
             since: Some(self.now),
         })

@@ -11,6 +11,7 @@ use crate::api::serving::TrafficTarget;
 
 use super::input::RouteFacts;
 use super::own_tags::{OwnTags, is_own, tags};
+use super::words;
 
 /// The condition of a ServiceRollout that is `True` while entries of Git's traffic cannot be had.
 pub const LEFT_OUT: &str = "TrafficLeftOut";
@@ -361,7 +362,7 @@ pub fn describe(traffic: &[TrafficTarget]) -> String {
             let _ = write!(text, " #{tag}");
         }
     }
-    text
+    words::stand_in(text)
 }
 
 #[cfg(test)]

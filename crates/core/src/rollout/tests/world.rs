@@ -125,6 +125,8 @@ pub struct World {
     pub harmed: u64,
     /// The gateway's counters cannot be read.
     pub blind: bool,
+    /// In these words.
+    pub blind_words: String,
     /// Knative's controller does nothing.
     pub stuck: bool,
     /// The Configuration is not its Service's: the template is never taken up.
@@ -206,6 +208,7 @@ impl World {
             requests: 0,
             harmed: 0,
             blind: false,
+            blind_words: "metrics from http://gateway:9000: connection refused".to_owned(),
             stuck: false,
             foreign: false,
             denied: false,
