@@ -4,6 +4,7 @@
 //! so that the same stories can be told on another cluster.
 
 mod cluster;
+mod crash;
 pub mod etcd;
 mod forms;
 mod hello;
