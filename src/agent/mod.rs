@@ -14,6 +14,7 @@ mod evidence;
 mod from_cluster;
 mod gateway;
 mod index;
+mod install;
 mod leadership;
 mod login;
 mod metrics;
@@ -33,7 +34,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -46,7 +46,7 @@ use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
 use crate::cluster::{Cluster, Refusal, WatchError, WriteError};
-use crate::plan::{DeliveryId, Manager};
+use crate::plan::DeliveryId;
 
 /// How an agent is set up.
 pub struct AgentConfig {
@@ -180,7 +180,7 @@ impl Agent {
         let stop = CancellationToken::new();
         let cluster = Cluster::over(config.client.clone(), stop.clone());
         if config.install_crds {
-            install(&cluster).await?;
+            install::install(&cluster).await?;
         }
         let wakeups = Arc::new(Wakeups::default());
         let following = {
@@ -281,21 +281,6 @@ impl Agent {
         let all = self.context.deliveries().into_iter();
         all.filter(|(id, _)| mine(id)).collect()
     }
-}
-
-/// Installs Sluice's own kinds, or brings them up to date.
-async fn install(cluster: &Cluster) -> Result<(), AgentError> {
-    let mut definitions = Vec::new();
-    for definition in crate::api::crds::all() {
-        let object = json!(definition);
-        let applied = cluster
-            .apply(&object, Manager::Objects)
-            .await
-            .map_err(AgentError::Install)?;
-        definitions.push(applied.live.key.clone());
-    }
-    let served = cluster.await_served(&definitions).await;
-    served.map_err(|late| AgentError::NotServed(late.join(", ")))
 }
 
 fn is_delivery(key: &ObjectKey) -> bool {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use sluice::api::crds;
 
 const HEADER: &str = "\
@@ -19,6 +20,16 @@ fn the_definitions_are_those_of_the_code() {
         .join("---\n");
     expect_test::expect_file![concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crds.yaml")]
         .assert_eq(&format!("{HEADER}{documents}"));
+}
+
+#[test]
+fn definitions_that_change_have_a_higher_version() {
+    let definitions = serde_json::to_vec(&crds::all()).unwrap();
+    let digest = Sha256::digest(definitions);
+    let figures: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    // Where this fails, raise crds::DEFINITIONS_VERSION: an agent of before must not put its definitions over these.
+    let told = format!("version {}: {figures}", crds::DEFINITIONS_VERSION);
+    expect_test::expect!["version 1: 2c65830dab0a27c2"].assert_eq(&told);
 }
 
 #[test]

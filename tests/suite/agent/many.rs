@@ -1,13 +1,21 @@
 //! Deliveries of thousands of objects: their status stays within what etcd takes.
 
+use std::collections::BTreeSet;
+use std::pin::pin;
+
+use futures::StreamExt;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
-use kube::{Api, discovery::ApiResource};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt, discovery::ApiResource};
 use serde_json::{Value, json};
 use sluice::api::delivery::Delivery;
 
 use super::fixture::{Fixture, config_map};
-use crate::harness::NAMESPACE;
+use crate::harness::{NAMESPACE, PATIENCE};
+
+/// How each of them is called, but for its number.
+const NAMED: &str = "a-name-of-20-";
 
 fn maps(names: impl Iterator<Item = String>) -> String {
     names
@@ -25,17 +33,34 @@ async fn inventory(stage: &Fixture, name: &str) -> Vec<Value> {
     entries.cloned().unwrap_or_default()
 }
 
+/// Waits until so many ConfigMaps are there. A busy machine may take as long as it likes for all of them, and not
+/// for the next one.
+async fn written(stage: &Fixture, number: usize) {
+    let changes = watcher(stage.maps(), watcher::Config::default());
+    let mut changes = pin!(changes.default_backoff().applied_objects());
+    let mut names = BTreeSet::new();
+    while names.len() < number {
+        let next = tokio::time::timeout(PATIENCE, changes.next()).await;
+        let next = next.unwrap_or_else(|_| panic!("no more than {} are written", names.len()));
+        let name = next.unwrap().unwrap().name_any();
+        if name.starts_with(NAMED) {
+            names.insert(name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn three_thousand_objects_are_delivered_and_pruned_from_a_grouped_inventory() {
     const MANY: usize = 3000;
     let stage = Fixture::new().await;
     let repository = stage.repository("shop.git");
-    let name = |n: usize| format!("a-name-of-20-{n:07}");
+    let name = |n: usize| format!("{NAMED}{n:07}");
     repository.write("apps/maps.yaml", &maps((0..MANY).map(name)));
     let commit = repository.push("Many");
     stage
         .deliver("shop", &repository, json!({}), json!({}))
         .await;
+    written(&stage, MANY).await;
     let status = stage.delivered("shop", &commit).await;
     assert_eq!(status.inventory.len(), MANY);
     let entries = inventory(&stage, "shop").await;
@@ -57,7 +82,7 @@ async fn three_thousand_objects_are_delivered_and_pruned_from_a_grouped_inventor
         .items
         .iter()
         .filter_map(|map| map.metadata.name.as_deref());
-    let left = left.filter(|name| name.starts_with("a-name-of-20")).count();
+    let left = left.filter(|name| name.starts_with(NAMED)).count();
     assert_eq!(left, MANY - 30);
 
     // More than a status holds: said, and none of them is written.

@@ -6,6 +6,7 @@ mod deliveries;
 mod fixture;
 mod forge;
 mod handover;
+mod kinds;
 mod leadership;
 mod many;
 mod pages;
