@@ -167,7 +167,7 @@ impl ServiceLoop {
                     return Ok(());
                 };
                 let template = restored_template(&live.value(), *named);
-                let object = intent.template_object(&template);
+                let object = intent.restored_object(&template);
                 let answer = cluster.apply(&object, Manager::Objects).await;
                 self.other(wanted, write, answer.map(drop), now)?;
             }

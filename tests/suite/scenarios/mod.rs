@@ -10,6 +10,7 @@ mod drift;
 mod faults;
 mod first;
 mod house_rules;
+mod injected;
 mod interval;
 mod lifted;
 mod newer;

@@ -176,6 +176,14 @@ impl ServiceIntent {
         object
     }
 
+    /// The object to apply as [`Manager::Objects`] with the template of a Revision: what is in the cluster then is
+    /// not Git's template, and no difference from it is the server's doing.
+    pub fn restored_object(&self, template: &Value) -> Value {
+        let mut object = self.unsigned_template_object(template);
+        digest::sign_template(&mut object, &digest::template(template));
+        object
+    }
+
     fn unsigned_template_object(&self, template: &Value) -> Value {
         let mut annotations = self.annotations.clone();
         if self.mode == Expand::Routes {

@@ -3,8 +3,10 @@
 //! Both are compared in their canonical form ([`super::canonical`]). Beyond that, a field of the
 //! live template that Git does not have is a difference only where an apply of Git's template
 //! would take it away: where it is ours, and nobody else's too. What Knative's webhook fills in
-//! belongs to nobody; only inside of a list, which belongs to somebody as a whole, that cannot be
-//! told, and there the template that we wrote last says it.
+//! belongs to nobody.
+//!
+//! Where Git's template is the one that we wrote last and nobody wrote a field since, what the field has is what the
+//! server made of our write: its webhooks add variables and sidecars, and rewrite images. That is no difference.
 
 use serde_json::{Map, Value};
 
@@ -54,15 +56,14 @@ pub fn changes_beyond_defaults(desired: &Value, live: &Value) -> Vec<FieldChange
 pub fn changes_in(desired: &Value, live: &LiveObject, last_written: bool) -> Vec<FieldChange> {
     let has = live.value().pointer("/spec/template").cloned();
     let mut found = changes(desired, &has.unwrap_or_default());
-    if !found
-        .iter()
-        .any(|change| change.kind == ChangeKind::Removed)
-    {
+    if found.is_empty() {
         return found;
     }
     let owners = Owners::of(live);
     found.retain(|change| {
-        change.kind != ChangeKind::Removed || owners.would_lose(&change.path, last_written)
+        let is_server_s = last_written && owners.is_as_applied(&change.path);
+        let stays = change.kind == ChangeKind::Removed && !owners.would_lose(&change.path);
+        !is_server_s && !stays
     });
     found
 }
@@ -115,6 +116,9 @@ fn is_of_knative(name: &str) -> bool {
 
 /// Who owns what of an object.
 struct Owners {
+    /// By our own apply.
+    applied: Vec<Value>,
+    /// By that, or by what it takes over.
     ours: Vec<Value>,
     others: Vec<Value>,
 }
@@ -122,27 +126,40 @@ struct Owners {
 impl Owners {
     fn of(live: &LiveObject) -> Self {
         let fields = |owner: &FieldOwner| serde_json::from_str(&owner.fields).unwrap_or_default();
-        let (mut ours, mut others) = (Vec::new(), Vec::new());
+        let (mut applied, mut ours, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for owner in &live.managers {
-            if owner.manager == Manager::Objects.name() || owner.is_taken_over() {
+            let is_applied = owner.manager == Manager::Objects.name();
+            if is_applied {
+                applied.push(fields(owner));
+            }
+            if is_applied || owner.is_taken_over() {
                 ours.push(fields(owner));
             } else if !is_ours(&owner.manager) {
                 others.push(fields(owner));
             }
         }
-        Self { ours, others }
+        Self {
+            applied,
+            ours,
+            others,
+        }
+    }
+
+    /// Whether nobody has written a field, or the list that it is in, since we applied it.
+    fn is_as_applied(&self, path: &FieldPath) -> bool {
+        own(&self.applied, path) && !own(&self.others, path)
     }
 
     /// Whether an apply without a field takes it away.
-    fn would_lose(&self, path: &FieldPath, last_written: bool) -> bool {
-        let own = |owners: &[Value]| owners.iter().any(|fields| path.is_in(fields));
+    fn would_lose(&self, path: &FieldPath) -> bool {
+        // A list is written whole, whoever has it.
         let in_a_list = path.0.iter().any(|step| matches!(step, PathStep::Index(_)));
-        if in_a_list {
-            // A list is written whole, whoever has it.
-            return !(last_written && own(&self.ours) && may_be_filled_in(path));
-        }
-        own(&self.ours) && !own(&self.others)
+        in_a_list || (own(&self.ours, path) && !own(&self.others, path))
     }
+}
+
+fn own(owners: &[Value], path: &FieldPath) -> bool {
+    owners.iter().any(|fields| path.is_in(fields))
 }
 
 /// Whether a template sets a field to something.

@@ -86,7 +86,10 @@ pub fn decide(
         now,
         status: status.clone(),
         events: Vec::new(),
-        refused: live.refused.clone().or_else(|| name_taken(intent, live)),
+        refused: live
+            .refused
+            .clone()
+            .or_else(|| name_taken(intent, status, live)),
         gather: Gather::Nothing,
         traffic: None,
         template: None,
@@ -132,10 +135,20 @@ pub fn decide(
 
 /// Why the name that the manifest gives its revision cannot be had, if it cannot: Knative would make none, and whoever
 /// looked for it by name would find the old one.
-fn name_taken(intent: &Intent, live: &Live) -> Option<String> {
+fn name_taken(intent: &Intent, status: &RolloutStatus, live: &Live) -> Option<String> {
     let name = intent.revision_name.as_deref()?;
     let taken = live.revision(name)?.made_from_git == Some(false);
-    taken.then(|| {
+    // A Revision that is remembered as made from it may have what a webhook of the cluster added.
+    let mut made = status
+        .history
+        .iter()
+        .map(|entry| &entry.release)
+        .chain(&status.stable);
+    let is_known = made.any(|release| {
+        release.revision.as_deref() == Some(name)
+            && release.template_hash.as_ref() == Some(&intent.template_hash)
+    });
+    (taken && !is_known).then(|| {
         format!("the revision name {name} was used before, for another template: give this one a name of its own")
     })
 }

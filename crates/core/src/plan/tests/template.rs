@@ -112,6 +112,40 @@ fn a_list_that_somebody_else_wrote_is_compared_whole() {
 }
 
 #[test]
+fn what_a_webhook_adds_to_our_own_write_is_no_difference() {
+    let git = of(json!({"image": "a", "env": [{"name": "MOOD", "value": "calm"}]}));
+    let injected = json!({"spec": {"containers": [
+        {"image": "registry.example.com/a", "env": [{"name": "MOOD", "value": "calm"}, {"name": "ZONE", "value": "b"}]},
+        {"name": "proxy", "image": "proxy"}]}});
+    let by_hand = json!({"f:spec": {"f:containers": {}}});
+    for (managed, last_written, differs) in [
+        (json!([ours()]), true, false),
+        // Another template of Git's is to be written.
+        (json!([ours()]), false, true),
+        // Somebody wrote the list since, or before.
+        (
+            json!([entry("kubectl-edit", "Update", by_hand.clone())]),
+            true,
+            true,
+        ),
+        (
+            json!([ours(), entry("kustomize", "Apply", by_hand.clone())]),
+            true,
+            true,
+        ),
+        (
+            json!([entry("kubectl-client-side-apply", "Update", by_hand)]),
+            true,
+            true,
+        ),
+    ] {
+        let live = live(injected.clone(), managed.clone());
+        let found = changes_in(&git, &live, last_written);
+        assert_eq!(!found.is_empty(), differs, "{managed} {last_written}");
+    }
+}
+
+#[test]
 fn what_somebody_else_set_in_a_template_is_theirs_and_what_we_set_goes_with_git() {
     let mut has = served();
     has["metadata"]["annotations"] = json!({"autoscaling.knative.dev/min-scale": "1"});
