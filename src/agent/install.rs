@@ -17,8 +17,8 @@ pub(super) async fn install(cluster: &Cluster) -> Result<(), AgentError> {
         let Some(key) = ObjectKey::of(&object) else {
             continue;
         };
-        let version = object["apiVersion"].as_str().unwrap_or_default();
-        let known = cluster.refresh(&key, version).await;
+        let version = object.get("apiVersion").and_then(Value::as_str);
+        let known = cluster.refresh(&key, version.unwrap_or_default()).await;
         let known = known.map_err(AgentError::Install)?;
         match known.and_then(|known| later_version(&known.value())) {
             Some(found) => warn!(

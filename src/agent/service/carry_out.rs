@@ -168,8 +168,7 @@ impl ServiceLoop {
                 };
                 let template = restored_template(&live.value(), *named);
                 let object = intent.restored_object(&template);
-                let answer = cluster.apply(&object, Manager::Objects).await;
-                self.other(wanted, write, answer.map(drop), now)?;
+                self.write_other(wanted, write, &object, now).await?;
             }
             Write::KeepRevision { name, keep } => {
                 let annotations = if *keep {
@@ -179,24 +178,23 @@ impl ServiceLoop {
                 };
                 let object = json!({"apiVersion": API_VERSION, "kind": "Revision", "metadata":
                     {"name": name, "namespace": intent.namespace, "annotations": annotations}});
-                let answer = cluster.apply(&object, Manager::Objects).await;
-                self.other(wanted, write, answer.map(drop), now)?;
+                self.write_other(wanted, write, &object, now).await?;
             }
         }
         Ok(())
     }
 
-    /// Takes in how a write went that nothing else waits for: one that is refused costs itself, and is tried again
-    /// later. (A revision that went away meanwhile needs no keeping.)
-    fn other(
+    /// Writes what nothing else waits for: where it is refused it costs itself, and is tried again later. (A revision
+    /// that went away meanwhile needs no keeping.)
+    async fn write_other(
         &mut self,
         wanted: &DesiredService,
         write: &Write,
-        answer: Result<(), WriteError>,
+        object: &Value,
         now: Instant,
     ) -> Result<(), WriteError> {
-        match answer {
-            Ok(()) => self.refusals.written(write),
+        match self.context.cluster.apply(object, Manager::Objects).await {
+            Ok(_) => self.refusals.written(write),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 let (service, ..) = self.subject(wanted);
