@@ -44,7 +44,7 @@ pub use cluster::{Cluster, GUARD, REFUSE, REFUSED_TAG};
 pub(crate) use forms::in_both_forms;
 pub use hello::Hello;
 pub use repository::TestRepository;
-pub use traffic::{TrafficHistory, share, split_of};
+pub use traffic::{TrafficHistory, in_force, share, split_of};
 pub use users::{Answer, Users};
 
 /// No story needs longer for one of its moments, however busy the machine.

@@ -6,6 +6,7 @@ use futures::TryStreamExt;
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt, watcher};
+use serde_json::Value;
 use sluice::api::serving::TrafficTarget;
 use tokio::task::JoinHandle;
 
@@ -79,4 +80,14 @@ pub fn share(split: &[TrafficTarget], revision: &str) -> i64 {
         .filter(|entry| entry.revision_name.as_deref() == Some(revision))
         .filter_map(|entry| entry.percent)
         .sum()
+}
+
+/// Whether a Route is Ready as it is now: a real one names a new split a moment before the gateway has it.
+pub fn in_force(route: &DynamicObject) -> bool {
+    let status = route.data.get("status");
+    let observed = status.and_then(|status| status["observedGeneration"].as_i64());
+    let conditions = status.and_then(|status| status["conditions"].as_array());
+    let is_ready =
+        |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    observed == route.metadata.generation && conditions.is_some_and(|all| all.iter().any(is_ready))
 }

@@ -1,14 +1,13 @@
 //! A user's own traffic block in Git: tags, a pinned revision, a split. It is kept all along,
 //! and it is the shape that a release ends in.
 
-use kube::api::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::json;
 use sluice::api::condition::Condition;
 use sluice::api::delivery::{DeliveryStatus, Expand};
 use sluice::api::rollout::{HoldReason, Phase, RolloutStatus};
 use sluice::api::serving::TrafficTarget;
 
-use crate::harness::{BRISK, Harness, Hello, brisk, in_both_forms, share};
+use crate::harness::{BRISK, Harness, Hello, brisk, in_both_forms, in_force, share};
 
 in_both_forms!(
     a_user_s_tags_and_split_are_kept_through_a_release_and_are_what_it_ends_in,
@@ -47,16 +46,6 @@ fn shape(split: &[TrafficTarget]) -> Vec<String> {
     let mut shape: Vec<String> = split.iter().map(entry).collect();
     shape.sort();
     shape
-}
-
-/// Whether a Route is Ready as it is now.
-fn in_force(route: &DynamicObject) -> bool {
-    let status = route.data.get("status");
-    let observed = status.and_then(|status| status["observedGeneration"].as_i64());
-    let conditions = status.and_then(|status| status["conditions"].as_array());
-    let is_ready =
-        |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
-    observed == route.metadata.generation && conditions.is_some_and(|all| all.iter().any(is_ready))
 }
 
 /// Waits until the Route says that users are shown exactly this, and that they are by now: a real

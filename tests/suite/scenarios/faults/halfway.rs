@@ -10,7 +10,7 @@ use sluice::api::rollout::{Phase, Release};
 use sluice::api::rollout_policy::RolloutPolicy;
 
 use super::{hello, open_shop};
-use crate::harness::{Harness, Hello, Setting, share, split_of};
+use crate::harness::{Harness, Hello, Setting, in_force, share, split_of};
 
 /// How long the cluster has to confirm a rollback before stable alone is written: longer than any story waits for it,
 /// so that nothing comes down by that alone.
@@ -86,8 +86,9 @@ impl Halfway {
     /// Nobody is on the candidate any more, by what the Route has, and not by any memory.
     pub async fn comes_down(&self) {
         let candidate = self.candidate.clone();
-        let down =
-            |object: &DynamicObject| share(&split_of(object, "/status/traffic"), &candidate) == 0;
+        let down = |object: &DynamicObject| {
+            share(&split_of(object, "/status/traffic"), &candidate) == 0 && in_force(object)
+        };
         let api = self.harness.serving("Route");
         let object = self.harness.when(api, "hello", "stable alone", down).await;
         assert_eq!(
