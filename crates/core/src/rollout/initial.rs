@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use crate::api::rollout::{Outcome, Phase};
 
+use super::allocate::Split;
 use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::reason::Reason;
 use super::stepping::Probed;
-use super::traffic::Split;
 
 /// How long nothing of a first delivery is to be read in its ServiceRollout, where the cluster makes nothing of it.
 const UNSTORED: Duration = Duration::from_secs(10);
@@ -25,15 +25,15 @@ impl DecisionContext<'_> {
     /// How long the status may stay unstored, if it may: a first delivery has begun, nothing has come of it, and
     /// there is nothing else to remember.
     pub fn beginning_may_wait(&self) -> Option<Duration> {
-        let status = &self.status;
-        let has_just_begun = status.phase == Phase::Initial
-            && status
-                .candidate
+        let (service, candidate) = (&self.service, &self.candidate);
+        let has_just_begun = candidate.phase == Phase::Initial
+            && candidate
+                .release
                 .as_ref()
                 .is_some_and(|candidate| candidate.revision.is_none() && candidate.attempt == 0);
-        let remembers = !status.history.is_empty()
-            || !status.quarantine.is_empty()
-            || !status.answers.is_empty();
+        let remembers = !service.history.is_empty()
+            || !service.quarantine.is_empty()
+            || !service.answers.is_empty();
         let left = UNSTORED.saturating_sub(self.in_phase());
         (has_just_begun && !remembers && !left.is_zero()).then_some(left)
     }
@@ -52,7 +52,7 @@ impl DecisionContext<'_> {
     /// Readiness, then the Route, then probes.
     pub fn initial(&mut self) -> Next {
         let git = Some(&self.intent.template_hash);
-        match &self.status.candidate {
+        match &self.candidate.release {
             Some(candidate) if candidate.template_hash.as_ref() == git => {}
             _ => return self.start_over(),
         }
@@ -68,7 +68,7 @@ impl DecisionContext<'_> {
             return Next::Wait(None);
         }
         self.stage();
-        if let Some(reason) = self.fault(self.status.confirmed_at.is_some()) {
+        if let Some(reason) = self.fault(self.service.confirmed_at.is_some()) {
             return self.fail(reason);
         }
         let candidate = self
@@ -86,24 +86,20 @@ impl DecisionContext<'_> {
             self.hold(reason, why);
             return Next::Wait(None);
         }
-        if self.status.weight == 0 {
+        if self.candidate.weight == 0 {
             self.events.push(Event::Ready {
                 revision: candidate.clone(),
                 waited: self.in_phase(),
             });
-            self.status.weight = 100;
+            self.candidate.weight = 100;
         }
-        let wanted = self.target_traffic(Split {
-            stable: &candidate,
-            candidate: Some((&candidate, 0)),
-            tag_stable: false,
-        });
+        let wanted = self.target_traffic(Split::first(&candidate));
         if !self.want(wanted) {
             let limit = self
                 .policy
                 .confirm_timeout
                 .max(self.policy.progress_deadline);
-            self.status.message = format!("waiting for the Route to {candidate}");
+            self.candidate.message = format!("waiting for the Route to {candidate}");
             return self.await_confirmation(limit, Self::fail);
         }
         match self.probe_verdict(&candidate) {
@@ -115,7 +111,7 @@ impl DecisionContext<'_> {
                     Some(finding) => format!("first delivery; {finding}"),
                     None => "first delivery".to_owned(),
                 };
-                self.status.pending_outcome = Some(crate::api::rollout::PendingOutcome {
+                self.candidate.pending_outcome = Some(crate::api::rollout::PendingOutcome {
                     outcome: Outcome::Promoted,
                     reason,
                     weight: 100,
@@ -127,11 +123,11 @@ impl DecisionContext<'_> {
 
     /// Git has another template before the first one came to anything.
     fn start_over(&mut self) -> Next {
-        if let Some(old) = self.status.candidate.take() {
+        if let Some(old) = self.candidate.release.take() {
             let reason = Reason::Superseded {
                 by: self.intent.commit.clone(),
             };
-            let weight = self.status.weight;
+            let weight = self.candidate.weight;
             self.remember(old, Outcome::Superseded, reason.to_string(), weight);
         }
         if self.git_is_quarantined().is_some() {
@@ -144,17 +140,17 @@ impl DecisionContext<'_> {
     /// badly and one that answers nothing are equally down.
     pub fn fail(&mut self, reason: Reason) -> Next {
         let text = reason.to_string();
-        if let Some(candidate) = self.status.candidate.take() {
+        if let Some(candidate) = self.candidate.release.take() {
             self.quarantine(&candidate, &reason);
             self.events.push(Event::Failed {
                 revision: candidate.revision.clone(),
                 reason,
             });
-            let weight = self.status.weight;
+            let weight = self.candidate.weight;
             self.remember(candidate, Outcome::Failed, text, weight);
         }
-        self.status.weight = 0;
-        self.status.step = None;
+        self.candidate.weight = 0;
+        self.candidate.step = None;
         self.enter(Phase::Failed)
     }
 
@@ -163,11 +159,11 @@ impl DecisionContext<'_> {
         match self.git_is_quarantined() {
             None if self.blocked().is_none() => self.start_first(0),
             None => {
-                self.status.message = self.blocked_words();
+                self.candidate.message = self.blocked_words();
                 Next::Wait(None)
             }
             Some(quarantine) => {
-                self.status.message = format!(
+                self.candidate.message = format!(
                     "the first delivery failed ({}): change it in Git, or `sluice rollout retry`",
                     quarantine.reason
                 );

@@ -15,6 +15,7 @@
 //!
 //! `docs/rollout.md` has the phases with their ways out.
 
+mod allocate;
 mod context;
 mod decide;
 mod decision;
@@ -28,6 +29,7 @@ mod reason;
 mod request;
 mod rollback;
 mod staging;
+mod state;
 mod steady;
 mod stepping;
 mod traffic;

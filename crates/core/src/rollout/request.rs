@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::api::rollout::{Action, HoldReason, Outcome, Phase, Release, Request, RequestAnswer};
+use crate::api::rollout::{
+    Action, HoldReason, Outcome, Phase, Release, Request, RequestAnswer, Seen,
+};
 
 use super::context::{DecisionContext, Next};
 use super::event::Event;
@@ -49,7 +51,8 @@ impl DecisionContext<'_> {
     pub fn requests(&mut self) {
         let spec = self.spec;
         for request in &spec.requests {
-            if self.status.answer(&request.id).is_some() {
+            let answers = &self.service.answers;
+            if answers.iter().any(|answer| answer.id == request.id) {
                 continue;
             }
             let answer = match self.out_of_date(request) {
@@ -84,11 +87,11 @@ impl DecisionContext<'_> {
             at: self.now,
             refused: refused.map(|why| brief(&why)),
         };
-        self.status.answers.insert(0, answer);
+        self.service.answers.insert(0, answer);
         // What stands in the spec stays answered, however much was asked since.
         let asked = |id: &String| self.spec.requests.iter().any(|r| r.id == *id);
         let mut kept = 0;
-        self.status.answers.retain(|answer| {
+        self.service.answers.retain(|answer| {
             kept += 1;
             kept <= ANSWERS || asked(&answer.id)
         });
@@ -103,7 +106,12 @@ impl DecisionContext<'_> {
             return Some(format!("it was good until {expires:.0}"));
         }
         let seen = request.seen.as_ref()?;
-        let now = self.status.seen();
+        let now = Seen::of(
+            self.service.stable.as_ref(),
+            self.candidate.release.as_ref(),
+            self.candidate.step,
+            self.service.quarantine.first(),
+        );
         let (what, then, now) = match request.action {
             Action::Promote if seen.candidate != now.candidate => {
                 ("the candidate was", &seen.candidate, &now.candidate)
@@ -142,7 +150,7 @@ impl DecisionContext<'_> {
         let ready = self
             .candidate_revision()
             .is_some_and(|name| self.live.is_usable(&name));
-        let awaits = self.status.hold.as_ref().map(|hold| hold.reason);
+        let awaits = self.candidate.hold.as_ref().map(|hold| hold.reason);
         match self.phase() {
             Phase::Probing | Phase::Stepping if !ready => {
                 Answer::Refused(format!("{} is not Ready", self.candidate_name()))
@@ -153,7 +161,7 @@ impl DecisionContext<'_> {
                 Answer::Done
             }
             Phase::Probing | Phase::Stepping => {
-                let weight = self.status.weight;
+                let weight = self.candidate.weight;
                 self.go_on();
                 self.promote(
                     Outcome::Promoted,
@@ -205,7 +213,7 @@ impl DecisionContext<'_> {
         if !matches!(phase, Phase::Stable | Phase::RolledBack | Phase::Failed) {
             return Answer::Refused("a release is on its way".to_owned());
         }
-        self.status
+        self.service
             .quarantine
             .retain(|q| q.template_hash != quarantine.template_hash);
         let attempt = if self.names_itself() {
@@ -284,11 +292,11 @@ impl DecisionContext<'_> {
         let reason = Reason::Undone {
             by: request.by.clone(),
         };
-        if let Some(stable) = self.status.stable.clone() {
+        if let Some(stable) = self.service.stable.clone() {
             self.quarantine(&stable, &reason);
         }
         self.begin(target.attempt);
-        self.status.candidate = Some(target);
+        self.candidate.release = Some(target);
         self.promote(Outcome::Undone, reason.to_string())
     }
 }

@@ -4,12 +4,13 @@ use crate::api::rollout::{
     HistoryEntry, HoldReason, Outcome, PendingOutcome, Phase, Release, TemplateState,
 };
 
+use super::allocate::Split;
 use super::context::{DecisionContext, Next};
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::reason::Reason;
 use super::rollback::{brief, is_known_good};
-use super::traffic::{self, Split};
+use super::traffic;
 
 /// Past releases that are remembered.
 const HISTORY: usize = 20;
@@ -30,15 +31,15 @@ impl DecisionContext<'_> {
 
     /// A clean sheet for Git's template.
     pub fn begin(&mut self, attempt: u32) {
-        self.status.candidate = Some(self.new_release(attempt));
-        self.status.step = None;
-        self.status.weight = 0;
-        self.status.failures = 0;
-        self.status.evidence.clear();
-        self.status.pending_outcome = None;
-        self.status.preserve_adopted_traffic = false;
-        self.status.ignored_traffic_drift = None;
-        self.status.template = TemplateState::Unwritten;
+        self.candidate.release = Some(self.new_release(attempt));
+        self.candidate.step = None;
+        self.candidate.weight = 0;
+        self.candidate.failures = 0;
+        self.candidate.evidence.clear();
+        self.candidate.pending_outcome = None;
+        self.service.preserve_adopted_traffic = false;
+        self.service.ignored_traffic_drift = None;
+        self.service.template = TemplateState::Unwritten;
     }
 
     /// Stable gets all of the share, by name, before anything else changes.
@@ -49,13 +50,9 @@ impl DecisionContext<'_> {
         let Some(stable) = self.stable_revision() else {
             return self.enter(Phase::Pending);
         };
-        let wanted = self.target_traffic(Split {
-            stable: &stable,
-            candidate: None,
-            tag_stable: false,
-        });
+        let wanted = self.target_traffic(Split::alone(&stable));
         let confirmed = self.want(wanted);
-        self.status.message = format!("waiting for all traffic to be pinned to {stable}");
+        self.candidate.message = format!("waiting for all traffic to be pinned to {stable}");
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
@@ -124,8 +121,9 @@ impl DecisionContext<'_> {
         let waited = self.in_phase();
         let limit = self.policy.progress_deadline;
         if waited < limit {
-            if self.status.hold.is_none() {
-                self.status.message = format!("waiting for {} to be Ready", self.candidate_name());
+            if self.candidate.hold.is_none() {
+                self.candidate.message =
+                    format!("waiting for {} to be Ready", self.candidate_name());
             }
             return Next::Wait(Some(limit - waited));
         }
@@ -152,7 +150,7 @@ impl DecisionContext<'_> {
 
     /// Asks for the template where it is not written, and finds the revision made from it.
     pub fn stage(&mut self) {
-        let Some(candidate) = &self.status.candidate else {
+        let Some(candidate) = &self.candidate.release else {
             return;
         };
         let attempt = candidate.attempt;
@@ -178,11 +176,11 @@ impl DecisionContext<'_> {
             // revision would be one more write for each of a thousand services.
             return;
         }
-        self.status.template = TemplateState::Written;
+        self.service.template = TemplateState::Written;
         if known {
             return;
         }
-        if let Some(candidate) = &mut self.status.candidate {
+        if let Some(candidate) = &mut self.candidate.release {
             candidate.generation = Some(generation);
             if let Some(revision) = &found {
                 candidate.revision = Some(revision.clone());
@@ -220,12 +218,12 @@ impl DecisionContext<'_> {
 
     /// The candidate gets all of the share.
     pub fn promote(&mut self, outcome: Outcome, reason: String) -> Next {
-        self.status.pending_outcome = Some(PendingOutcome {
+        self.candidate.pending_outcome = Some(PendingOutcome {
             outcome,
             reason,
             weight: 100,
         });
-        self.status.weight = 100;
+        self.candidate.weight = 100;
         self.enter(Phase::Promoting)
     }
 
@@ -237,26 +235,22 @@ impl DecisionContext<'_> {
         let Some(candidate) = self.candidate_revision() else {
             return self.enter(Phase::RollingBack);
         };
-        let wanted = self.target_traffic(Split {
-            stable: &candidate,
-            candidate: None,
-            tag_stable: false,
-        });
+        let wanted = self.target_traffic(Split::alone(&candidate));
         if self.want(wanted) {
             self.go_on();
             return self.promoted();
         }
-        self.status.message = format!("waiting for {candidate} to have all traffic");
+        self.candidate.message = format!("waiting for {candidate} to have all traffic");
         self.await_confirmation(self.policy.confirm_timeout, Self::roll_back)
     }
 
     /// The candidate is the stable revision now.
     pub fn promoted(&mut self) -> Next {
-        let Some(release) = self.status.candidate.take() else {
+        let Some(release) = self.candidate.release.take() else {
             return self.enter(Phase::Stable);
         };
         let (outcome, reason) = self
-            .status
+            .candidate
             .pending_outcome
             .take()
             .map_or((Outcome::Promoted, String::new()), |e| {
@@ -268,17 +262,17 @@ impl DecisionContext<'_> {
             reason: reason.clone(),
         });
         self.remember(release.clone(), outcome, reason, 100);
-        self.status.stable = Some(release);
-        self.status.step = None;
-        self.status.weight = 0;
-        self.status.failures = 0;
+        self.service.stable = Some(release);
+        self.candidate.step = None;
+        self.candidate.weight = 0;
+        self.candidate.failures = 0;
         self.enter(Phase::Stable)
     }
 
     /// Adds to the history, newest first.
     pub fn remember(&mut self, release: Release, outcome: Outcome, reason: String, weight: u8) {
         let reason = brief(&reason);
-        self.status.history.insert(
+        self.service.history.insert(
             0,
             HistoryEntry {
                 release,
@@ -294,7 +288,7 @@ impl DecisionContext<'_> {
     /// Of what is too much, good releases are forgotten last: `undo` and a stable revision that is gone need them.
     fn forget_the_oldest(&mut self) {
         let (mut seen, mut good) = (0, 0);
-        self.status.history.retain(|entry| {
+        self.service.history.retain(|entry| {
             seen += 1;
             let is_good = is_known_good(entry);
             good += usize::from(is_good);
@@ -305,11 +299,7 @@ impl DecisionContext<'_> {
     /// Keeps stable where it is while the candidate is made.
     fn pin_to_stable(&mut self) {
         if let Some(stable) = self.stable_revision() {
-            let wanted = self.target_traffic(Split {
-                stable: &stable,
-                candidate: None,
-                tag_stable: false,
-            });
+            let wanted = self.target_traffic(Split::alone(&stable));
             self.want(wanted);
         }
     }
