@@ -24,14 +24,7 @@ use super::reason::Reason;
 use super::rollback::brief;
 use super::state::{CandidateState, ServiceState};
 use super::traffic::{self, LEFT_OUT};
-
-/// What a phase says after it has looked.
-pub(super) enum Next {
-    /// Another phase began: look again at once.
-    Again,
-    /// Nothing more to do until something happens, or this much time has passed.
-    Wait(Option<Duration>),
-}
+use super::transition::Transition;
 
 /// A verdict on a step is recorded this often at most while nothing changes.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
@@ -67,15 +60,6 @@ impl<'a> DecisionContext<'a> {
             .hold
             .as_ref()
             .map_or(self.candidate.phase, |hold| hold.phase)
-    }
-
-    /// Begins a phase.
-    pub fn enter(&mut self, phase: Phase) -> Next {
-        self.candidate.phase = phase;
-        self.candidate.phase_since = Some(self.now);
-        self.candidate.hold = None;
-        self.candidate.message.clear();
-        Next::Again
     }
 
     /// The time since then, as far as the cluster was watched: an outage blames nobody.
@@ -376,15 +360,15 @@ impl<'a> DecisionContext<'a> {
     pub fn await_confirmation(
         &mut self,
         limit: Duration,
-        blame: fn(&mut Self, Reason) -> Next,
-    ) -> Next {
+        blame: fn(&mut Self, Reason) -> Transition,
+    ) -> Transition {
         // It was in force, and is not any more: the wait begins now.
         if self.service.confirmed_at.take().is_some() {
             self.service.traffic_requested_at = Some(self.now);
         }
         let waited = self.unconfirmed_for();
         if waited < limit {
-            return Next::Wait(Some(limit - waited));
+            return Transition::Wait(Some(limit - waited));
         }
         let route = self.live.route.as_ref();
         if traffic::unheard(route, self.traffic.as_deref().unwrap_or_default()) {
@@ -395,14 +379,14 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// The cluster does not confirm the traffic, and no release is to blame.
-    pub fn hold_unconfirmed(&mut self) -> Next {
+    pub fn hold_unconfirmed(&mut self) -> Transition {
         let cause = traffic::cause(self.live.route.as_ref());
         self.hold(
             HoldReason::Unconfirmed,
             format!("the cluster does not confirm its traffic: {cause}"),
         );
         // An event of the Route wakes it; this is for one that was missed.
-        Next::Wait(Some(self.policy.confirm_timeout))
+        Transition::Wait(Some(self.policy.confirm_timeout))
     }
 
     /// Whoever was waited for has come: it goes on, and has its time anew, since nobody worked

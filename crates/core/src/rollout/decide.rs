@@ -8,11 +8,12 @@ use crate::analysis::Evidence;
 use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
 use crate::policy::Policy;
 
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::decision::{Decision, Gather, Write};
 use super::input::{Intent, Live};
 use super::state::State;
 use super::traffic;
+use super::transition::Transition;
 
 /// More phases than one pass can ever go through; a loop in the table would end here.
 const MOST_TURNS: usize = 16;
@@ -125,9 +126,13 @@ pub fn decide(
             // status that somebody edited.
             Phase::Holding => pass.lost_hold(),
         };
-        if let Next::Wait(after) = turn {
-            wake_after = after;
-            break;
+        match turn {
+            Transition::To(phase) => pass.enter(phase),
+            Transition::Again => {}
+            Transition::Wait(after) => {
+                wake_after = after;
+                break;
+            }
         }
     }
     pass.conditions();
@@ -168,13 +173,13 @@ impl DecisionContext<'_> {
         }
     }
 
-    fn lost_hold(&mut self) -> Next {
+    fn lost_hold(&mut self) -> Transition {
         let phase = match (&self.service.stable, &self.candidate.release) {
             (None, _) => Phase::Pending,
             (Some(_), None) => Phase::Stable,
             (Some(_), Some(_)) => Phase::RollingBack,
         };
-        self.enter(phase)
+        Transition::To(phase)
     }
 
     /// `Ready`, `Progressing`, `Degraded` and, once there was any, `Drifted`.

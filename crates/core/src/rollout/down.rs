@@ -145,7 +145,8 @@ impl DecisionContext<'_> {
             Phase::Staging | Phase::Probing | Phase::Stepping | Phase::Promoting
                 if is_candidate && self.service.stable.is_some() =>
             {
-                self.roll_back(Reason::FoundRolledBack);
+                let back = self.roll_back(Reason::FoundRolledBack);
+                self.take(back);
             }
             // What serves by a memory that is older, or newer, than the mark is judged by nobody here.
             _ if self.serves(&hash) => {}

@@ -13,10 +13,11 @@ use std::time::Duration;
 use crate::api::rollout::{Outcome, Phase};
 
 use super::allocate::Split;
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
 use super::stepping::Probed;
+use super::transition::Transition;
 
 /// How long nothing of a first delivery is to be read in its ServiceRollout, where the cluster makes nothing of it.
 const UNSTORED: Duration = Duration::from_secs(10);
@@ -39,18 +40,18 @@ impl DecisionContext<'_> {
     }
 
     /// Begins the first delivery.
-    pub fn start_first(&mut self, attempt: u32) -> Next {
+    pub fn start_first(&mut self, attempt: u32) -> Transition {
         self.events.push(Event::Started {
             commit: self.intent.commit.clone(),
             subject: self.intent.subject.clone(),
             stable: None,
         });
         self.begin(attempt);
-        self.enter(Phase::Initial)
+        Transition::To(Phase::Initial)
     }
 
     /// Readiness, then the Route, then probes.
-    pub fn initial(&mut self) -> Next {
+    pub fn initial(&mut self) -> Transition {
         let git = Some(&self.intent.template_hash);
         match &self.candidate.release {
             Some(candidate) if candidate.template_hash.as_ref() == git => {}
@@ -65,7 +66,7 @@ impl DecisionContext<'_> {
         {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         self.stage();
         if let Some(reason) = self.fault(self.service.confirmed_at.is_some()) {
@@ -80,11 +81,11 @@ impl DecisionContext<'_> {
         self.serve_first(candidate)
     }
 
-    fn serve_first(&mut self, candidate: String) -> Next {
+    fn serve_first(&mut self, candidate: String) -> Transition {
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         if self.candidate.weight == 0 {
             self.events.push(Event::Ready {
@@ -103,7 +104,7 @@ impl DecisionContext<'_> {
             return self.await_confirmation(limit, Self::fail);
         }
         match self.probe_verdict(&candidate) {
-            Probed::Wait(after) => Next::Wait(Some(after)),
+            Probed::Wait(after) => Transition::Wait(Some(after)),
             Probed::Fail(finding) => self.fail(Reason::Probes(finding)),
             Probed::Pass(finding) => {
                 self.go_on();
@@ -122,7 +123,7 @@ impl DecisionContext<'_> {
     }
 
     /// Git has another template before the first one came to anything.
-    fn start_over(&mut self) -> Next {
+    fn start_over(&mut self) -> Transition {
         if let Some(old) = self.candidate.release.take() {
             let reason = Reason::Superseded {
                 by: self.intent.commit.clone(),
@@ -131,14 +132,14 @@ impl DecisionContext<'_> {
             self.remember(old, Outcome::Superseded, reason.to_string(), weight);
         }
         if self.git_is_quarantined().is_some() {
-            return self.enter(Phase::Failed);
+            return Transition::To(Phase::Failed);
         }
         self.start_first(0)
     }
 
     /// The first delivery failed. What it has of a Route stays: a service that answers
     /// badly and one that answers nothing are equally down.
-    pub fn fail(&mut self, reason: Reason) -> Next {
+    pub fn fail(&mut self, reason: Reason) -> Transition {
         let text = reason.to_string();
         if let Some(candidate) = self.candidate.release.take() {
             self.quarantine(&candidate, &reason);
@@ -151,23 +152,23 @@ impl DecisionContext<'_> {
         }
         self.candidate.weight = 0;
         self.candidate.step = None;
-        self.enter(Phase::Failed)
+        Transition::To(Phase::Failed)
     }
 
     /// Waits for another template, or for a person.
-    pub fn failed(&mut self) -> Next {
+    pub fn failed(&mut self) -> Transition {
         match self.git_is_quarantined() {
             None if self.blocked().is_none() => self.start_first(0),
             None => {
                 self.candidate.message = self.blocked_words();
-                Next::Wait(None)
+                Transition::Wait(None)
             }
             Some(quarantine) => {
                 self.candidate.message = format!(
                     "the first delivery failed ({}): change it in Git, or `sluice rollout retry`",
                     quarantine.reason
                 );
-                Next::Wait(None)
+                Transition::Wait(None)
             }
         }
     }

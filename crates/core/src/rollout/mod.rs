@@ -33,6 +33,7 @@ mod state;
 mod steady;
 mod stepping;
 mod traffic;
+mod transition;
 
 #[cfg(test)]
 mod tests;
@@ -43,3 +44,4 @@ pub use event::Event;
 pub use input::{ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts};
 pub use reason::Reason;
 pub use traffic::{LEFT_OUT, describe, traffic_without_release};
+pub use transition::phases;

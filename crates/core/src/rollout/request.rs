@@ -6,10 +6,11 @@ use crate::api::rollout::{
     Action, HoldReason, Outcome, Phase, Release, Request, RequestAnswer, Seen,
 };
 
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
 use super::rollback::brief;
+use super::transition::Transition;
 
 /// Answers that are remembered.
 const ANSWERS: usize = 50;
@@ -157,16 +158,18 @@ impl DecisionContext<'_> {
             }
             Phase::Stepping if awaits == Some(HoldReason::Approval) => {
                 self.go_on();
-                self.go_up(None);
+                let next = self.go_up(None);
+                self.take(next);
                 Answer::Done
             }
             Phase::Probing | Phase::Stepping => {
                 let weight = self.candidate.weight;
                 self.go_on();
-                self.promote(
+                let next = self.promote(
                     Outcome::Promoted,
                     format!("promoted from {weight} % by {by}"),
                 );
+                self.take(next);
                 Answer::Done
             }
             Phase::Pinning | Phase::Staging | Phase::Initial => Answer::Refused(
@@ -187,11 +190,13 @@ impl DecisionContext<'_> {
             | Phase::Probing
             | Phase::Stepping
             | Phase::Promoting => {
-                self.roll_back(reason);
+                let next = self.roll_back(reason);
+                self.take(next);
                 Answer::Done
             }
             Phase::Initial => {
-                self.fail(reason);
+                let next = self.fail(reason);
+                self.take(next);
                 Answer::Done
             }
             Phase::RollingBack => Answer::Done,
@@ -228,9 +233,11 @@ impl DecisionContext<'_> {
         // What refused it may have changed since: only the cluster can tell.
         self.refused = None;
         if phase == Phase::Failed {
-            self.start_first(attempt);
+            let next = self.start_first(attempt);
+            self.take(next);
         } else {
-            self.start_release(attempt);
+            let next = self.start_release(attempt);
+            self.take(next);
         }
         Answer::Done
     }
@@ -242,9 +249,10 @@ impl DecisionContext<'_> {
         let named = request.revision.as_deref();
         match self.phase() {
             Phase::Pinning | Phase::Staging | Phase::Probing | Phase::Stepping => {
-                self.roll_back(Reason::Aborted {
+                let next = self.roll_back(Reason::Aborted {
                     by: request.by.clone(),
                 });
+                self.take(next);
                 // A revision before stable: that as well, once stable is back.
                 if named.is_none_or(|name| name == stable) {
                     Answer::Done
@@ -255,7 +263,8 @@ impl DecisionContext<'_> {
             Phase::Promoting | Phase::RollingBack => Answer::Later,
             _ => match self.undo_target(&stable, named) {
                 Ok(target) => {
-                    self.undo(target, request);
+                    let next = self.undo(target, request);
+                    self.take(next);
                     Answer::Done
                 }
                 Err(why) => Answer::Refused(why.to_string()),
@@ -288,7 +297,7 @@ impl DecisionContext<'_> {
         })
     }
 
-    fn undo(&mut self, target: Release, request: &Request) -> Next {
+    fn undo(&mut self, target: Release, request: &Request) -> Transition {
         let reason = Reason::Undone {
             by: request.by.clone(),
         };

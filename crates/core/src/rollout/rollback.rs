@@ -5,10 +5,11 @@ use crate::api::rollout::{
 };
 
 use super::allocate::{Split, TargetTraffic};
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
 use super::traffic;
+use super::transition::Transition;
 
 /// Quarantined templates that are remembered.
 const QUARANTINE: usize = 50;
@@ -38,7 +39,7 @@ pub(super) fn is_known_good(entry: &HistoryEntry) -> bool {
 impl DecisionContext<'_> {
     /// Takes the candidate back. It is decided, quarantined and stored at once; the write
     /// follows.
-    pub fn roll_back(&mut self, reason: Reason) -> Next {
+    pub fn roll_back(&mut self, reason: Reason) -> Transition {
         let (outcome, guilty) = match &reason {
             Reason::Superseded { .. } => (Outcome::Superseded, false),
             Reason::Reverted { .. } => (Outcome::Reverted, false),
@@ -64,11 +65,11 @@ impl DecisionContext<'_> {
         });
         self.candidate.weight = 0;
         self.candidate.step = None;
-        self.enter(Phase::RollingBack)
+        Transition::To(Phase::RollingBack)
     }
 
     /// Git's template is refused before anything of it has begun: nothing is written for it.
-    pub fn refuse(&mut self, message: String) -> Next {
+    pub fn refuse(&mut self, message: String) -> Transition {
         let release = self.new_release(self.last_attempt());
         let reason = Reason::Refused { message };
         let text = reason.to_string();
@@ -85,7 +86,7 @@ impl DecisionContext<'_> {
         if self.service.traffic.is_empty() {
             self.service.preserve_adopted_traffic = true;
         }
-        self.enter(Phase::RolledBack)
+        Transition::To(Phase::RolledBack)
     }
 
     /// Keeps a template out.
@@ -112,7 +113,7 @@ impl DecisionContext<'_> {
     }
 
     /// Git's template is no longer the candidate's: stable first, then whatever is new.
-    pub fn superseded(&mut self) -> Option<Next> {
+    pub fn superseded(&mut self) -> Option<Transition> {
         let candidate = self.candidate.release.as_ref()?;
         if self.intent.withdrawn {
             return Some(self.roll_back(Reason::Withdrawn));
@@ -133,23 +134,23 @@ impl DecisionContext<'_> {
     }
 
     /// Stable is written; the cluster's word is awaited.
-    pub fn rolling_back(&mut self) -> Next {
+    pub fn rolling_back(&mut self) -> Transition {
         let Some(stable) = self.stable_revision() else {
-            return self.enter(Phase::Pending);
+            return Transition::To(Phase::Pending);
         };
         let limit = self.policy.confirm_timeout;
         let overdue = self.in_phase() >= limit;
-        // What cannot take requests cannot be rolled back to, in no time at all. (No word on
-        // it is not a bad word.)
-        let unusable = self
-            .live
-            .revision(&stable)
-            .is_none_or(|revision| revision.has_failed());
+        // What cannot take requests cannot be rolled back to, in no time at all. No word on it is not a bad word,
+        // as long as one may come.
+        let patience = limit.max(self.policy.progress_deadline);
+        let unusable = self.live.revision(&stable).is_none_or(|revision| {
+            revision.has_failed() || (!revision.is_ready() && self.in_phase() >= patience)
+        });
         if unusable && let Some(other) = self.best_left(&stable) {
             let cause = self.stable_trouble().unwrap_or_default();
             self.events.push(Event::StableUnhealthy { stable, cause });
             self.service.stable = Some(other);
-            return Next::Again;
+            return Transition::Again;
         }
         let mut wanted = self.target_traffic(Split::alone(&stable));
         let refused = self
@@ -182,13 +183,13 @@ impl DecisionContext<'_> {
             }
             self.candidate.message =
                 format!("the cluster does not confirm the rollback to {stable}: {cause}");
-            return Next::Wait(Some(limit));
+            return Transition::Wait(Some(limit));
         }
         self.candidate.message = format!("waiting for {stable} to have all traffic again");
-        Next::Wait(Some(limit.saturating_sub(self.in_phase())))
+        Transition::Wait(Some(limit.saturating_sub(self.in_phase())))
     }
 
-    fn rolled_back(&mut self, confirmed: Option<String>) -> Next {
+    fn rolled_back(&mut self, confirmed: Option<String>) -> Transition {
         let took = self.in_phase();
         let candidate = self.candidate.release.take();
         if let Some(pending_outcome) = self.candidate.pending_outcome.take() {
@@ -211,7 +212,7 @@ impl DecisionContext<'_> {
         self.candidate.failures = 0;
         // What is written is the candidate's.
         self.service.template = TemplateState::Unwritten;
-        self.enter(Phase::RolledBack)
+        Transition::To(Phase::RolledBack)
     }
 
     /// Releases that are known to be good and whose revision can take requests, best first.

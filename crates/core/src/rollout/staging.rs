@@ -5,12 +5,13 @@ use crate::api::rollout::{
 };
 
 use super::allocate::Split;
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::reason::Reason;
 use super::rollback::{brief, is_known_good};
 use super::traffic;
+use super::transition::Transition;
 
 /// Past releases that are remembered.
 const HISTORY: usize = 20;
@@ -19,14 +20,14 @@ const GOOD: usize = 5;
 
 impl DecisionContext<'_> {
     /// Begins the release of Git's template; stable is there.
-    pub fn start_release(&mut self, attempt: u32) -> Next {
+    pub fn start_release(&mut self, attempt: u32) -> Transition {
         self.events.push(Event::Started {
             commit: self.intent.commit.clone(),
             subject: self.intent.subject.clone(),
             stable: self.stable_revision(),
         });
         self.begin(attempt);
-        self.enter(Phase::Pinning)
+        Transition::To(Phase::Pinning)
     }
 
     /// A clean sheet for Git's template.
@@ -43,12 +44,12 @@ impl DecisionContext<'_> {
     }
 
     /// Stable gets all of the share, by name, before anything else changes.
-    pub fn pinning(&mut self) -> Next {
+    pub fn pinning(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
         let Some(stable) = self.stable_revision() else {
-            return self.enter(Phase::Pending);
+            return Transition::To(Phase::Pending);
         };
         let wanted = self.target_traffic(Split::alone(&stable));
         let confirmed = self.want(wanted);
@@ -56,7 +57,7 @@ impl DecisionContext<'_> {
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         // A stable revision that is not well is never confirmed; that it is written by name
         // is enough to stage beside it, and nothing goes up before it is well again.
@@ -66,7 +67,7 @@ impl DecisionContext<'_> {
         });
         if self.mark_is_gone() && (confirmed || (written && self.stable_trouble().is_some())) {
             self.go_on();
-            return self.enter(Phase::Staging);
+            return Transition::To(Phase::Staging);
         }
         // Whatever the Route says, it says it of stable: no release is to blame.
         let limit = self.policy.confirm_timeout;
@@ -74,7 +75,7 @@ impl DecisionContext<'_> {
     }
 
     /// The template is written; its revision is found by the generation that asks for it.
-    pub fn staging(&mut self) -> Next {
+    pub fn staging(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -85,7 +86,7 @@ impl DecisionContext<'_> {
         if let Some(HoldReason::Suspended) = self.blocked() {
             let why = self.blocked_text(HoldReason::Suspended);
             self.hold(HoldReason::Suspended, why);
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         self.stage();
         if let Some(reason) = self.fault(false) {
@@ -98,7 +99,7 @@ impl DecisionContext<'_> {
             if let Some(reason) = self.blocked() {
                 let why = self.blocked_text(reason);
                 self.hold(reason, why);
-                return Next::Wait(None);
+                return Transition::Wait(None);
             }
             self.heard();
             self.go_on();
@@ -106,14 +107,14 @@ impl DecisionContext<'_> {
                 revision: self.candidate_name(),
                 waited: self.in_phase(),
             });
-            return self.enter(Phase::Probing);
+            return Transition::To(Phase::Probing);
         }
         self.await_ready(Self::roll_back)
     }
 
     /// The candidate is not Ready. When its time is up it is to `blame`, but not while Knative has
     /// not come to its template: then it is held, and has its time anew once somebody does.
-    pub fn await_ready(&mut self, blame: fn(&mut Self, Reason) -> Next) -> Next {
+    pub fn await_ready(&mut self, blame: fn(&mut Self, Reason) -> Transition) -> Transition {
         let heard = !self.template_is_unheard();
         if heard {
             self.heard();
@@ -125,7 +126,7 @@ impl DecisionContext<'_> {
                 self.candidate.message =
                     format!("waiting for {} to be Ready", self.candidate_name());
             }
-            return Next::Wait(Some(limit - waited));
+            return Transition::Wait(Some(limit - waited));
         }
         if heard {
             let cause = self.why_not_ready();
@@ -136,7 +137,7 @@ impl DecisionContext<'_> {
             "Knative's controller has not looked at its template yet".to_owned(),
         );
         // An event wakes it; this is for one that was missed.
-        Next::Wait(Some(limit))
+        Transition::Wait(Some(limit))
     }
 
     /// Whether the template is written and nobody has made anything of it: Knative's controller is
@@ -217,23 +218,23 @@ impl DecisionContext<'_> {
     }
 
     /// The candidate gets all of the share.
-    pub fn promote(&mut self, outcome: Outcome, reason: String) -> Next {
+    pub fn promote(&mut self, outcome: Outcome, reason: String) -> Transition {
         self.candidate.pending_outcome = Some(PendingOutcome {
             outcome,
             reason,
             weight: 100,
         });
         self.candidate.weight = 100;
-        self.enter(Phase::Promoting)
+        Transition::To(Phase::Promoting)
     }
 
     /// 100 % is written; the cluster's word is awaited. A newer template waits that moment.
-    pub fn promoting(&mut self) -> Next {
+    pub fn promoting(&mut self) -> Transition {
         if let Some(reason) = self.fault(true) {
             return self.roll_back(reason);
         }
         let Some(candidate) = self.candidate_revision() else {
-            return self.enter(Phase::RollingBack);
+            return Transition::To(Phase::RollingBack);
         };
         let wanted = self.target_traffic(Split::alone(&candidate));
         if self.want(wanted) {
@@ -245,9 +246,9 @@ impl DecisionContext<'_> {
     }
 
     /// The candidate is the stable revision now.
-    pub fn promoted(&mut self) -> Next {
+    pub fn promoted(&mut self) -> Transition {
         let Some(release) = self.candidate.release.take() else {
-            return self.enter(Phase::Stable);
+            return Transition::To(Phase::Stable);
         };
         let (outcome, reason) = self
             .candidate
@@ -266,7 +267,7 @@ impl DecisionContext<'_> {
         self.candidate.step = None;
         self.candidate.weight = 0;
         self.candidate.failures = 0;
-        self.enter(Phase::Stable)
+        Transition::To(Phase::Stable)
     }
 
     /// Adds to the history, newest first.

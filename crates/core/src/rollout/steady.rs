@@ -4,13 +4,14 @@ use crate::api::delivery::{Drift, Expand};
 use crate::api::rollout::{HistoryEntry, Outcome, Phase, Quarantine, Release, TemplateState};
 
 use super::allocate::{Split, TargetTraffic};
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::decision::Write;
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::own_tags::tags;
 use super::reason::short;
 use super::traffic;
+use super::transition::Transition;
 
 /// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
 const ROLLBACK_WINDOW: usize = 3;
@@ -19,10 +20,10 @@ const TEMPLATE_LEFT: &str = "its template was changed by hand and is left so";
 
 impl DecisionContext<'_> {
     /// Nothing was delivered yet: takes over what is there, or delivers for the first time.
-    pub fn pending(&mut self) -> Next {
+    pub fn pending(&mut self) -> Transition {
         if self.blocked().is_some() {
             self.candidate.message = format!("nothing delivered yet: {}", self.blocked_words());
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         match self.adoptable() {
             Some(release) => self.adopt(release),
@@ -93,7 +94,7 @@ impl DecisionContext<'_> {
         })
     }
 
-    fn adopt(&mut self, release: Release) -> Next {
+    fn adopt(&mut self, release: Release) -> Transition {
         let stable = release.revision.clone().unwrap_or_default();
         let serving: Vec<_> = self
             .live
@@ -120,7 +121,7 @@ impl DecisionContext<'_> {
             100,
         );
         self.service.stable = Some(release);
-        self.enter(Phase::Stable)
+        Transition::To(Phase::Stable)
     }
 
     /// Git's template is kept out. A refusal is about the manifest that was refused: one that
@@ -143,16 +144,18 @@ impl DecisionContext<'_> {
     }
 
     /// On stable, with nothing on its way.
-    pub fn at_rest(&mut self) -> Next {
+    pub fn at_rest(&mut self) -> Transition {
         let Some(stable) = self.stable_revision() else {
-            return self.enter(Phase::Pending);
+            return Transition::To(Phase::Pending);
         };
         if let Some(turn) = self.restore(&stable) {
             return turn;
         }
         if !self.git_serves() && self.git_is_quarantined().is_none() {
             if let Some(reason) = self.blocked() {
-                self.candidate.phase = Phase::Stable;
+                if self.phase() != Phase::Stable {
+                    return Transition::To(Phase::Stable);
+                }
                 self.serve_stable(&stable);
                 let commit = self
                     .intent
@@ -164,19 +167,19 @@ impl DecisionContext<'_> {
                 } else {
                     format!("{commit} waits: {}", self.blocked_text(reason))
                 };
-                return Next::Wait(None);
+                return Transition::Wait(None);
             }
             return self.begin_with_git();
         }
-        let confirmed = self.serve_stable(&stable);
         let phase = if self.git_serves() {
             Phase::Stable
         } else {
             Phase::RolledBack
         };
-        if self.candidate.phase != phase {
-            self.enter(phase);
+        if self.phase() != phase {
+            return Transition::To(phase);
         }
+        let confirmed = self.serve_stable(&stable);
         if let Some(quarantine) = self.git_is_quarantined().filter(|_| !self.git_serves()) {
             self.candidate.message = format!(
                 "{stable} serves; Git's template was rolled back ({}): change it in Git, or `sluice rollout retry`",
@@ -191,7 +194,7 @@ impl DecisionContext<'_> {
             );
         }
         self.keep_revisions(&stable);
-        Next::Wait(None)
+        Transition::Wait(None)
     }
 
     /// A template that differs from Git's while Git's is what serves: a revert, whose old
@@ -289,7 +292,7 @@ impl DecisionContext<'_> {
     }
 
     /// Git has a template that is neither serving nor kept out.
-    fn begin_with_git(&mut self) -> Next {
+    fn begin_with_git(&mut self) -> Transition {
         if let Some(message) = self.refused.clone() {
             return self.refuse(message);
         }
@@ -330,7 +333,7 @@ impl DecisionContext<'_> {
 
     /// The stable revision is gone while nothing is on its way: the best one left takes its
     /// place; without one there is only waiting, and saying so.
-    fn restore(&mut self, stable: &str) -> Option<Next> {
+    fn restore(&mut self, stable: &str) -> Option<Transition> {
         let cause = self.stable_trouble()?;
         if !self.has_said("Degraded", "StableUnhealthy") {
             self.events.push(Event::StableUnhealthy {
@@ -367,13 +370,13 @@ impl DecisionContext<'_> {
                 .take()
                 .map_or(0, |stable| stable.attempt + 1);
             return Some(if self.git_is_quarantined().is_some() {
-                self.enter(Phase::Failed)
+                Transition::To(Phase::Failed)
             } else {
                 self.start_first(if self.names_itself() { 0 } else { attempt })
             });
         }
         self.candidate.message = format!("{cause}; waiting for the cluster to make it again");
-        Some(Next::Wait(Some(self.policy.confirm_timeout)))
+        Some(Transition::Wait(Some(self.policy.confirm_timeout)))
     }
 
     /// Everything of the service was deleted: there is nothing to keep.

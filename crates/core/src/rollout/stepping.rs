@@ -8,15 +8,16 @@ use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, 
 use crate::api::serving::{self, TrafficTarget};
 
 use super::allocate::Split;
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::decision::{Gather, ProbeTargets};
 use super::event::Event;
 use super::own_tags;
 use super::reason::Reason;
+use super::transition::Transition;
 
 impl<'a> DecisionContext<'a> {
     /// The candidate is tagged at 0 %, and asked on its tag URL.
-    pub fn probing(&mut self) -> Next {
+    pub fn probing(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -25,7 +26,7 @@ impl<'a> DecisionContext<'a> {
         }
         let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
         else {
-            return self.enter(Phase::Staging);
+            return Transition::To(Phase::Staging);
         };
         let wanted = self.target_traffic(Split::beside(&stable, &candidate, 0));
         let confirmed = self.want(wanted);
@@ -34,24 +35,24 @@ impl<'a> DecisionContext<'a> {
         }
         if self.cannot_be_probed(&candidate) {
             self.hold(HoldReason::NoTag, self.words_on_no_tag());
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         let verdict = match self.probe_verdict(&candidate) {
             Probed::Pass(finding) => finding,
             Probed::Fail(finding) => return self.roll_back(Reason::Probes(finding)),
-            Probed::Wait(after) => return Next::Wait(Some(after)),
+            Probed::Wait(after) => return Transition::Wait(Some(after)),
         };
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         if self.canary_share() == 0 {
             self.hold(
                 HoldReason::NoShare,
                 "the traffic in Git gives the newest revision no share".to_owned(),
             );
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         self.go_on();
         if let Some(finding) = &verdict {
@@ -138,7 +139,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// The candidate has its share; what users meet is judged.
-    pub fn stepping(&mut self) -> Next {
+    pub fn stepping(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -147,7 +148,7 @@ impl<'a> DecisionContext<'a> {
         }
         let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
         else {
-            return self.enter(Phase::Staging);
+            return Transition::To(Phase::Staging);
         };
         let weight = self.candidate.weight;
         let wanted = self.target_traffic(Split::beside(&stable, &candidate, weight));
@@ -181,7 +182,7 @@ impl<'a> DecisionContext<'a> {
             }
         }
         self.watch(&stable, &candidate, verdict.as_ref());
-        Next::Wait(Some(self.policy.interval))
+        Transition::Wait(Some(self.policy.interval))
     }
 
     /// The verdict on the present step, recorded; `None` before anything was seen of it.
@@ -211,7 +212,7 @@ impl<'a> DecisionContext<'a> {
         Some(verdict)
     }
 
-    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Next> {
+    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Transition> {
         let limit = self.policy.analysis.consecutive_failures;
         if at_once || self.candidate.failures >= limit {
             // The rollback says it; the doubt need not be said before it.
@@ -226,7 +227,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// A step passed: on, or to whoever must say so. `None` while it stands still.
-    fn passed(&mut self, finding: &Finding) -> Option<Next> {
+    fn passed(&mut self, finding: &Finding) -> Option<Transition> {
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
@@ -264,7 +265,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// To the next step, or to 100 % after the last.
-    pub fn go_up(&mut self, because: Option<Finding>) -> Next {
+    pub fn go_up(&mut self, because: Option<Finding>) -> Transition {
         let revision = self.candidate_name();
         let next = self
             .policy
@@ -285,7 +286,7 @@ impl<'a> DecisionContext<'a> {
             because: because.filter(|_| self.phase() != Phase::Probing),
         });
         if weight < 100 {
-            return self.enter(Phase::Stepping);
+            return Transition::To(Phase::Stepping);
         }
         let reason = match self.candidate.evidence.last() {
             Some(last) if last.verdict == EvidenceVerdict::Pass => {
@@ -298,7 +299,7 @@ impl<'a> DecisionContext<'a> {
 
     /// Nothing goes up while stable is not well, or while the cluster has not confirmed what
     /// was asked. `None`: all is well.
-    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Next> {
+    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Transition> {
         if let Some(cause) = self.stable_trouble() {
             self.hold(
                 HoldReason::StableUnhealthy,
@@ -309,13 +310,13 @@ impl<'a> DecisionContext<'a> {
             if let Some(reason) = self.stable_stays_away() {
                 return Some(self.roll_back(reason));
             }
-            return Some(Next::Wait(Some(self.policy.interval)));
+            return Some(Transition::Wait(Some(self.policy.interval)));
         }
         if !confirmed {
             if let Some(reason) = self.blocked() {
                 let why = self.blocked_text(reason);
                 self.hold(reason, why);
-                return Some(Next::Wait(None));
+                return Some(Transition::Wait(None));
             }
             self.candidate.message = format!(
                 "waiting for the cluster to confirm {} %",
