@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use crate::analysis::{Evidence, Finding, Verdict};
 use crate::api::condition::{Condition, set_condition};
 use crate::api::rollout::{
-    EvidenceSource, EvidenceVerdict, Hold, HoldReason, Outcome, Phase, Release, RolloutSpec,
-    StepEvidence,
+    EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase, Release, RolloutSpec, StepEvidence,
 };
 use crate::api::serving::TrafficTarget;
 use crate::policy::Policy;
@@ -54,14 +53,6 @@ pub(super) struct DecisionContext<'a> {
 }
 
 impl<'a> DecisionContext<'a> {
-    /// The phase that is being worked on, hold or not.
-    pub fn phase(&self) -> Phase {
-        self.candidate
-            .hold
-            .as_ref()
-            .map_or(self.candidate.phase, |hold| hold.phase)
-    }
-
     /// The time since then, as far as the cluster was watched: an outage blames nobody.
     pub fn since(&self, then: Option<Timestamp>) -> Duration {
         let from = then.max(self.live.watching_since).unwrap_or(self.now);
@@ -71,103 +62,6 @@ impl<'a> DecisionContext<'a> {
     /// The time in the present phase.
     pub fn in_phase(&self) -> Duration {
         self.since(self.candidate.phase_since)
-    }
-
-    /// Why nothing may go up at the moment: by people's word, or for want of a policy.
-    pub fn blocked(&self) -> Option<HoldReason> {
-        if self.intent.suspended || self.intent.withdrawn {
-            Some(HoldReason::Suspended)
-        } else if self.spec.paused {
-            Some(HoldReason::Paused)
-        } else if self.intent.memory_problem.is_some() {
-            Some(HoldReason::Memory)
-        } else if self.intent.source_problem.is_some() {
-            Some(HoldReason::Source)
-        } else if self.intent.policy_problem.is_some() {
-            Some(HoldReason::Policy)
-        } else if self.traffic_problem().is_some() {
-            Some(HoldReason::Traffic)
-        } else {
-            None
-        }
-    }
-
-    /// One of these reasons in words.
-    pub fn blocked_text(&self, reason: HoldReason) -> String {
-        let of = |problem: Option<&String>| problem.cloned().unwrap_or_default();
-        match reason {
-            HoldReason::Suspended => "the Delivery is suspended".to_owned(),
-            HoldReason::Policy => of(self.intent.policy_problem.as_ref()),
-            HoldReason::Memory => of(self.intent.memory_problem.as_ref()),
-            HoldReason::Source => of(self.intent.source_problem.as_ref()),
-            HoldReason::Traffic => format!(
-                "the traffic block in Git cannot be used: {}",
-                of(self.traffic_problem())
-            ),
-            _ => "paused; `sluice rollout resume` goes on".to_owned(),
-        }
-    }
-
-    /// Why nothing may go up, in words; empty where nothing hinders it.
-    pub fn blocked_words(&self) -> String {
-        self.blocked()
-            .map(|reason| self.blocked_text(reason))
-            .unwrap_or_default()
-    }
-
-    /// Stands still, for a reason that is said once.
-    pub fn hold(&mut self, reason: HoldReason, detail: String) {
-        let known = self.candidate.hold.as_ref().map(|hold| hold.reason) == Some(reason);
-        if !known {
-            let phase = self.phase();
-            self.candidate.hold = Some(Hold {
-                phase,
-                reason,
-                since: self.now,
-            });
-            self.candidate.phase = Phase::Holding;
-            self.events.push(Event::Held {
-                revision: self.candidate_name(),
-                weight: self.candidate.weight,
-                reason,
-                detail: detail.clone(),
-            });
-        }
-        self.candidate.message = format!(
-            "{} held at {} %: {detail}",
-            self.candidate_name(),
-            self.candidate.weight
-        );
-    }
-
-    /// Goes on where it stood still.
-    pub fn go_on(&mut self) {
-        if let Some(hold) = self.candidate.hold.take() {
-            self.candidate.phase = hold.phase;
-            self.events.push(Event::Resumed {
-                revision: self.candidate_name(),
-            });
-        }
-    }
-
-    /// Goes on after what a person held (or a missing policy) and has let go: deadlines begin anew, since nobody
-    /// worked towards them meanwhile.
-    pub fn lift(&mut self) {
-        let lifted = matches!(
-            self.candidate.hold.as_ref().map(|hold| hold.reason),
-            Some(
-                HoldReason::Paused
-                    | HoldReason::Suspended
-                    | HoldReason::Policy
-                    | HoldReason::Traffic
-                    | HoldReason::Memory
-                    | HoldReason::Source
-            )
-        );
-        if lifted && self.blocked().is_none() {
-            self.go_on();
-            self.candidate.phase_since = Some(self.now);
-        }
     }
 
     /// The candidate's revision, or what it is called before it has one.
@@ -241,7 +135,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// Why Git's traffic block cannot be used: it is wrong in itself, or the API server does not take it.
-    fn traffic_problem(&self) -> Option<&String> {
+    pub fn traffic_problem(&self) -> Option<&String> {
         let refused = || self.live.route.as_ref()?.refused.as_ref();
         self.intent.traffic_problem.as_ref().or_else(refused)
     }
@@ -387,15 +281,6 @@ impl<'a> DecisionContext<'a> {
         );
         // An event of the Route wakes it; this is for one that was missed.
         Transition::Wait(Some(self.policy.confirm_timeout))
-    }
-
-    /// Whoever was waited for has come: it goes on, and has its time anew, since nobody worked
-    /// towards the deadlines meanwhile.
-    pub fn heard(&mut self) {
-        if self.candidate.hold.as_ref().map(|hold| hold.reason) == Some(HoldReason::Unconfirmed) {
-            self.go_on();
-            self.candidate.phase_since = Some(self.now);
-        }
     }
 
     /// The share that a release moves, given what it names now.

@@ -10,6 +10,7 @@ use crate::policy::Policy;
 
 use super::context::DecisionContext;
 use super::decision::{Decision, Gather, Write};
+use super::gates;
 use super::input::{Intent, Live};
 use super::state::State;
 use super::traffic;
@@ -163,7 +164,7 @@ impl DecisionContext<'_> {
         back(&mut self.service.confirmed_at);
         back(&mut self.candidate.analysis_started_at);
         if let Some(hold) = &mut self.candidate.hold {
-            hold.since = hold.since.min(now);
+            gates::mend_times(hold, now);
         }
         for condition in &mut self.service.conditions {
             condition.last_transition_time = condition.last_transition_time.min(now);
@@ -228,19 +229,20 @@ impl DecisionContext<'_> {
         if status.phase == Phase::Failed {
             return Some(("Failed", status.message.clone()));
         }
-        match status.hold.as_ref().map(|hold| hold.reason) {
-            Some(HoldReason::Evidence) => Some(("NoVerdict", status.message.clone())),
-            Some(HoldReason::Unconfirmed) => Some(("Unconfirmed", status.message.clone())),
-            _ => None,
-        }
+        let held = [
+            (HoldReason::Evidence, "NoVerdict"),
+            (HoldReason::Unconfirmed, "Unconfirmed"),
+        ];
+        let held = held
+            .into_iter()
+            .find(|(gate, _)| self.held_by(*gate).is_some());
+        held.map(|(_, reason)| (reason, status.message.clone()))
     }
 
     fn decision(mut self, wake_after: Option<Duration>) -> Decision {
         let unstored = self.beginning_may_wait();
-        let wake_after = match (wake_after, unstored) {
-            (Some(wait), Some(unstored)) => Some(wait.min(unstored)),
-            (wait, unstored) => wait.or(unstored),
-        };
+        let times = [wake_after, unstored, self.next_opening()];
+        let wake_after = times.into_iter().flatten().min();
         // Suspended, nothing is written but the way back (and the last word of a promotion).
         let frozen =
             self.intent.suspended && !matches!(self.phase(), Phase::RollingBack | Phase::Promoting);

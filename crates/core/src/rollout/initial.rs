@@ -60,12 +60,7 @@ impl DecisionContext<'_> {
         if let Some(message) = self.refused.clone() {
             return self.fail(Reason::Refused { message });
         }
-        if let Some(reason) = self
-            .blocked()
-            .filter(|_| self.candidate_revision().is_none())
-        {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
+        if self.candidate_revision().is_none() && self.stands_still() {
             return Transition::Wait(None);
         }
         self.stage();
@@ -82,9 +77,7 @@ impl DecisionContext<'_> {
     }
 
     fn serve_first(&mut self, candidate: String) -> Transition {
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
+        if self.stands_still() {
             return Transition::Wait(None);
         }
         if self.candidate.weight == 0 {
@@ -158,9 +151,9 @@ impl DecisionContext<'_> {
     /// Waits for another template, or for a person.
     pub fn failed(&mut self) -> Transition {
         match self.git_is_quarantined() {
-            None if self.blocked().is_none() => self.start_first(0),
+            None if self.is_free() => self.start_first(0),
             None => {
-                self.candidate.message = self.blocked_words();
+                self.candidate.message = self.shut_words();
                 Transition::Wait(None)
             }
             Some(quarantine) => {

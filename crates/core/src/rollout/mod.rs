@@ -21,6 +21,7 @@ mod decide;
 mod decision;
 mod down;
 mod event;
+mod gates;
 mod initial;
 mod input;
 pub mod memory;

@@ -151,12 +151,14 @@ impl DecisionContext<'_> {
         let ready = self
             .candidate_revision()
             .is_some_and(|name| self.live.is_usable(&name));
-        let awaits = self.candidate.hold.as_ref().map(|hold| hold.reason);
+        let awaits = self.held_by(HoldReason::Approval).is_some();
         match self.phase() {
             Phase::Probing | Phase::Stepping if !ready => {
                 Answer::Refused(format!("{} is not Ready", self.candidate_name()))
             }
-            Phase::Stepping if awaits == Some(HoldReason::Approval) => {
+            // An approval opens one gate, and the others stay shut.
+            Phase::Stepping if awaits && !self.is_free() => Answer::Later,
+            Phase::Stepping if awaits => {
                 self.go_on();
                 let next = self.go_up(None);
                 self.take(next);

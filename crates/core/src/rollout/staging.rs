@@ -54,9 +54,7 @@ impl DecisionContext<'_> {
         let wanted = self.target_traffic(Split::alone(&stable));
         let confirmed = self.want(wanted);
         self.candidate.message = format!("waiting for all traffic to be pinned to {stable}");
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
+        if self.stands_still() {
             return Transition::Wait(None);
         }
         // A stable revision that is not well is never confirmed; that it is written by name
@@ -83,9 +81,7 @@ impl DecisionContext<'_> {
             return self.roll_back(Reason::Refused { message });
         }
         self.pin_to_stable();
-        if let Some(HoldReason::Suspended) = self.blocked() {
-            let why = self.blocked_text(HoldReason::Suspended);
-            self.hold(HoldReason::Suspended, why);
+        if self.intent.suspended && self.stands_still() {
             return Transition::Wait(None);
         }
         self.stage();
@@ -96,9 +92,7 @@ impl DecisionContext<'_> {
             .candidate_revision()
             .is_some_and(|name| self.live.is_usable(&name));
         if ready {
-            if let Some(reason) = self.blocked() {
-                let why = self.blocked_text(reason);
-                self.hold(reason, why);
+            if self.stands_still() {
                 return Transition::Wait(None);
             }
             self.heard();

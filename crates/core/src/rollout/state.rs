@@ -13,6 +13,8 @@ use crate::api::rollout::{
     RolloutStatus, StepEvidence, TemplateState,
 };
 
+use super::gates;
+
 /// All of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct State {
@@ -87,7 +89,7 @@ impl State {
                 weight: status.weight,
                 analysis_started_at: status.analysis_started_at,
                 failures: status.failures,
-                hold: status.hold,
+                hold: status.hold.map(gates::with_gates),
                 pending_outcome: status.pending_outcome,
                 evidence: status.evidence,
             }],

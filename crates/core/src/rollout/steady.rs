@@ -21,8 +21,8 @@ const TEMPLATE_LEFT: &str = "its template was changed by hand and is left so";
 impl DecisionContext<'_> {
     /// Nothing was delivered yet: takes over what is there, or delivers for the first time.
     pub fn pending(&mut self) -> Transition {
-        if self.blocked().is_some() {
-            self.candidate.message = format!("nothing delivered yet: {}", self.blocked_words());
+        if !self.is_free() {
+            self.candidate.message = format!("nothing delivered yet: {}", self.shut_words());
             return Transition::Wait(None);
         }
         match self.adoptable() {
@@ -152,7 +152,7 @@ impl DecisionContext<'_> {
             return turn;
         }
         if !self.git_serves() && self.git_is_quarantined().is_none() {
-            if let Some(reason) = self.blocked() {
+            if !self.is_free() {
                 if self.phase() != Phase::Stable {
                     return Transition::To(Phase::Stable);
                 }
@@ -165,7 +165,7 @@ impl DecisionContext<'_> {
                 self.candidate.message = if self.intent.withdrawn {
                     format!("{stable} stays; its Delivery was deleted")
                 } else {
-                    format!("{commit} waits: {}", self.blocked_text(reason))
+                    format!("{commit} waits: {}", self.shut_words())
                 };
                 return Transition::Wait(None);
             }
@@ -362,7 +362,7 @@ impl DecisionContext<'_> {
         );
         if self.has_said("Degraded", "StableUnhealthy")
             && waited >= self.policy.confirm_timeout
-            && self.blocked().is_none()
+            && self.is_free()
         {
             let attempt = self
                 .service

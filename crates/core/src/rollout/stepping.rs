@@ -42,9 +42,7 @@ impl<'a> DecisionContext<'a> {
             Probed::Fail(finding) => return self.roll_back(Reason::Probes(finding)),
             Probed::Wait(after) => return Transition::Wait(Some(after)),
         };
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
+        if self.stands_still() {
             return Transition::Wait(None);
         }
         if self.canary_share() == 0 {
@@ -228,11 +226,6 @@ impl<'a> DecisionContext<'a> {
 
     /// A step passed: on, or to whoever must say so. `None` while it stands still.
     fn passed(&mut self, finding: &Finding) -> Option<Transition> {
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
-            return None;
-        }
         // One crash may be bad luck: it is watched twice as long for the second.
         let revision = self.candidate_revision().unwrap_or_default();
         let crashed = self
@@ -244,20 +237,24 @@ impl<'a> DecisionContext<'a> {
             .policy
             .step_at(self.candidate.weight)
             .map_or(Duration::ZERO, |step| step.bake);
-        if crashed && watched < bake * 2 {
-            self.candidate.message =
-                format!("{revision} crashed once; it is watched twice as long at this weight");
-            return None;
-        }
+        let watch_on = crashed && watched < bake * 2;
         let approval = self
             .policy
             .step_at(self.candidate.weight)
             .is_some_and(|step| step.approval && step.weight == self.candidate.weight);
-        if approval {
+        if approval && !watch_on {
             self.hold(
                 HoldReason::Approval,
                 format!("{finding}; this step waits for `sluice rollout promote`"),
             );
+            return None;
+        }
+        if self.stands_still() {
+            return None;
+        }
+        if watch_on {
+            self.candidate.message =
+                format!("{revision} crashed once; it is watched twice as long at this weight");
             return None;
         }
         self.go_on();
@@ -313,9 +310,7 @@ impl<'a> DecisionContext<'a> {
             return Some(Transition::Wait(Some(self.policy.interval)));
         }
         if !confirmed {
-            if let Some(reason) = self.blocked() {
-                let why = self.blocked_text(reason);
-                self.hold(reason, why);
+            if self.stands_still() {
                 return Some(Transition::Wait(None));
             }
             self.candidate.message = format!(
@@ -333,7 +328,7 @@ impl<'a> DecisionContext<'a> {
     /// newest any more: there is nothing to wait for but a cache that is behind.
     fn stable_stays_away(&self) -> Option<Reason> {
         let stable = self.stable_revision()?;
-        let held = self.candidate.hold.as_ref()?;
+        let held = self.held_by(HoldReason::StableUnhealthy)?;
         let gone = self.live.revision(&stable).is_none();
         (gone && self.since(Some(held.since)) >= self.policy.confirm_timeout)
             .then_some(Reason::StableGone { stable })
@@ -365,9 +360,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     fn time_out(&mut self) {
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
+        if self.stands_still() {
             return;
         }
         if self.in_phase() >= self.policy.step_timeout {
@@ -379,14 +372,7 @@ impl<'a> DecisionContext<'a> {
             self.hold(HoldReason::Evidence, detail);
             return;
         }
-        // What is well again.
-        let over = matches!(
-            self.candidate.hold.as_ref().map(|hold| hold.reason),
-            Some(HoldReason::StableUnhealthy | HoldReason::NoShare | HoldReason::NoTag)
-        );
-        if over {
-            self.go_on();
-        }
+        self.well_again();
     }
 
     /// What was seen of the present step, and of nothing before it.

@@ -159,6 +159,7 @@ fn a_hash_of_a_later_agent_neither_starts_a_release_nor_lifts_a_quarantine() {
             phase: Phase::Stepping,
             reason: HoldReason::Paused,
             since: "2026-01-01T00:00:00Z".parse().unwrap(),
+            gates: Vec::new(),
         }),
         candidate: Some(release(later(), 2)),
         ..settled()
