@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::DeliveryLoop;
-use super::attempts::Held;
+use super::attempts::{Held, tried_again};
 use super::running_source::about_source;
 use crate::agent::source::Checkout;
 use crate::agent::{drift, planning, report};
@@ -303,9 +303,14 @@ impl DeliveryLoop {
 /// Why a step of a plan was not carried out.
 fn failure(outcome: &StepOutcome) -> Option<Problem> {
     let error = outcome.result.as_ref().err()?;
+    let words = error.to_string();
     Some(Problem {
         object: Some(outcome.key.clone()),
         origin: None,
-        message: error.to_string(),
+        message: if error.is_transient() {
+            words
+        } else {
+            tried_again(&words)
+        },
     })
 }

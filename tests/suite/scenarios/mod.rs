@@ -11,6 +11,7 @@ mod faults;
 mod first;
 mod house_rules;
 mod interval;
+mod lifted;
 mod newer;
 mod people;
 mod quiet;

@@ -20,10 +20,10 @@ use super::decision::{Gather, Write};
 use super::event::Event;
 use super::input::{Intent, Live};
 use super::reason::Reason;
-use super::rollback::brief;
 use super::state::{CandidateState, ServiceState};
 use super::traffic::{self, LEFT_OUT};
 use super::transition::Transition;
+use super::words::{self, brief, briefer};
 
 /// A verdict on a step is recorded this often at most while nothing changes.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
@@ -87,7 +87,7 @@ impl<'a> DecisionContext<'a> {
             template_hash: Some(self.intent.template_hash.clone()),
             generation: None,
             commit: self.intent.commit.clone(),
-            subject: self.intent.subject.clone(),
+            subject: self.intent.subject.as_deref().map(words::name),
             attempt,
             since: Some(self.now),
         }
@@ -197,19 +197,21 @@ impl<'a> DecisionContext<'a> {
             return;
         }
         let said = said.unwrap_or_default();
-        let mut all = Vec::new();
-        for (revision, why) in left_out {
-            let event = Event::EntryLeftOut {
-                revision: revision.clone(),
-                why: (*why).to_owned(),
-            };
-            let words = event.to_string();
-            if !said.contains(&words) {
-                self.events.push(event);
-            }
-            all.push(words);
+        let events = left_out.iter().map(|(revision, why)| Event::EntryLeftOut {
+            revision: revision.clone(),
+            why: (*why).to_owned(),
+        });
+        let events: Vec<(String, Event)> = events.map(|event| (event.to_string(), event)).collect();
+        let all: Vec<&str> = events.iter().map(|(words, _)| words.as_str()).collect();
+        let all = words::stand_in(all.join("; "));
+        if all == said {
+            return;
         }
-        self.condition(LEFT_OUT, true, "NoSuchRevision", all.join("; "));
+        let new = events
+            .into_iter()
+            .filter(|(words, _)| !said.contains(words));
+        self.events.extend(new.map(|(_, event)| event));
+        self.condition(LEFT_OUT, true, "NoSuchRevision", all);
     }
 
     /// Asks for exactly these targets, and says whether the cluster has them.
@@ -356,7 +358,7 @@ impl<'a> DecisionContext<'a> {
             weight: self.candidate.weight,
             at,
             verdict: word,
-            reason: brief(&finding.to_string()),
+            reason: briefer(&finding.to_string()),
             source: match finding {
                 Finding::TooFew { .. } | Finding::NoData { .. }
                     if self.phase() != Phase::Stepping =>
@@ -396,7 +398,7 @@ impl<'a> DecisionContext<'a> {
                 type_: type_.to_owned(),
                 status: if is { "True" } else { "False" }.to_owned(),
                 reason: reason.to_owned(),
-                message,
+                message: brief(&message),
                 observed_generation: None,
                 last_transition_time: self.now,
             },

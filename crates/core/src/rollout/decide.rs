@@ -15,6 +15,7 @@ use super::input::{Intent, Live};
 use super::state::State;
 use super::traffic;
 use super::transition::Transition;
+use super::words::brief;
 
 /// More phases than one pass can ever go through; a loop in the table would end here.
 const MOST_TURNS: usize = 16;
@@ -104,6 +105,7 @@ pub fn decide(
     pass.service.expand = Some(intent.expand);
     pass.vanished();
     pass.find_rollback();
+    pass.ask_again();
     pass.lift();
     pass.requests();
 
@@ -185,6 +187,7 @@ impl DecisionContext<'_> {
 
     /// `Ready`, `Progressing`, `Degraded` and, once there was any, `Drifted`.
     fn conditions(&mut self) {
+        self.candidate.message = brief(&self.candidate.message);
         let message = self.candidate.message.clone();
         let phase = self.candidate.phase;
         let word = phase.to_string();

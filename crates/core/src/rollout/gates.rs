@@ -11,6 +11,7 @@ use crate::api::rollout::{Gate, Hold, HoldReason, Phase};
 
 use super::context::DecisionContext;
 use super::event::Event;
+use super::words::briefer;
 
 /// Whether it is [`DecisionContext::shut`] that says when such a gate opens, and no phase.
 fn is_outer(reason: HoldReason) -> bool {
@@ -60,9 +61,8 @@ impl DecisionContext<'_> {
         for (reason, problem) in unread {
             shut.extend(problem.map(|problem| self.gate(reason, problem.clone())));
         }
-        if let Some(problem) = self.traffic_problem() {
-            let message = format!("the traffic block in Git cannot be used: {problem}");
-            shut.push(self.gate(HoldReason::Traffic, message));
+        if self.traffic_problem().is_some() {
+            shut.push(self.gate(HoldReason::Traffic, self.traffic_words()));
         }
         shut
     }
@@ -139,11 +139,15 @@ impl DecisionContext<'_> {
             .as_ref()
             .map_or(self.candidate.phase, |hold| hold.phase);
         let since = before.map_or(self.now, |hold| hold.since);
-        self.candidate.hold = gates.first().map(|first| Hold {
+        for gate in &mut gates {
+            gate.message = briefer(&gate.message);
+        }
+        let reason = gates.first().map(|first| first.reason);
+        self.candidate.hold = reason.map(|reason| Hold {
             phase,
-            reason: first.reason,
+            reason,
             since,
-            gates: gates.clone(),
+            gates,
         });
         self.candidate.phase = Phase::Holding;
     }

@@ -16,6 +16,7 @@ use super::allocate::Split;
 use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
+use super::refusal::way_out;
 use super::stepping::Probed;
 use super::transition::Transition;
 
@@ -158,8 +159,9 @@ impl DecisionContext<'_> {
             }
             Some(quarantine) => {
                 self.candidate.message = format!(
-                    "the first delivery failed ({}): change it in Git, or `sluice rollout retry`",
-                    quarantine.reason
+                    "the first delivery failed ({}): {}",
+                    quarantine.reason,
+                    way_out(quarantine)
                 );
                 Transition::Wait(None)
             }

@@ -9,8 +9,8 @@ use crate::api::rollout::{
 use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
-use super::rollback::brief;
 use super::transition::Transition;
+use super::words;
 
 /// Answers that are remembered.
 const ANSWERS: usize = 50;
@@ -84,9 +84,9 @@ impl DecisionContext<'_> {
         let answer = RequestAnswer {
             id: request.id.clone(),
             action: request.action,
-            by: request.by.clone(),
+            by: request.by.as_deref().map(words::name),
             at: self.now,
-            refused: refused.map(|why| brief(&why)),
+            refused: refused.map(|why| words::briefer(&why)),
         };
         self.service.answers.insert(0, answer);
         // What stands in the spec stays answered, however much was asked since.

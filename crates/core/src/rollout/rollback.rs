@@ -10,21 +10,10 @@ use super::event::Event;
 use super::reason::Reason;
 use super::traffic;
 use super::transition::Transition;
+use super::words::brief;
 
 /// Quarantined templates that are remembered.
 const QUARANTINE: usize = 50;
-
-/// Characters of a reason that is kept: with the last words of a container in it, seventy of
-/// them would else be most of what an object may weigh.
-const LONGEST: usize = 1000;
-
-/// A reason as it is kept.
-pub(super) fn brief(reason: &str) -> String {
-    match reason.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
-        None => reason.to_owned(),
-    }
-}
 
 /// Whether a release was good when it ended.
 pub(super) fn is_known_good(entry: &HistoryEntry) -> bool {
@@ -60,7 +49,7 @@ impl DecisionContext<'_> {
         });
         self.candidate.pending_outcome = Some(PendingOutcome {
             outcome,
-            reason: text,
+            reason: brief(&text),
             weight,
         });
         self.candidate.weight = 0;

@@ -9,9 +9,10 @@ use super::context::DecisionContext;
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::reason::Reason;
-use super::rollback::{brief, is_known_good};
+use super::rollback::is_known_good;
 use super::traffic;
 use super::transition::Transition;
+use super::words::brief;
 
 /// Past releases that are remembered.
 const HISTORY: usize = 20;
@@ -215,7 +216,7 @@ impl DecisionContext<'_> {
     pub fn promote(&mut self, outcome: Outcome, reason: String) -> Transition {
         self.candidate.pending_outcome = Some(PendingOutcome {
             outcome,
-            reason,
+            reason: brief(&reason),
             weight: 100,
         });
         self.candidate.weight = 100;

@@ -10,8 +10,10 @@ use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::own_tags::tags;
 use super::reason::short;
+use super::refusal::way_out;
 use super::traffic;
 use super::transition::Transition;
+use super::words;
 
 /// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
 const ROLLBACK_WINDOW: usize = 3;
@@ -88,7 +90,12 @@ impl DecisionContext<'_> {
             template_hash: is_git_s.then(|| self.intent.template_hash.clone()),
             generation: Some(revision.generation),
             commit: self.intent.commit.clone().filter(|_| is_git_s),
-            subject: self.intent.subject.clone().filter(|_| is_git_s),
+            subject: self
+                .intent
+                .subject
+                .as_deref()
+                .map(words::name)
+                .filter(|_| is_git_s),
             attempt: configuration.attempt,
             since: Some(self.now),
         })
@@ -182,11 +189,15 @@ impl DecisionContext<'_> {
         let confirmed = self.serve_stable(&stable);
         if let Some(quarantine) = self.git_is_quarantined().filter(|_| !self.git_serves()) {
             self.candidate.message = format!(
-                "{stable} serves; Git's template was rolled back ({}): change it in Git, or `sluice rollout retry`",
-                quarantine.reason
+                "{stable} serves; Git's template was rolled back ({}): {}",
+                quarantine.reason,
+                way_out(quarantine)
             );
         } else if confirmed {
             self.mend_template(&stable);
+            if self.traffic_problem().is_some() {
+                self.candidate.message = format!("{stable} serves; {}", self.traffic_words());
+            }
         } else {
             self.candidate.message = format!(
                 "waiting for the cluster to confirm the traffic: {}",

@@ -7,6 +7,7 @@ use crate::api::serving::TrafficTarget;
 use super::allocate::named;
 use super::input::RouteFacts;
 use super::own_tags::{is_own, tags};
+use super::words;
 
 /// The condition of a ServiceRollout that is `True` while entries of Git's traffic cannot be had.
 pub const LEFT_OUT: &str = "TrafficLeftOut";
@@ -161,5 +162,5 @@ pub fn describe(traffic: &[TrafficTarget]) -> String {
             let _ = write!(text, " #{tag}");
         }
     }
-    text
+    words::stand_in(text)
 }

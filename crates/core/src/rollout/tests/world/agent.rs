@@ -133,7 +133,7 @@ impl World {
                     elapsed: Duration::from_secs(self.second - opened),
                     metrics: if self.blind {
                         Err(crate::analysis::Unmeasured::Unread(
-                            "metrics from http://gateway:9000: connection refused".to_owned(),
+                            self.blind_words.clone(),
                         ))
                     } else {
                         Ok(Metrics {
