@@ -37,14 +37,19 @@ pub fn table(rollouts: &[ServiceRollout]) -> String {
 /// The release with its evidence, and what people asked of it.
 pub fn story(rollout: &ServiceRollout) -> String {
     let status = rollout.status.clone().unwrap_or_default();
+    let gates: Vec<&Gate> = status.hold.iter().flat_map(|hold| &hold.gates).collect();
     let mut facts = vec![
         ("Service", full_name(rollout)),
         ("Phase", phase(status.phase)),
         ("Stable", release(status.stable.as_ref())),
         ("Candidate", candidate(&status)),
         ("Traffic", status.traffic.clone()),
-        ("Message", status.message.clone()),
     ];
+    // Each gate tells its part of the message.
+    if gates.is_empty() {
+        facts.push(("Message", status.message.clone()));
+    }
+    facts.extend(gates.into_iter().map(|gate| ("Waits for", waits_for(gate))));
     if rollout.spec.is_paused(Timestamp::now()) {
         let how = format!(
             "yes{}; `sluice rollout resume {}` goes on",
@@ -52,9 +57,6 @@ pub fn story(rollout: &ServiceRollout) -> String {
             rollout.name_any()
         );
         facts.push(("Paused", how));
-    }
-    for gate in status.hold.iter().flat_map(|hold| &hold.gates) {
-        facts.push(("Waits for", waits_for(gate)));
     }
     for request in &rollout.spec.requests {
         facts.push(("Asked", asked(request, &status)));
