@@ -116,6 +116,10 @@ impl DecisionContext<'_> {
 
     /// Stands still before these gates; each is said once.
     fn hold_at(&mut self, mut gates: Vec<Gate>) {
+        // What a person was asked for is asked for until the step is over, whatever the evidence says meanwhile.
+        let approval = self.held_by(HoldReason::Approval).cloned();
+        let is_new = |_: &Gate| gates.iter().all(|gate| gate.reason != HoldReason::Approval);
+        gates.extend(approval.filter(is_new));
         let before = self.candidate.hold.take();
         for gate in &mut gates {
             let mut known = before.iter().flat_map(|hold| &hold.gates);

@@ -134,3 +134,22 @@ fn an_approval_beside_a_pause_waits_for_the_pause_to_end() {
     );
     assert_eq!(world.status.answers.len(), 1);
 }
+
+#[test]
+fn an_approval_that_was_asked_for_is_not_forgotten_while_nothing_is_seen() {
+    let mut world = World::at_rest("fast")
+        .push("v2", good())
+        .at(40, |world| world.spec.paused = true)
+        .at(41, |world| world.blind = true)
+        .at(70, |world| world.spec.paused = false)
+        .at(80, |world| world.ask(Action::Promote, None));
+    world.policy.steps[1].approval = true;
+    world.policy.analysis.synthetic_probes = 0;
+    world.run(60);
+    assert_eq!(gates(&world), [HoldReason::Paused, HoldReason::Approval]);
+    world.run(15);
+    assert_eq!(gates(&world), [HoldReason::Approval]);
+    world.run(6);
+    // To the next step and not to 100 %.
+    assert_eq!(world.status.weight, 50, "{}", world.told());
+}
