@@ -87,6 +87,24 @@ pub struct Seen {
     pub attempt: u32,
 }
 
+impl Seen {
+    /// What is there to be seen.
+    pub fn of(
+        stable: Option<&Release>,
+        candidate: Option<&Release>,
+        step: Option<u32>,
+        newest: Option<&Quarantine>,
+    ) -> Self {
+        Self {
+            stable: stable.and_then(|release| release.revision.clone()),
+            candidate: candidate.and_then(|release| release.revision.clone()),
+            step,
+            quarantined: newest.map(|q| q.template_hash.clone()),
+            attempt: newest.map_or(0, |q| q.attempt),
+        }
+    }
+}
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -213,14 +231,12 @@ impl RolloutStatus {
 
     /// What somebody who reads this status sees, for a request that is made from it.
     pub fn seen(&self) -> Seen {
-        let revision = |release: &Option<Release>| release.as_ref()?.revision.clone();
-        Seen {
-            stable: revision(&self.stable),
-            candidate: revision(&self.candidate),
-            step: self.step,
-            quarantined: self.quarantine.first().map(|q| q.template_hash.clone()),
-            attempt: self.quarantine.first().map_or(0, |q| q.attempt),
-        }
+        Seen::of(
+            self.stable.as_ref(),
+            self.candidate.as_ref(),
+            self.step,
+            self.quarantine.first(),
+        )
     }
 }
 

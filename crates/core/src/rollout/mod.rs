@@ -15,6 +15,7 @@
 //!
 //! `docs/rollout.md` has the phases with their ways out.
 
+mod allocate;
 mod context;
 mod decide;
 mod decision;
@@ -28,9 +29,11 @@ mod reason;
 mod request;
 mod rollback;
 mod staging;
+mod state;
 mod steady;
 mod stepping;
 mod traffic;
+mod transition;
 
 #[cfg(test)]
 mod tests;
@@ -41,3 +44,4 @@ pub use event::Event;
 pub use input::{ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts};
 pub use reason::Reason;
 pub use traffic::{LEFT_OUT, describe, traffic_without_release};
+pub use transition::phases;

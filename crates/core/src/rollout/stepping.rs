@@ -7,16 +7,17 @@ use crate::api::duration::HumanDuration;
 use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
 use crate::api::serving::{self, TrafficTarget};
 
-use super::context::{DecisionContext, Next};
+use super::allocate::Split;
+use super::context::DecisionContext;
 use super::decision::{Gather, ProbeTargets};
 use super::event::Event;
 use super::own_tags;
 use super::reason::Reason;
-use super::traffic::Split;
+use super::transition::Transition;
 
 impl<'a> DecisionContext<'a> {
     /// The candidate is tagged at 0 %, and asked on its tag URL.
-    pub fn probing(&mut self) -> Next {
+    pub fn probing(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -25,37 +26,33 @@ impl<'a> DecisionContext<'a> {
         }
         let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
         else {
-            return self.enter(Phase::Staging);
+            return Transition::To(Phase::Staging);
         };
-        let wanted = self.target_traffic(Split {
-            stable: &stable,
-            candidate: Some((&candidate, 0)),
-            tag_stable: true,
-        });
+        let wanted = self.target_traffic(Split::beside(&stable, &candidate, 0));
         let confirmed = self.want(wanted);
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
             return turn;
         }
         if self.cannot_be_probed(&candidate) {
             self.hold(HoldReason::NoTag, self.words_on_no_tag());
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         let verdict = match self.probe_verdict(&candidate) {
             Probed::Pass(finding) => finding,
             Probed::Fail(finding) => return self.roll_back(Reason::Probes(finding)),
-            Probed::Wait(after) => return Next::Wait(Some(after)),
+            Probed::Wait(after) => return Transition::Wait(Some(after)),
         };
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         if self.canary_share() == 0 {
             self.hold(
                 HoldReason::NoShare,
                 "the traffic in Git gives the newest revision no share".to_owned(),
             );
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         self.go_on();
         if let Some(finding) = &verdict {
@@ -84,7 +81,7 @@ impl<'a> DecisionContext<'a> {
                 Verdict::Inconclusive(_) => self.no_verdict(),
             }
         } else {
-            self.status.message = format!("probing {candidate} before any user meets it");
+            self.candidate.message = format!("probing {candidate} before any user meets it");
             self.time_out();
         }
         if let Some(targets) = self.probe_targets(candidate, self.policy.probes.count) {
@@ -142,7 +139,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// The candidate has its share; what users meet is judged.
-    pub fn stepping(&mut self) -> Next {
+    pub fn stepping(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -151,14 +148,10 @@ impl<'a> DecisionContext<'a> {
         }
         let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
         else {
-            return self.enter(Phase::Staging);
+            return Transition::To(Phase::Staging);
         };
-        let weight = self.status.weight;
-        let wanted = self.target_traffic(Split {
-            stable: &stable,
-            candidate: Some((&candidate, weight)),
-            tag_stable: true,
-        });
+        let weight = self.candidate.weight;
+        let wanted = self.target_traffic(Split::beside(&stable, &candidate, weight));
         let confirmed = self.want(wanted);
         let verdict = self.judge(&candidate, weight);
         if let Some(Verdict::Fail { finding, at_once }) = &verdict
@@ -168,13 +161,13 @@ impl<'a> DecisionContext<'a> {
         }
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
             // What users meet is watched on: the gateway may be ahead of the Route's word.
-            if self.status.phase == Phase::Holding {
+            if self.candidate.phase == Phase::Holding {
                 self.watch(&stable, &candidate, verdict.as_ref());
             }
             return turn;
         }
         if let Some(Verdict::Pass(finding)) = &verdict {
-            self.status.failures = 0;
+            self.candidate.failures = 0;
             if let Some(turn) = self.passed(finding) {
                 return turn;
             }
@@ -182,13 +175,14 @@ impl<'a> DecisionContext<'a> {
             match &verdict {
                 Some(_) => self.no_verdict(),
                 None => {
-                    self.status.message = format!("{candidate} has {weight} %; nothing seen yet");
+                    self.candidate.message =
+                        format!("{candidate} has {weight} %; nothing seen yet");
                     self.time_out();
                 }
             }
         }
         self.watch(&stable, &candidate, verdict.as_ref());
-        Next::Wait(Some(self.policy.interval))
+        Transition::Wait(Some(self.policy.interval))
     }
 
     /// The verdict on the present step, recorded; `None` before anything was seen of it.
@@ -198,12 +192,12 @@ impl<'a> DecisionContext<'a> {
         let verdict = judge_window(self.policy, step, window);
         let is_new = self.record(&verdict, window.at);
         match &verdict {
-            Verdict::Fail { .. } if is_new => self.status.failures += 1,
-            Verdict::Inconclusive(Finding::Baking { .. }) => self.status.failures = 0,
+            Verdict::Fail { .. } if is_new => self.candidate.failures += 1,
+            Verdict::Inconclusive(Finding::Baking { .. }) => self.candidate.failures = 0,
             // What was counted while everything was bad speaks for nobody; it must not
             // outweigh what comes after it either.
             Verdict::Inconclusive(Finding::StableAsBad { .. }) if window.elapsed >= step.bake => {
-                self.status.analysis_started_at = Some(self.now);
+                self.candidate.analysis_started_at = Some(self.now);
             }
             _ => {}
         }
@@ -211,21 +205,21 @@ impl<'a> DecisionContext<'a> {
             self.events.push(Event::Doubtful {
                 revision: candidate.to_owned(),
                 finding: finding.clone(),
-                failures: self.status.failures,
+                failures: self.candidate.failures,
                 limit: self.policy.analysis.consecutive_failures,
             });
         }
         Some(verdict)
     }
 
-    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Next> {
+    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Transition> {
         let limit = self.policy.analysis.consecutive_failures;
-        if at_once || self.status.failures >= limit {
+        if at_once || self.candidate.failures >= limit {
             // The rollback says it; the doubt need not be said before it.
             self.events
                 .retain(|event| !matches!(event, Event::Doubtful { .. }));
             return Some(self.roll_back(Reason::Evidence {
-                weight: self.status.weight,
+                weight: self.candidate.weight,
                 finding: finding.clone(),
             }));
         }
@@ -233,7 +227,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// A step passed: on, or to whoever must say so. `None` while it stands still.
-    fn passed(&mut self, finding: &Finding) -> Option<Next> {
+    fn passed(&mut self, finding: &Finding) -> Option<Transition> {
         if let Some(reason) = self.blocked() {
             let why = self.blocked_text(reason);
             self.hold(reason, why);
@@ -245,20 +239,20 @@ impl<'a> DecisionContext<'a> {
             .live
             .revision(&revision)
             .is_some_and(|revision| revision.pods.crashes > 0);
-        let watched = self.since(self.status.analysis_started_at);
+        let watched = self.since(self.candidate.analysis_started_at);
         let bake = self
             .policy
-            .step_at(self.status.weight)
+            .step_at(self.candidate.weight)
             .map_or(Duration::ZERO, |step| step.bake);
         if crashed && watched < bake * 2 {
-            self.status.message =
+            self.candidate.message =
                 format!("{revision} crashed once; it is watched twice as long at this weight");
             return None;
         }
         let approval = self
             .policy
-            .step_at(self.status.weight)
-            .is_some_and(|step| step.approval && step.weight == self.status.weight);
+            .step_at(self.candidate.weight)
+            .is_some_and(|step| step.approval && step.weight == self.candidate.weight);
         if approval {
             self.hold(
                 HoldReason::Approval,
@@ -271,17 +265,17 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// To the next step, or to 100 % after the last.
-    pub fn go_up(&mut self, because: Option<Finding>) -> Next {
+    pub fn go_up(&mut self, because: Option<Finding>) -> Transition {
         let revision = self.candidate_name();
         let next = self
             .policy
-            .step_after(self.status.weight)
+            .step_after(self.candidate.weight)
             .map(|(number, step)| (number, step.weight));
-        self.status.failures = 0;
+        self.candidate.failures = 0;
         let weight = match next {
             Some((number, weight)) => {
-                self.status.step = Some(number);
-                self.status.weight = weight;
+                self.candidate.step = Some(number);
+                self.candidate.weight = weight;
                 weight
             }
             None => 100,
@@ -292,9 +286,9 @@ impl<'a> DecisionContext<'a> {
             because: because.filter(|_| self.phase() != Phase::Probing),
         });
         if weight < 100 {
-            return self.enter(Phase::Stepping);
+            return Transition::To(Phase::Stepping);
         }
-        let reason = match self.status.evidence.last() {
+        let reason = match self.candidate.evidence.last() {
             Some(last) if last.verdict == EvidenceVerdict::Pass => {
                 format!("every step passed; at {} %: {}", last.weight, last.reason)
             }
@@ -305,7 +299,7 @@ impl<'a> DecisionContext<'a> {
 
     /// Nothing goes up while stable is not well, or while the cluster has not confirmed what
     /// was asked. `None`: all is well.
-    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Next> {
+    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Transition> {
         if let Some(cause) = self.stable_trouble() {
             self.hold(
                 HoldReason::StableUnhealthy,
@@ -316,17 +310,17 @@ impl<'a> DecisionContext<'a> {
             if let Some(reason) = self.stable_stays_away() {
                 return Some(self.roll_back(reason));
             }
-            return Some(Next::Wait(Some(self.policy.interval)));
+            return Some(Transition::Wait(Some(self.policy.interval)));
         }
         if !confirmed {
             if let Some(reason) = self.blocked() {
                 let why = self.blocked_text(reason);
                 self.hold(reason, why);
-                return Some(Next::Wait(None));
+                return Some(Transition::Wait(None));
             }
-            self.status.message = format!(
+            self.candidate.message = format!(
                 "waiting for the cluster to confirm {} %",
-                self.status.weight
+                self.candidate.weight
             );
             let limit = self.policy.confirm_timeout;
             return Some(self.await_confirmation(limit, Self::roll_back));
@@ -339,7 +333,7 @@ impl<'a> DecisionContext<'a> {
     /// newest any more: there is nothing to wait for but a cache that is behind.
     fn stable_stays_away(&self) -> Option<Reason> {
         let stable = self.stable_revision()?;
-        let held = self.status.hold.as_ref()?;
+        let held = self.candidate.hold.as_ref()?;
         let gone = self.live.revision(&stable).is_none();
         (gone && self.since(Some(held.since)) >= self.policy.confirm_timeout)
             .then_some(Reason::StableGone { stable })
@@ -349,21 +343,21 @@ impl<'a> DecisionContext<'a> {
     /// the record says, so that a status is not written for every second of a bake.
     fn no_verdict(&mut self) {
         let reason = self.last_word();
-        self.status.message = format!(
+        self.candidate.message = format!(
             "{} at {} %: {reason}",
             self.candidate_name(),
-            self.status.weight
+            self.candidate.weight
         );
         self.time_out();
     }
 
     /// What the record says of the present weight.
     fn last_word(&self) -> String {
-        self.status
+        self.candidate
             .evidence
             .iter()
             .rev()
-            .find(|entry| entry.weight == self.status.weight)
+            .find(|entry| entry.weight == self.candidate.weight)
             .map_or_else(
                 || "nothing was seen".to_owned(),
                 |entry| entry.reason.clone(),
@@ -387,7 +381,7 @@ impl<'a> DecisionContext<'a> {
         }
         // What is well again.
         let over = matches!(
-            self.status.hold.as_ref().map(|hold| hold.reason),
+            self.candidate.hold.as_ref().map(|hold| hold.reason),
             Some(HoldReason::StableUnhealthy | HoldReason::NoShare | HoldReason::NoTag)
         );
         if over {
@@ -400,13 +394,13 @@ impl<'a> DecisionContext<'a> {
         self.evidence.window.as_ref().filter(|window| {
             window.revision == candidate
                 && window.weight == weight
-                && Some(window.since) == self.status.analysis_started_at
+                && Some(window.since) == self.candidate.analysis_started_at
         })
     }
 
     /// Says what is to be gathered about the present step.
     fn watch(&mut self, stable: &str, candidate: &str, verdict: Option<&Verdict>) {
-        let weight = self.status.weight;
+        let weight = self.candidate.weight;
         let wanted = match (
             verdict,
             self.window(candidate, weight),
@@ -421,14 +415,14 @@ impl<'a> DecisionContext<'a> {
         } else {
             None
         };
-        let last = self.status.evidence.last();
+        let last = self.candidate.evidence.last();
         let ours_before = last.is_some_and(|entry| entry.source != EvidenceSource::Metrics);
         self.gather = Gather::Metrics {
             candidate: candidate.to_owned(),
             stable: stable.to_owned(),
             weight,
-            since: self.status.analysis_started_at.unwrap_or(self.now),
-            warm_up: if self.status.step == Some(0) {
+            since: self.candidate.analysis_started_at.unwrap_or(self.now),
+            warm_up: if self.candidate.step == Some(0) {
                 self.policy.analysis.warm_up
             } else {
                 Duration::ZERO
