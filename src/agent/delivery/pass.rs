@@ -16,7 +16,7 @@ use crate::api::object::ObjectKey;
 use crate::api::serving;
 use crate::cluster::{Done, StepOutcome, WatchError};
 use crate::plan::{Plan, Stage, Why};
-use crate::render::{Note, Remark, Rendered};
+use crate::render::{Remark, Rendered};
 
 /// How soon it is looked again at what another Delivery has seen, or a new kind is watched.
 const SOON: Duration = Duration::from_secs(1);
@@ -199,16 +199,10 @@ impl DeliveryLoop {
         let applied = !going && all_went_well && held.problems.is_empty();
         problems.extend(held.problems);
         let left = |why: fn(&Why) -> bool| plan.left.iter().any(|left| why(&left.why));
-        self.missing = left(|why| {
-            matches!(
-                why,
-                Why::NoNamespace
-                    | Why::Render(Note {
-                        remark: Remark::NoSuchKind { .. },
-                        ..
-                    })
-                    | Why::OwnedBy(_)
-            )
+        self.missing = left(|why| match why {
+            Why::NoNamespace | Why::OwnedBy(_) => true,
+            Why::Render(note) => matches!(note.remark, Remark::NoSuchKind { .. }),
+            _ => false,
         });
         // Objects of a kind that came with this plan are not watched yet.
         let new_kinds = plan.steps.iter().any(|step| {

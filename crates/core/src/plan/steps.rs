@@ -173,7 +173,7 @@ pub struct LeftAlone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     /// Rendering left it out, or a field of it.
-    Render(Note),
+    Render(Box<Note>),
     /// A Service manifest without `spec.template`.
     NoTemplate,
     /// A Service manifest whose `spec.traffic` cannot be used in the form that it is delivered in; the rest of it is
@@ -277,7 +277,7 @@ impl LeftAlone {
         Self {
             object: Some(note.object.clone()),
             origin: Some(note.origin.to_string()),
-            why: Why::Render(note.clone()),
+            why: Why::Render(Box::new(note.clone())),
         }
     }
 }
