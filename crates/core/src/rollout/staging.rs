@@ -1,5 +1,6 @@
 //! The way up, but for the part that users take in it: pinning, staging, promoting.
 
+use crate::analysis::Judgement;
 use crate::api::rollout::{
     HistoryEntry, HoldReason, Outcome, PendingOutcome, Phase, Release, TemplateState,
 };
@@ -89,27 +90,23 @@ impl DecisionContext<'_> {
             return Transition::Wait(None);
         }
         self.stage();
-        if let Some(reason) = self.fault(false) {
-            return self.roll_back(reason);
+        match self.readiness(false) {
+            Judgement::Fail { finding, .. } => return self.roll_back(Reason::Check(finding)),
+            Judgement::Wait { .. } => return self.await_ready(Self::roll_back),
+            Judgement::Pass(_) => {}
         }
-        let ready = self
-            .candidate_revision()
-            .is_some_and(|name| self.live.is_usable(&name));
-        if ready {
-            if let Some(reason) = self.blocked() {
-                let why = self.blocked_text(reason);
-                self.hold(reason, why);
-                return Transition::Wait(None);
-            }
-            self.heard();
-            self.go_on();
-            self.events.push(Event::Ready {
-                revision: self.candidate_name(),
-                waited: self.in_phase(),
-            });
-            return Transition::To(Phase::Probing);
+        if let Some(reason) = self.blocked() {
+            let why = self.blocked_text(reason);
+            self.hold(reason, why);
+            return Transition::Wait(None);
         }
-        self.await_ready(Self::roll_back)
+        self.heard();
+        self.go_on();
+        self.events.push(Event::Ready {
+            revision: self.candidate_name(),
+            waited: self.in_phase(),
+        });
+        Transition::To(Phase::Probing)
     }
 
     /// The candidate is not Ready. When its time is up it is to `blame`, but not while Knative has
@@ -230,7 +227,7 @@ impl DecisionContext<'_> {
 
     /// 100 % is written; the cluster's word is awaited. A newer template waits that moment.
     pub fn promoting(&mut self) -> Transition {
-        if let Some(reason) = self.fault(true) {
+        if let Some(reason) = self.fault() {
             return self.roll_back(reason);
         }
         let Some(candidate) = self.candidate_revision() else {
@@ -312,10 +309,7 @@ impl DecisionContext<'_> {
             None => Some(format!("{stable} is gone")),
             Some(revision) if revision.has_failed() => {
                 let ready = revision.ready.as_ref()?;
-                Some(format!(
-                    "{stable} is not Ready: {}",
-                    super::context::said(&ready.reason, &ready.message)
-                ))
+                Some(format!("{stable} is not Ready: {}", ready.cause()))
             }
             Some(_) => None,
         }
