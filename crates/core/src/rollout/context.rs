@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::analysis::{Evidence, Finding, Verdict};
+use crate::analysis::{Check, Evidence, Verdict};
 use crate::api::condition::{Condition, set_condition};
 use crate::api::rollout::{
-    EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase, Release, RolloutSpec, StepEvidence,
+    EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Release, RolloutSpec, StepEvidence,
 };
 use crate::api::serving::TrafficTarget;
 use crate::policy::Policy;
@@ -291,36 +291,6 @@ impl<'a> DecisionContext<'a> {
         self.target_traffic(Split::alone(&stable)).canary_share
     }
 
-    /// What is wrong with the candidate by the cluster's word; `settled`: it was Ready before.
-    pub fn fault(&self, settled: bool) -> Option<Reason> {
-        let name = self.candidate_revision()?;
-        let Some(revision) = self.live.revision(&name) else {
-            return Some(Reason::Gone);
-        };
-        // A restart may be bad luck; the second crash is a pattern, and Pods tell it
-        // minutes before any condition does.
-        if revision.pods.crashes >= 2 {
-            return Some(Reason::Crashed {
-                crashes: revision.pods.crashes,
-                last_exit: revision.pods.last_exit.clone(),
-            });
-        }
-        let ready = revision.ready.as_ref().filter(|ready| ready.is_false())?;
-        // Before it was ever Ready these may still come right, and nobody is served by it:
-        // an image that is pushed a minute late, a node that is on its way.
-        let may_recover = matches!(
-            ready.reason.as_str(),
-            "ContainerMissing"
-                | "ErrImagePull"
-                | "ImagePullBackOff"
-                | "Unschedulable"
-                | "ResolvingDigests"
-        );
-        (settled || !may_recover).then(|| Reason::NotReady {
-            cause: said(&ready.reason, &ready.message),
-        })
-    }
-
     /// What the cluster says of a candidate that is not Ready.
     pub fn why_not_ready(&self) -> String {
         let Some(name) = self.candidate_revision() else {
@@ -330,7 +300,7 @@ impl<'a> DecisionContext<'a> {
                 .as_ref()
                 .and_then(|c| c.ready.as_ref())
             {
-                Some(ready) if ready.is_false() => said(&ready.reason, &ready.message),
+                Some(ready) if ready.is_false() => ready.cause(),
                 _ => "the cluster has made no Revision of it".to_owned(),
             };
         };
@@ -341,32 +311,29 @@ impl<'a> DecisionContext<'a> {
             return waiting.clone();
         }
         match &revision.ready {
-            Some(ready) if !ready.reason.is_empty() => said(&ready.reason, &ready.message),
+            Some(ready) if !ready.reason.is_empty() => ready.cause(),
             _ => "the cluster gives no reason".to_owned(),
         }
     }
 
-    /// Writes a verdict into the record: one entry a weight, the last one, and not more
-    /// often than people read. Says whether this evidence is new.
-    pub fn record(&mut self, verdict: &Verdict, at: Timestamp) -> bool {
-        let (word, finding) = match verdict {
-            Verdict::Pass(finding) => (EvidenceVerdict::Pass, finding),
-            Verdict::Fail { finding, .. } => (EvidenceVerdict::Fail, finding),
-            Verdict::Inconclusive(finding) => (EvidenceVerdict::Inconclusive, finding),
+    /// Writes what a check says into the record: one entry a weight, the last one, and not more
+    /// often than people read. Says whether this evidence is new; of a check that says nothing, or of which no
+    /// record is kept, none is.
+    pub fn record(&mut self, check: &Check, at: Timestamp) -> bool {
+        let (Some(verdict), Some(source)) = (&check.verdict, check.source()) else {
+            return false;
+        };
+        let word = match verdict {
+            Verdict::Pass(_) => EvidenceVerdict::Pass,
+            Verdict::Fail { .. } => EvidenceVerdict::Fail,
+            Verdict::Inconclusive(_) => EvidenceVerdict::Inconclusive,
         };
         let entry = StepEvidence {
             weight: self.candidate.weight,
             at,
             verdict: word,
-            reason: briefer(&finding.to_string()),
-            source: match finding {
-                Finding::TooFew { .. } | Finding::NoData { .. }
-                    if self.phase() != Phase::Stepping =>
-                {
-                    EvidenceSource::Probes
-                }
-                finding => finding.source(),
-            },
+            reason: briefer(&verdict.finding().to_string()),
+            source,
         };
         let probes = |source| source == EvidenceSource::Probes;
         // A hold that is about to begin says how things stand then.
@@ -411,15 +378,5 @@ impl<'a> DecisionContext<'a> {
             .conditions
             .iter()
             .any(|condition| condition.type_ == type_ && condition.reason == reason)
-    }
-}
-
-/// `Reason: message`, or whichever of them there is.
-pub(super) fn said(reason: &str, message: &str) -> String {
-    match (reason.is_empty(), message.is_empty()) {
-        (true, true) => "no reason given".to_owned(),
-        (true, false) => message.to_owned(),
-        (false, true) => reason.to_owned(),
-        (false, false) => format!("{reason}: {message}"),
     }
 }

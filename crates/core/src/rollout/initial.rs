@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use crate::analysis::Judgement;
 use crate::api::rollout::{Outcome, Phase};
 
 use super::allocate::Split;
@@ -17,7 +18,6 @@ use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
 use super::refusal::way_out;
-use super::stepping::Probed;
 use super::transition::Transition;
 
 /// How long nothing of a first delivery is to be read in its ServiceRollout, where the cluster makes nothing of it.
@@ -65,16 +65,12 @@ impl DecisionContext<'_> {
             return Transition::Wait(None);
         }
         self.stage();
-        if let Some(reason) = self.fault(self.service.confirmed_at.is_some()) {
-            return self.fail(reason);
+        let readiness = self.readiness(self.service.confirmed_at.is_some());
+        match (readiness, self.candidate_revision()) {
+            (Judgement::Fail { finding, .. }, _) => self.fail(Reason::Check(finding)),
+            (Judgement::Pass(_), Some(candidate)) => self.serve_first(candidate),
+            _ => self.await_ready(Self::fail),
         }
-        let candidate = self
-            .candidate_revision()
-            .filter(|name| self.live.is_usable(name));
-        let Some(candidate) = candidate else {
-            return self.await_ready(Self::fail);
-        };
-        self.serve_first(candidate)
     }
 
     fn serve_first(&mut self, candidate: String) -> Transition {
@@ -97,10 +93,10 @@ impl DecisionContext<'_> {
             self.candidate.message = format!("waiting for the Route to {candidate}");
             return self.await_confirmation(limit, Self::fail);
         }
-        match self.probe_verdict(&candidate) {
-            Probed::Wait(after) => Transition::Wait(Some(after)),
-            Probed::Fail(finding) => self.fail(Reason::Probes(finding)),
-            Probed::Pass(finding) => {
+        match self.probes(&candidate) {
+            Judgement::Wait { .. } => Transition::Wait(Some(self.policy.interval)),
+            Judgement::Fail { finding, .. } => self.fail(Reason::Check(finding)),
+            Judgement::Pass(finding) => {
                 self.go_on();
                 let reason = match &finding {
                     Some(finding) => format!("first delivery; {finding}"),

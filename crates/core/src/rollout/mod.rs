@@ -16,6 +16,7 @@
 //! `docs/rollout.md` has the phases with their ways out.
 
 mod allocate;
+mod checks;
 mod context;
 mod decide;
 mod decision;

@@ -1,5 +1,6 @@
 //! The way up, but for the part that users take in it: pinning, staging, promoting.
 
+use crate::analysis::Judgement;
 use crate::api::rollout::{
     HistoryEntry, HoldReason, Outcome, PendingOutcome, Phase, Release, TemplateState,
 };
@@ -86,25 +87,21 @@ impl DecisionContext<'_> {
             return Transition::Wait(None);
         }
         self.stage();
-        if let Some(reason) = self.fault(false) {
-            return self.roll_back(reason);
+        match self.readiness(false) {
+            Judgement::Fail { finding, .. } => return self.roll_back(Reason::Check(finding)),
+            Judgement::Wait { .. } => return self.await_ready(Self::roll_back),
+            Judgement::Pass(_) => {}
         }
-        let ready = self
-            .candidate_revision()
-            .is_some_and(|name| self.live.is_usable(&name));
-        if ready {
-            if self.stands_still() {
-                return Transition::Wait(None);
-            }
-            self.heard();
-            self.go_on();
-            self.events.push(Event::Ready {
-                revision: self.candidate_name(),
-                waited: self.in_phase(),
-            });
-            return Transition::To(Phase::Probing);
+        if self.stands_still() {
+            return Transition::Wait(None);
         }
-        self.await_ready(Self::roll_back)
+        self.heard();
+        self.go_on();
+        self.events.push(Event::Ready {
+            revision: self.candidate_name(),
+            waited: self.in_phase(),
+        });
+        Transition::To(Phase::Probing)
     }
 
     /// The candidate is not Ready. When its time is up it is to `blame`, but not while Knative has
@@ -225,7 +222,7 @@ impl DecisionContext<'_> {
 
     /// 100 % is written; the cluster's word is awaited. A newer template waits that moment.
     pub fn promoting(&mut self) -> Transition {
-        if let Some(reason) = self.fault(true) {
+        if let Some(reason) = self.fault() {
             return self.roll_back(reason);
         }
         let Some(candidate) = self.candidate_revision() else {
@@ -307,10 +304,7 @@ impl DecisionContext<'_> {
             None => Some(format!("{stable} is gone")),
             Some(revision) if revision.has_failed() => {
                 let ready = revision.ready.as_ref()?;
-                Some(format!(
-                    "{stable} is not Ready: {}",
-                    super::context::said(&ready.reason, &ready.message)
-                ))
+                Some(format!("{stable} is not Ready: {}", ready.cause()))
             }
             Some(_) => None,
         }

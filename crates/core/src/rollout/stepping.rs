@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::analysis::{Finding, Verdict, Window, judge_probes, judge_window, wants_synthetic};
+use crate::analysis::{
+    Check, CheckId, Finding, Judgement, Verdict, Window, combine, judge_probes, judge_window,
+    wants_synthetic,
+};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
 use crate::api::serving::{self, TrafficTarget};
@@ -21,7 +24,7 @@ impl<'a> DecisionContext<'a> {
         if let Some(turn) = self.superseded() {
             return turn;
         }
-        if let Some(reason) = self.fault(true) {
+        if let Some(reason) = self.fault() {
             return self.roll_back(reason);
         }
         let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
@@ -37,10 +40,10 @@ impl<'a> DecisionContext<'a> {
             self.hold(HoldReason::NoTag, self.words_on_no_tag());
             return Transition::Wait(None);
         }
-        let verdict = match self.probe_verdict(&candidate) {
-            Probed::Pass(finding) => finding,
-            Probed::Fail(finding) => return self.roll_back(Reason::Probes(finding)),
-            Probed::Wait(after) => return Transition::Wait(Some(after)),
+        let verdict = match self.probes(&candidate) {
+            Judgement::Pass(finding) => finding,
+            Judgement::Fail { finding, .. } => return self.roll_back(Reason::Check(finding)),
+            Judgement::Wait { .. } => return Transition::Wait(Some(self.policy.interval)),
         };
         if self.stands_still() {
             return Transition::Wait(None);
@@ -63,29 +66,31 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// What the probes say: of the first delivery as well.
-    pub fn probe_verdict(&mut self, candidate: &str) -> Probed {
-        if self.policy.probes.count == 0 {
-            return Probed::Pass(None);
-        }
+    pub fn probes(&mut self, candidate: &str) -> Judgement {
         let round = self.evidence.probes.as_ref();
-        let verdict = round
-            .filter(|round| round.revision == candidate)
-            .map(|round| (judge_probes(self.policy, round), round.at));
-        if let Some((verdict, at)) = verdict {
-            self.record(&verdict, at);
-            match verdict {
-                Verdict::Pass(finding) => return Probed::Pass(Some(finding)),
-                Verdict::Fail { finding, .. } => return Probed::Fail(finding),
-                Verdict::Inconclusive(_) => self.no_verdict(),
+        let round = round.filter(|round| round.revision == candidate);
+        let check = (self.policy.probes.count > 0).then(|| {
+            let verdict = round.map(|round| judge_probes(self.policy, round));
+            Check::asked(CheckId::Probes, verdict)
+        });
+        if let (Some(check), Some(round)) = (&check, round) {
+            self.record(check, round.at);
+        }
+        let judgement = combine(check.as_slice());
+        match &judgement {
+            Judgement::Pass(_) | Judgement::Fail { .. } => return judgement,
+            Judgement::Wait {
+                finding: Some(_), ..
+            } => self.no_verdict(),
+            Judgement::Wait { finding: None, .. } => {
+                self.candidate.message = format!("probing {candidate} before any user meets it");
+                self.time_out();
             }
-        } else {
-            self.candidate.message = format!("probing {candidate} before any user meets it");
-            self.time_out();
         }
         if let Some(targets) = self.probe_targets(candidate, self.policy.probes.count) {
             self.gather = Gather::Probes(targets);
         }
-        Probed::Wait(self.policy.interval)
+        judgement
     }
 
     /// Whether probes are asked for and the candidate has no tag that they could go to.
@@ -141,7 +146,7 @@ impl<'a> DecisionContext<'a> {
         if let Some(turn) = self.superseded() {
             return turn;
         }
-        if let Some(reason) = self.fault(true) {
+        if let Some(reason) = self.fault() {
             return self.roll_back(reason);
         }
         let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
@@ -151,8 +156,11 @@ impl<'a> DecisionContext<'a> {
         let weight = self.candidate.weight;
         let wanted = self.target_traffic(Split::beside(&stable, &candidate, weight));
         let confirmed = self.want(wanted);
-        let verdict = self.judge(&candidate, weight);
-        if let Some(Verdict::Fail { finding, at_once }) = &verdict
+        let requests = self.judge(&candidate, weight);
+        let judgement = combine(&self.step_checks(requests.clone()));
+        if let Judgement::Fail {
+            finding, at_once, ..
+        } = &judgement
             && let Some(turn) = self.failed_judgement(finding, *at_once)
         {
             return turn;
@@ -160,35 +168,55 @@ impl<'a> DecisionContext<'a> {
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
             // What users meet is watched on: the gateway may be ahead of the Route's word.
             if self.candidate.phase == Phase::Holding {
-                self.watch(&stable, &candidate, verdict.as_ref());
+                self.watch(&stable, &candidate, requests.verdict.as_ref());
             }
             return turn;
         }
-        if let Some(Verdict::Pass(finding)) = &verdict {
+        if let Some(Verdict::Pass(_)) = &requests.verdict {
             self.candidate.failures = 0;
-            if let Some(turn) = self.passed(finding) {
-                return turn;
-            }
-        } else {
-            match &verdict {
-                Some(_) => self.no_verdict(),
-                None => {
-                    self.candidate.message =
-                        format!("{candidate} has {weight} %; nothing seen yet");
-                    self.time_out();
+        }
+        match judgement {
+            Judgement::Pass(finding) => {
+                if let Some(turn) = self.passed(finding) {
+                    return turn;
                 }
             }
+            Judgement::Wait { by, finding } => self.wait_for(by, finding),
+            // Not often enough yet.
+            Judgement::Fail { .. } => self.no_verdict(),
         }
-        self.watch(&stable, &candidate, verdict.as_ref());
+        self.watch(&stable, &candidate, requests.verdict.as_ref());
         Transition::Wait(Some(self.policy.interval))
     }
 
-    /// The verdict on the present step, recorded; `None` before anything was seen of it.
-    fn judge(&mut self, candidate: &str, weight: u8) -> Option<Verdict> {
-        let step = self.policy.step_at(weight)?;
-        let window = self.window(candidate, weight)?;
+    /// A check that is asked for has not passed.
+    fn wait_for(&mut self, check: CheckId, finding: Option<Finding>) {
+        let candidate = self.candidate_name();
+        match (check, finding) {
+            (CheckId::Requests | CheckId::Probes, Some(_)) => self.no_verdict(),
+            (_, None) => {
+                let weight = self.candidate.weight;
+                self.candidate.message = format!("{candidate} has {weight} %; nothing seen yet");
+                self.time_out();
+            }
+            // What users meet has passed, and this is about time alone.
+            (CheckId::Pods | CheckId::Revision, Some(finding)) => {
+                if !self.stands_still() {
+                    self.candidate.message = format!("{candidate} {finding}");
+                }
+            }
+        }
+    }
+
+    /// The check of the requests at the present step, recorded; without a verdict before anything was seen of it.
+    fn judge(&mut self, candidate: &str, weight: u8) -> Check {
+        let step = self.policy.step_at(weight);
+        let Some((step, window)) = step.zip(self.window(candidate, weight)) else {
+            return Check::asked(CheckId::Requests, None);
+        };
         let verdict = judge_window(self.policy, step, window);
-        let is_new = self.record(&verdict, window.at);
+        let check = Check::asked(CheckId::Requests, Some(verdict.clone()));
+        let is_new = self.record(&check, window.at);
         match &verdict {
             Verdict::Fail { .. } if is_new => self.candidate.failures += 1,
             Verdict::Inconclusive(Finding::Baking { .. }) => self.candidate.failures = 0,
@@ -199,15 +227,15 @@ impl<'a> DecisionContext<'a> {
             }
             _ => {}
         }
-        if is_new && let Verdict::Fail { finding, .. } = &verdict {
+        if is_new && let Verdict::Fail { finding, .. } = verdict {
             self.events.push(Event::Doubtful {
                 revision: candidate.to_owned(),
-                finding: finding.clone(),
+                finding,
                 failures: self.candidate.failures,
                 limit: self.policy.analysis.consecutive_failures,
             });
         }
-        Some(verdict)
+        check
     }
 
     fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Transition> {
@@ -225,40 +253,27 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// A step passed: on, or to whoever must say so. `None` while it stands still.
-    fn passed(&mut self, finding: &Finding) -> Option<Transition> {
-        // One crash may be bad luck: it is watched twice as long for the second.
-        let revision = self.candidate_revision().unwrap_or_default();
-        let crashed = self
-            .live
-            .revision(&revision)
-            .is_some_and(|revision| revision.pods.crashes > 0);
-        let watched = self.since(self.candidate.analysis_started_at);
-        let bake = self
-            .policy
-            .step_at(self.candidate.weight)
-            .map_or(Duration::ZERO, |step| step.bake);
-        let watch_on = crashed && watched < bake * 2;
+    fn passed(&mut self, finding: Option<Finding>) -> Option<Transition> {
         let approval = self
             .policy
             .step_at(self.candidate.weight)
             .is_some_and(|step| step.approval && step.weight == self.candidate.weight);
-        if approval && !watch_on {
+        if approval {
+            let finding = finding.map(|finding| format!("{finding}; "));
             self.hold(
                 HoldReason::Approval,
-                format!("{finding}; this step waits for `sluice rollout promote`"),
+                format!(
+                    "{}this step waits for `sluice rollout promote`",
+                    finding.unwrap_or_default()
+                ),
             );
             return None;
         }
         if self.stands_still() {
             return None;
         }
-        if watch_on {
-            self.candidate.message =
-                format!("{revision} crashed once; it is watched twice as long at this weight");
-            return None;
-        }
         self.go_on();
-        Some(self.go_up(Some(finding.clone())))
+        Some(self.go_up(finding))
     }
 
     /// To the next step, or to 100 % after the last.
@@ -417,14 +432,4 @@ impl<'a> DecisionContext<'a> {
             synthetic,
         };
     }
-}
-
-/// What the probes before the first step say.
-pub(super) enum Probed {
-    /// Enough of them passed; without a finding where the policy asks for none.
-    Pass(Option<Finding>),
-    /// The candidate is bad.
-    Fail(Finding),
-    /// Not yet.
-    Wait(Duration),
 }
