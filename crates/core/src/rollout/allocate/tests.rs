@@ -1,3 +1,5 @@
+//! Percentages in every shape of traffic that people write.
+
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
