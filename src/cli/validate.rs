@@ -7,6 +7,8 @@ use anyhow::Context;
 use super::output::{self, Output};
 use super::{CommandOutcome, folder};
 use crate::manifest::{Excerpt, Options};
+use crate::plan::DeliveryId;
+use crate::render::{Destination, NoCluster, render};
 
 /// Which folder, and how to print.
 #[derive(Debug, clap::Args)]
@@ -31,19 +33,25 @@ struct Report {
 /// Prints every error with its place; exit status 2 when there is one.
 pub fn run(args: ValidateArgs) -> anyhow::Result<CommandOutcome> {
     let options = Options {
-        namespace: args.namespace,
+        namespace: args.namespace.clone(),
         ..Options::default()
     };
     let loaded = folder::load(&args.path, &options)
         .with_context(|| format!("{} cannot be read", args.path.display()))?;
+    let to = Destination::new(DeliveryId::new(args.namespace, "validate"));
+    let rendered = render(&loaded, to, &NoCluster);
+    let errors = rendered.errors();
+    let notices = folder::notices(&rendered);
+    let notices = notices.iter().map(ToString::to_string);
+    let notes = rendered.notes().iter().map(ToString::to_string);
     let report = Report {
-        objects: loaded.objects.len(),
-        errors: loaded.errors.iter().map(ToString::to_string).collect(),
-        notices: loaded.notices.iter().map(ToString::to_string).collect(),
+        objects: rendered.objects().len(),
+        errors: errors.iter().map(ToString::to_string).collect(),
+        notices: notices.chain(notes).collect(),
     };
     output::print(args.output, &report, || {
         let mut text = String::new();
-        for error in &loaded.errors {
+        for error in errors {
             text.push_str(&format!(
                 "{:?}\n",
                 miette::Report::new(Excerpt::of(error.clone()))

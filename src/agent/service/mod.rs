@@ -199,7 +199,7 @@ impl ServiceLoop {
             self.is_stored = false;
         }
         let spec = rollout_store::spec(&self.context.cluster, intent);
-        let waits = wanted.suspended || spec.paused || wanted.policy.is_err();
+        let waits = wanted.suspended || spec.is_paused(Timestamp::now()) || wanted.policy.is_err();
         let now = Instant::now();
         self.check_template(&wanted, &live, waits, now).await;
         self.template_facts(intent, &mut live);

@@ -15,11 +15,14 @@
 //!
 //! `docs/rollout.md` has the phases with their ways out.
 
+mod allocate;
+mod checks;
 mod context;
 mod decide;
 mod decision;
 mod down;
 mod event;
+mod gates;
 mod initial;
 mod input;
 pub mod memory;
@@ -29,9 +32,11 @@ mod refusal;
 mod request;
 mod rollback;
 mod staging;
+mod state;
 mod steady;
 mod stepping;
 mod traffic;
+mod transition;
 mod words;
 
 #[cfg(test)]
@@ -46,3 +51,4 @@ pub use input::{
 pub use reason::Reason;
 pub use refusal::{asked_again, way_out};
 pub use traffic::{LEFT_OUT, describe, traffic_without_release};
+pub use transition::phases;

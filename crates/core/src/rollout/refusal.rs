@@ -19,14 +19,14 @@ impl DecisionContext<'_> {
                 let reason = Reason::Refused {
                     message: message.clone(),
                 };
-                let known = self.status.quarantine.iter_mut().find(|q| is_it(q));
+                let known = self.service.quarantine.iter_mut().find(|q| is_it(q));
                 if let Some(quarantine) = known {
                     quarantine.reason = brief(&reason.to_string());
                 }
             }
             // Before that the release that was refused comes to its end.
             None if self.live.accepted && self.phase().rests() => {
-                self.status.quarantine.retain(|q| !is_it(q));
+                self.service.quarantine.retain(|q| !is_it(q));
             }
             None => {}
         }
