@@ -34,7 +34,9 @@ pub fn read(cluster: &Cluster, wakeups: &Wakeups, intent: &ServiceIntent) -> Liv
     if let Some(name) = intent.revision_name()
         && let Some(revision) = revisions.iter_mut().find(|known| known.name == name)
     {
-        revision.made_from_git = spec_is_git_s(cluster, intent, written.as_deref(), &name);
+        let made = cluster.get(&revision_key(intent, &name));
+        revision.made_from_git =
+            made.and_then(|made| intent.makes_revision(written.as_deref(), &made.value()));
     }
     Live {
         watching_since: None,
@@ -75,20 +77,6 @@ pub fn recognise(
 
 fn revision_key(intent: &ServiceIntent, name: &str) -> ObjectKey {
     ObjectKey::namespaced(serving::GROUP, "Revision", &intent.namespace, name)
-}
-
-/// Where Git's template is written, the Revision is compared with what the server made of it.
-fn spec_is_git_s(
-    cluster: &Cluster,
-    intent: &ServiceIntent,
-    written: Option<&LiveObject>,
-    name: &str,
-) -> Option<bool> {
-    let revision = cluster.get(&revision_key(intent, name))?;
-    let written = written.filter(|written| intent.template_changes(written).is_empty());
-    let written = written.and_then(|written| written.value().pointer("/spec/template").cloned());
-    let template = written.unwrap_or_else(|| intent.template.value());
-    template::makes_revision(&template, &revision.value())
 }
 
 /// Whether an object asks for what we first applied, and nobody has changed that since.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use sluice::api::delivery::Expand;
+use sluice::api::rollout::Phase;
 use sluice::local::apiserver::{Admission, ApiError, Operation, Review};
 
 use crate::harness::{BRISK, DELIVERY, Harness, Hello, Setting, in_both_forms};
@@ -157,9 +158,13 @@ async fn a_revision_with_what_a_webhook_added_is_known_by_the_name_that_git_give
         ("one", "hello-v1"),
     ] {
         let commit = harness.push(target, &[Hello::new("hello", target).revision(name)]);
-        let status = harness.promoted("hello", &commit).await;
-        assert_eq!(status.stable.unwrap().revision.as_deref(), Some(name));
-        harness.settled("hello").await;
+        harness
+            .until("hello", &format!("{name} is stable"), |status| {
+                let stable = status.stable.as_ref();
+                status.phase == Phase::Stable
+                    && stable.and_then(|stable| stable.revision.as_deref()) == Some(name)
+            })
+            .await;
         well(&harness, &commit).await;
     }
     harness.end().await;

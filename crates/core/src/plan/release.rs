@@ -10,13 +10,13 @@ use crate::api::object::ObjectKey;
 use crate::api::rollout::Phase;
 use crate::api::serving::{self, TrafficTarget};
 
+use super::digest;
 use super::live::LiveObject;
 use super::manager::Manager;
 use super::normalize::{self, FieldChange};
 use super::planner::{Comparison, Gate, Input, classify, gate, is_mark, who};
 use super::service::ServiceIntent;
 use super::steps::{Action, LeftAlone, Plan, ReleaseReason, Settled, Stage, Step, Why};
-use super::{digest, template};
 
 /// Tags that a rollout sets and removes; they are no part of the user's traffic.
 const OWN_TAGS: [&str; 2] = ["candidate", "stable"];
@@ -109,7 +109,8 @@ fn taken_name(input: &Input<'_>, service: &ServiceIntent) -> Option<String> {
     let name = service.revision_name()?;
     let key = ObjectKey::namespaced(serving::GROUP, "Revision", &service.namespace, &name);
     let revision = input.live.get(&key)?.value();
-    let made = template::makes_revision(&service.template.value(), &revision);
+    let written = input.live.get(&service.template_key());
+    let made = service.makes_revision(written.as_deref(), &revision);
     (made == Some(false)).then_some(name)
 }
 

@@ -131,6 +131,16 @@ impl ServiceIntent {
         template::changes_in(&self.template.value(), live, last_written)
     }
 
+    /// Says whether a Revision was made from Git's template, as [`template::makes_revision`] does. Where that is
+    /// written, the Revision is compared with what the server made of it.
+    pub fn makes_revision(&self, written: Option<&LiveObject>, revision: &Value) -> Option<bool> {
+        let written = written.filter(|written| self.template_changes(written).is_empty());
+        let written =
+            written.and_then(|written| written.value().pointer("/spec/template").cloned());
+        let template = written.unwrap_or_else(|| self.template.value());
+        template::makes_revision(&template, revision)
+    }
+
     /// Git's template in the live object's words, where the two mean the same: a write of it
     /// changes nothing, so that labels can follow Git and Knative makes no Revision.
     pub fn template_as_in(&self, live: &LiveObject) -> Value {
