@@ -13,8 +13,10 @@ use super::{ClusterArgs, CommandOutcome, folder};
 use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
 use crate::cluster::{Cluster, WatchError};
-use crate::manifest::{Loaded, Options};
-use crate::plan::{self, Claims, DeliveryId, Destination, Input, diff, from_manifests};
+use crate::manifest::{Loaded, ManifestError, Options};
+use crate::plan::{
+    self, Claims, DeliveryId, Destination, Input, LeftAlone, Why, diff, from_manifests,
+};
 
 /// Which folder, and as which Delivery.
 #[derive(Debug, clap::Args)]
@@ -49,10 +51,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
         },
     )
     .with_context(|| format!("{} cannot be read", args.path.display()))?;
-    for error in &loaded.errors {
-        let broken = output::paint_note(output::Tone::Bad, "broken:");
-        output::note(format_args!("{broken} {error}"));
-    }
+    tell_broken(&loaded.errors);
     for notice in &loaded.notices {
         output::note(notice);
     }
@@ -72,18 +71,29 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
     let differences = diff::differences(&plan, &cluster);
     stop.cancel();
     cluster.join().await;
-    for left in &plan.left {
+    let dangling = from_manifests::dangling(&loaded, &plan);
+    tell_broken(&dangling);
+    let is_told = |left: &&LeftAlone| matches!(left.why, Why::Dangling(_));
+    for left in plan.left.iter().filter(|left| !is_told(left)) {
         output::note(left);
     }
     for step in plan.steps.iter().filter(|step| step.takes_over()) {
         output::note(step);
     }
     print(args.output, &differences)?;
-    Ok(match (loaded.errors.is_empty(), differences.is_empty()) {
+    let well = loaded.errors.is_empty() && dangling.is_empty();
+    Ok(match (well, differences.is_empty()) {
         (false, _) => CommandOutcome::Broken,
         (true, false) => CommandOutcome::Differs,
         (true, true) => CommandOutcome::Done,
     })
+}
+
+fn tell_broken(errors: &[ManifestError]) {
+    for error in errors {
+        let broken = output::paint_note(output::Tone::Bad, "broken:");
+        output::note(format_args!("{broken} {error}"));
+    }
 }
 
 async fn find_delivery(session: &Session, name: &str) -> anyhow::Result<Delivery> {

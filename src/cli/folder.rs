@@ -11,7 +11,7 @@ use crate::plan::annotations;
 use crate::presets::PRESETS;
 
 /// Reads a folder or a file.
-pub fn load(path: &Path, options: &Options) -> std::io::Result<Arc<Loaded>> {
+pub fn load(path: &Path, options: &Options) -> std::io::Result<Loaded> {
     let folder = git::read_folder(path, manifest::is_manifest_file)?;
     let files: Vec<File> = folder
         .files
@@ -34,7 +34,7 @@ pub fn load(path: &Path, options: &Options) -> std::io::Result<Arc<Loaded>> {
         .filter_map(|m| policy_elsewhere(m, &loaded));
     let unknown: Vec<Notice> = unknown.collect();
     loaded.notices.extend(unknown);
-    Ok(Arc::new(loaded))
+    Ok(loaded)
 }
 
 /// What is to be known of a Service whose policy is neither a preset nor in the folder: only the cluster can have it.

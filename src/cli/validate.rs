@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::output::{self, Output};
+use super::run::ExpandArg;
 use super::{CommandOutcome, folder};
 use crate::manifest::{Excerpt, Options};
 
@@ -16,6 +17,9 @@ pub struct ValidateArgs {
     /// The namespace of objects that name none
     #[arg(long, short = 'n', value_name = "NAME", default_value = "default")]
     namespace: String,
+    /// What a Service manifest is delivered as: its Delivery's spec.target.expand
+    #[arg(long, value_name = "KIND", default_value = "service")]
+    expand: ExpandArg,
     /// How to print
     #[arg(long, short = 'o', default_value = "table", value_name = "FORMAT")]
     output: Output,
@@ -34,8 +38,9 @@ pub fn run(args: ValidateArgs) -> anyhow::Result<CommandOutcome> {
         namespace: args.namespace,
         ..Options::default()
     };
-    let loaded = folder::load(&args.path, &options)
+    let mut loaded = folder::load(&args.path, &options)
         .with_context(|| format!("{} cannot be read", args.path.display()))?;
+    loaded.refuse_dangling(args.expand.into(), &options.namespace);
     let report = Report {
         objects: loaded.objects.len(),
         errors: loaded.errors.iter().map(ToString::to_string).collect(),

@@ -86,7 +86,11 @@ impl DeliveryLoop {
         self.attempts
             .note(&plan, &outcomes, Instant::now(), content);
         problems.extend(outcomes.iter().filter_map(failure));
-        problems.extend(from_manifests::problems(&checkout.loaded));
+        let loaded = &checkout.loaded;
+        problems.extend(from_manifests::problems(&loaded.errors));
+        problems.extend(from_manifests::problems(&from_manifests::dangling(
+            loaded, &plan,
+        )));
         problems.extend(from_manifests::left(&plan));
         Some(self.done(plan, &outcomes, held, problems))
     }

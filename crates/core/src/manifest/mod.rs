@@ -18,6 +18,7 @@ mod names;
 mod node;
 mod object;
 mod private;
+mod references;
 mod scalar;
 mod schema;
 mod traffic;
@@ -36,6 +37,7 @@ pub use excerpt::Excerpt;
 pub use ignored::{IGNORE_FILE, is_manifest_file};
 pub use loader::{Loaded, Loader, Options, load};
 pub use object::Manifest;
+pub use references::{Reference, dangling, references, words as field_words};
 pub use traffic::{problem as traffic_problem, problem_in_service as traffic_problem_in_service};
 
 /// A file of a snapshot.

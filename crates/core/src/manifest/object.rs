@@ -69,12 +69,17 @@ impl Manifest {
     ///
     /// The file is parsed again: this is for messages, not for loops.
     pub fn line_of(&self, path: &[&str]) -> Option<u32> {
+        self.place_of(path).map(|at| at.line)
+    }
+
+    /// The place of a field, as [`Self::line_of`].
+    pub(super) fn place_of(&self, path: &[&str]) -> Option<At> {
         let parsed = super::loader::objects_in(&self.origin.file, &self.content);
         let node = parsed.get(self.index)?;
         (0..=path.len())
             .rev()
             .find_map(|length| node.find(path.get(..length)?))
-            .map(|(at, _)| at.line)
+            .map(|(at, _)| at)
     }
 }
 

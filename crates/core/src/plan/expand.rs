@@ -91,6 +91,7 @@ pub fn expand(to: &Destination, manifests: &[ManifestRef<'_>], live: &dyn Live) 
         }
     }
     drop_clashes(&mut out);
+    refuse_dangling(&mut out);
     out
 }
 
@@ -382,28 +383,29 @@ fn take_traffic(intent: &mut ServiceIntent, block: &Value) {
 }
 
 /// What a service is written as: what is there already decides, because a Service
-/// owns its Configuration and Route, and cannot take over ones that stand alone.
+/// owns its Configuration and Route, and cannot take over ones that stand alone. Where
+/// such stand beside a Service, it is they that users meet.
 fn mode(service: &ServiceIntent, asked: Expand, live: &dyn Live) -> Expand {
     let there = |kind: &str| -> Option<std::sync::Arc<live::LiveObject>> {
         live.get(&service.key(kind))
             .filter(|object| !object.deleting)
     };
-    if there("Service").is_some() {
-        return Expand::Service;
-    }
     let alone = |kind: &str| there(kind).is_some_and(|object| !object.controlled);
     if alone("Configuration") || alone("Route") {
         return Expand::Routes;
+    }
+    if there("Service").is_some() {
+        return Expand::Service;
     }
     asked
 }
 
 fn mode_note(to: &Destination, service: &ServiceIntent) -> Option<LeftAlone> {
-    let asked = match service
+    let own = service
         .annotations
         .get(annotations::EXPAND)
-        .and_then(Value::as_str)
-    {
+        .and_then(Value::as_str);
+    let asked = match own {
         Some("Routes") => Expand::Routes,
         Some("Service") => Expand::Service,
         _ => to.expand,
@@ -412,8 +414,10 @@ fn mode_note(to: &Destination, service: &ServiceIntent) -> Option<LeftAlone> {
         object: Some(service.template_key()),
         origin: Some(service.origin.clone()),
         why: Why::KeptMode {
+            service: service.name.clone(),
             asked,
             kept: service.mode,
+            explicit: own.is_some(),
         },
     })
 }
@@ -430,6 +434,32 @@ fn traffic_note(service: &ServiceIntent, wanted: &ManifestRef<'_>) -> Option<Lef
         origin: Some(service.origin.clone()),
         why: Why::BadTraffic(problem),
     })
+}
+
+/// Objects that name a Service of these manifests which is written as a Configuration and a Route: the cluster has no
+/// such Service, and they would wait for it for ever.
+fn refuse_dangling(out: &mut Expanded) {
+    let as_routes: std::collections::BTreeSet<ObjectKey> = out
+        .services
+        .iter()
+        .filter(|service| service.mode == Expand::Routes)
+        .map(|service| service.key("Service"))
+        .collect();
+    if as_routes.is_empty() {
+        return;
+    }
+    let left = &mut out.left;
+    out.objects.retain(|object| {
+        let namespace = object.key.namespace.as_deref().unwrap_or_default();
+        let mut dangling = manifest::references(&object.object, namespace);
+        dangling.retain(|reference| as_routes.contains(&reference.service));
+        left.extend(dangling.iter().map(|reference| LeftAlone {
+            object: Some(object.key.clone()),
+            origin: Some(object.origin.clone()),
+            why: Why::Dangling(reference.clone()),
+        }));
+        dangling.is_empty()
+    });
 }
 
 /// Two manifests that would be written to one object: neither is delivered, since

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::api::delivery::Expand;
 use crate::api::object::ObjectKey;
+use crate::manifest::{Reference, field_words};
 
 use super::annotations::DeliveryId;
 use super::normalize::FieldChange;
@@ -190,6 +191,8 @@ pub enum Why {
     },
     /// `sluice.dev/expand` says neither `Routes` nor `Service`.
     BadExpand(String),
+    /// It names a Service of these manifests that is delivered as a Configuration and a Route.
+    Dangling(Reference),
     /// Two manifests would be written to one object.
     Clash {
         /// Their files.
@@ -197,10 +200,14 @@ pub enum Why {
     },
     /// A service stays in the form in which the cluster has it.
     KeptMode {
+        /// Its name.
+        service: String,
         /// The form that Git asks for.
         asked: Expand,
         /// The form it is delivered in.
         kept: Expand,
+        /// The manifest itself asks for it, and not its Delivery, whose word may be a default.
+        explicit: bool,
     },
     /// It is delivered without an owner that its manifest names by an identity which the cluster
     /// does not have.
@@ -240,6 +247,9 @@ pub enum Why {
     MovedTo(DeliveryId),
     /// Not pruned yet: this Delivery of the same repository may have it now.
     Awaits(DeliveryId),
+    /// Not pruned: it is of a service that Git has, in the form that it is not delivered in; with it the service's
+    /// revisions may go.
+    OtherForm,
     /// Not pruned: the live object does not carry our mark.
     NotOurs,
     /// Not pruned: its kind cannot be watched at present.
@@ -260,6 +270,7 @@ impl Why {
             | Self::NoTemplate
             | Self::BadTraffic(_)
             | Self::BadExpand(_)
+            | Self::Dangling(_)
             | Self::NameTaken { .. }
             | Self::Clash { .. }
             | Self::NoNamespace
@@ -269,14 +280,15 @@ impl Why {
             | Self::EmptyRender
             | Self::NotSeen
             | Self::BrokenFile { .. } => true,
-            Self::KeptMode { .. }
-            | Self::LostOwner { .. }
+            Self::KeptMode { explicit, .. } => *explicit,
+            Self::LostOwner { .. }
             | Self::Terminating
             | Self::DriftLeft { .. }
             | Self::PruneOff
             | Self::PruneDisabled
             | Self::MovedTo(_)
             | Self::Awaits(_)
+            | Self::OtherForm
             | Self::NotOurs
             | Self::InUse { .. } => false,
         }
@@ -426,19 +438,34 @@ impl fmt::Display for Why {
                 "annotation {} says {value:?}; write Routes or Service",
                 super::annotations::EXPAND
             ),
+            Self::Dangling(reference) => write!(
+                f,
+                "{} names the Knative Service {}, which is delivered as a Configuration and a Route (expand: Routes); \
+                 write kind: Route, which has the same address, or deliver it with expand: Service (docs/rollout.md)",
+                field_words(&reference.path),
+                reference.service.name
+            ),
             Self::Clash { origins } => write!(
                 f,
                 "{} would be written to the same object; remove all but one",
                 origins.join(" and ")
             ),
-            Self::KeptMode { asked, kept } => match kept {
+            Self::KeptMode {
+                service,
+                asked,
+                kept,
+                ..
+            } => match kept {
                 Expand::Service => write!(
                     f,
-                    "delivered as a Service, since the cluster has one of that name, though {asked:?} is asked for"
+                    "delivered as a Service, since the cluster has one of that name, though {asked:?} is asked for; to \
+                     convert it without losing a request: sluice rollout convert {service} --to routes"
                 ),
                 Expand::Routes => write!(
                     f,
-                    "delivered as a Configuration and a Route, since the cluster has them, though {asked:?} is asked for"
+                    "delivered as a Configuration and a Route, since the cluster has them and no Service takes them over \
+                     by itself, though {asked:?} is asked for; to convert it without losing a request: sluice rollout \
+                     convert {service} --to service"
                 ),
             },
             Self::LostOwner { owner } => write!(
@@ -483,6 +510,9 @@ impl fmt::Display for Why {
             Self::Awaits(delivery) => write!(
                 f,
                 "no longer in Git here, kept until Delivery {delivery} has looked at this commit: it may have moved there"
+            ),
+            Self::OtherForm => f.write_str(
+                "kept beside the form that the service is delivered in; to end with one of them: sluice rollout convert",
             ),
             Self::NotOurs => f.write_str("no longer in Git, kept: it is no longer ours"),
             Self::NotSeen => f.write_str(

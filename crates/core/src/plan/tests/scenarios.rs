@@ -307,7 +307,7 @@ fn a_live_service_is_adopted_as_a_service_and_the_plan_says_so() {
         })
         .tells(expect![[r#"
             release default/hello: adopted from kubectl-client-side-apply; template changed (~spec.template.spec.containers[0].image); traffic changed
-            skip    Service.serving.knative.dev default/hello: delivered as a Service, since the cluster has one of that name, though Routes is asked for
+            skip    Service.serving.knative.dev default/hello: delivered as a Service, since the cluster has one of that name, though Routes is asked for; to convert it without losing a request: sluice rollout convert hello --to routes
         "#]]);
 }
 
