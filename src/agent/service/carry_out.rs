@@ -147,7 +147,7 @@ impl ServiceLoop {
                 let Some(words) = refused_for_good(&error) else {
                     return Err(error);
                 };
-                self.refused_traffic = Some((intent.traffic.clone(), words));
+                self.refused_traffic = Some((intent.mode, intent.traffic.clone(), words));
                 // Whatever else Git wants of the traffic: stable alone is what Knative takes.
                 let Some(bare) = last_resort else {
                     return Err(error);
@@ -224,8 +224,17 @@ impl ServiceLoop {
 
     /// Why the API server does not take the traffic that Git wants, as far as it was asked.
     pub(super) fn refused_traffic(&self, intent: &ServiceIntent) -> Option<String> {
-        let (traffic, words) = self.refused_traffic.as_ref()?;
+        let (_, traffic, words) = self.refused_traffic.as_ref()?;
         (*traffic == intent.traffic).then(|| words.clone())
+    }
+
+    /// Forgets a refusal that is of no object any more: traffic alone makes no Service, and one that vanished in that
+    /// moment, or is delivered in another form by now, says nothing of the next one.
+    pub(super) fn forget_refused_traffic(&mut self, intent: &ServiceIntent, live: &Live) {
+        let mode = self.refused_traffic.as_ref().map(|(mode, _, _)| *mode);
+        if live.route.is_none() || mode != Some(intent.mode) {
+            self.refused_traffic = None;
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 use super::context::Context;
 use super::evidence::Gatherer;
 use super::{observe, rollout_store};
-use crate::api::delivery::Drift;
+use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{HoldReason, Phase, RolloutStatus};
 use crate::api::serving::TrafficTarget;
@@ -90,8 +90,8 @@ pub struct ServiceLoop {
     policy: Option<Policy>,
     /// The digest of a manifest that the cluster refused, and its words.
     refused: Option<(String, String)>,
-    /// Traffic that the cluster refused while Git had this block, and its words.
-    refused_traffic: Option<(Vec<TrafficTarget>, String)>,
+    /// Traffic that the cluster refused in this form while Git had this block, and its words.
+    refused_traffic: Option<(Expand, Vec<TrafficTarget>, String)>,
     /// The digest of a manifest that it would take.
     checked: Option<String>,
     problem: Option<String>,
@@ -211,6 +211,7 @@ impl ServiceLoop {
             .clone()
             .filter(|(manifest, _)| *manifest == intent.manifest())
             .map(|(_, words)| words);
+        self.forget_refused_traffic(intent, &live);
         if let Some(route) = &mut live.route {
             route.refused = self.refused_traffic(intent);
         }
