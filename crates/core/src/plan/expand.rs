@@ -462,9 +462,15 @@ fn refuse_dangling(out: &mut Expanded) {
     });
 }
 
+/// The objects of a service in either form.
+fn forms(service: &ServiceIntent) -> [ObjectKey; 3] {
+    ["Service", "Configuration", "Route"].map(|kind| service.key(kind))
+}
+
 /// Two manifests that would be written to one object: neither is delivered, since
 /// any order between them would be a guess. (One identity in two files is found
-/// by the `manifest` module; this finds a Service beside its own Configuration.)
+/// by the `manifest` module; this finds a Service beside its own Configuration, which is its
+/// own in both forms: what it is not written as, Knative makes of it.)
 fn drop_clashes(out: &mut Expanded) {
     let mut seen: std::collections::BTreeMap<ObjectKey, Vec<String>> = Default::default();
     for object in &out.objects {
@@ -473,7 +479,7 @@ fn drop_clashes(out: &mut Expanded) {
             .push(object.origin.clone());
     }
     for service in &out.services {
-        for key in service.keys() {
+        for key in forms(service) {
             seen.entry(key).or_default().push(service.origin.clone());
         }
     }
@@ -482,8 +488,18 @@ fn drop_clashes(out: &mut Expanded) {
         return;
     }
     out.objects.retain(|object| !seen.contains_key(&object.key));
-    out.services
-        .retain(|service| !service.keys().iter().any(|key| seen.contains_key(key)));
+    let mut dropped = Vec::new();
+    out.services.retain(|service| {
+        let clash = forms(service).iter().find_map(|key| seen.get(key).cloned());
+        // Said of the Service as well: nothing that it was written as is pruned while it is.
+        dropped.extend(
+            clash
+                .clone()
+                .map(|origins| (service.key("Service"), origins)),
+        );
+        clash.is_none()
+    });
+    seen.extend(dropped);
     for (key, origins) in seen {
         out.left.push(LeftAlone {
             object: Some(key),

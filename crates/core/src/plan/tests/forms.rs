@@ -144,3 +144,19 @@ fn what_names_a_service_that_is_delivered_as_routes_is_refused_and_not_pruned() 
             create  Trigger.eventing.knative.dev default/orders
         "#]]);
 }
+
+#[test]
+fn a_service_beside_its_own_route_is_delivered_in_neither_form_and_not_pruned() {
+    let route = json!({"apiVersion": "serving.knative.dev/v1", "kind": "Route", "metadata": {"name": "hello"},
+        "spec": {"traffic": [{"configurationName": "hello", "percent": 100}]}});
+    for expand in [Expand::Service, Expand::Routes] {
+        let done = asked(expand).git([service("hello", "hello:1")]).delivered();
+        let clash = done.git([service("hello", "hello:2"), route.clone()]);
+        clash.tells(expect![[r#"
+            nothing to do
+            skip    Route.serving.knative.dev default/hello: apps/1.yaml and apps/0.yaml would be written to the same object; remove all but one
+            skip    Service.serving.knative.dev default/hello: apps/1.yaml and apps/0.yaml would be written to the same object; remove all but one
+        "#]]);
+        assert!(clash.plan().services.is_empty());
+    }
+}

@@ -547,6 +547,7 @@ fn a_missing_namespace_an_unknown_kind_and_a_clash_are_said() {
             nothing to do
             skip    apps/3.yaml: it has no apiVersion, kind or metadata.name
             skip    Route.serving.knative.dev default/hello: apps/2.yaml and apps/1.yaml would be written to the same object; remove all but one
+            skip    Service.serving.knative.dev default/hello: apps/2.yaml and apps/1.yaml would be written to the same object; remove all but one
             skip    ConfigMap nowhere/lost: its namespace does not exist; create it or put a Namespace manifest in Git
         "#]]);
 }
