@@ -15,6 +15,6 @@ pub mod git;
 pub mod presets;
 
 pub use sluicegate_api as api;
-pub use sluicegate_core::{analysis, manifest, plan, policy, rollout};
+pub use sluicegate_core::{analysis, manifest, plan, policy, render, rollout};
 #[cfg(feature = "local")]
 pub use sluicegate_local as local;

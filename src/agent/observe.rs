@@ -50,6 +50,7 @@ pub fn read(cluster: &Cluster, wakeups: &Wakeups, intent: &ServiceIntent) -> Liv
         route,
         revisions,
         refused: None,
+        accepted: false,
     }
 }
 

@@ -11,36 +11,42 @@ use crate::api::delivery::{DEFAULT_INTERVAL, Delivery, DeliverySpec};
 use crate::api::object::ObjectKey;
 use crate::api::rollout_policy::RolloutPolicySpec;
 use crate::cluster::Cluster;
-use crate::plan::{
-    self, Action, Cause, DeliveryId, Destination, Input, Plan, ReleaseReason, Step, from_manifests,
-};
+use crate::plan::{self, Action, Cause, DeliveryId, Input, Plan, ReleaseReason, Step};
+use crate::render::{Destination, Rendered};
 
 /// What another Delivery gets beyond two of its intervals to look at a commit.
 const COURTESY: Duration = Duration::from_secs(10);
 
-/// What is to be done; `since` is how long this commit has been planned with.
-pub fn plan(
+/// What Git's files say, rendered for the Delivery.
+pub fn render(
     context: &Context,
     id: &DeliveryId,
     delivery: &Delivery,
     checkout: &Checkout,
-    inventory: &[ObjectKey],
-    since: Duration,
-) -> Plan {
-    let origins = from_manifests::origins(&checkout.loaded);
-    let manifests = from_manifests::manifests(&checkout.loaded, &origins);
-    let broken = from_manifests::broken(&checkout.loaded);
+) -> Rendered {
     let to = Destination {
         delivery: id.clone(),
         namespace: namespace(id, delivery),
         expand: delivery.spec.target.expand,
         confined: context.cluster_wide.confines(id),
     };
+    checkout.render(to, &context.cluster)
+}
+
+/// What is to be done so that the cluster is as `rendered`, which is made of this commit; `since` is how long that has
+/// been planned with.
+pub fn plan(
+    context: &Context,
+    delivery: &Delivery,
+    rendered: &Rendered,
+    commit: &str,
+    inventory: &[ObjectKey],
+    since: Duration,
+) -> Plan {
+    let id = &rendered.to().delivery;
     let elsewhere = context.claims(id);
     let mut input = Input {
-        to: &to,
-        manifests: &manifests,
-        broken: &broken,
+        rendered,
         inventory,
         elsewhere: &elsewhere,
         awaits: None,
@@ -53,8 +59,7 @@ pub fn plan(
     if !actions.any(|action| matches!(action, Action::Prune { .. })) {
         return plan;
     }
-    let commit = checkout.snapshot.commit.to_string();
-    match awaited(context, id, delivery, &commit, since) {
+    match awaited(context, id, delivery, commit, since) {
         None => plan,
         Some(other) => {
             input.awaits = Some(&other);

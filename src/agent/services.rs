@@ -375,33 +375,27 @@ fn fate(intent: &ServiceIntent, plan: &Plan) -> Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::delivery::Expand;
-    use crate::api::json_text::JsonText;
-    use crate::plan::{
-        Claims, DeliveryId, Destination, Input, LiveObject, ManifestRef as InGit, plan,
-    };
+    use crate::manifest;
+    use crate::plan::{Claims, DeliveryId, Input, LiveObject, plan};
+    use crate::render::{Destination, render};
     use serde_json::json;
 
     type Cluster = BTreeMap<ObjectKey, Arc<LiveObject>>;
 
     fn planned(git: &[serde_json::Value], live: &Cluster, inventory: &[ObjectKey]) -> Plan {
-        let texts: Vec<JsonText> = git.iter().map(JsonText::of).collect();
-        let manifests: Vec<InGit<'_>> = texts
+        let files: Vec<manifest::File> = git
             .iter()
-            .map(|value| InGit {
-                value,
-                origin: "apps/hello.yaml:1",
+            .enumerate()
+            .map(|(n, object)| manifest::File {
+                path: format!("apps/{n}.yaml").into(),
+                content: object.to_string().into_bytes().into(),
+                id: [n as u8; 20],
             })
             .collect();
+        let loaded = Arc::new(manifest::load(&files, &manifest::Options::default()));
+        let to = Destination::new(DeliveryId::new("default", "shop"));
         plan(&Input {
-            to: &Destination {
-                delivery: DeliveryId::new("default", "shop"),
-                namespace: "default".to_owned(),
-                expand: Expand::Routes,
-                confined: false,
-            },
-            manifests: &manifests,
-            broken: &[],
+            rendered: &render(&loaded, to, live),
             inventory,
             elsewhere: &Claims::default(),
             awaits: None,

@@ -7,6 +7,7 @@ mod copy;
 mod follow;
 mod state;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::api::delivery::Source;
 use crate::git::{self, CommitId, GitError, NotACommitId, Reference, RemoteUrl, Snapshot};
 use crate::manifest::{self, Loaded};
 use crate::plan::DeliveryId;
+use crate::render::{ClusterFacts, Destination, Rendered, render};
 pub use follow::follow;
 pub use state::{Failure, SourceState};
 
@@ -23,8 +25,21 @@ pub use state::{Failure, SourceState};
 pub struct Checkout {
     /// The commit and its files.
     pub snapshot: Arc<Snapshot>,
-    /// What the files say.
-    pub loaded: Arc<Loaded>,
+    /// What the files say. Read by nobody but [`Self::render`]: what is wanted is what comes of that.
+    loaded: Arc<Loaded>,
+}
+
+impl Checkout {
+    /// Renders what the files say for a Delivery, with what the cluster knows at present.
+    pub fn render<C: ClusterFacts>(&self, to: Destination, cluster: &C) -> Rendered {
+        render(&self.loaded, to, cluster)
+    }
+
+    /// Every kind that the files have objects of, with its version. They are watched before anything is rendered,
+    /// which asks the caches.
+    pub fn kinds(&self) -> BTreeSet<(String, String)> {
+        self.loaded.kinds()
+    }
 }
 
 /// What is looked at, and how often.

@@ -1,6 +1,5 @@
 //! `sluice diff PATH`: what delivering a folder would change, as a unified diff.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -14,9 +13,8 @@ use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
 use crate::cluster::{Cluster, WatchError};
 use crate::manifest::{Loaded, ManifestError, Options};
-use crate::plan::{
-    self, Claims, DeliveryId, Destination, Input, LeftAlone, Why, diff, from_manifests,
-};
+use crate::plan::{self, Claims, DeliveryId, Input, LeftAlone, Why, diff};
+use crate::render::{Destination, Rendered, render};
 
 /// Which folder, and as which Delivery.
 #[derive(Debug, clap::Args)]
@@ -51,10 +49,6 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
         },
     )
     .with_context(|| format!("{} cannot be read", args.path.display()))?;
-    tell_broken(&loaded.errors);
-    for notice in &loaded.notices {
-        output::note(notice);
-    }
     let stop = CancellationToken::new();
     let cluster = Cluster::over(session.client.clone(), stop.clone());
     look(&cluster, &loaded, &target)
@@ -67,11 +61,18 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
         &session.namespace,
         delivery.metadata.name.as_deref().unwrap_or_default(),
     );
-    let plan = make_plan(&cluster, &delivery, id, &target, &loaded);
+    let to = Destination {
+        namespace: target,
+        expand: delivery.spec.target.expand,
+        ..Destination::new(id)
+    };
+    let rendered = render(&loaded, to, &cluster);
+    let plan = make_plan(&cluster, &delivery, &rendered);
     let differences = diff::differences(&plan, &cluster);
     stop.cancel();
     cluster.join().await;
-    let dangling = from_manifests::dangling(&loaded, &plan);
+    tell(&rendered);
+    let dangling = plan.dangling(&rendered);
     tell_broken(&dangling);
     let is_told = |left: &&LeftAlone| matches!(left.why, Why::Dangling(_));
     for left in plan.left.iter().filter(|left| !is_told(left)) {
@@ -81,7 +82,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
         output::note(step);
     }
     print(args.output, &differences)?;
-    let well = loaded.errors.is_empty() && dangling.is_empty();
+    let well = rendered.errors().is_empty() && dangling.is_empty();
     Ok(match (well, differences.is_empty()) {
         (false, _) => CommandOutcome::Broken,
         (true, false) => CommandOutcome::Differs,
@@ -140,11 +141,7 @@ impl<'a> Listed<'a> {
 
 /// Fills the caches with every kind that the folder has.
 async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> Result<(), WatchError> {
-    let mut kinds: BTreeSet<(String, String)> = loaded
-        .objects
-        .iter()
-        .map(|m| (m.api_version.clone(), m.key.kind.clone()))
-        .collect();
+    let mut kinds = loaded.kinds();
     kinds.insert(("v1".to_owned(), "Namespace".to_owned()));
     for kind in ["Service", "Configuration", "Route", "Revision"] {
         kinds.insert((serving::API_VERSION.to_owned(), kind.to_owned()));
@@ -159,26 +156,18 @@ async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> Result<(),
     Ok(())
 }
 
-fn make_plan(
-    cluster: &Cluster,
-    delivery: &Delivery,
-    id: DeliveryId,
-    namespace: &str,
-    loaded: &Loaded,
-) -> plan::Plan {
-    let origins = from_manifests::origins(loaded);
-    let manifests = from_manifests::manifests(loaded, &origins);
-    let broken = from_manifests::broken(loaded);
+/// Says what of the folder cannot be read, and what else is to be known of it.
+fn tell(rendered: &Rendered) {
+    tell_broken(rendered.errors());
+    for notice in folder::notices(rendered) {
+        output::note(notice);
+    }
+}
+
+fn make_plan(cluster: &Cluster, delivery: &Delivery, rendered: &Rendered) -> plan::Plan {
     let status = delivery.status.clone().unwrap_or_default();
     plan::plan(&Input {
-        to: &Destination {
-            delivery: id,
-            namespace: namespace.to_owned(),
-            expand: delivery.spec.target.expand,
-            confined: false,
-        },
-        manifests: &manifests,
-        broken: &broken,
+        rendered,
         inventory: &status.inventory,
         elsewhere: &Claims::default(),
         awaits: None,

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, serving};
 use crate::git;
-use crate::manifest::{self, File, Loaded, Loader, Manifest, Notice, Options, Origin};
+use crate::manifest::{self, File, Loaded, Loader, Notice, Options};
 use crate::plan::annotations;
 use crate::presets::PRESETS;
+use crate::render::{Rendered, RenderedObject};
 
 /// Reads a folder or a file.
-pub fn load(path: &Path, options: &Options) -> std::io::Result<Loaded> {
+pub fn load(path: &Path, options: &Options) -> std::io::Result<Arc<Loaded>> {
     let folder = git::read_folder(path, manifest::is_manifest_file)?;
     let files: Vec<File> = folder
         .files
@@ -27,37 +28,35 @@ pub fn load(path: &Path, options: &Options) -> std::io::Result<Loaded> {
         .iter()
         .map(|refused| (refused.path.clone(), refused.reason.clone()))
         .collect();
-    let mut loaded = Arc::unwrap_or_clone(Loader::default().load(&files, &unreadable, options));
-    let unknown = loaded
-        .objects
-        .iter()
-        .filter_map(|m| policy_elsewhere(m, &loaded));
-    let unknown: Vec<Notice> = unknown.collect();
-    loaded.notices.extend(unknown);
-    Ok(loaded)
+    Ok(Loader::default().load(&files, &unreadable, options))
+}
+
+/// What is to be known of the folder: of its files, and of what they are rendered to.
+pub fn notices(rendered: &Rendered) -> Vec<Notice> {
+    let objects = rendered.objects().iter();
+    let unknown = objects.filter_map(|object| policy_elsewhere(object, rendered));
+    rendered.notices().iter().cloned().chain(unknown).collect()
 }
 
 /// What is to be known of a Service whose policy is neither a preset nor in the folder: only the cluster can have it.
-fn policy_elsewhere(manifest: &Manifest, loaded: &Loaded) -> Option<Notice> {
-    let key = &manifest.key;
+fn policy_elsewhere(object: &RenderedObject, rendered: &Rendered) -> Option<Notice> {
+    let key = object.key();
     if key.group != serving::GROUP || key.kind != "Service" {
         return None;
     }
-    let value = manifest.value.value();
-    let policy = annotations::annotation(&value, annotations::POLICY)?;
+    let policy = annotations::annotation(object.value(), annotations::POLICY)?;
     let namespace = key.namespace.as_deref().unwrap_or_default();
     let wanted = ObjectKey::namespaced(GROUP, "RolloutPolicy", namespace, policy);
-    let is_here = loaded.objects.iter().any(|other| other.key == wanted);
+    let is_here = rendered
+        .objects()
+        .iter()
+        .any(|other| *other.key() == wanted);
     if is_here || PRESETS.names().any(|preset| preset == policy) {
         return None;
     }
-    let line = manifest.line_of(&["metadata", "annotations", annotations::POLICY]);
     let presets: Vec<&str> = PRESETS.names().collect();
     Some(Notice {
-        origin: Origin {
-            line: line.unwrap_or(manifest.origin.line),
-            ..manifest.origin.clone()
-        },
+        origin: object.origin_of(&["metadata", "annotations", annotations::POLICY]),
         identity: Some(key.clone()),
         message: format!(
             "{}: no RolloutPolicy {policy} in this folder, and no preset ({}): nothing is released before there is one in namespace {namespace}",

@@ -1,6 +1,7 @@
 //! `sluice validate PATH`: what is wrong with the manifests of a folder; needs no cluster.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -8,6 +9,8 @@ use super::output::{self, Output};
 use super::run::ExpandArg;
 use super::{CommandOutcome, folder};
 use crate::manifest::{Excerpt, Options};
+use crate::plan::DeliveryId;
+use crate::render::{Destination, NoCluster, render};
 
 /// Which folder, and how to print.
 #[derive(Debug, clap::Args)]
@@ -35,20 +38,27 @@ struct Report {
 /// Prints every error with its place; exit status 2 when there is one.
 pub fn run(args: ValidateArgs) -> anyhow::Result<CommandOutcome> {
     let options = Options {
-        namespace: args.namespace,
+        namespace: args.namespace.clone(),
         ..Options::default()
     };
-    let mut loaded = folder::load(&args.path, &options)
+    let loaded = folder::load(&args.path, &options)
         .with_context(|| format!("{} cannot be read", args.path.display()))?;
+    let mut loaded = Arc::unwrap_or_clone(loaded);
     loaded.refuse_dangling(args.expand.into(), &options.namespace);
+    let to = Destination::new(DeliveryId::new(args.namespace, "validate"));
+    let rendered = render(&Arc::new(loaded), to, &NoCluster);
+    let errors = rendered.errors();
+    let notices = folder::notices(&rendered);
+    let notices = notices.iter().map(ToString::to_string);
+    let notes = rendered.notes().iter().map(ToString::to_string);
     let report = Report {
-        objects: loaded.objects.len(),
-        errors: loaded.errors.iter().map(ToString::to_string).collect(),
-        notices: loaded.notices.iter().map(ToString::to_string).collect(),
+        objects: rendered.objects().len(),
+        errors: errors.iter().map(ToString::to_string).collect(),
+        notices: notices.chain(notes).collect(),
     };
     output::print(args.output, &report, || {
         let mut text = String::new();
-        for error in &loaded.errors {
+        for error in errors {
             text.push_str(&format!(
                 "{:?}\n",
                 miette::Report::new(Excerpt::of(error.clone()))

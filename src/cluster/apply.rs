@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::api::object::ObjectKey;
 use crate::backoff::Backoff;
-use crate::plan::{LiveObject, Manager, annotations};
+use crate::plan::{LiveObject, Manager, annotations, takeover};
 
 use super::conflict::{self, Conflict, ConflictRights};
 use super::error::{Failure, Refusal, WriteError, sort};
@@ -140,7 +140,12 @@ impl Cluster {
             force: part == Part::Status
                 || annotations::annotation(object, annotations::FORCE) == Some("true"),
         };
-        if part == Part::Object {
+        // With somebody else's name in the template a dry-run would be refused for that.
+        let takes_name = || {
+            let known = self.0.store.get(&key);
+            known.is_some_and(|live| takeover::is_foreign_name(&live, object, manager))
+        };
+        if part == Part::Object || (part == Part::Nothing && takes_name()) {
             self.take_over(&key, object, manager)
                 .await
                 .map_err(failed)?;

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | an update (`kubectl edit`, a program) | yes | drift: rolled back, and reported |
 //! | an update by a person's tool | no | adoption: taken over |
-//! | a client-side `kubectl apply` | either | its fields were made ours before ([`super::takeover`]) |
+//! | a client-side `kubectl apply` | either | its fields were made ours before (`takeover.rs`) |
 //! | an update by any other program | no | conflict: said, left alone |
 //! | an apply by `kubectl` | either | as an update by a person's tool |
 //! | any other apply | either | conflict: another tool declares that it owns this field |

@@ -9,7 +9,7 @@ use kube::core::Request;
 use serde_json::{Value, json};
 
 use crate::api::object::ObjectKey;
-use crate::plan::{FieldOwner, Manager, takeover};
+use crate::plan::{Manager, takeover};
 
 use super::Cluster;
 use super::error::{Failure, Refusal, sort};
@@ -19,8 +19,8 @@ use super::hidden::Hidden;
 const TRIES: u32 = 4;
 
 impl Cluster {
-    /// Moves what client-side applies own of an object to `manager`. Costs nothing where the
-    /// caches show no such owner.
+    /// Moves what client-side applies own of an object to `manager`, and a revision's name that Git does not give.
+    /// Costs nothing where the caches show no such owner.
     pub(super) async fn take_over(
         &self,
         key: &ObjectKey,
@@ -28,7 +28,7 @@ impl Cluster {
         manager: Manager,
     ) -> Result<(), Refusal> {
         let known = self.0.store.get(key);
-        if !known.is_some_and(|live| live.managers.iter().any(FieldOwner::is_taken_over)) {
+        if !known.is_some_and(|live| takeover::is_due(&live, object, manager)) {
             return Ok(());
         }
         let version = object.get("apiVersion").and_then(Value::as_str);
@@ -48,7 +48,7 @@ impl Cluster {
                 Err(Refusal::Gone) => return Ok(()),
                 Err(refusal) => return Err(refusal),
             };
-            let Some(fields) = takeover::managed_fields(key, &live, manager) else {
+            let Some(fields) = takeover::managed_fields(key, &live, object, manager) else {
                 return Ok(());
             };
             let patch = Patch::Merge(json!({"metadata": {

@@ -15,7 +15,8 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
     ("git", "src/git", &["backoff"]),
     ("manifest", "crates/core/src/manifest", &["api"]),
     ("policy", "crates/core/src/policy", &["api", "manifest"]),
-    ("plan", "crates/core/src/plan", &["api", "manifest"]),
+    ("render", "crates/core/src/render", &["api", "manifest"]),
+    ("plan", "crates/core/src/plan", &["api", "render"]),
     ("analysis", "crates/core/src/analysis", &["api", "policy"]),
     (
         "rollout",
@@ -33,7 +34,7 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
         "agent",
         "src/agent",
         &[
-            "api", "git", "manifest", "policy", "plan", "analysis", "rollout", "presets",
+            "api", "git", "manifest", "render", "policy", "plan", "analysis", "rollout", "presets",
             "evidence", "cluster", "backoff",
         ],
     ),
@@ -43,7 +44,7 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
         "cli",
         "src/cli",
         &[
-            "api", "git", "manifest", "policy", "plan", "analysis", "rollout", "presets",
+            "api", "git", "manifest", "render", "policy", "plan", "analysis", "rollout", "presets",
             "evidence", "cluster", "backoff", "agent", "local",
         ],
     ),

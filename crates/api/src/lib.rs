@@ -5,6 +5,7 @@
 //! packages that use this one. No I/O and no Kubernetes client.
 #![deny(missing_docs)]
 
+pub mod annotations;
 pub mod condition;
 pub mod crds;
 pub mod delivery;

@@ -37,10 +37,21 @@ use super::object::TemplateHash;
 pub struct RolloutSpec {
     /// Hold where it is; a rollback still happens.
     pub paused: bool,
+    /// With `paused`: until when. Without a time, until somebody resumes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub paused_until: Option<Timestamp>,
     /// What people ask for, oldest first; each is done once or refused, and answered in `status.answers`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub requests: Vec<Request>,
+}
+
+impl RolloutSpec {
+    /// Whether it is to hold where it is.
+    pub fn is_paused(&self, now: Timestamp) -> bool {
+        self.paused && self.paused_until.is_none_or(|until| now < until)
+    }
 }
 
 /// One thing a person asked for.
@@ -85,6 +96,24 @@ pub struct Seen {
     /// Which attempt at it that was.
     #[serde(skip_serializing_if = "is_zero")]
     pub attempt: u32,
+}
+
+impl Seen {
+    /// What is there to be seen.
+    pub fn of(
+        stable: Option<&Release>,
+        candidate: Option<&Release>,
+        step: Option<u32>,
+        newest: Option<&Quarantine>,
+    ) -> Self {
+        Self {
+            stable: stable.and_then(|release| release.revision.clone()),
+            candidate: candidate.and_then(|release| release.revision.clone()),
+            step,
+            quarantined: newest.map(|q| q.template_hash.clone()),
+            attempt: newest.map_or(0, |q| q.attempt),
+        }
+    }
 }
 
 /// What became of a request.
@@ -213,14 +242,12 @@ impl RolloutStatus {
 
     /// What somebody who reads this status sees, for a request that is made from it.
     pub fn seen(&self) -> Seen {
-        let revision = |release: &Option<Release>| release.as_ref()?.revision.clone();
-        Seen {
-            stable: revision(&self.stable),
-            candidate: revision(&self.candidate),
-            step: self.step,
-            quarantined: self.quarantine.first().map(|q| q.template_hash.clone()),
-            attempt: self.quarantine.first().map_or(0, |q| q.attempt),
-        }
+        Seen::of(
+            self.stable.as_ref(),
+            self.candidate.as_ref(),
+            self.step,
+            self.quarantine.first(),
+        )
     }
 }
 
@@ -360,11 +387,32 @@ fn is_zero(number: &u32) -> bool {
 pub struct Hold {
     /// The phase that it goes on with.
     pub phase: Phase,
-    /// Why it stands still.
+    /// Why it stands still: the first of `gates`.
     pub reason: HoldReason,
     /// Since when.
     #[schemars(with = "String")]
     pub since: Timestamp,
+    /// All that it stands still for; it goes on when the last of them opens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+}
+
+/// One thing that a release stands still for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Gate {
+    /// What kind of thing.
+    pub reason: HoldReason,
+    /// Since when.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
+    /// When it opens by itself, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Timestamp>,
+    /// In words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// Why a release stands still. A failure rolls it back all the same.

@@ -113,6 +113,16 @@ impl KnativeCondition {
     pub fn is_false(&self) -> bool {
         self.status == "False"
     }
+
+    /// `Reason: message`, or whichever of them there is.
+    pub fn cause(&self) -> String {
+        match (self.reason.is_empty(), self.message.is_empty()) {
+            (true, true) => "no reason given".to_owned(),
+            (true, false) => self.message.clone(),
+            (false, true) => self.reason.clone(),
+            (false, false) => format!("{}: {}", self.reason, self.message),
+        }
+    }
 }
 
 impl Condition {

@@ -94,7 +94,7 @@ impl Attempts {
         let attempt = self.0.get_mut(&step.key)?;
         let same = attempt.digest == digest_of(step);
         let message = match &attempt.came_to {
-            CameTo::Refused(words) if same && attempt.content == content => words.clone(),
+            CameTo::Refused(words) if same && attempt.content == content => tried_again(words),
             CameTo::Created { times, at }
                 if same && is_creation(step) && now.duration_since(*at) < LASTS =>
             {
@@ -104,7 +104,7 @@ impl Attempts {
                 format!(
                     "it was created {times} times and is gone again each time: something deletes it, as the \
                      cluster itself does with what has an owner that is gone; see who does (its finalizers, owners, \
-                     another tool), or take it out of Git. It is tried again every {} s at most",
+                     another tool), or take it out of Git. It is tried again every {} s at the latest",
                     LONGEST_WAIT.as_secs()
                 )
             }
@@ -127,7 +127,7 @@ impl Attempts {
     ) {
         for outcome in outcomes {
             let step = plan.steps.iter().find(|step| step.key == outcome.key);
-            let Some(step) = step.filter(|step| step.object().is_some()) else {
+            let Some(step) = step else {
                 continue;
             };
             match &outcome.result {
@@ -194,10 +194,19 @@ impl Attempt {
     }
 }
 
+/// The cluster's words on what it refused, and that it is asked again.
+pub(super) fn tried_again(words: &str) -> String {
+    format!(
+        "{words}; it is tried again every {} s at the latest",
+        LONGEST_WAIT.as_secs()
+    )
+}
+
 fn is_creation(step: &Step) -> bool {
     matches!(step.action, Action::Create { .. })
 }
 
+/// What a step writes; of a deletion, nothing.
 fn digest_of(step: &Step) -> Option<String> {
     annotations::annotation(step.object()?, annotations::DIGEST).map(str::to_owned)
 }
@@ -277,6 +286,33 @@ mod tests {
         assert_eq!(seconds, [0, 2, 6, 14, 30, 62]);
         assert_eq!(said.len(), 1);
         assert!(said[0].contains("no"), "{said:?}");
+    }
+
+    #[test]
+    fn a_deletion_that_is_refused_is_tried_again_ever_later_and_said_meanwhile() {
+        let start = Instant::now();
+        let mut attempts = Attempts::default();
+        let (mut seconds, mut said) = (Vec::new(), Vec::new());
+        for tick in 0..1200 {
+            let now = start + Duration::from_millis(tick * 100);
+            let mut deletion = plan("d", true);
+            deletion.steps[0].stage = Stage::Prune;
+            deletion.steps[0].action = Action::Prune {
+                uid: "uid".to_owned(),
+                version: "v1".to_owned(),
+            };
+            let outcomes = came_to(&plan("d", true), true);
+            let held = attempts.hold(&mut deletion, now, |_| Some(1));
+            said.extend(held.problems.into_iter().map(|problem| problem.message));
+            if !deletion.steps.is_empty() {
+                seconds.push(tick / 10);
+                attempts.note(&deletion, &outcomes, now, |_| Some(1));
+            }
+        }
+        said.dedup();
+        assert_eq!(seconds, [0, 2, 6, 14, 30, 62]);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].ends_with("tried again every 60 s at the latest"));
     }
 
     #[test]

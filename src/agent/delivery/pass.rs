@@ -1,13 +1,13 @@
 //! One pass over a Delivery: a plan is made and carried out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
 use super::DeliveryLoop;
-use super::attempts::Held;
+use super::attempts::{Held, tried_again};
 use super::running_source::about_source;
 use crate::agent::source::Checkout;
 use crate::agent::{drift, planning, report};
@@ -15,7 +15,9 @@ use crate::api::delivery::{Delivery, Problem};
 use crate::api::object::ObjectKey;
 use crate::api::serving;
 use crate::cluster::{Done, StepOutcome, WatchError};
-use crate::plan::{Plan, Stage, Why, from_manifests};
+use crate::manifest::ManifestError;
+use crate::plan::{Plan, Stage, Why};
+use crate::render::{Remark, Rendered};
 
 /// How soon it is looked again at what another Delivery has seen, or a new kind is watched.
 const SOON: Duration = Duration::from_secs(1);
@@ -52,7 +54,8 @@ impl DeliveryLoop {
         };
         let mut problems = self.watch_kinds(&checkout).await;
         problems.extend(trouble);
-        let mut plan = self.make_plan(&delivery, &checkout).await;
+        let rendered = planning::render(&self.context, &self.id, &delivery, &checkout);
+        let mut plan = self.make_plan(&delivery, &checkout, &rendered).await;
         if let Some(problem) = report::too_many(&plan.inventory) {
             self.take_up(&delivery, &problem.message);
             problems.push(problem);
@@ -86,12 +89,10 @@ impl DeliveryLoop {
         self.attempts
             .note(&plan, &outcomes, Instant::now(), content);
         problems.extend(outcomes.iter().filter_map(failure));
-        let loaded = &checkout.loaded;
-        problems.extend(from_manifests::problems(&loaded.errors));
-        problems.extend(from_manifests::problems(&from_manifests::dangling(
-            loaded, &plan,
-        )));
-        problems.extend(from_manifests::left(&plan));
+        problems.extend(rendered.problems());
+        let dangling = plan.dangling(&rendered);
+        problems.extend(dangling.iter().map(ManifestError::problem));
+        problems.extend(plan.problems());
         Some(self.done(plan, &outcomes, held, problems))
     }
 
@@ -128,10 +129,15 @@ impl DeliveryLoop {
     }
 
     /// Makes a plan, and notes which state of the cluster it is made from.
-    async fn make_plan(&mut self, delivery: &Delivery, checkout: &Checkout) -> Plan {
+    async fn make_plan(
+        &mut self,
+        delivery: &Delivery,
+        checkout: &Checkout,
+        rendered: &Rendered,
+    ) -> Plan {
         // Before the plan is made: what changes from now on is news, also while it is carried out.
         let before = self.contents(&self.status.inventory);
-        let plan = self.plan(delivery, checkout);
+        let plan = self.plan(delivery, checkout, rendered);
         self.seen = self.contents(&plan.inventory);
         self.seen.extend(before);
         self.context.cluster.settle(&plan.settled);
@@ -196,11 +202,10 @@ impl DeliveryLoop {
         let applied = !going && all_went_well && held.problems.is_empty();
         problems.extend(held.problems);
         let left = |why: fn(&Why) -> bool| plan.left.iter().any(|left| why(&left.why));
-        self.missing = left(|why| {
-            matches!(
-                why,
-                Why::NoNamespace | Why::NoSuchKind { .. } | Why::OwnedBy(_)
-            )
+        self.missing = left(|why| match why {
+            Why::NoNamespace | Why::OwnedBy(_) => true,
+            Why::Render(note) => matches!(note.remark, Remark::NoSuchKind { .. }),
+            _ => false,
         });
         // Objects of a kind that came with this plan are not watched yet.
         let new_kinds = plan.steps.iter().any(|step| {
@@ -242,12 +247,7 @@ impl DeliveryLoop {
 
     /// Watches every kind that Git or the inventory has; a kind that cannot be watched is said.
     async fn watch_kinds(&self, checkout: &Checkout) -> Vec<Problem> {
-        let manifests = checkout
-            .loaded
-            .objects
-            .iter()
-            .map(|m| (m.api_version.clone(), m.key.kind.clone()));
-        let mut kinds: BTreeSet<(String, String)> = manifests.collect();
+        let mut kinds = checkout.kinds();
         kinds.remove(&(serving::API_VERSION.to_owned(), "Service".to_owned()));
         let cluster = &self.context.cluster;
         let mut problems = Vec::new();
@@ -276,7 +276,7 @@ impl DeliveryLoop {
         problems
     }
 
-    fn plan(&self, delivery: &Delivery, checkout: &Checkout) -> Plan {
+    fn plan(&self, delivery: &Delivery, checkout: &Checkout, rendered: &Rendered) -> Plan {
         let commit = checkout.snapshot.commit.to_string();
         let since = match &self.planned {
             Some((planned, since)) if *planned == commit => since.elapsed(),
@@ -284,9 +284,9 @@ impl DeliveryLoop {
         };
         planning::plan(
             &self.context,
-            &self.id,
             delivery,
-            checkout,
+            rendered,
+            &commit,
             &self.status.inventory,
             since,
         )
@@ -307,9 +307,14 @@ impl DeliveryLoop {
 /// Why a step of a plan was not carried out.
 fn failure(outcome: &StepOutcome) -> Option<Problem> {
     let error = outcome.result.as_ref().err()?;
+    let words = error.to_string();
     Some(Problem {
         object: Some(outcome.key.clone()),
         origin: None,
-        message: error.to_string(),
+        message: if error.is_transient() {
+            words
+        } else {
+            tried_again(&words)
+        },
     })
 }

@@ -1,10 +1,11 @@
 //! A decision is carried out: up is careful, down is unconditional.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tracing::warn;
 
+use super::refusals::traffic_refused_for_good;
 use super::{DesiredService, ServiceLoop};
 use crate::agent::rollout_store;
 use crate::api::object::{ObjectKey, TemplateHash};
@@ -13,7 +14,7 @@ use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
 use crate::cluster::{Refusal, WriteError};
 use crate::plan::{LiveObject, Manager, ServiceIntent, restored_template};
 use crate::policy::Policy;
-use crate::rollout::{Decision, Event, Live, Order, Write};
+use crate::rollout::{Decision, Event, Live, Order, Write, asked_again};
 
 /// How often a write is tried again in one pass where somebody else wrote the object in between.
 const RACES: u32 = 8;
@@ -26,16 +27,18 @@ impl ServiceLoop {
         policy: &Policy,
         live: &Live,
         mut decided: Decision,
+        now: Instant,
     ) -> Result<Option<Duration>, WriteError> {
         let intent = &wanted.intent;
-        let is_silent = decided.writes.is_empty();
-        let writes = std::mem::take(&mut decided.writes);
+        let mut writes = std::mem::take(&mut decided.writes);
+        self.refusals.hold(&mut writes, now);
+        let is_silent = writes.is_empty();
         let (first, later) = match decided.order {
             Order::StatusFirst => (Vec::new(), writes),
             Order::TrafficFirst => writes.into_iter().partition(is_urgent),
         };
         for write in &first {
-            self.write(wanted, write, decided.order).await?;
+            self.write(wanted, write, decided.order, now).await?;
         }
         let wake_after = decided.wake_after;
         let gather = std::mem::take(&mut decided.gather);
@@ -54,13 +57,14 @@ impl ServiceLoop {
             return Ok(wake_after);
         }
         for write in &later {
-            self.write(wanted, write, Order::StatusFirst).await?;
+            self.write(wanted, write, Order::StatusFirst, now).await?;
         }
         // What a deleted Delivery leaves behind stays as it is, and so does what is not Git's word.
         if is_silent && !wanted.withdrawn && wanted.source_problem.is_none() {
             self.follow_metadata(intent, live, wanted.drift).await?;
         }
-        Ok(wake_after)
+        let others = self.refusals.others_due_in(now);
+        Ok(wake_after.into_iter().chain(others).min())
     }
 
     /// Stores the status where it is due, and takes it for what is remembered: going down also where it cannot be
@@ -112,8 +116,7 @@ impl ServiceLoop {
         self.count_endings(&wanted.intent.delivery, &before);
         for event in &decided.events {
             if matches!(event, Event::Retried { .. }) {
-                self.refused = None;
-                self.checked = None;
+                self.refusals.retried();
             }
             self.tell(wanted, event);
         }
@@ -124,6 +127,7 @@ impl ServiceLoop {
         wanted: &DesiredService,
         write: &Write,
         order: Order,
+        now: Instant,
     ) -> Result<(), WriteError> {
         let intent = &wanted.intent;
         let cluster = self.context.cluster.clone();
@@ -131,9 +135,10 @@ impl ServiceLoop {
             Write::Template { attempt } => {
                 let object = intent.template_object(&intent.template_of(*attempt));
                 if let Err(error) = cluster.apply(&object, Manager::Objects).await {
-                    self.refuse(wanted, &error);
+                    self.refuse(wanted, &error, now);
                     return Err(error);
                 }
+                self.refusals.template_taken();
             }
             Write::Traffic {
                 targets,
@@ -142,12 +147,13 @@ impl ServiceLoop {
             } => {
                 let mark = rolled_back.as_ref();
                 let Err(error) = self.write_traffic(intent, targets, mark, order).await else {
+                    self.refusals.traffic_taken();
                     return Ok(());
                 };
-                let Some(words) = refused_for_good(&error) else {
+                let Some(words) = traffic_refused_for_good(&error) else {
                     return Err(error);
                 };
-                self.refused_traffic = Some((intent.mode, intent.traffic.clone(), words));
+                self.refusals.traffic_refused(&intent.traffic, words, now);
                 // Whatever else Git wants of the traffic: stable alone is what Knative takes.
                 let Some(bare) = last_resort else {
                     return Err(error);
@@ -162,7 +168,8 @@ impl ServiceLoop {
                 };
                 let template = restored_template(&live.value(), *named);
                 let object = intent.template_object(&template);
-                cluster.apply(&object, Manager::Objects).await?;
+                let answer = cluster.apply(&object, Manager::Objects).await;
+                self.other(wanted, write, answer.map(drop), now)?;
             }
             Write::KeepRevision { name, keep } => {
                 let annotations = if *keep {
@@ -172,12 +179,29 @@ impl ServiceLoop {
                 };
                 let object = json!({"apiVersion": API_VERSION, "kind": "Revision", "metadata":
                     {"name": name, "namespace": intent.namespace, "annotations": annotations}});
-                // A revision that went away meanwhile needs no keeping.
-                if let Err(error) = cluster.apply(&object, Manager::Objects).await
-                    && error.is_transient()
-                {
-                    return Err(error);
-                }
+                let answer = cluster.apply(&object, Manager::Objects).await;
+                self.other(wanted, write, answer.map(drop), now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in how a write went that nothing else waits for: one that is refused costs itself, and is tried again
+    /// later. (A revision that went away meanwhile needs no keeping.)
+    fn other(
+        &mut self,
+        wanted: &DesiredService,
+        write: &Write,
+        answer: Result<(), WriteError>,
+        now: Instant,
+    ) -> Result<(), WriteError> {
+        match answer {
+            Ok(()) => self.refusals.written(write),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                let (service, ..) = self.subject(wanted);
+                warn!(delivery = %wanted.intent.delivery, service, "{error}; {}", asked_again());
+                self.refusals.refused(write, error.to_string(), now);
             }
         }
         Ok(())
@@ -220,29 +244,6 @@ impl ServiceLoop {
         }
         set_version(&mut object, None);
         cluster.apply(&object, Manager::Traffic).await.map(drop)
-    }
-
-    /// Why the API server does not take the traffic that Git wants, as far as it was asked.
-    pub(super) fn refused_traffic(&self, intent: &ServiceIntent) -> Option<String> {
-        let (_, traffic, words) = self.refused_traffic.as_ref()?;
-        (*traffic == intent.traffic).then(|| words.clone())
-    }
-
-    /// Forgets a refusal that is of no object any more: traffic alone makes no Service, and one that vanished in that
-    /// moment, or is delivered in another form by now, says nothing of the next one.
-    pub(super) fn forget_refused_traffic(&mut self, intent: &ServiceIntent, live: &Live) {
-        let mode = self.refused_traffic.as_ref().map(|(mode, _, _)| *mode);
-        if live.route.is_none() || mode != Some(intent.mode) {
-            self.refused_traffic = None;
-        }
-    }
-}
-
-/// The API server's words, where it will not take what was written.
-fn refused_for_good(error: &WriteError) -> Option<String> {
-    match &error.cause {
-        Refusal::Rejected { message, .. } | Refusal::Invalid(message) => Some(message.clone()),
-        _ => None,
     }
 }
 

@@ -7,9 +7,10 @@
 mod carry_out;
 mod metadata;
 mod refusals;
+mod retry;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,13 +18,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::refusals::Refusals;
 use super::context::Context;
 use super::evidence::Gatherer;
 use super::{observe, rollout_store};
-use crate::api::delivery::{Drift, Expand};
+use crate::api::delivery::Drift;
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{HoldReason, Phase, RolloutStatus};
-use crate::api::serving::TrafficTarget;
 use crate::backoff::Backoff;
 use crate::cluster::{self, WriteError};
 use crate::plan::{DeliveryId, ServiceIntent};
@@ -88,12 +89,8 @@ pub struct ServiceLoop {
     is_stored: bool,
     /// The last policy that could be read.
     policy: Option<Policy>,
-    /// The digest of a manifest that the cluster refused, and its words.
-    refused: Option<(String, String)>,
-    /// Traffic that the cluster refused in this form while Git had this block, and its words.
-    refused_traffic: Option<(Expand, Vec<TrafficTarget>, String)>,
-    /// The digest of a manifest that it would take.
-    checked: Option<String>,
+    /// What the cluster refused.
+    refusals: Refusals,
     problem: Option<String>,
     /// Writes that failed in a row.
     backoff: Backoff,
@@ -124,9 +121,7 @@ impl ServiceLoop {
             memory,
             is_stored: true,
             policy: None,
-            refused: None,
-            refused_traffic: None,
-            checked: None,
+            refusals: Refusals::new(),
             problem: None,
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             counted: None,
@@ -204,16 +199,15 @@ impl ServiceLoop {
             self.is_stored = false;
         }
         let spec = rollout_store::spec(&self.context.cluster, intent);
-        let waits = wanted.suspended || spec.paused || wanted.policy.is_err();
-        self.check_template(&wanted, &live, waits).await;
-        live.refused = self
-            .refused
-            .clone()
-            .filter(|(manifest, _)| *manifest == intent.manifest())
-            .map(|(_, words)| words);
-        self.forget_refused_traffic(intent, &live);
+        let waits = wanted.suspended || spec.is_paused(Timestamp::now()) || wanted.policy.is_err();
+        let now = Instant::now();
+        self.refusals.traffic_is_of(intent.mode);
+        self.check_template(&wanted, &live, waits, now).await;
+        self.template_facts(intent, &mut live);
+        self.check_traffic(&wanted, &policy, &spec, &live, now)
+            .await;
         if let Some(route) = &mut live.route {
-            route.refused = self.refused_traffic(intent);
+            route.refused = self.refusals.traffic(intent).cloned();
         }
         let decided = decide(
             &policy,
@@ -224,21 +218,18 @@ impl ServiceLoop {
             self.gatherer.evidence(),
             Timestamp::now(),
         );
-        let wait = match self.carry_out(&wanted, &policy, &live, decided).await {
+        let wait = match self.carry_out(&wanted, &policy, &live, decided, now).await {
             Ok(wait) => {
                 self.backoff.reset();
-                wait
+                let asks = self.asks_again_in(&wanted, waits, now);
+                wait.into_iter().chain(asks).min()
             }
             Err(error) => {
                 self.failed(&wanted, &error);
                 Some(self.backoff.failed(0.0))
             }
         };
-        if self.is_out_for_refusal(intent) {
-            // Stored, it is remembered there; a person's retry asks the cluster again.
-            self.refused = None;
-            self.checked = None;
-        }
+        self.hand_over_refusal(intent);
         self.report(&wanted);
         wait
     }
@@ -309,6 +300,7 @@ impl ServiceLoop {
                 .problem
                 .clone()
                 .or_else(|| self.refusal(&wanted.intent))
+                .or_else(|| self.refusals.said(&wanted.intent))
                 .or_else(|| not_as_in_git(&self.status)),
             withdrawn: wanted.withdrawn && !is_on_its_way(&self.status),
         };

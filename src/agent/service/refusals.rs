@@ -1,87 +1,252 @@
-//! Templates that the cluster does not take: tried before anything of a release is written, and remembered.
+//! What the cluster does not take: a template is tried before anything of a release is written; what was refused is
+//! remembered, and the cluster is asked again by a back-off ([`Retry`]).
 
-use super::{DesiredService, ServiceLoop};
-use crate::api::rollout::Quarantine;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tracing::debug;
+
+use super::retry::Retry;
+use super::{DesiredService, ServiceLoop, intent_of};
+use crate::api::delivery::Expand;
+use crate::api::rollout::{Quarantine, RolloutSpec};
+use crate::api::serving::TrafficTarget;
 use crate::cluster::{Refusal, WriteError};
 use crate::plan::{Manager, ServiceIntent};
-use crate::rollout::Live;
+use crate::policy::Policy;
+use crate::rollout::{Live, Write, asked_again, decide, way_out};
+
+/// What the cluster refused of a service.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    /// The digest of a manifest that the cluster refused, and its words, until they are remembered in the status.
+    template: Option<(String, String)>,
+    /// The digest of a manifest that it would take.
+    checked: Option<String>,
+    /// When a template that is kept out for a refusal is tried again.
+    template_retry: Retry<String>,
+    /// Traffic that the cluster refused while Git had this block, and its words.
+    traffic: Option<(Vec<TrafficTarget>, String)>,
+    /// The form that this is about.
+    form: Option<Expand>,
+    traffic_retry: Retry<Vec<TrafficTarget>>,
+    /// Writes that nothing else of a release waits for: of each revision its `no-gc`, and stable's template, under
+    /// no name.
+    others: BTreeMap<String, (Retry<Write>, String)>,
+}
+
+impl Refusals {
+    /// Nothing is known to be refused.
+    pub fn new() -> Self {
+        Self {
+            template: None,
+            checked: None,
+            template_retry: Retry::new(),
+            traffic: None,
+            form: None,
+            traffic_retry: Retry::new(),
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// A person wants the template tried now.
+    pub fn retried(&mut self) {
+        self.template = None;
+        self.checked = None;
+        self.template_retry.forget();
+    }
+
+    /// The template is written: what was refused before is over.
+    pub fn template_taken(&mut self) {
+        self.template_retry.forget();
+    }
+
+    /// The cluster does not take Git's traffic, in these words.
+    pub fn traffic_refused(&mut self, block: &[TrafficTarget], words: String, now: Instant) {
+        self.traffic_retry.tried(block.to_vec(), now);
+        self.traffic = Some((block.to_vec(), words));
+    }
+
+    /// Forgets what was refused of the service in another form: that of a Service that goes says nothing of the Route.
+    pub fn traffic_is_of(&mut self, form: Expand) {
+        if self.form.replace(form) != Some(form) {
+            self.traffic = None;
+            self.traffic_retry.forget();
+        }
+    }
+
+    /// The cluster took traffic that was asked of it.
+    pub fn traffic_taken(&mut self) {
+        if self.traffic.is_none() {
+            self.traffic_retry.forget();
+        }
+    }
+
+    /// Why the API server does not take the traffic that Git wants, as far as it was asked.
+    pub fn traffic(&self, intent: &ServiceIntent) -> Option<&String> {
+        let (block, words) = self.traffic.as_ref()?;
+        (*block == intent.traffic).then_some(words)
+    }
+
+    /// Takes the writes out that were refused and are not due yet.
+    pub fn hold(&mut self, writes: &mut Vec<Write>, now: Instant) {
+        let wanted: BTreeSet<&str> = writes.iter().filter_map(slot).collect();
+        self.others.retain(|slot, _| wanted.contains(slot.as_str()));
+        writes.retain(|write| {
+            let refused = slot(write).and_then(|slot| self.others.get(slot));
+            refused.is_none_or(|(retry, _)| retry.due_in(write, now).is_zero())
+        });
+    }
+
+    /// One of the other writes was refused, in these words.
+    pub fn refused(&mut self, write: &Write, words: String, now: Instant) {
+        let slot = slot(write).unwrap_or_default().to_owned();
+        let known = self.others.entry(slot);
+        let (retry, said) = known.or_insert_with(|| (Retry::new(), String::new()));
+        retry.tried(write.clone(), now);
+        *said = words;
+    }
+
+    /// One of the other writes was taken.
+    pub fn written(&mut self, write: &Write) {
+        if let Some(slot) = slot(write) {
+            self.others.remove(slot);
+        }
+    }
+
+    /// When the next of the other writes is due.
+    pub fn others_due_in(&self, now: Instant) -> Option<Duration> {
+        let left = self
+            .others
+            .values()
+            .filter_map(|(retry, _)| retry.left(now));
+        left.min()
+    }
+
+    /// What of the traffic, or of stable's template, the cluster refuses.
+    pub fn said(&self, intent: &ServiceIntent) -> Option<String> {
+        let template = || Some(&self.others.get(STABLE_TEMPLATE)?.1);
+        let words = self.traffic(intent).or_else(template)?;
+        Some(format!("{words}; {}", asked_again()))
+    }
+}
+
+/// The slot of a write that puts stable's template back: no revision has this name.
+const STABLE_TEMPLATE: &str = "";
+
+/// Under which name a write is remembered that is refused, where it is one that nothing else waits for.
+fn slot(write: &Write) -> Option<&str> {
+    match write {
+        Write::KeepRevision { name, .. } => Some(name),
+        Write::StableTemplate { .. } => Some(STABLE_TEMPLATE),
+        Write::Traffic { .. } | Write::Template { .. } => None,
+    }
+}
 
 impl ServiceLoop {
     /// A changed template of a service that serves is tried without effect first, once, so that
-    /// one that the cluster refuses leaves the service untouched. While a release waits for its
-    /// start (`waits`) nothing is tried: what the cluster says then is old when it may start.
+    /// one that the cluster refuses leaves the service untouched; one that it refused is tried again when it is due.
+    /// While a release waits for its start (`waits`) nothing is tried: what the cluster says then is old when it may
+    /// start.
     pub(super) async fn check_template(
         &mut self,
         wanted: &DesiredService,
         live: &Live,
         waits: bool,
+        now: Instant,
     ) {
         let intent = &wanted.intent;
         if waits && self.status.phase.rests() {
-            self.refused = None;
-            self.checked = None;
+            self.refusals.template = None;
+            self.refusals.checked = None;
             return;
         }
-        let new = live
-            .configuration
-            .as_ref()
-            .is_some_and(|c| !c.template_written);
         let manifest = intent.manifest();
-        let quarantined = self.status.quarantine.iter().any(|q| {
+        let kept_out = self.kept_out(intent).map(|q| q.refused.is_some());
+        let due = match kept_out {
+            // Kept out for what it did.
+            Some(false) => false,
+            Some(true) => {
+                let wait = self.refusals.template_retry.due_in(&manifest, now);
+                wait.is_zero() && self.status.phase.rests()
+            }
+            None => live
+                .configuration
+                .as_ref()
+                .is_some_and(|c| !c.template_written),
+        };
+        if !due || self.refusals.checked.as_ref() == Some(&manifest) {
+            return;
+        }
+        let object = intent.template_object(&intent.template.value());
+        let cluster = &self.context.cluster;
+        let answer = cluster.dry_run(&object, Manager::Objects).await;
+        if kept_out.is_some() {
+            self.refusals.template_retry.tried(manifest.clone(), now);
+        }
+        match answer {
+            Ok(_) => {
+                self.refusals.checked = Some(manifest);
+                self.refusals.template = None;
+            }
+            // It is said of the template all the while, and remembered in its present words.
+            Err(error) if kept_out.is_some() => {
+                debug!(delivery = %intent.delivery, "still refused: {error}");
+                if is_for_good(&error) {
+                    self.refusals.template = Some((manifest, error.to_string()));
+                }
+            }
+            Err(error) => self.refuse(wanted, &error, now),
+        }
+    }
+
+    /// What the cluster says of Git's template goes into a decision.
+    pub(super) fn template_facts(&self, intent: &ServiceIntent, live: &mut Live) {
+        let manifest = intent.manifest();
+        let refused = self.refusals.template.as_ref();
+        live.refused = refused
+            .filter(|(refused, _)| *refused == manifest)
+            .map(|(_, words)| words.clone());
+        live.accepted = self.refusals.checked.as_ref() == Some(&manifest);
+    }
+
+    /// A refusal that is in the status is remembered there.
+    pub(super) fn hand_over_refusal(&mut self, intent: &ServiceIntent) {
+        if self.refusal(intent).is_some() {
+            self.refusals.template = None;
+        }
+    }
+
+    /// Git's template, as it is kept out.
+    fn kept_out(&self, intent: &ServiceIntent) -> Option<&Quarantine> {
+        let manifest = intent.manifest();
+        self.status.quarantine.iter().find(|q| {
             q.template_hash == intent.template_hash
                 && q.refused
                     .as_ref()
                     .is_none_or(|refused| *refused == manifest)
-        });
-        if !new || quarantined || self.checked.as_ref() == Some(&manifest) {
-            return;
-        }
-        let object = intent.template_object(&intent.template.value());
-        match self
-            .context
-            .cluster
-            .dry_run(&object, Manager::Objects)
-            .await
-        {
-            Ok(_) => {
-                self.checked = Some(manifest);
-                self.refused = None;
-            }
-            Err(error) => self.refuse(wanted, &error),
-        }
-    }
-
-    /// Whether Git's template stays out because the cluster refused it.
-    pub(super) fn is_out_for_refusal(&self, intent: &ServiceIntent) -> bool {
-        self.refusal(intent).is_some()
+        })
     }
 
     /// Why the cluster does not take Git's template, as it is remembered.
     pub(super) fn refusal(&self, intent: &ServiceIntent) -> Option<String> {
-        let manifest = intent.manifest();
-        let kept_out = |q: &&Quarantine| {
-            q.template_hash == intent.template_hash && q.refused.as_ref() == Some(&manifest)
-        };
-        let quarantine = self.status.quarantine.iter().find(kept_out)?;
-        Some(format!(
-            "{}; change it in Git, or `sluice rollout retry`",
-            quarantine.reason
-        ))
+        let quarantine = self.kept_out(intent).filter(|q| q.refused.is_some())?;
+        Some(format!("{}; {}", quarantine.reason, way_out(quarantine)))
     }
 
     /// A template that is refused for good is a fact that the next decision is made from.
-    pub(super) fn refuse(&mut self, wanted: &DesiredService, error: &WriteError) {
+    pub(super) fn refuse(&mut self, wanted: &DesiredService, error: &WriteError, now: Instant) {
         let intent = &wanted.intent;
-        let for_good = matches!(
-            error.cause,
-            Refusal::Rejected { .. }
-                | Refusal::Invalid(_)
-                | Refusal::Forbidden(_)
-                | Refusal::Conflict(_)
-        );
-        if for_good {
-            let known = self.refused.replace((intent.manifest(), error.to_string()));
-            if known != self.refused {
+        if is_for_good(error) {
+            let refusals = &mut self.refusals;
+            refusals.checked = None;
+            refusals.template_retry.tried(intent.manifest(), now);
+            let known = refusals
+                .template
+                .replace((intent.manifest(), error.to_string()));
+            if known != refusals.template {
                 // The next decision is due at once.
                 self.context
                     .wakeups
@@ -90,5 +255,105 @@ impl ServiceLoop {
             }
         }
         self.failed(wanted, error);
+    }
+
+    /// Traffic that the cluster refused is tried without effect when it is due: what would be written if nobody
+    /// had refused it. Where there is nothing to write any more, nothing is refused.
+    pub(super) async fn check_traffic(
+        &mut self,
+        wanted: &DesiredService,
+        policy: &Policy,
+        spec: &RolloutSpec,
+        live: &Live,
+        now: Instant,
+    ) {
+        let intent = &wanted.intent;
+        let waits = self.refusals.traffic_retry.due_in(&intent.traffic, now);
+        // Suspended, nothing is written.
+        if self.refusals.traffic(intent).is_none() || !waits.is_zero() || wanted.suspended {
+            return;
+        }
+        let decided = decide(
+            policy,
+            &intent_of(wanted, &self.memory),
+            &self.status,
+            spec,
+            live,
+            self.gatherer.evidence(),
+            Timestamp::now(),
+        );
+        let write = decided.writes.iter().find_map(|write| match write {
+            Write::Traffic {
+                targets,
+                rolled_back,
+                ..
+            } => Some(intent.traffic_write(targets, rolled_back.as_ref())),
+            _ => None,
+        });
+        let answer = match write {
+            Some(object) => self.try_traffic(&object).await,
+            None => Ok(()),
+        };
+        match answer {
+            Ok(()) => {
+                self.refusals
+                    .traffic_retry
+                    .tried(intent.traffic.clone(), now);
+                self.refusals.traffic = None;
+            }
+            Err(words) => {
+                let words = words.or_else(|| self.refusals.traffic(intent).cloned());
+                self.refusals
+                    .traffic_refused(&intent.traffic, words.unwrap_or_default(), now);
+            }
+        }
+    }
+
+    /// `Err` where it is not taken, with the API server's words where it has any.
+    async fn try_traffic(&self, object: &Value) -> Result<(), Option<String>> {
+        let answer = self.context.cluster.dry_run(object, Manager::Traffic).await;
+        answer.map(drop).map_err(|error| {
+            debug!("the traffic is still refused: {error}");
+            traffic_refused_for_good(&error)
+        })
+    }
+
+    /// How long until the cluster is to be asked again about template or traffic, if it is.
+    pub(super) fn asks_again_in(
+        &self,
+        wanted: &DesiredService,
+        waits: bool,
+        now: Instant,
+    ) -> Option<Duration> {
+        let intent = &wanted.intent;
+        let (template, traffic) = (&self.refusals.template_retry, &self.refusals.traffic_retry);
+        let manifest = intent.manifest();
+        let template = (!waits
+            && self.status.phase.rests()
+            && self.refusal(intent).is_some()
+            && self.refusals.checked.as_ref() != Some(&manifest))
+        .then(|| template.due_in(&manifest, now));
+        let traffic = (!wanted.suspended && self.refusals.traffic(intent).is_some())
+            .then(|| traffic.due_in(&intent.traffic, now));
+        template.into_iter().chain(traffic).min()
+    }
+}
+
+/// Whether the cluster would say the same of the same object at once.
+fn is_for_good(error: &WriteError) -> bool {
+    matches!(
+        error.cause,
+        Refusal::Rejected { .. }
+            | Refusal::Invalid(_)
+            | Refusal::Forbidden(_)
+            | Refusal::Conflict(_)
+    )
+}
+
+/// The API server's words, where it will not take traffic that was written.
+pub(super) fn traffic_refused_for_good(error: &WriteError) -> Option<String> {
+    match &error.cause {
+        Refusal::Rejected { message, .. } | Refusal::Invalid(message) => Some(message.clone()),
+        _ => None,
     }
 }

@@ -15,6 +15,7 @@ use super::connection::Session;
 use super::output::{self, Output};
 use super::run::ExpandArg;
 use super::{ClusterArgs, CommandOutcome, watching};
+use crate::api::duration::HumanDuration;
 use crate::api::rollout::{Action, Phase, ServiceRollout};
 
 pub use telling::table;
@@ -47,7 +48,13 @@ enum RolloutCommand {
     /// Past releases and how they ended
     History(One),
     /// Hold the release where it is, and new ones with it; a rollback still happens
-    Pause(One),
+    Pause {
+        #[command(flatten)]
+        one: One,
+        /// Go on by itself after this time: 30m, 2h; without it, at `resume`
+        #[arg(long = "for", value_name = "DURATION")]
+        period: Option<HumanDuration>,
+    },
     /// Go on after a pause
     Resume(One),
     /// Go on now: past an approval to the next step, from anywhere else to 100 %
@@ -96,8 +103,8 @@ pub async fn run(args: RolloutArgs) -> anyhow::Result<CommandOutcome> {
         RolloutCommand::Get(one) => get(one).await,
         RolloutCommand::History(one) => history(one).await,
         RolloutCommand::Watch(one) => watch(one).await,
-        RolloutCommand::Pause(one) => steering::pause(one, true).await,
-        RolloutCommand::Resume(one) => steering::pause(one, false).await,
+        RolloutCommand::Pause { one, period } => steering::pause(one, period).await,
+        RolloutCommand::Resume(one) => steering::resume(one).await,
         RolloutCommand::Promote(one) => steering::ask(one, Action::Promote, None).await,
         RolloutCommand::Abort(one) => steering::ask(one, Action::Abort, None).await,
         RolloutCommand::Retry(one) => steering::ask(one, Action::Retry, None).await,

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::bail;
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -13,27 +13,48 @@ use serde_json::{Value, json};
 use super::super::connection::Session;
 use super::super::{CommandOutcome, output, watching};
 use super::{One, find, telling};
-use crate::api::rollout::{Action, Request, RolloutStatus, ServiceRollout};
+use crate::api::duration::HumanDuration;
+use crate::api::rollout::{Action, Phase, Request, RolloutStatus, ServiceRollout};
 
 /// How long a steering command waits for the agent's answer.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a request may wait for an agent: what was asked in one night is no wish of the next day.
 const GOOD_FOR: Duration = Duration::from_secs(900);
 
-/// Holds every release of the service, or lets them go on.
-pub async fn pause(one: One, paused: bool) -> anyhow::Result<CommandOutcome> {
+/// Holds every release of the service: until somebody resumes, or for so long.
+pub async fn pause(one: One, period: Option<HumanDuration>) -> anyhow::Result<CommandOutcome> {
     let (session, api, before) = find(&one).await?;
     let service = &one.service;
-    let change = json!({"spec": {"paused": paused}});
+    let now = Timestamp::now();
+    let until = period
+        .map(|period| (now + period.get()).round(Unit::Second))
+        .transpose()?;
+    let change = json!({"spec": {"paused": true, "pausedUntil": until}});
     let rollout = patch(&session, &api, service, change).await?;
     output::print(one.output, &rollout, || {
-        match (paused, before.spec.paused) {
-            (true, true) => format!("{service} is paused already"),
-            (true, false) => format!(
-                "{service} is paused: its release holds where it is and a new one waits; a rollback still happens. `sluice rollout resume {service}` goes on"
-            ),
-            (false, true) => format!("{service} goes on"),
-            (false, false) => format!("{service} is not paused"),
+        let already = before.spec.is_paused(now) && before.spec.paused_until == until;
+        let until = telling::until(until);
+        if already {
+            return format!("{service} is paused already{until}");
+        }
+        format!(
+            "{service} is paused{until}: its release holds where it is and a new one waits; a rollback still happens. `sluice rollout resume {service}` goes on"
+        )
+    })?;
+    Ok(CommandOutcome::Done)
+}
+
+/// Lets the service's releases go on.
+pub async fn resume(one: One) -> anyhow::Result<CommandOutcome> {
+    let (session, api, before) = find(&one).await?;
+    let service = &one.service;
+    let change = json!({"spec": {"paused": false, "pausedUntil": null}});
+    let rollout = patch(&session, &api, service, change).await?;
+    output::print(one.output, &rollout, || {
+        if before.spec.is_paused(Timestamp::now()) {
+            format!("{service} goes on")
+        } else {
+            format!("{service} is not paused")
         }
     })?;
     Ok(CommandOutcome::Done)
@@ -66,6 +87,14 @@ pub async fn ask(
         })
     });
     let Ok(answer) = tokio::time::timeout(ANSWER, answer).await else {
+        let status = find(&one).await?.2.status.unwrap_or_default();
+        if status.phase == Phase::Holding {
+            bail!(
+                "the request is written, and waits: {}; it is good for {} min",
+                status.message,
+                GOOD_FOR.as_secs() / 60
+            );
+        }
         bail!(
             "the request is written, but no agent answered within {} s; is one running? (`sluice status`) One that \
              comes within {} min still carries it out",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::api::rollout::{Phase, Release, Request, RolloutStatus, ServiceRollout};
+use crate::api::rollout::{Gate, Phase, Release, Request, RolloutStatus, ServiceRollout};
 
 use super::super::output::{self, Tone, paint};
 
@@ -37,17 +37,23 @@ pub fn table(rollouts: &[ServiceRollout]) -> String {
 /// The release with its evidence, and what people asked of it.
 pub fn story(rollout: &ServiceRollout) -> String {
     let status = rollout.status.clone().unwrap_or_default();
+    let gates: Vec<&Gate> = status.hold.iter().flat_map(|hold| &hold.gates).collect();
     let mut facts = vec![
         ("Service", full_name(rollout)),
         ("Phase", phase(status.phase)),
         ("Stable", release(status.stable.as_ref())),
         ("Candidate", candidate(&status)),
         ("Traffic", status.traffic.clone()),
-        ("Message", status.message.clone()),
     ];
-    if rollout.spec.paused {
+    // Each gate tells its part of the message.
+    if gates.is_empty() {
+        facts.push(("Message", status.message.clone()));
+    }
+    facts.extend(gates.into_iter().map(|gate| ("Waits for", waits_for(gate))));
+    if rollout.spec.is_paused(Timestamp::now()) {
         let how = format!(
-            "yes; `sluice rollout resume {}` goes on",
+            "yes{}; `sluice rollout resume {}` goes on",
+            until(rollout.spec.paused_until),
             rollout.name_any()
         );
         facts.push(("Paused", how));
@@ -88,6 +94,18 @@ pub fn story(rollout: &ServiceRollout) -> String {
         text = format!("{text}\n{}", output::columns(&titles, rows.collect()));
     }
     text
+}
+
+/// ` until 2026-01-02T03:04:05Z`, or nothing.
+pub fn until(until: Option<Timestamp>) -> String {
+    let words = until.map(|until| format!(" until {until:.0}"));
+    words.unwrap_or_default()
+}
+
+/// `Approval for 4m: this step waits for ...`.
+fn waits_for(gate: &Gate) -> String {
+    let since = output::ago(gate.since, Timestamp::now());
+    format!("{:?} for {since}: {}", gate.reason, gate.message)
 }
 
 /// Past releases and how they ended.

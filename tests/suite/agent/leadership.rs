@@ -141,10 +141,10 @@ async fn the_author_of_a_confined_delivery_writes_in_its_namespace_only() {
     };
     assert_eq!(
         problem.message,
-        "a Delivery in namespace default may write only there; move the object or the Delivery, \
+        "metadata.namespace: a Delivery in namespace default may write only there; move the object or the Delivery, \
          or start the agent with --cluster-wide=default"
     );
-    assert_eq!(problem.origin.as_deref(), Some("apps/auth.yaml:1"));
+    assert_eq!(problem.origin.as_deref(), Some("apps/auth.yaml:3"));
     assert!(
         holds(&stage.maps().get("a").await.unwrap(), "1"),
         "it costs only itself"

@@ -6,15 +6,14 @@ use std::time::Duration;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
-use sluice::api::delivery::{Drift, Expand};
-use sluice::api::json_text::JsonText;
+use sluice::api::delivery::Drift;
 use sluice::api::object::ObjectKey;
 use sluice::api::serving::TrafficTarget;
 use sluice::cluster::{Cluster, StepOutcome};
 use sluice::local::apiserver::{Admission, ApiError, ApiServer, Review};
-use sluice::plan::{
-    Claims, DeliveryId, Destination, Input, Manager, ManifestRef, Plan, Stage, invariants, plan,
-};
+use sluice::manifest::{self, File};
+use sluice::plan::{Claims, DeliveryId, Input, Manager, Plan, Stage, invariants, plan};
+use sluice::render::{Destination, render};
 use tokio_util::sync::CancellationToken;
 
 /// No wait in these tests is meant to come near this.
@@ -76,23 +75,19 @@ impl Bed {
     }
 
     pub fn plan(&self, git: &[Value]) -> Plan {
-        let texts: Vec<JsonText> = git.iter().map(JsonText::of).collect();
-        let manifests: Vec<ManifestRef<'_>> = texts
+        let files: Vec<File> = git
             .iter()
-            .map(|value| ManifestRef {
-                value,
-                origin: "apps/a.yaml:1",
+            .enumerate()
+            .map(|(n, object)| File {
+                path: format!("apps/{n}.yaml").into(),
+                content: object.to_string().into_bytes().into(),
+                id: [n as u8; 20],
             })
             .collect();
+        let loaded = Arc::new(manifest::load(&files, &manifest::Options::default()));
+        let to = Destination::new(DeliveryId::new("default", "shop"));
         let made = plan(&Input {
-            to: &Destination {
-                delivery: DeliveryId::new("default", "shop"),
-                namespace: "default".to_owned(),
-                expand: Expand::Routes,
-                confined: false,
-            },
-            manifests: &manifests,
-            broken: &[],
+            rendered: &render(&loaded, to, &self.cluster),
             inventory: &self.inventory,
             elsewhere: &Claims::default(),
             awaits: None,

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube::Client;
 use serde_json::Value;
@@ -17,6 +18,9 @@ use super::real::{self, Real};
 pub const GUARD: &str = "guard.example.com";
 /// An annotation on an object or on its template: [`GUARD`] refuses it, with these words.
 pub const REFUSE: &str = "guard.example.com/refuse";
+
+/// A tag that [`GUARD`] lets nobody give a target of a traffic block.
+pub const REFUSED_TAG: &str = "refused";
 
 /// A running cluster, or a part of one that is the story's own.
 pub struct Cluster {
@@ -34,7 +38,7 @@ pub struct Cluster {
 }
 
 enum Backend {
-    Local(Box<LocalCluster>),
+    Local(Box<LocalCluster>, Arc<Guard>),
     Real(Real),
 }
 
@@ -57,7 +61,8 @@ impl Cluster {
                 stage: Backend::Real(real),
             };
         }
-        admission.push(Arc::new(Guard));
+        let guard = Arc::new(Guard::default());
+        admission.push(guard.clone());
         let local = LocalCluster::start(LocalConfig {
             data_dir: Some(dir.join("cluster")),
             program: Some(PathBuf::from(env!("CARGO_BIN_EXE_sluice"))),
@@ -72,14 +77,14 @@ impl Cluster {
             domain: DOMAIN.to_owned(),
             namespace: NAMESPACE.to_owned(),
             kubeconfig: local.endpoints().kubeconfig.clone(),
-            stage: Backend::Local(Box::new(local)),
+            stage: Backend::Local(Box::new(local), guard),
         }
     }
 
     /// The embedded cluster itself, for stories of its faults.
     pub fn local(&self) -> &LocalCluster {
         match &self.stage {
-            Backend::Local(local) => local,
+            Backend::Local(local, _) => local,
             Backend::Real(_) => panic!("this story is told on the embedded cluster only"),
         }
     }
@@ -89,22 +94,36 @@ impl Cluster {
         matches!(self.stage, Backend::Real(_)).then(|| self.namespace.clone())
     }
 
+    /// The owners of the cluster let everything in from now on, where the story plays.
+    pub async fn lift_guard(&self) {
+        match &self.stage {
+            Backend::Local(_, guard) => guard.is_lifted.store(true, Ordering::SeqCst),
+            Backend::Real(real) => real.lift_guard().await,
+        }
+    }
+
     /// Ends it in good order.
     pub async fn end(self) {
         match self.stage {
-            Backend::Local(local) => local.shutdown().await,
+            Backend::Local(local, _) => local.shutdown().await,
             Backend::Real(real) => real.end().await,
         }
     }
 }
 
 /// A policy of the cluster's owners, as a webhook would enforce it.
-struct Guard;
+#[derive(Default)]
+struct Guard {
+    is_lifted: AtomicBool,
+}
 
 impl Admission for Guard {
     fn validate(&self, review: &Review<'_>, object: &Value) -> Result<(), ApiError> {
         // What controllers make of an object was let in with it.
         let made = matches!(review.kind, "Revision" | "Deployment" | "Pod");
+        if made || review.subresource.is_some() || self.is_lifted.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let words = ["/metadata", "/spec/template/metadata"]
             .iter()
             .find_map(|at| {
@@ -114,11 +133,13 @@ impl Admission for Guard {
                     .get(REFUSE)?
                     .as_str()
             });
+        let traffic = object.pointer("/spec/traffic").and_then(Value::as_array);
+        let is_refused = |target: &Value| target["tag"] == REFUSED_TAG;
+        let tagged = traffic.into_iter().flatten().any(is_refused);
         match words {
-            Some(words) if !made && review.subresource.is_none() => {
-                Err(ApiError::denied(GUARD, words))
-            }
-            _ => Ok(()),
+            Some(words) => Err(ApiError::denied(GUARD, words)),
+            None if tagged => Err(ApiError::denied(GUARD, "that tag is not allowed")),
+            None => Ok(()),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! so that the same stories can be told on another cluster.
 
 mod cluster;
+mod crash;
 pub mod etcd;
 mod forms;
 mod hello;
@@ -39,7 +40,7 @@ use sluice::local::cluster::LocalCluster;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use cluster::{Cluster, GUARD, REFUSE};
+pub use cluster::{Cluster, GUARD, REFUSE, REFUSED_TAG};
 pub(crate) use forms::in_both_forms;
 pub use hello::Hello;
 pub use repository::TestRepository;
@@ -164,6 +165,11 @@ impl Harness {
     /// The cluster's own handle, for stories of its faults.
     pub fn cluster(&self) -> &LocalCluster {
         self.cluster.local()
+    }
+
+    /// The policy of the cluster's owners is lifted.
+    pub async fn lift_guard(&self) {
+        self.cluster.lift_guard().await;
     }
 
     /// The kubeconfig of the cluster, for programs.

@@ -12,10 +12,13 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{GUARD, REFUSE};
+use super::{GUARD, REFUSE, REFUSED_TAG};
 
 /// Names the state folder of the bed that this program runs in, and so says that there is one.
 const BED: &str = "SLUICE_BED";
+
+/// A label of namespaces that the guard has no say in.
+const LIFTED: &str = "guard.example.com/lifted";
 
 /// Whether stories play on a real cluster.
 pub fn is_here() -> bool {
@@ -83,6 +86,17 @@ impl Real {
         }
     }
 
+    /// The guard lets everything into this namespace from now on.
+    pub async fn lift_guard(&self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let label = json!({"metadata": {"labels": {LIFTED: "true"}}});
+        let params = PatchParams::default();
+        namespaces
+            .patch(&self.namespace, &params, &Patch::Merge(label))
+            .await
+            .unwrap();
+    }
+
     /// Its objects go; nobody waits for them.
     pub async fn end(self) {
         let namespaces: Api<Namespace> = Api::all(self.client);
@@ -116,6 +130,10 @@ async fn guard(client: &Client) {
         "has(object.spec) && has(object.spec.template) && has({template}) && {}",
         refuses(template)
     );
+    let tagged = format!(
+        "has(object.spec) && has(object.spec.traffic) && \
+         object.spec.traffic.exists(t, has(t.tag) && t.tag == '{REFUSED_TAG}')"
+    );
     let policy = json!({
         "spec": {
             "failurePolicy": "Fail",
@@ -129,10 +147,13 @@ async fn guard(client: &Client) {
                  "messageExpression": format!("string({own}.annotations['{REFUSE}'])")},
                 {"expression": format!("!({in_template})"),
                  "messageExpression": format!("string({template}.annotations['{REFUSE}'])")},
+                {"expression": format!("!({tagged})"), "message": "that tag is not allowed"},
             ],
         },
     });
-    let binding = json!({"spec": {"policyName": GUARD, "validationActions": ["Deny"]}});
+    let elsewhere = json!({"matchExpressions": [{"key": LIFTED, "operator": "DoesNotExist"}]});
+    let binding = json!({"spec": {"policyName": GUARD, "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": elsewhere}}});
     apply(client, "ValidatingAdmissionPolicy", policy).await;
     apply(client, "ValidatingAdmissionPolicyBinding", binding).await;
     // The API server takes a moment to act on a policy.

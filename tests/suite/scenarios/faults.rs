@@ -4,9 +4,11 @@
 mod death;
 mod down;
 mod git;
+mod halfway;
 mod mortal;
 mod outage;
 mod relay;
+mod stopped;
 
 use kube::Api;
 use kube::api::{Patch, PatchParams};

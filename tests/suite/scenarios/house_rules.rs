@@ -1,12 +1,12 @@
 //! A cluster whose owners fill in and refuse what they like: hooks of the embedded cluster.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use sluice::api::delivery::Expand;
-use sluice::local::apiserver::{Admission, ApiError, Review};
+use sluice::local::apiserver::{Admission, ApiError, Operation, Review};
 
 use crate::harness::{BRISK, DELIVERY, Harness, Hello, Setting};
 
@@ -146,5 +146,59 @@ async fn definitions_that_are_refused_are_tried_ever_later_and_said_all_the_whil
     // Each is tried at 0, 2, 6, 14, 30 and 62 seconds.
     let tried = tried.load(Ordering::SeqCst);
     assert!((2..=12).contains(&tried), "{tried}");
+    harness.end().await;
+}
+
+/// Lets nobody delete the ConfigMap `settings` for a while, and counts who tries.
+#[derive(Default)]
+struct NoDeletion {
+    tried: AtomicUsize,
+    is_lifted: AtomicBool,
+}
+
+impl Admission for NoDeletion {
+    fn validate(&self, review: &Review<'_>, _: &Value) -> Result<(), ApiError> {
+        let is_it = review.kind == "ConfigMap" && review.name == "settings";
+        if !is_it || review.operation != Operation::Delete || self.is_lifted.load(Ordering::SeqCst)
+        {
+            return Ok(());
+        }
+        self.tried.fetch_add(1, Ordering::SeqCst);
+        Err(ApiError::denied("house.example.com", "settings stay"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_is_refused_is_tried_ever_later_and_done_once_the_policy_is_lifted() {
+    let rule = Arc::new(NoDeletion::default());
+    let harness = Harness::set(Setting {
+        policy: BRISK.to_owned(),
+        admission: vec![rule.clone()],
+        ..Setting::default()
+    })
+    .await;
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata: {mood: calm}\n";
+    harness.repository.write("apps/settings.yaml", map);
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    harness.repository.remove("apps/settings.yaml");
+    // A release is many seconds, and many changes that a Delivery is woken by.
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    harness.promoted("hello", &second).await;
+    let status = harness.problem(&second, "settings stay").await;
+    let said = "tried again every 60 s at the latest";
+    assert!(status.problems[0].message.contains(said), "{status:#?}");
+    // It is tried at 0, 2, 6, 14, 30 and 62 seconds.
+    let tried = rule.tried.load(Ordering::SeqCst);
+    assert!((1..=6).contains(&tried), "{tried}");
+    rule.is_lifted.store(true, Ordering::SeqCst);
+    harness
+        .gone(&harness.objects("v1", "ConfigMap"), "settings")
+        .await;
+    harness
+        .delivery(DELIVERY, "well", |status| {
+            status.last_good_commit.as_ref() == Some(&second) && status.problems.is_empty()
+        })
+        .await;
     harness.end().await;
 }

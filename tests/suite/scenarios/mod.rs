@@ -12,6 +12,7 @@ mod faults;
 mod first;
 mod house_rules;
 mod interval;
+mod lifted;
 mod newer;
 mod people;
 mod quiet;

@@ -261,13 +261,40 @@ async fn a_paused_service_starts_nothing_and_goes_on_when_it_is_resumed() {
     let answer = rollout(&harness, &["resume", "hello"]).await.done();
     assert_eq!(answer, "hello goes on\n");
     held(&harness, &second, HoldReason::Approval).await;
-    // Paused on its way: an approval given meanwhile does not make the pause undone.
+    // Paused on its way: neither gate hides the other, and it goes on when both are open.
     rollout(&harness, &["pause", "hello"]).await.done();
     held(&harness, &second, HoldReason::Paused).await;
     event(&harness, "hello", "ReleaseHeld", "paused").await;
+    let story = rollout(&harness, &["get", "hello"]).await.done();
+    for gate in ["Waits for  Paused for ", "Waits for  Approval for "] {
+        assert!(story.contains(gate), "{story}");
+    }
     rollout(&harness, &["resume", "hello"]).await.done();
     held(&harness, &second, HoldReason::Approval).await;
+    rollout(&harness, &["promote", "hello"]).await.done();
     event(&harness, "hello", "ReleaseResumed", "goes on").await;
+    harness.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_for_some_seconds_ends_with_nobody_s_help() {
+    let (harness, _) = shop(Setting::default()).await;
+    let answer = rollout(&harness, &["pause", "hello", "--for", "8s"]).await;
+    let answer = answer.done();
+    assert!(answer.starts_with("hello is paused until 2"), "{answer}");
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    harness
+        .until("hello", "waiting", |status| {
+            status.message.contains("waits: paused until 2")
+        })
+        .await;
+    let story = rollout(&harness, &["get", "hello"]).await.done();
+    assert!(story.contains("Paused     yes until 2"), "{story}");
+    held(&harness, &second, HoldReason::Approval).await;
+    let story = rollout(&harness, &["get", "hello"]).await.done();
+    assert!(!story.contains("Paused"), "{story}");
+    let answer = rollout(&harness, &["resume", "hello"]).await.done();
+    assert_eq!(answer, "hello is not paused\n");
     harness.end().await;
 }
 

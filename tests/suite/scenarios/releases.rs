@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, ResourceExt};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use sluice::api::delivery::Expand;
 use sluice::api::duration::HumanDuration;
@@ -267,7 +266,8 @@ async fn a_crash_at_20_percent_is_rolled_back(expand: Expand) {
             status.phase == Phase::Stepping && status.weight == 20 && status.confirmed_at.is_some()
         };
         let status = harness.until("hello", "at 20 %", meets_users).await;
-        crash_whenever_it_is_up(&harness, &status.candidate.unwrap().revision.unwrap()).await;
+        let revision = status.candidate.unwrap().revision.unwrap();
+        harness.crash(&revision, i32::MAX).await;
     };
     let taken = tokio::select! {
         taken = roll_back(&harness, bad) => taken,
@@ -282,28 +282,6 @@ async fn a_crash_at_20_percent_is_rolled_back(expand: Expand) {
     let by_its_answers = taken.reason().contains("error rate") && taken.harmed() > 0;
     assert!(by_its_pods || by_its_answers, "{}", taken.reason());
     harness.end().await;
-}
-
-/// Asks a revision's only container to crash, each time that it is up again.
-async fn crash_whenever_it_is_up(harness: &Harness, revision: &str) {
-    let pods: Api<Pod> = Api::namespaced(harness.client.clone(), harness.namespace());
-    let of_it = ListParams::default().labels(&format!("serving.knative.dev/revision={revision}"));
-    let pod = pods.list(&of_it).await.unwrap().items.remove(0).name_any();
-    for crashes in 0.. {
-        let is_up_again = |pod: &Pod| {
-            let status = pod.status.as_ref();
-            let containers = status.and_then(|status| status.container_statuses.as_ref());
-            containers.is_some_and(|all| {
-                all.iter().all(|one| one.ready)
-                    && all.iter().any(|one| one.restart_count >= crashes)
-            })
-        };
-        let what = format!("up after {crashes} crashes");
-        harness.when(pods.clone(), &pod, &what, is_up_again).await;
-        harness
-            .ask_in(harness.namespace(), "candidate-hello", "/crash")
-            .await;
-    }
 }
 
 async fn a_crash_on_the_path_that_users_ask_for_is_rolled_back(expand: Expand) {

@@ -60,6 +60,24 @@ pub enum Finding {
         /// Why.
         why: String,
     },
+    /// Its Revision is Ready.
+    Ready,
+    /// The cluster says that it never will be Ready, or no longer is.
+    NotReady {
+        /// What the cluster says of it.
+        cause: String,
+    },
+    /// Its Revision was deleted.
+    Gone,
+    /// A container of it ended with an error.
+    CrashedOnce,
+    /// One ended with an error more than once.
+    Crashed {
+        /// How often.
+        crashes: u32,
+        /// How it ended last.
+        last_exit: Option<String>,
+    },
 }
 
 /// The figures that a finding rests on.
@@ -107,8 +125,8 @@ impl Figures {
 }
 
 impl Finding {
-    /// What spoke, where something did.
-    pub fn source(&self) -> EvidenceSource {
+    /// Whose requests spoke, where any did.
+    pub fn source(&self) -> Option<EvidenceSource> {
         match self {
             Self::Healthy(figures)
             | Self::Errors(figures)
@@ -117,8 +135,14 @@ impl Finding {
             | Self::Untimed(figures)
             | Self::Slow { figures, .. }
             | Self::Baking { figures, .. }
-            | Self::StableAsBad { figures, .. } => figures.source,
-            Self::TooFew { .. } | Self::NoData { .. } => EvidenceSource::Metrics,
+            | Self::StableAsBad { figures, .. } => Some(figures.source),
+            Self::TooFew { .. }
+            | Self::NoData { .. }
+            | Self::Ready
+            | Self::NotReady { .. }
+            | Self::Gone
+            | Self::CrashedOnce
+            | Self::Crashed { .. } => None,
         }
     }
 }
@@ -208,6 +232,19 @@ impl fmt::Display for Finding {
                 write!(f, "{figures}; the gateway has not told their times yet")
             }
             Self::NoData { why } => write!(f, "no data: {why}"),
+            Self::Ready => f.write_str("Ready"),
+            Self::NotReady { cause } => write!(f, "not Ready: {cause}"),
+            Self::Gone => f.write_str("its Revision was deleted"),
+            Self::CrashedOnce => {
+                f.write_str("crashed once; it is watched twice as long at this weight")
+            }
+            Self::Crashed { crashes, last_exit } => {
+                write!(f, "crashed {crashes} times")?;
+                match last_exit {
+                    Some(exit) => write!(f, ", last with {exit}"),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }

@@ -185,7 +185,7 @@ pub fn wants_synthetic(verdict: &Verdict, window: &Window, step: &Step) -> bool 
         Verdict::Inconclusive(Finding::TooFew { .. } | Finding::NoData { .. }) => true,
         Verdict::Inconclusive(Finding::Baking { .. }) => uncounted,
         Verdict::Inconclusive(finding) | Verdict::Fail { finding, .. } => {
-            finding.source() == EvidenceSource::SyntheticProbes
+            finding.source() == Some(EvidenceSource::SyntheticProbes)
         }
         Verdict::Pass(_) => false,
     };

@@ -1,13 +1,16 @@
 //! Judges whether a candidate is healthy: holds what was seen of it as values, and the statistics on them.
 //!
-//! Judging is [`judge_window`] and [`judge_probes`]: they take what was seen and a policy and
-//! say [`Verdict::Pass`], `Fail` or `Inconclusive`, each with its numbers. They know no clock
-//! and no network, and they are what `rollout` decides with.
+//! Judging is [`judge_window`] and [`judge_probes`], [`judge_pods`] and [`judge_ready`]: they take what was seen (and a
+//! policy) and say [`Verdict::Pass`], `Fail` or `Inconclusive`, each with its numbers. What each says goes into a
+//! [`Check`], and [`combine`] says what all checks say together. They know no clock and no network, and they are what
+//! `rollout` decides with.
 //!
 //! What was seen are values: a gateway's Prometheus page is read into a [`Scrape`], and
 //! [`window::StepWindow`] remembers what was counted since a step began. Whoever gathers them
 //! hands them in, with the time.
 
+pub mod check;
+pub mod cluster;
 #[cfg(test)]
 mod error_rates_simulation;
 pub mod evidence;
@@ -21,6 +24,8 @@ pub mod prometheus;
 pub mod statistics;
 pub mod window;
 
+pub use check::{Check, CheckId, Judgement, combine};
+pub use cluster::{judge_gone, judge_pods, judge_ready};
 pub use evidence::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Unmeasured, Window};
 pub use finding::{Figures, Finding};
 pub use judge::{Verdict, judge_probes, judge_window, wants_synthetic};

@@ -67,6 +67,13 @@ impl Loaded {
         !self.errors.iter().any(|error| error.poisons_prune)
     }
 
+    /// Every kind that there are objects of, with its version: what must be known of a cluster before they are rendered.
+    pub fn kinds(&self) -> BTreeSet<(String, String)> {
+        let kinds = self.objects.iter();
+        let kinds = kinds.map(|object| (object.api_version.clone(), object.key.kind.clone()));
+        kinds.collect()
+    }
+
     /// The objects whose manifests are broken: they are neither delivered nor pruned.
     pub fn broken(&self) -> BTreeSet<ObjectKey> {
         let broken = self.errors.iter().filter(|error| !error.keeps_object);

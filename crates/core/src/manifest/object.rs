@@ -1,19 +1,17 @@
-//! One document to one object: its identity, what is wrong with it, and what is left out
-//! because it is not the manifest writer's to say.
+//! One document to one object: its identity, what is wrong with it, and what in it is not the
+//! manifest writer's to say.
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-
 use super::error::{ManifestError, Notice, Origin};
 use super::identity::{self, Identity};
+use super::lines::Lines;
 use super::node::{At, Node};
 use super::private::Privacy;
 use super::traffic::{self, Owner};
 use super::words::say;
 use super::yaml::Wrong;
-use super::{Options, annotations, known, schema};
+use super::{Options, annotations, known, schema, server_fields};
 use crate::api::json_text::JsonText;
 use crate::api::object::ObjectKey;
 use crate::api::scope::Scope;
@@ -28,51 +26,24 @@ pub struct Manifest {
     pub api_version: String,
     /// Whether its kind lives in a namespace.
     pub scope: Scope,
-    /// The object, without what the server owns; its namespace is filled in where it has one.
+    /// The object as the file has it. What is wanted of it is [rendered](crate::render).
     pub value: JsonText,
     /// Where it begins.
     pub origin: Origin,
-    /// SHA-256 of `value`, in hexadecimal: equal digests are equal objects.
-    pub digest: String,
     pub(super) content: Arc<[u8]>,
     /// Which object of the file it is, list items counted one by one.
     pub(super) index: usize,
 }
 
 impl Manifest {
-    /// Tells what only discovery knows: whether the kind lives in a namespace.
-    pub fn resolve_scope(&mut self, namespaced: bool, default_namespace: &str) {
-        if self.scope != Scope::Unknown {
-            return;
-        }
-        let mut value = self.value.value();
-        if namespaced {
-            self.scope = Scope::Namespaced;
-            let namespace = self
-                .key
-                .namespace
-                .get_or_insert_with(|| default_namespace.to_owned());
-            set_namespace(&mut value, namespace);
-        } else {
-            self.scope = Scope::Cluster;
-            self.key.namespace = None;
-            if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.remove("namespace");
-            }
-        }
-        self.digest = digest(&value);
-        self.value = JsonText::of(&value);
-    }
-
-    /// The line of a field, such as `["spec", "template", "spec", "containers", "0"]`;
-    /// of the nearest field above it where it is not in the file.
+    /// The line of a field, as [`Lines::of`] gives it.
     ///
     /// The file is parsed again: this is for messages, not for loops.
     pub fn line_of(&self, path: &[&str]) -> Option<u32> {
-        self.place_of(path).map(|at| at.line)
+        Lines::default().of(self, path)
     }
 
-    /// The place of a field, as [`Self::line_of`].
+    /// The place of a field, or of the nearest field above it that is in the file.
     pub(super) fn place_of(&self, path: &[&str]) -> Option<At> {
         let parsed = super::loader::objects_in(&self.origin.file, &self.content);
         let node = parsed.get(self.index)?;
@@ -201,8 +172,8 @@ impl Candidate<'_> {
     ) -> Manifest {
         let node = self.node;
         self.notice(&key, notices);
-        let mut value = node.to_json();
-        for field in leave_out(&mut value) {
+        let value = node.to_json();
+        for field in server_fields::carried(&value) {
             let path: Vec<&str> = field.split('.').collect();
             let at = node.find(&path).map_or(node.at, |(at, _)| at);
             notices.push(Notice {
@@ -213,11 +184,7 @@ impl Candidate<'_> {
                 ),
             });
         }
-        if let (Scope::Namespaced, Some(namespace)) = (scope, &key.namespace) {
-            set_namespace(&mut value, namespace);
-        }
         Manifest {
-            digest: digest(&value),
             key,
             api_version,
             scope,
@@ -301,75 +268,4 @@ fn is_no_object(node: &Node) -> bool {
         .entries()
         .iter()
         .any(|entry| schema::nearest(&entry.key, FIELDS.into_iter()).is_some())
-}
-
-/// Takes out what the server owns. Returns what carried a value: the empty ones that
-/// `kubectl create --dry-run -o yaml` writes are nobody's mistake.
-fn leave_out(value: &mut Value) -> Vec<&'static str> {
-    let mut said = Vec::new();
-    let mut take = |map: &mut Map<String, Value>, name: &str, path: &'static str| {
-        let empty = match map.remove(name) {
-            None | Some(Value::Null) => true,
-            Some(Value::Object(map)) => map.is_empty(),
-            Some(_) => false,
-        };
-        if !empty {
-            said.push(path);
-        }
-    };
-    let Some(object) = value.as_object_mut() else {
-        return said;
-    };
-    take(object, "status", "status");
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
-        return said;
-    };
-    for (name, path) in [
-        ("resourceVersion", "metadata.resourceVersion"),
-        ("uid", "metadata.uid"),
-        ("creationTimestamp", "metadata.creationTimestamp"),
-        ("deletionTimestamp", "metadata.deletionTimestamp"),
-        (
-            "deletionGracePeriodSeconds",
-            "metadata.deletionGracePeriodSeconds",
-        ),
-        ("generation", "metadata.generation"),
-        ("managedFields", "metadata.managedFields"),
-        ("selfLink", "metadata.selfLink"),
-    ] {
-        take(metadata, name, path);
-    }
-    let Some(annotations) = metadata
-        .get_mut("annotations")
-        .and_then(Value::as_object_mut)
-    else {
-        return said;
-    };
-    let before = annotations.len();
-    // Knative writes the first two and refuses whoever else does; kubectl writes the third.
-    for name in [
-        "serving.knative.dev/creator",
-        "serving.knative.dev/lastModifier",
-        "kubectl.kubernetes.io/last-applied-configuration",
-    ] {
-        annotations.remove(name);
-    }
-    if annotations.len() < before {
-        said.push("metadata.annotations");
-    }
-    if annotations.is_empty() {
-        metadata.remove("annotations");
-    }
-    said
-}
-
-fn set_namespace(value: &mut Value, namespace: &str) {
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("namespace".into(), Value::String(namespace.to_owned()));
-    }
-}
-
-fn digest(value: &Value) -> String {
-    let digest = Sha256::digest(value.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::api::json_text::JsonText;
 use crate::api::object::{ObjectKey, split_api_version};
+use crate::render::ClusterFacts;
 
 use super::annotations::{self, DeliveryId};
 use super::path::FieldPath;
@@ -255,6 +256,17 @@ pub trait Live {
     /// exactly this live content, so that nothing needs comparing.
     fn is_settled(&self, _key: &ObjectKey, _digest: &str, _content: u64) -> bool {
         false
+    }
+}
+
+/// What rendering asks is in the caches as well.
+impl<L: Live + ?Sized> ClusterFacts for L {
+    fn scope_of(&self, api_version: &str, kind: &str) -> Scope {
+        self.scope(api_version, kind)
+    }
+
+    fn has(&self, key: &ObjectKey, uid: &str) -> bool {
+        self.get(key).is_some_and(|live| live.uid == uid)
     }
 }
 

@@ -1,13 +1,14 @@
-//! From Git's manifests and the cluster's state to a plan. Pure.
+//! From what is wanted and the cluster's state to a plan. Pure.
 
 use std::collections::BTreeSet;
 
 use crate::api::delivery::Drift;
 use crate::api::object::ObjectKey;
+use crate::render::Rendered;
 
 use super::annotations::{self, DeliveryId};
 use super::claims::Claims;
-use super::expand::{self, Destination, ManifestRef, PlainObject};
+use super::expand::{self, PlainObject};
 use super::live::{Live, LiveObject, is_ours};
 use super::manager::Manager;
 use super::normalize::{self, FieldChange};
@@ -17,12 +18,8 @@ use super::{order, prune, release, takeover};
 
 /// Everything a plan is made from.
 pub struct Input<'a> {
-    /// Where things go.
-    pub to: &'a Destination,
-    /// What Git has.
-    pub manifests: &'a [ManifestRef<'a>],
-    /// What Git has but cannot be read.
-    pub broken: &'a [Broken],
+    /// What is wanted, and where it goes.
+    pub rendered: &'a Rendered,
     /// What this Delivery applied before.
     pub inventory: &'a [ObjectKey],
     /// What other Deliveries apply.
@@ -38,29 +35,17 @@ pub struct Input<'a> {
     pub live: &'a dyn Live,
 }
 
-/// A file that cannot be read, or a manifest in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// The file.
-    pub origin: String,
-    /// The objects that are known to be in it.
-    pub keys: Vec<ObjectKey>,
-    /// Whether those are all; where not, any object of the inventory might be in it.
-    pub complete: bool,
-}
-
 /// Works out what is to be done. Pure: the same input always gives the same plan.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
-/// use sluicegate_api::delivery::{Drift, Expand};
+/// use sluicegate_api::delivery::Drift;
 /// use sluicegate_api::object::ObjectKey;
 /// use sluicegate_api::scope::Scope;
 /// use sluicegate_core::manifest;
-/// use sluicegate_core::plan::{
-///     Claims, DeliveryId, Destination, Input, Live, LiveObject, from_manifests, plan,
-/// };
+/// use sluicegate_core::plan::{Claims, DeliveryId, Input, Live, LiveObject, plan};
+/// use sluicegate_core::render::{Destination, render};
 ///
 /// /// A cluster that has namespaces, and nothing in them.
 /// struct Empty;
@@ -82,17 +67,10 @@ pub struct Broken {
 ///     content: b"{apiVersion: v1, kind: ConfigMap, metadata: {name: words}}".to_vec().into(),
 ///     id: [1; 20],
 /// };
-/// let loaded = manifest::load(&[file], &manifest::Options::default());
-/// let origins = from_manifests::origins(&loaded);
+/// let loaded = Arc::new(manifest::load(&[file], &manifest::Options::default()));
+/// let to = Destination::new(DeliveryId::new("default", "shop"));
 /// let made = plan(&Input {
-///     to: &Destination {
-///         delivery: DeliveryId::new("default", "shop"),
-///         namespace: "default".to_owned(),
-///         expand: Expand::Routes,
-///         confined: true,
-///     },
-///     manifests: &from_manifests::manifests(&loaded, &origins),
-///     broken: &from_manifests::broken(&loaded),
+///     rendered: &render(&loaded, to, &Empty),
 ///     inventory: &[],
 ///     elsewhere: &Claims::default(),
 ///     awaits: None,
@@ -103,11 +81,12 @@ pub struct Broken {
 /// assert_eq!(made.to_string(), "create  ConfigMap default/words\n");
 /// ```
 pub fn plan(input: &Input<'_>) -> Plan {
-    let expanded = expand::expand(input.to, input.manifests, input.live);
+    let expanded = expand::expand(input.rendered, input.live);
     let mut plan = Plan {
-        left: expanded.left,
+        left: input.rendered.notes().iter().map(LeftAlone::of).collect(),
         ..Plan::default()
     };
+    plan.left.extend(expanded.left);
     let mut desired: BTreeSet<ObjectKey> = BTreeSet::new();
     desired.extend(expanded.objects.iter().map(|object| object.key.clone()));
     desired.extend(expanded.services.iter().flat_map(|s| s.keys()));
@@ -234,7 +213,7 @@ pub(super) fn gate(input: &Input<'_>, key: &ObjectKey, desired: &BTreeSet<Object
     // A mark whose Delivery no longer claims the object is a thing of the past: the
     // object moved, or its Delivery was deleted.
     if let Some(other) = &live.delivery
-        && *other != input.to.delivery
+        && *other != input.rendered.to().delivery
         && input.elsewhere.are_by(other, key)
     {
         return Gate::Closed(Why::OwnedBy(other.clone()));
@@ -278,8 +257,8 @@ pub(super) fn classify(
     changed: Vec<FieldChange>,
     same_git: bool,
 ) -> Comparison {
-    let ours =
-        live.applied_by(manager.name()) && live.delivery.as_ref() == Some(&input.to.delivery);
+    let ours = live.applied_by(manager.name())
+        && live.delivery.as_ref() == Some(&input.rendered.to().delivery);
     if !ours {
         return Comparison::Foreign {
             from: foreign(live),

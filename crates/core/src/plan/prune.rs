@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::api::object::ObjectKey;
 use crate::api::serving;
+use crate::render::Broken;
 
 use super::annotations;
 use super::planner::Input;
@@ -18,11 +19,12 @@ pub(super) fn prune(input: &Input<'_>, desired: &BTreeSet<ObjectKey>, plan: &mut
         .filter_map(|left| left.object.clone())
         .flat_map(written_as)
         .collect();
+    let broken = input.rendered.broken();
     for key in input.inventory {
         if desired.contains(key) {
             continue;
         }
-        match verdict(input, desired, &unreadable, key) {
+        match verdict(input, desired, &unreadable, &broken, key) {
             PruneDecision::Gone => {}
             PruneDecision::Delete { uid, version } => {
                 inventory.insert(key.clone());
@@ -73,14 +75,15 @@ fn verdict(
     input: &Input<'_>,
     desired: &BTreeSet<ObjectKey>,
     unreadable: &BTreeSet<ObjectKey>,
+    broken: &[Broken],
     key: &ObjectKey,
 ) -> PruneDecision {
     // The inventory stands in a status, and whoever may write that could put anything into it.
-    if !input.to.admits(key) {
+    if !input.rendered.to().admits(key) {
         return if unreadable.contains(key) {
             PruneDecision::Said
         } else {
-            PruneDecision::Keep(Why::Outside(input.to.delivery.namespace.clone()))
+            PruneDecision::Keep(Why::Outside(input.rendered.to().delivery.namespace.clone()))
         };
     }
     let Some(live) = input.live.get(key) else {
@@ -95,7 +98,7 @@ fn verdict(
         return PruneDecision::Forget(Why::MovedTo(other.clone()));
     }
     match &live.delivery {
-        Some(delivery) if *delivery == input.to.delivery => {}
+        Some(delivery) if *delivery == input.rendered.to().delivery => {}
         Some(other) => return PruneDecision::Forget(Why::MovedTo(other.clone())),
         None => return PruneDecision::Forget(Why::NotOurs),
     }
@@ -112,7 +115,7 @@ fn verdict(
     if unreadable.contains(key) {
         return PruneDecision::Said;
     }
-    if let Some(broken) = input.broken.iter().find(|broken| {
+    if let Some(broken) = broken.iter().find(|broken| {
         !broken.complete
             || broken
                 .keys
@@ -126,7 +129,7 @@ fn verdict(
     if !input.prune {
         return PruneDecision::Keep(Why::PruneOff);
     }
-    if input.manifests.is_empty() {
+    if input.rendered.is_of_nothing() {
         return PruneDecision::Keep(Why::EmptyRender);
     }
     match annotations::annotation(&live.value(), annotations::PRUNE) {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::delivery::Expand;
+use crate::api::delivery::{Expand, Problem};
 use crate::api::object::ObjectKey;
-use crate::manifest::{Reference, field_words};
+use crate::manifest::{ManifestError, Reference, field_words};
+use crate::render::{Note, Rendered, outside};
 
 use super::annotations::DeliveryId;
 use super::normalize::FieldChange;
@@ -172,13 +173,8 @@ pub struct LeftAlone {
 /// Why something is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// The manifest has no apiVersion, kind or name.
-    NoIdentity,
-    /// The cluster has no such kind.
-    NoSuchKind {
-        /// As the manifest has it.
-        api_version: String,
-    },
+    /// Rendering left it out, or a field of it.
+    Render(Box<Note>),
     /// A Service manifest without `spec.template`.
     NoTemplate,
     /// A Service manifest whose `spec.traffic` cannot be used in the form that it is delivered in; the rest of it is
@@ -209,15 +205,9 @@ pub enum Why {
         /// The manifest itself asks for it, and not its Delivery, whose word may be a default.
         explicit: bool,
     },
-    /// It is delivered without an owner that its manifest names by an identity which the cluster
-    /// does not have.
-    LostOwner {
-        /// Kind and name.
-        owner: String,
-    },
     /// Its namespace does not exist and is not in Git.
     NoNamespace,
-    /// It is outside this namespace, the Delivery's own, and the Delivery may not write there.
+    /// Not pruned: it is outside this namespace, the Delivery's own, and the Delivery may not write there.
     Outside(String),
     /// Another Delivery applies this object.
     OwnedBy(DeliveryId),
@@ -265,9 +255,8 @@ impl Why {
     /// Whether a person should act: the rest is by design.
     pub fn is_problem(&self) -> bool {
         match self {
-            Self::NoIdentity
-            | Self::NoSuchKind { .. }
-            | Self::NoTemplate
+            Self::Render(note) => note.remark.refuses(),
+            Self::NoTemplate
             | Self::BadTraffic(_)
             | Self::BadExpand(_)
             | Self::Dangling(_)
@@ -281,8 +270,7 @@ impl Why {
             | Self::NotSeen
             | Self::BrokenFile { .. } => true,
             Self::KeptMode { explicit, .. } => *explicit,
-            Self::LostOwner { .. }
-            | Self::Terminating
+            Self::Terminating
             | Self::DriftLeft { .. }
             | Self::PruneOff
             | Self::PruneDisabled
@@ -295,10 +283,45 @@ impl Why {
     }
 }
 
+impl LeftAlone {
+    /// What rendering left out.
+    pub(super) fn of(note: &Note) -> Self {
+        Self {
+            object: Some(note.object.clone()),
+            origin: Some(note.origin.to_string()),
+            why: Why::Render(Box::new(note.clone())),
+        }
+    }
+}
+
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// What is left alone and a person should mend, but for what [`Self::dangling`] gives.
+    pub fn problems(&self) -> impl Iterator<Item = Problem> {
+        let is_problem = |why: &Why| why.is_problem() && !matches!(why, Why::Dangling(_));
+        let left = self.left.iter().filter(move |left| is_problem(&left.why));
+        left.map(|left| Problem {
+            object: left.object.clone(),
+            origin: left.origin.clone(),
+            message: left.why.to_string(),
+        })
+    }
+
+    /// The objects that name a Service which is delivered as a Configuration and a Route, each with its line.
+    pub fn dangling(&self, rendered: &Rendered) -> Vec<ManifestError> {
+        let of = |left: &LeftAlone| {
+            let Why::Dangling(reference) = &left.why else {
+                return None;
+            };
+            let mut objects = rendered.objects().iter();
+            let object = objects.find(|object| Some(object.key()) == left.object.as_ref())?;
+            Some(object.dangling(reference))
+        };
+        self.left.iter().filter_map(of).collect()
     }
 
     /// The service of a name, changed or not.
@@ -410,6 +433,9 @@ impl fmt::Display for ReleaseReason {
 impl fmt::Display for LeftAlone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("skip    ")?;
+        if let Why::Render(note) = &self.why {
+            return write!(f, "{note}");
+        }
         match (&self.object, &self.origin) {
             (Some(object), _) => write!(f, "{object}: ")?,
             (None, Some(origin)) => write!(f, "{origin}: ")?,
@@ -422,11 +448,7 @@ impl fmt::Display for LeftAlone {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoIdentity => f.write_str("it has no apiVersion, kind or metadata.name"),
-            Self::NoSuchKind { api_version } => write!(
-                f,
-                "the cluster has no such kind in {api_version}; install its CustomResourceDefinition or put it in Git"
-            ),
+            Self::Render(note) => f.write_str(&note.sentence()),
             Self::NoTemplate => f.write_str("it has no spec.template; a Service needs one"),
             Self::BadTraffic(error) => write!(f, "its traffic stays as it is: {error}"),
             Self::NameTaken { name } => write!(
@@ -468,17 +490,10 @@ impl fmt::Display for Why {
                      convert {service} --to service"
                 ),
             },
-            Self::LostOwner { owner } => write!(
-                f,
-                "delivered without its owner {owner}, which the cluster does not have by that uid; take metadata.ownerReferences out of the manifest"
-            ),
             Self::NoNamespace => f.write_str(
                 "its namespace does not exist; create it or put a Namespace manifest in Git",
             ),
-            Self::Outside(own) => write!(
-                f,
-                "a Delivery in namespace {own} may write only there; move the object or the Delivery, or start the agent with --cluster-wide={own}"
-            ),
+            Self::Outside(own) => f.write_str(&outside(own)),
             Self::OwnedBy(delivery) => write!(
                 f,
                 "Delivery {delivery} applies it; remove it from one of the two repositories"

@@ -5,6 +5,9 @@
 //! would stay for ever. So those fields are moved to the manager that applies the object now, as
 //! `kubectl apply --server-side` does with its own, and the apply itself takes away what Git does
 //! not have.
+//!
+//! One field is taken from anybody: the name that somebody else gave a template's revision (a hand, `kn`), where Git gives
+//! it none. It would be the name of every template to come, and Knative takes a name for one template only.
 
 use serde_json::{Map, Value, json};
 
@@ -28,16 +31,57 @@ pub(super) fn is_from(manager: &str) -> bool {
     FROM.contains(&manager)
 }
 
-/// Gives the `managedFields` of an object in which `manager` owns what a client-side apply did;
-/// `None` where there is nothing to take over.
-pub fn managed_fields(key: &ObjectKey, object: &Value, manager: Manager) -> Option<Vec<Value>> {
+/// The name that a template gives its revision, in a FieldsV1.
+const REVISION_NAME: [&str; 4] = ["f:spec", "f:template", "f:metadata", "f:name"];
+
+/// Whether there is anything to take over before `desired` is applied.
+pub fn is_due(live: &LiveObject, desired: &Value, manager: Manager) -> bool {
+    live.managers.iter().any(FieldOwner::is_taken_over) || is_foreign_name(live, desired, manager)
+}
+
+/// Whether a template has a name that Git does not give it, and that somebody else did.
+pub fn is_foreign_name(live: &LiveObject, desired: &Value, manager: Manager) -> bool {
+    takes_name(&live.key, desired, manager)
+        && live
+            .value()
+            .pointer("/spec/template/metadata/name")
+            .is_some()
+        && live.managers.iter().any(|owner| {
+            !is_ours(&owner.manager) && remove(&mut fields_of(owner), &REVISION_NAME).is_some()
+        })
+}
+
+/// Whether an apply of this takes the revision's name away, whosever it is.
+fn takes_name(key: &ObjectKey, desired: &Value, manager: Manager) -> bool {
+    manager == Manager::Objects
+        && key.group == serving::GROUP
+        && desired.pointer("/spec/template").is_some()
+        && desired.pointer("/spec/template/metadata/name").is_none()
+}
+
+/// Gives the `managedFields` of an object in which `manager` owns what a client-side apply did, and what else it takes
+/// before it applies `desired`; `None` where there is nothing to take over.
+pub fn managed_fields(
+    key: &ObjectKey,
+    object: &Value,
+    desired: &Value,
+    manager: Manager,
+) -> Option<Vec<Value>> {
     let entries = object.pointer("/metadata/managedFields")?.as_array()?;
     let mut taken = Value::Null;
     let mut version = Value::Null;
     let mut left = Vec::with_capacity(entries.len());
     for entry in entries {
-        let fields = entry.get("fieldsV1").filter(|_| is_an_update(entry));
-        let Some((ours, rest)) = fields.map(|fields| split(fields, key, manager)) else {
+        let fields = entry.get("fieldsV1").and_then(|fields| {
+            if is_an_update(entry) {
+                Some(split(fields, key, manager))
+            } else if takes_name(key, desired, manager) && !is_ours(manager_of(entry)) {
+                without_name(fields)
+            } else {
+                None
+            }
+        });
+        let Some((ours, rest)) = fields else {
             left.push(entry.clone());
             continue;
         };
@@ -167,6 +211,19 @@ fn member<'a>(
     Some((PathStep::Key(named), wanted, item(has, &is_it)?))
 }
 
+fn manager_of(entry: &Value) -> &str {
+    let name = entry.get("manager").and_then(Value::as_str);
+    name.unwrap_or_default()
+}
+
+/// A revision's name, and what is left without it.
+fn without_name(fields: &Value) -> Option<(Value, Value)> {
+    let mut rest = fields.clone();
+    remove(&mut rest, &REVISION_NAME)?;
+    let name = json!({"f:spec": {"f:template": {"f:metadata": {"f:name": {}}}}});
+    Some((name, rest))
+}
+
 fn is_an_update(entry: &Value) -> bool {
     let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
     is_from(text("manager")) && text("operation") == "Update" && text("subresource").is_empty()
@@ -209,9 +266,9 @@ fn split(fields: &Value, key: &ObjectKey, manager: Manager) -> (Value, Value) {
 }
 
 /// Takes a field out, and the maps above it that are empty without it.
-fn remove(fields: &mut Value, path: &[String]) -> Option<Value> {
+fn remove<S: AsRef<str>>(fields: &mut Value, path: &[S]) -> Option<Value> {
     let (first, below) = path.split_first()?;
-    let fields = fields.as_object_mut()?;
+    let (fields, first) = (fields.as_object_mut()?, first.as_ref());
     if below.is_empty() {
         return fields.remove(first);
     }

@@ -7,29 +7,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::analysis::{Evidence, Finding, Verdict};
+use crate::analysis::{Check, Evidence, Verdict};
 use crate::api::condition::{Condition, set_condition};
 use crate::api::rollout::{
-    EvidenceSource, EvidenceVerdict, Hold, HoldReason, Outcome, Phase, Release, RolloutSpec,
-    RolloutStatus, StepEvidence,
+    EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Release, RolloutSpec, StepEvidence,
 };
 use crate::api::serving::TrafficTarget;
 use crate::policy::Policy;
 
+use super::allocate::{Known, Part, Split, TargetTraffic, allocate};
 use super::decision::{Gather, Write};
 use super::event::Event;
 use super::input::{Intent, Live};
 use super::reason::Reason;
-use super::rollback::brief;
-use super::traffic::{self, Known, LEFT_OUT, Split, TargetTraffic};
-
-/// What a phase says after it has looked.
-pub(super) enum Next {
-    /// Another phase began: look again at once.
-    Again,
-    /// Nothing more to do until something happens, or this much time has passed.
-    Wait(Option<Duration>),
-}
+use super::state::{CandidateState, ServiceState};
+use super::traffic::{self, LEFT_OUT};
+use super::transition::Transition;
+use super::words::{self, brief, briefer};
 
 /// A verdict on a step is recorded this often at most while nothing changes.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
@@ -42,7 +36,11 @@ pub(super) struct DecisionContext<'a> {
     pub live: &'a Live,
     pub evidence: &'a Evidence,
     pub now: Timestamp,
-    pub status: RolloutStatus,
+    pub service: ServiceState,
+    /// The one that is decided.
+    pub candidate: CandidateState,
+    /// Those that have their share beside it.
+    pub others: Vec<CandidateState>,
     pub events: Vec<Event>,
     /// Why the cluster does not take Git's template, until it is to be tried again.
     pub refused: Option<String>,
@@ -55,23 +53,6 @@ pub(super) struct DecisionContext<'a> {
 }
 
 impl<'a> DecisionContext<'a> {
-    /// The phase that is being worked on, hold or not.
-    pub fn phase(&self) -> Phase {
-        self.status
-            .hold
-            .as_ref()
-            .map_or(self.status.phase, |hold| hold.phase)
-    }
-
-    /// Begins a phase.
-    pub fn enter(&mut self, phase: Phase) -> Next {
-        self.status.phase = phase;
-        self.status.phase_since = Some(self.now);
-        self.status.hold = None;
-        self.status.message.clear();
-        Next::Again
-    }
-
     /// The time since then, as far as the cluster was watched: an outage blames nobody.
     pub fn since(&self, then: Option<Timestamp>) -> Duration {
         let from = then.max(self.live.watching_since).unwrap_or(self.now);
@@ -80,104 +61,7 @@ impl<'a> DecisionContext<'a> {
 
     /// The time in the present phase.
     pub fn in_phase(&self) -> Duration {
-        self.since(self.status.phase_since)
-    }
-
-    /// Why nothing may go up at the moment: by people's word, or for want of a policy.
-    pub fn blocked(&self) -> Option<HoldReason> {
-        if self.intent.suspended || self.intent.withdrawn {
-            Some(HoldReason::Suspended)
-        } else if self.spec.paused {
-            Some(HoldReason::Paused)
-        } else if self.intent.memory_problem.is_some() {
-            Some(HoldReason::Memory)
-        } else if self.intent.source_problem.is_some() {
-            Some(HoldReason::Source)
-        } else if self.intent.policy_problem.is_some() {
-            Some(HoldReason::Policy)
-        } else if self.traffic_problem().is_some() {
-            Some(HoldReason::Traffic)
-        } else {
-            None
-        }
-    }
-
-    /// One of these reasons in words.
-    pub fn blocked_text(&self, reason: HoldReason) -> String {
-        let of = |problem: Option<&String>| problem.cloned().unwrap_or_default();
-        match reason {
-            HoldReason::Suspended => "the Delivery is suspended".to_owned(),
-            HoldReason::Policy => of(self.intent.policy_problem.as_ref()),
-            HoldReason::Memory => of(self.intent.memory_problem.as_ref()),
-            HoldReason::Source => of(self.intent.source_problem.as_ref()),
-            HoldReason::Traffic => format!(
-                "the traffic block in Git cannot be used: {}",
-                of(self.traffic_problem())
-            ),
-            _ => "paused; `sluice rollout resume` goes on".to_owned(),
-        }
-    }
-
-    /// Why nothing may go up, in words; empty where nothing hinders it.
-    pub fn blocked_words(&self) -> String {
-        self.blocked()
-            .map(|reason| self.blocked_text(reason))
-            .unwrap_or_default()
-    }
-
-    /// Stands still, for a reason that is said once.
-    pub fn hold(&mut self, reason: HoldReason, detail: String) {
-        let known = self.status.hold.as_ref().map(|hold| hold.reason) == Some(reason);
-        if !known {
-            let phase = self.phase();
-            self.status.hold = Some(Hold {
-                phase,
-                reason,
-                since: self.now,
-            });
-            self.status.phase = Phase::Holding;
-            self.events.push(Event::Held {
-                revision: self.candidate_name(),
-                weight: self.status.weight,
-                reason,
-                detail: detail.clone(),
-            });
-        }
-        self.status.message = format!(
-            "{} held at {} %: {detail}",
-            self.candidate_name(),
-            self.status.weight
-        );
-    }
-
-    /// Goes on where it stood still.
-    pub fn go_on(&mut self) {
-        if let Some(hold) = self.status.hold.take() {
-            self.status.phase = hold.phase;
-            self.events.push(Event::Resumed {
-                revision: self.candidate_name(),
-            });
-        }
-    }
-
-    /// Goes on after what a person held (or a missing policy) and has let go: deadlines begin anew, since nobody
-    /// worked towards them meanwhile.
-    pub fn lift(&mut self) {
-        let lifted = matches!(
-            self.status.hold.as_ref().map(|hold| hold.reason),
-            Some(
-                HoldReason::Paused
-                    | HoldReason::Suspended
-                    | HoldReason::Policy
-                    | HoldReason::Traffic
-                    | HoldReason::Memory
-                    | HoldReason::Source
-            )
-        );
-        if lifted && self.blocked().is_none() {
-            self.go_on();
-            self.status.phase_since = Some(self.now);
-        }
+        self.since(self.candidate.phase_since)
     }
 
     /// The candidate's revision, or what it is called before it has one.
@@ -188,12 +72,12 @@ impl<'a> DecisionContext<'a> {
 
     /// The candidate's revision.
     pub fn candidate_revision(&self) -> Option<String> {
-        self.status.candidate.as_ref()?.revision.clone()
+        self.candidate.release.as_ref()?.revision.clone()
     }
 
     /// The stable revision.
     pub fn stable_revision(&self) -> Option<String> {
-        self.status.stable.as_ref()?.revision.clone()
+        self.service.stable.as_ref()?.revision.clone()
     }
 
     /// Git's template as a release.
@@ -203,19 +87,28 @@ impl<'a> DecisionContext<'a> {
             template_hash: Some(self.intent.template_hash.clone()),
             generation: None,
             commit: self.intent.commit.clone(),
-            subject: self.intent.subject.clone(),
+            subject: self.intent.subject.as_deref().map(words::name),
             attempt,
             since: Some(self.now),
         }
     }
 
     /// The traffic block for these parts.
-    pub fn target_traffic(&self, parts: Split<'_>) -> TargetTraffic {
-        let tainted = self.tainted(parts);
+    pub fn target_traffic<'s>(&'s self, mut split: Split<'s>) -> TargetTraffic {
+        split
+            .candidates
+            .extend(self.others.iter().filter_map(|other| {
+                Some(Part {
+                    revision: other.release.as_ref()?.revision.as_deref()?,
+                    weight: other.weight,
+                    tag: other.tag.as_deref(),
+                })
+            }));
+        let tainted = self.tainted(split.stable);
         let candidate = self.candidate_revision();
-        traffic::target_traffic(
+        allocate(
             &self.shape(),
-            parts,
+            &split,
             &Known {
                 service: &self.intent.name,
                 usable: &|name| self.live.is_usable(name),
@@ -242,13 +135,13 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// Why Git's traffic block cannot be used: it is wrong in itself, or the API server does not take it.
-    fn traffic_problem(&self) -> Option<&String> {
+    pub fn traffic_problem(&self) -> Option<&String> {
         let refused = || self.live.route.as_ref()?.refused.as_ref();
         self.intent.traffic_problem.as_ref().or_else(refused)
     }
 
     /// Revisions that Git's traffic may not name: rolled back, or never judged.
-    fn tainted(&self, parts: Split<'_>) -> BTreeSet<String> {
+    fn tainted(&self, stable: &str) -> BTreeSet<String> {
         let bad = |outcome| {
             matches!(
                 outcome,
@@ -256,13 +149,13 @@ impl<'a> DecisionContext<'a> {
             )
         };
         let mut tainted: BTreeSet<String> = self
-            .status
+            .service
             .history
             .iter()
             .filter(|entry| bad(entry.outcome))
             .filter_map(|entry| entry.release.revision.clone())
             .chain(
-                self.status
+                self.service
                     .quarantine
                     .iter()
                     .filter_map(|q| q.revision.clone()),
@@ -270,11 +163,11 @@ impl<'a> DecisionContext<'a> {
             .chain(self.candidate_revision())
             .collect();
         // What was good at another time (an undone release that was retried, say) is good.
-        for entry in &self.status.history {
+        for entry in &self.service.history {
             if !bad(entry.outcome)
                 && let Some(revision) = &entry.release.revision
                 && !self
-                    .status
+                    .service
                     .quarantine
                     .iter()
                     .any(|q| q.revision.as_ref() == Some(revision))
@@ -282,7 +175,7 @@ impl<'a> DecisionContext<'a> {
                 tainted.remove(revision);
             }
         }
-        tainted.remove(parts.stable);
+        tainted.remove(stable);
         tainted
     }
 
@@ -294,7 +187,7 @@ impl<'a> DecisionContext<'a> {
 
     /// Says which entries of Git's traffic cannot be had: once in an event, and in a condition for as long as it is so.
     fn say_left_out(&mut self, left_out: &[(String, &'static str)]) {
-        let mut said = self.status.conditions.iter();
+        let mut said = self.service.conditions.iter();
         let said = said.find(|condition| condition.type_ == LEFT_OUT && condition.is_true());
         let said = said.map(|condition| condition.message.clone());
         if left_out.is_empty() {
@@ -304,19 +197,21 @@ impl<'a> DecisionContext<'a> {
             return;
         }
         let said = said.unwrap_or_default();
-        let mut all = Vec::new();
-        for (revision, why) in left_out {
-            let event = Event::EntryLeftOut {
-                revision: revision.clone(),
-                why: (*why).to_owned(),
-            };
-            let words = event.to_string();
-            if !said.contains(&words) {
-                self.events.push(event);
-            }
-            all.push(words);
+        let events = left_out.iter().map(|(revision, why)| Event::EntryLeftOut {
+            revision: revision.clone(),
+            why: (*why).to_owned(),
+        });
+        let events: Vec<(String, Event)> = events.map(|event| (event.to_string(), event)).collect();
+        let all: Vec<&str> = events.iter().map(|(words, _)| words.as_str()).collect();
+        let all = words::stand_in(all.join("; "));
+        if all == said {
+            return;
         }
-        self.condition(LEFT_OUT, true, "NoSuchRevision", all.join("; "));
+        let new = events
+            .into_iter()
+            .filter(|(words, _)| !said.contains(words));
+        self.events.extend(new.map(|(_, event)| event));
+        self.condition(LEFT_OUT, true, "NoSuchRevision", all);
     }
 
     /// Asks for exactly these targets, and says whether the cluster has them.
@@ -324,27 +219,27 @@ impl<'a> DecisionContext<'a> {
         let text = traffic::describe(&targets);
         let spec = self.live.route.as_ref().map(|route| route.spec.as_slice());
         let asked = spec.is_some_and(|spec| traffic::same(spec, &targets));
-        if self.status.traffic != text {
-            self.status.traffic = text;
-            self.status.traffic_requested_at = Some(self.now);
-            self.status.confirmed_at = None;
-        } else if !asked && self.status.confirmed_at.is_some() && !self.intent.suspended {
+        if self.service.traffic != text {
+            self.service.traffic = text;
+            self.service.traffic_requested_at = Some(self.now);
+            self.service.confirmed_at = None;
+        } else if !asked && self.service.confirmed_at.is_some() && !self.intent.suspended {
             self.events.push(Event::TrafficDrift {
                 found: spec.map_or_else(|| "no Route at all".to_owned(), traffic::describe),
                 wanted: text,
                 left: false,
             });
-            self.status.traffic_requested_at = Some(self.now);
-            self.status.confirmed_at = None;
+            self.service.traffic_requested_at = Some(self.now);
+            self.service.confirmed_at = None;
         }
         let confirmed = self
             .live
             .route
             .as_ref()
             .is_some_and(|route| traffic::confirmed(route, &targets));
-        if confirmed && self.status.confirmed_at.is_none() {
-            self.status.confirmed_at = Some(self.now);
-            self.status.analysis_started_at = Some(self.now);
+        if confirmed && self.service.confirmed_at.is_none() {
+            self.service.confirmed_at = Some(self.now);
+            self.candidate.analysis_started_at = Some(self.now);
         }
         self.traffic = Some(targets);
         confirmed
@@ -352,7 +247,7 @@ impl<'a> DecisionContext<'a> {
 
     /// How long the traffic that was asked for has not been confirmed.
     pub fn unconfirmed_for(&self) -> Duration {
-        self.since(self.status.traffic_requested_at)
+        self.since(self.service.traffic_requested_at)
     }
 
     /// The wait for the cluster's word on what was asked, and `blame` where it did not come in
@@ -361,15 +256,15 @@ impl<'a> DecisionContext<'a> {
     pub fn await_confirmation(
         &mut self,
         limit: Duration,
-        blame: fn(&mut Self, Reason) -> Next,
-    ) -> Next {
+        blame: fn(&mut Self, Reason) -> Transition,
+    ) -> Transition {
         // It was in force, and is not any more: the wait begins now.
-        if self.status.confirmed_at.take().is_some() {
-            self.status.traffic_requested_at = Some(self.now);
+        if self.service.confirmed_at.take().is_some() {
+            self.service.traffic_requested_at = Some(self.now);
         }
         let waited = self.unconfirmed_for();
         if waited < limit {
-            return Next::Wait(Some(limit - waited));
+            return Transition::Wait(Some(limit - waited));
         }
         let route = self.live.route.as_ref();
         if traffic::unheard(route, self.traffic.as_deref().unwrap_or_default()) {
@@ -380,66 +275,20 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// The cluster does not confirm the traffic, and no release is to blame.
-    pub fn hold_unconfirmed(&mut self) -> Next {
+    pub fn hold_unconfirmed(&mut self) -> Transition {
         let cause = traffic::cause(self.live.route.as_ref());
         self.hold(
             HoldReason::Unconfirmed,
             format!("the cluster does not confirm its traffic: {cause}"),
         );
         // An event of the Route wakes it; this is for one that was missed.
-        Next::Wait(Some(self.policy.confirm_timeout))
-    }
-
-    /// Whoever was waited for has come: it goes on, and has its time anew, since nobody worked
-    /// towards the deadlines meanwhile.
-    pub fn heard(&mut self) {
-        if self.status.hold.as_ref().map(|hold| hold.reason) == Some(HoldReason::Unconfirmed) {
-            self.go_on();
-            self.status.phase_since = Some(self.now);
-        }
+        Transition::Wait(Some(self.policy.confirm_timeout))
     }
 
     /// The share that a release moves, given what it names now.
     pub fn canary_share(&self) -> i64 {
         let stable = self.stable_revision().unwrap_or_default();
-        let candidate = self.candidate_revision();
-        let candidate = candidate.as_deref().map(|name| (name, 0));
-        self.target_traffic(Split {
-            stable: &stable,
-            candidate,
-            tag_stable: false,
-        })
-        .canary_share
-    }
-
-    /// What is wrong with the candidate by the cluster's word; `settled`: it was Ready before.
-    pub fn fault(&self, settled: bool) -> Option<Reason> {
-        let name = self.candidate_revision()?;
-        let Some(revision) = self.live.revision(&name) else {
-            return Some(Reason::Gone);
-        };
-        // A restart may be bad luck; the second crash is a pattern, and Pods tell it
-        // minutes before any condition does.
-        if revision.pods.crashes >= 2 {
-            return Some(Reason::Crashed {
-                crashes: revision.pods.crashes,
-                last_exit: revision.pods.last_exit.clone(),
-            });
-        }
-        let ready = revision.ready.as_ref().filter(|ready| ready.is_false())?;
-        // Before it was ever Ready these may still come right, and nobody is served by it:
-        // an image that is pushed a minute late, a node that is on its way.
-        let may_recover = matches!(
-            ready.reason.as_str(),
-            "ContainerMissing"
-                | "ErrImagePull"
-                | "ImagePullBackOff"
-                | "Unschedulable"
-                | "ResolvingDigests"
-        );
-        (settled || !may_recover).then(|| Reason::NotReady {
-            cause: said(&ready.reason, &ready.message),
-        })
+        self.target_traffic(Split::alone(&stable)).canary_share
     }
 
     /// What the cluster says of a candidate that is not Ready.
@@ -451,7 +300,7 @@ impl<'a> DecisionContext<'a> {
                 .as_ref()
                 .and_then(|c| c.ready.as_ref())
             {
-                Some(ready) if ready.is_false() => said(&ready.reason, &ready.message),
+                Some(ready) if ready.is_false() => ready.cause(),
                 _ => "the cluster has made no Revision of it".to_owned(),
             };
         };
@@ -462,43 +311,40 @@ impl<'a> DecisionContext<'a> {
             return waiting.clone();
         }
         match &revision.ready {
-            Some(ready) if !ready.reason.is_empty() => said(&ready.reason, &ready.message),
+            Some(ready) if !ready.reason.is_empty() => ready.cause(),
             _ => "the cluster gives no reason".to_owned(),
         }
     }
 
-    /// Writes a verdict into the record: one entry a weight, the last one, and not more
-    /// often than people read. Says whether this evidence is new.
-    pub fn record(&mut self, verdict: &Verdict, at: Timestamp) -> bool {
-        let (word, finding) = match verdict {
-            Verdict::Pass(finding) => (EvidenceVerdict::Pass, finding),
-            Verdict::Fail { finding, .. } => (EvidenceVerdict::Fail, finding),
-            Verdict::Inconclusive(finding) => (EvidenceVerdict::Inconclusive, finding),
+    /// Writes what a check says into the record: one entry a weight, the last one, and not more
+    /// often than people read. Says whether this evidence is new; of a check that says nothing, or of which no
+    /// record is kept, none is.
+    pub fn record(&mut self, check: &Check, at: Timestamp) -> bool {
+        let (Some(verdict), Some(source)) = (&check.verdict, check.source()) else {
+            return false;
+        };
+        let word = match verdict {
+            Verdict::Pass(_) => EvidenceVerdict::Pass,
+            Verdict::Fail { .. } => EvidenceVerdict::Fail,
+            Verdict::Inconclusive(_) => EvidenceVerdict::Inconclusive,
         };
         let entry = StepEvidence {
-            weight: self.status.weight,
+            weight: self.candidate.weight,
             at,
             verdict: word,
-            reason: brief(&finding.to_string()),
-            source: match finding {
-                Finding::TooFew { .. } | Finding::NoData { .. }
-                    if self.phase() != Phase::Stepping =>
-                {
-                    EvidenceSource::Probes
-                }
-                finding => finding.source(),
-            },
+            reason: briefer(&verdict.finding().to_string()),
+            source,
         };
         let probes = |source| source == EvidenceSource::Probes;
         // A hold that is about to begin says how things stand then.
-        let holds = self.status.hold.is_none() && self.in_phase() >= self.policy.step_timeout;
+        let holds = self.candidate.hold.is_none() && self.in_phase() >= self.policy.step_timeout;
         match self
-            .status
+            .candidate
             .evidence
             .iter_mut()
             .find(|old| old.weight == entry.weight && probes(old.source) == probes(entry.source))
         {
-            None => self.status.evidence.push(entry),
+            None => self.candidate.evidence.push(entry),
             Some(old) if old.at >= at => return false,
             Some(old) => {
                 let age = Duration::try_from(at.duration_since(old.at)).unwrap_or_default();
@@ -514,12 +360,12 @@ impl<'a> DecisionContext<'a> {
     /// Sets a condition of the rollout.
     pub fn condition(&mut self, type_: &str, is: bool, reason: &str, message: String) {
         set_condition(
-            &mut self.status.conditions,
+            &mut self.service.conditions,
             Condition {
                 type_: type_.to_owned(),
                 status: if is { "True" } else { "False" }.to_owned(),
                 reason: reason.to_owned(),
-                message,
+                message: brief(&message),
                 observed_generation: None,
                 last_transition_time: self.now,
             },
@@ -528,19 +374,9 @@ impl<'a> DecisionContext<'a> {
 
     /// Whether a condition has this reason already: what is said once is said in it.
     pub fn has_said(&self, type_: &str, reason: &str) -> bool {
-        self.status
+        self.service
             .conditions
             .iter()
             .any(|condition| condition.type_ == type_ && condition.reason == reason)
-    }
-}
-
-/// `Reason: message`, or whichever of them there is.
-pub(super) fn said(reason: &str, message: &str) -> String {
-    match (reason.is_empty(), message.is_empty()) {
-        (true, true) => "no reason given".to_owned(),
-        (true, false) => message.to_owned(),
-        (false, true) => reason.to_owned(),
-        (false, false) => format!("{reason}: {message}"),
     }
 }

@@ -5,13 +5,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::analysis::Evidence;
-use crate::api::rollout::{HoldReason, MEMORY_VERSION, Phase, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
 use crate::policy::Policy;
 
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::decision::{Decision, Gather, Write};
+use super::gates;
 use super::input::{Intent, Live};
+use super::state::State;
 use super::traffic;
+use super::transition::Transition;
+use super::words::brief;
 
 /// More phases than one pass can ever go through; a loop in the table would end here.
 const MOST_TURNS: usize = 16;
@@ -76,6 +80,10 @@ pub fn decide(
     evidence: &Evidence,
     now: Timestamp,
 ) -> Decision {
+    let State {
+        service,
+        mut candidates,
+    } = State::read(status);
     let mut pass = DecisionContext {
         policy,
         intent,
@@ -83,7 +91,9 @@ pub fn decide(
         live,
         evidence,
         now,
-        status: status.clone(),
+        service,
+        candidate: candidates.remove(0),
+        others: candidates,
         events: Vec::new(),
         refused: live.refused.clone().or_else(|| name_taken(intent, live)),
         gather: Gather::Nothing,
@@ -92,10 +102,10 @@ pub fn decide(
         keep: Vec::new(),
     };
     pass.mend_clock();
-    pass.status.version = MEMORY_VERSION;
-    pass.status.expand = Some(intent.expand);
+    pass.service.expand = Some(intent.expand);
     pass.vanished();
     pass.find_rollback();
+    pass.ask_again();
     pass.lift();
     pass.requests();
 
@@ -119,9 +129,13 @@ pub fn decide(
             // status that somebody edited.
             Phase::Holding => pass.lost_hold(),
         };
-        if let Next::Wait(after) = turn {
-            wake_after = after;
-            break;
+        match turn {
+            Transition::To(phase) => pass.enter(phase),
+            Transition::Again => {}
+            Transition::Wait(after) => {
+                wake_after = after;
+                break;
+            }
         }
     }
     pass.conditions();
@@ -147,38 +161,39 @@ impl DecisionContext<'_> {
                 *time = Some(now);
             }
         };
-        back(&mut self.status.phase_since);
-        back(&mut self.status.traffic_requested_at);
-        back(&mut self.status.confirmed_at);
-        back(&mut self.status.analysis_started_at);
-        if let Some(hold) = &mut self.status.hold {
-            hold.since = hold.since.min(now);
+        back(&mut self.candidate.phase_since);
+        back(&mut self.service.traffic_requested_at);
+        back(&mut self.service.confirmed_at);
+        back(&mut self.candidate.analysis_started_at);
+        if let Some(hold) = &mut self.candidate.hold {
+            gates::mend_times(hold, now);
         }
-        for condition in &mut self.status.conditions {
+        for condition in &mut self.service.conditions {
             condition.last_transition_time = condition.last_transition_time.min(now);
         }
-        for entry in &mut self.status.evidence {
+        for entry in &mut self.candidate.evidence {
             entry.at = entry.at.min(now);
         }
     }
 
-    fn lost_hold(&mut self) -> Next {
-        let phase = match (&self.status.stable, &self.status.candidate) {
+    fn lost_hold(&mut self) -> Transition {
+        let phase = match (&self.service.stable, &self.candidate.release) {
             (None, _) => Phase::Pending,
             (Some(_), None) => Phase::Stable,
             (Some(_), Some(_)) => Phase::RollingBack,
         };
-        self.enter(phase)
+        Transition::To(phase)
     }
 
     /// `Ready`, `Progressing`, `Degraded` and, once there was any, `Drifted`.
     fn conditions(&mut self) {
-        let message = self.status.message.clone();
-        let phase = self.status.phase;
+        self.candidate.message = brief(&self.candidate.message);
+        let message = self.candidate.message.clone();
+        let phase = self.candidate.phase;
         let word = phase.to_string();
         let resting = matches!(phase, Phase::Stable | Phase::RolledBack | Phase::Failed);
-        let ready = phase == Phase::Stable && self.status.confirmed_at.is_some();
-        let ready = ready || (phase == Phase::Stable && self.status.preserve_adopted_traffic);
+        let ready = phase == Phase::Stable && self.service.confirmed_at.is_some();
+        let ready = ready || (phase == Phase::Stable && self.service.preserve_adopted_traffic);
         self.condition("Ready", ready, &word, message.clone());
         self.condition(
             "Progressing",
@@ -202,7 +217,7 @@ impl DecisionContext<'_> {
 
     /// What a person should look at.
     fn degraded(&self) -> Option<(&'static str, String)> {
-        let status = &self.status;
+        let status = &self.candidate;
         if status.phase == Phase::RollingBack
             && self.unconfirmed_for() >= self.policy.confirm_timeout
         {
@@ -217,19 +232,20 @@ impl DecisionContext<'_> {
         if status.phase == Phase::Failed {
             return Some(("Failed", status.message.clone()));
         }
-        match status.hold.as_ref().map(|hold| hold.reason) {
-            Some(HoldReason::Evidence) => Some(("NoVerdict", status.message.clone())),
-            Some(HoldReason::Unconfirmed) => Some(("Unconfirmed", status.message.clone())),
-            _ => None,
-        }
+        let held = [
+            (HoldReason::Evidence, "NoVerdict"),
+            (HoldReason::Unconfirmed, "Unconfirmed"),
+        ];
+        let held = held
+            .into_iter()
+            .find(|(gate, _)| self.held_by(*gate).is_some());
+        held.map(|(_, reason)| (reason, status.message.clone()))
     }
 
     fn decision(mut self, wake_after: Option<Duration>) -> Decision {
         let unstored = self.beginning_may_wait();
-        let wake_after = match (wake_after, unstored) {
-            (Some(wait), Some(unstored)) => Some(wait.min(unstored)),
-            (wait, unstored) => wait.or(unstored),
-        };
+        let times = [wake_after, unstored, self.next_opening()];
+        let wake_after = times.into_iter().flatten().min();
         // Suspended, nothing is written but the way back (and the last word of a promotion).
         let frozen =
             self.intent.suspended && !matches!(self.phase(), Phase::RollingBack | Phase::Promoting);
@@ -244,7 +260,7 @@ impl DecisionContext<'_> {
         }
         Decision {
             order: self.order(),
-            status: self.status,
+            status: self.service.stored_with(self.candidate),
             persist_deferred: unstored.is_some(),
             writes,
             events: self.events,

@@ -33,16 +33,16 @@ impl DecisionContext<'_> {
 
     /// A promotion of what was promoted before: by a person's undo, or for want of stable.
     fn goes_back(&self) -> bool {
-        let outcome = self.status.pending_outcome.as_ref().map(|p| p.outcome);
+        let outcome = self.candidate.pending_outcome.as_ref().map(|p| p.outcome);
         matches!(outcome, Some(Outcome::Undone | Outcome::Restored))
     }
 
     /// The template that the traffic is taken from for what it did, while that is being written.
     fn taken_from(&self) -> Option<TemplateHash> {
-        let outcome = self.status.pending_outcome.as_ref()?.outcome;
+        let outcome = self.candidate.pending_outcome.as_ref()?.outcome;
         let release = match (self.phase(), outcome) {
-            (Phase::RollingBack, Outcome::RolledBack) => self.status.candidate.as_ref(),
-            (Phase::Promoting, Outcome::Undone) => self.status.stable.as_ref(),
+            (Phase::RollingBack, Outcome::RolledBack) => self.candidate.release.as_ref(),
+            (Phase::Promoting, Outcome::Undone) => self.service.stable.as_ref(),
             _ => None,
         };
         release?.template_hash.clone()
@@ -52,7 +52,7 @@ impl DecisionContext<'_> {
     /// is in quarantine. It comes back with a Route that somebody deleted; only a retry takes it away.
     fn wanted_mark(&self) -> Option<TemplateHash> {
         let candidate = self.candidate_hash();
-        let mut quarantine = self.status.quarantine.iter();
+        let mut quarantine = self.service.quarantine.iter();
         self.taken_from().or_else(|| {
             let newest =
                 quarantine.find(|q| q.refused.is_none() && candidate != Some(&q.template_hash))?;
@@ -61,7 +61,7 @@ impl DecisionContext<'_> {
     }
 
     fn candidate_hash(&self) -> Option<&TemplateHash> {
-        self.status.candidate.as_ref()?.template_hash.as_ref()
+        self.candidate.release.as_ref()?.template_hash.as_ref()
     }
 
     /// Whether nothing on the Route says that the candidate was rolled back: a retry takes that away first.
@@ -109,7 +109,7 @@ impl DecisionContext<'_> {
         let due = match self.phase() {
             Phase::RollingBack => failed,
             // Only what was rolled back: what serves and is not well is somebody's to see.
-            Phase::RolledBack => self.status.confirmed_at.is_some(),
+            Phase::RolledBack => self.service.confirmed_at.is_some(),
             _ => false,
         };
         if !due || self.intent.expand != Expand::Service || !configuration.written_observed {
@@ -143,9 +143,10 @@ impl DecisionContext<'_> {
             // A retry: the mark is on its way out.
             Phase::Pinning if is_candidate => {}
             Phase::Staging | Phase::Probing | Phase::Stepping | Phase::Promoting
-                if is_candidate && self.status.stable.is_some() =>
+                if is_candidate && self.service.stable.is_some() =>
             {
-                self.roll_back(Reason::FoundRolledBack);
+                let back = self.roll_back(Reason::FoundRolledBack);
+                self.take(back);
             }
             // What serves by a memory that is older, or newer, than the mark is judged by nobody here.
             _ if self.serves(&hash) => {}
@@ -174,7 +175,7 @@ impl DecisionContext<'_> {
         if self.candidate_hash() == Some(git) {
             return;
         }
-        for quarantine in &mut self.status.quarantine {
+        for quarantine in &mut self.service.quarantine {
             if quarantine.template_hash == *git {
                 quarantine.attempt = quarantine.attempt.max(attempt);
             }
@@ -182,13 +183,13 @@ impl DecisionContext<'_> {
     }
 
     fn serves(&self, hash: &TemplateHash) -> bool {
-        let stable = self.status.stable.as_ref();
+        let stable = self.service.stable.as_ref();
         stable.is_some_and(|stable| stable.template_hash.as_ref() == Some(hash))
     }
 
     /// Kept out for what it did, not because the cluster did not take it.
     fn is_quarantined(&self, hash: &TemplateHash) -> bool {
-        self.status
+        self.service
             .quarantine
             .iter()
             .any(|q| q.template_hash == *hash && q.refused.is_none())

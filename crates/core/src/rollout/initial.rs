@@ -10,13 +10,15 @@
 
 use std::time::Duration;
 
+use crate::analysis::Judgement;
 use crate::api::rollout::{Outcome, Phase};
 
-use super::context::{DecisionContext, Next};
+use super::allocate::Split;
+use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
-use super::stepping::Probed;
-use super::traffic::Split;
+use super::refusal::way_out;
+use super::transition::Transition;
 
 /// How long nothing of a first delivery is to be read in its ServiceRollout, where the cluster makes nothing of it.
 const UNSTORED: Duration = Duration::from_secs(10);
@@ -25,97 +27,82 @@ impl DecisionContext<'_> {
     /// How long the status may stay unstored, if it may: a first delivery has begun, nothing has come of it, and
     /// there is nothing else to remember.
     pub fn beginning_may_wait(&self) -> Option<Duration> {
-        let status = &self.status;
-        let has_just_begun = status.phase == Phase::Initial
-            && status
-                .candidate
+        let (service, candidate) = (&self.service, &self.candidate);
+        let has_just_begun = candidate.phase == Phase::Initial
+            && candidate
+                .release
                 .as_ref()
                 .is_some_and(|candidate| candidate.revision.is_none() && candidate.attempt == 0);
-        let remembers = !status.history.is_empty()
-            || !status.quarantine.is_empty()
-            || !status.answers.is_empty();
+        let remembers = !service.history.is_empty()
+            || !service.quarantine.is_empty()
+            || !service.answers.is_empty();
         let left = UNSTORED.saturating_sub(self.in_phase());
         (has_just_begun && !remembers && !left.is_zero()).then_some(left)
     }
 
     /// Begins the first delivery.
-    pub fn start_first(&mut self, attempt: u32) -> Next {
+    pub fn start_first(&mut self, attempt: u32) -> Transition {
         self.events.push(Event::Started {
             commit: self.intent.commit.clone(),
             subject: self.intent.subject.clone(),
             stable: None,
         });
         self.begin(attempt);
-        self.enter(Phase::Initial)
+        Transition::To(Phase::Initial)
     }
 
     /// Readiness, then the Route, then probes.
-    pub fn initial(&mut self) -> Next {
+    pub fn initial(&mut self) -> Transition {
         let git = Some(&self.intent.template_hash);
-        match &self.status.candidate {
+        match &self.candidate.release {
             Some(candidate) if candidate.template_hash.as_ref() == git => {}
             _ => return self.start_over(),
         }
         if let Some(message) = self.refused.clone() {
             return self.fail(Reason::Refused { message });
         }
-        if let Some(reason) = self
-            .blocked()
-            .filter(|_| self.candidate_revision().is_none())
-        {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
-            return Next::Wait(None);
+        if self.candidate_revision().is_none() && self.stands_still() {
+            return Transition::Wait(None);
         }
         self.stage();
-        if let Some(reason) = self.fault(self.status.confirmed_at.is_some()) {
-            return self.fail(reason);
+        let readiness = self.readiness(self.service.confirmed_at.is_some());
+        match (readiness, self.candidate_revision()) {
+            (Judgement::Fail { finding, .. }, _) => self.fail(Reason::Check(finding)),
+            (Judgement::Pass(_), Some(candidate)) => self.serve_first(candidate),
+            _ => self.await_ready(Self::fail),
         }
-        let candidate = self
-            .candidate_revision()
-            .filter(|name| self.live.is_usable(name));
-        let Some(candidate) = candidate else {
-            return self.await_ready(Self::fail);
-        };
-        self.serve_first(candidate)
     }
 
-    fn serve_first(&mut self, candidate: String) -> Next {
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
-            return Next::Wait(None);
+    fn serve_first(&mut self, candidate: String) -> Transition {
+        if self.stands_still() {
+            return Transition::Wait(None);
         }
-        if self.status.weight == 0 {
+        if self.candidate.weight == 0 {
             self.events.push(Event::Ready {
                 revision: candidate.clone(),
                 waited: self.in_phase(),
             });
-            self.status.weight = 100;
+            self.candidate.weight = 100;
         }
-        let wanted = self.target_traffic(Split {
-            stable: &candidate,
-            candidate: Some((&candidate, 0)),
-            tag_stable: false,
-        });
+        let wanted = self.target_traffic(Split::first(&candidate));
         if !self.want(wanted) {
             let limit = self
                 .policy
                 .confirm_timeout
                 .max(self.policy.progress_deadline);
-            self.status.message = format!("waiting for the Route to {candidate}");
+            self.candidate.message = format!("waiting for the Route to {candidate}");
             return self.await_confirmation(limit, Self::fail);
         }
-        match self.probe_verdict(&candidate) {
-            Probed::Wait(after) => Next::Wait(Some(after)),
-            Probed::Fail(finding) => self.fail(Reason::Probes(finding)),
-            Probed::Pass(finding) => {
+        match self.probes(&candidate) {
+            Judgement::Wait { .. } => Transition::Wait(Some(self.policy.interval)),
+            Judgement::Fail { finding, .. } => self.fail(Reason::Check(finding)),
+            Judgement::Pass(finding) => {
                 self.go_on();
                 let reason = match &finding {
                     Some(finding) => format!("first delivery; {finding}"),
                     None => "first delivery".to_owned(),
                 };
-                self.status.pending_outcome = Some(crate::api::rollout::PendingOutcome {
+                self.candidate.pending_outcome = Some(crate::api::rollout::PendingOutcome {
                     outcome: Outcome::Promoted,
                     reason,
                     weight: 100,
@@ -126,52 +113,53 @@ impl DecisionContext<'_> {
     }
 
     /// Git has another template before the first one came to anything.
-    fn start_over(&mut self) -> Next {
-        if let Some(old) = self.status.candidate.take() {
+    fn start_over(&mut self) -> Transition {
+        if let Some(old) = self.candidate.release.take() {
             let reason = Reason::Superseded {
                 by: self.intent.commit.clone(),
             };
-            let weight = self.status.weight;
+            let weight = self.candidate.weight;
             self.remember(old, Outcome::Superseded, reason.to_string(), weight);
         }
         if self.git_is_quarantined().is_some() {
-            return self.enter(Phase::Failed);
+            return Transition::To(Phase::Failed);
         }
         self.start_first(0)
     }
 
     /// The first delivery failed. What it has of a Route stays: a service that answers
     /// badly and one that answers nothing are equally down.
-    pub fn fail(&mut self, reason: Reason) -> Next {
+    pub fn fail(&mut self, reason: Reason) -> Transition {
         let text = reason.to_string();
-        if let Some(candidate) = self.status.candidate.take() {
+        if let Some(candidate) = self.candidate.release.take() {
             self.quarantine(&candidate, &reason);
             self.events.push(Event::Failed {
                 revision: candidate.revision.clone(),
                 reason,
             });
-            let weight = self.status.weight;
+            let weight = self.candidate.weight;
             self.remember(candidate, Outcome::Failed, text, weight);
         }
-        self.status.weight = 0;
-        self.status.step = None;
-        self.enter(Phase::Failed)
+        self.candidate.weight = 0;
+        self.candidate.step = None;
+        Transition::To(Phase::Failed)
     }
 
     /// Waits for another template, or for a person.
-    pub fn failed(&mut self) -> Next {
+    pub fn failed(&mut self) -> Transition {
         match self.git_is_quarantined() {
-            None if self.blocked().is_none() => self.start_first(0),
+            None if self.is_free() => self.start_first(0),
             None => {
-                self.status.message = self.blocked_words();
-                Next::Wait(None)
+                self.candidate.message = self.shut_words();
+                Transition::Wait(None)
             }
             Some(quarantine) => {
-                self.status.message = format!(
-                    "the first delivery failed ({}): change it in Git, or `sluice rollout retry`",
-                    quarantine.reason
+                self.candidate.message = format!(
+                    "the first delivery failed ({}): {}",
+                    quarantine.reason,
+                    way_out(quarantine)
                 );
-                Next::Wait(None)
+                Transition::Wait(None)
             }
         }
     }

@@ -1,10 +1,15 @@
 //! What a decision is made from: what Git says, and what the cluster says.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
 use crate::api::serving::{KnativeCondition, TrafficTarget};
+
+/// How late at most the cluster is asked again about what it refused: whose policy it was may have changed it.
+pub const ASKED_AGAIN: Duration = Duration::from_secs(300);
 
 /// What Git says of one service.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +65,8 @@ pub struct Live {
     pub revisions: Vec<RevisionFacts>,
     /// The API server refused Git's template for good (a 4xx from validation or a webhook).
     pub refused: Option<String>,
+    /// It was asked again, and takes now what it refused.
+    pub accepted: bool,
 }
 
 /// A Configuration, as far as a release goes.

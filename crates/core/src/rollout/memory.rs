@@ -191,6 +191,7 @@ fn stand_still(status: &mut RolloutStatus) {
                     phase: Phase::Stepping,
                     reason: HoldReason::Memory,
                     since,
+                    gates: Vec::new(),
                 });
                 Phase::Holding
             } else {

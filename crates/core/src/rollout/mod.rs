@@ -15,22 +15,29 @@
 //!
 //! `docs/rollout.md` has the phases with their ways out.
 
+mod allocate;
+mod checks;
 mod context;
 mod decide;
 mod decision;
 mod down;
 mod event;
+mod gates;
 mod initial;
 mod input;
 pub mod memory;
 mod own_tags;
 mod reason;
+mod refusal;
 mod request;
 mod rollback;
 mod staging;
+mod state;
 mod steady;
 mod stepping;
 mod traffic;
+mod transition;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +45,10 @@ mod tests;
 pub use decide::decide;
 pub use decision::{Decision, Gather, Order, ProbeTargets, Write};
 pub use event::Event;
-pub use input::{ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts};
+pub use input::{
+    ASKED_AGAIN, ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts,
+};
 pub use reason::Reason;
+pub use refusal::{asked_again, way_out};
 pub use traffic::{LEFT_OUT, describe, traffic_without_release};
+pub use transition::phases;

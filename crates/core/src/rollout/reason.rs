@@ -16,22 +16,8 @@ pub enum Reason {
         /// What the cluster says of it.
         cause: String,
     },
-    /// The cluster says that it never will be Ready, or no longer is.
-    NotReady {
-        /// What the cluster says of it.
-        cause: String,
-    },
-    /// Its containers ended with an error, more than once.
-    Crashed {
-        /// How often.
-        crashes: u32,
-        /// How it ended last.
-        last_exit: Option<String>,
-    },
-    /// Its Revision was deleted.
-    Gone,
-    /// The probes on its tag URL failed.
-    Probes(Finding),
+    /// A check of it failed, whatever its share: its Pods, its Revision, the probes on its tag URL.
+    Check(Finding),
     /// Users' requests to it failed.
     Evidence {
         /// Its share of them then.
@@ -106,16 +92,7 @@ impl fmt::Display for Reason {
             Self::NeverReady { waited, cause } => {
                 write!(f, "not Ready after {}: {cause}", rounded(*waited))
             }
-            Self::NotReady { cause } => write!(f, "not Ready: {cause}"),
-            Self::Crashed { crashes, last_exit } => {
-                write!(f, "crashed {crashes} times")?;
-                match last_exit {
-                    Some(exit) => write!(f, ", last with {exit}"),
-                    None => Ok(()),
-                }
-            }
-            Self::Gone => f.write_str("its Revision was deleted"),
-            Self::Probes(finding) => write!(f, "{finding}"),
+            Self::Check(finding) => write!(f, "{finding}"),
             Self::Evidence { weight, finding } => write!(f, "at {weight} %: {finding}"),
             Self::NotConfirmed { waited, cause } => write!(
                 f,

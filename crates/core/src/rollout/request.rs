@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use crate::api::rollout::{Action, HoldReason, Outcome, Phase, Release, Request, RequestAnswer};
+use crate::api::rollout::{
+    Action, HoldReason, Outcome, Phase, Release, Request, RequestAnswer, Seen,
+};
 
-use super::context::{DecisionContext, Next};
+use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
-use super::rollback::brief;
+use super::transition::Transition;
+use super::words;
 
 /// Answers that are remembered.
 const ANSWERS: usize = 50;
@@ -49,7 +52,8 @@ impl DecisionContext<'_> {
     pub fn requests(&mut self) {
         let spec = self.spec;
         for request in &spec.requests {
-            if self.status.answer(&request.id).is_some() {
+            let answers = &self.service.answers;
+            if answers.iter().any(|answer| answer.id == request.id) {
                 continue;
             }
             let answer = match self.out_of_date(request) {
@@ -80,15 +84,15 @@ impl DecisionContext<'_> {
         let answer = RequestAnswer {
             id: request.id.clone(),
             action: request.action,
-            by: request.by.clone(),
+            by: request.by.as_deref().map(words::name),
             at: self.now,
-            refused: refused.map(|why| brief(&why)),
+            refused: refused.map(|why| words::briefer(&why)),
         };
-        self.status.answers.insert(0, answer);
+        self.service.answers.insert(0, answer);
         // What stands in the spec stays answered, however much was asked since.
         let asked = |id: &String| self.spec.requests.iter().any(|r| r.id == *id);
         let mut kept = 0;
-        self.status.answers.retain(|answer| {
+        self.service.answers.retain(|answer| {
             kept += 1;
             kept <= ANSWERS || asked(&answer.id)
         });
@@ -103,7 +107,12 @@ impl DecisionContext<'_> {
             return Some(format!("it was good until {expires:.0}"));
         }
         let seen = request.seen.as_ref()?;
-        let now = self.status.seen();
+        let now = Seen::of(
+            self.service.stable.as_ref(),
+            self.candidate.release.as_ref(),
+            self.candidate.step,
+            self.service.quarantine.first(),
+        );
         let (what, then, now) = match request.action {
             Action::Promote if seen.candidate != now.candidate => {
                 ("the candidate was", &seen.candidate, &now.candidate)
@@ -142,23 +151,27 @@ impl DecisionContext<'_> {
         let ready = self
             .candidate_revision()
             .is_some_and(|name| self.live.is_usable(&name));
-        let awaits = self.status.hold.as_ref().map(|hold| hold.reason);
+        let awaits = self.held_by(HoldReason::Approval).is_some();
         match self.phase() {
             Phase::Probing | Phase::Stepping if !ready => {
                 Answer::Refused(format!("{} is not Ready", self.candidate_name()))
             }
-            Phase::Stepping if awaits == Some(HoldReason::Approval) => {
+            // An approval opens one gate, and the others stay shut.
+            Phase::Stepping if awaits && !self.is_free() => Answer::Later,
+            Phase::Stepping if awaits => {
                 self.go_on();
-                self.go_up(None);
+                let next = self.go_up(None);
+                self.take(next);
                 Answer::Done
             }
             Phase::Probing | Phase::Stepping => {
-                let weight = self.status.weight;
+                let weight = self.candidate.weight;
                 self.go_on();
-                self.promote(
+                let next = self.promote(
                     Outcome::Promoted,
                     format!("promoted from {weight} % by {by}"),
                 );
+                self.take(next);
                 Answer::Done
             }
             Phase::Pinning | Phase::Staging | Phase::Initial => Answer::Refused(
@@ -179,11 +192,13 @@ impl DecisionContext<'_> {
             | Phase::Probing
             | Phase::Stepping
             | Phase::Promoting => {
-                self.roll_back(reason);
+                let next = self.roll_back(reason);
+                self.take(next);
                 Answer::Done
             }
             Phase::Initial => {
-                self.fail(reason);
+                let next = self.fail(reason);
+                self.take(next);
                 Answer::Done
             }
             Phase::RollingBack => Answer::Done,
@@ -205,7 +220,7 @@ impl DecisionContext<'_> {
         if !matches!(phase, Phase::Stable | Phase::RolledBack | Phase::Failed) {
             return Answer::Refused("a release is on its way".to_owned());
         }
-        self.status
+        self.service
             .quarantine
             .retain(|q| q.template_hash != quarantine.template_hash);
         let attempt = if self.names_itself() {
@@ -220,9 +235,11 @@ impl DecisionContext<'_> {
         // What refused it may have changed since: only the cluster can tell.
         self.refused = None;
         if phase == Phase::Failed {
-            self.start_first(attempt);
+            let next = self.start_first(attempt);
+            self.take(next);
         } else {
-            self.start_release(attempt);
+            let next = self.start_release(attempt);
+            self.take(next);
         }
         Answer::Done
     }
@@ -234,9 +251,10 @@ impl DecisionContext<'_> {
         let named = request.revision.as_deref();
         match self.phase() {
             Phase::Pinning | Phase::Staging | Phase::Probing | Phase::Stepping => {
-                self.roll_back(Reason::Aborted {
+                let next = self.roll_back(Reason::Aborted {
                     by: request.by.clone(),
                 });
+                self.take(next);
                 // A revision before stable: that as well, once stable is back.
                 if named.is_none_or(|name| name == stable) {
                     Answer::Done
@@ -247,7 +265,8 @@ impl DecisionContext<'_> {
             Phase::Promoting | Phase::RollingBack => Answer::Later,
             _ => match self.undo_target(&stable, named) {
                 Ok(target) => {
-                    self.undo(target, request);
+                    let next = self.undo(target, request);
+                    self.take(next);
                     Answer::Done
                 }
                 Err(why) => Answer::Refused(why.to_string()),
@@ -280,15 +299,15 @@ impl DecisionContext<'_> {
         })
     }
 
-    fn undo(&mut self, target: Release, request: &Request) -> Next {
+    fn undo(&mut self, target: Release, request: &Request) -> Transition {
         let reason = Reason::Undone {
             by: request.by.clone(),
         };
-        if let Some(stable) = self.status.stable.clone() {
+        if let Some(stable) = self.service.stable.clone() {
             self.quarantine(&stable, &reason);
         }
         self.begin(target.attempt);
-        self.status.candidate = Some(target);
+        self.candidate.release = Some(target);
         self.promote(Outcome::Undone, reason.to_string())
     }
 }

@@ -4,25 +4,16 @@ use crate::api::rollout::{
     HistoryEntry, Outcome, PendingOutcome, Phase, Quarantine, Release, TemplateState,
 };
 
-use super::context::{DecisionContext, Next};
+use super::allocate::{Split, TargetTraffic};
+use super::context::DecisionContext;
 use super::event::Event;
 use super::reason::Reason;
-use super::traffic::{self, Split, TargetTraffic};
+use super::traffic;
+use super::transition::Transition;
+use super::words::brief;
 
 /// Quarantined templates that are remembered.
 const QUARANTINE: usize = 50;
-
-/// Characters of a reason that is kept: with the last words of a container in it, seventy of
-/// them would else be most of what an object may weigh.
-const LONGEST: usize = 1000;
-
-/// A reason as it is kept.
-pub(super) fn brief(reason: &str) -> String {
-    match reason.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
-        None => reason.to_owned(),
-    }
-}
 
 /// Whether a release was good when it ended.
 pub(super) fn is_known_good(entry: &HistoryEntry) -> bool {
@@ -37,7 +28,7 @@ pub(super) fn is_known_good(entry: &HistoryEntry) -> bool {
 impl DecisionContext<'_> {
     /// Takes the candidate back. It is decided, quarantined and stored at once; the write
     /// follows.
-    pub fn roll_back(&mut self, reason: Reason) -> Next {
+    pub fn roll_back(&mut self, reason: Reason) -> Transition {
         let (outcome, guilty) = match &reason {
             Reason::Superseded { .. } => (Outcome::Superseded, false),
             Reason::Reverted { .. } => (Outcome::Reverted, false),
@@ -46,8 +37,8 @@ impl DecisionContext<'_> {
         };
         let text = reason.to_string();
         // A promotion that is not confirmed may have reached users all the same.
-        let weight = self.status.weight;
-        if guilty && let Some(candidate) = self.status.candidate.clone() {
+        let weight = self.candidate.weight;
+        if guilty && let Some(candidate) = self.candidate.release.clone() {
             self.quarantine(&candidate, &reason);
         }
         self.events.push(Event::RollingBack {
@@ -56,18 +47,18 @@ impl DecisionContext<'_> {
             weight,
             reason,
         });
-        self.status.pending_outcome = Some(PendingOutcome {
+        self.candidate.pending_outcome = Some(PendingOutcome {
             outcome,
-            reason: text,
+            reason: brief(&text),
             weight,
         });
-        self.status.weight = 0;
-        self.status.step = None;
-        self.enter(Phase::RollingBack)
+        self.candidate.weight = 0;
+        self.candidate.step = None;
+        Transition::To(Phase::RollingBack)
     }
 
     /// Git's template is refused before anything of it has begun: nothing is written for it.
-    pub fn refuse(&mut self, message: String) -> Next {
+    pub fn refuse(&mut self, message: String) -> Transition {
         let release = self.new_release(self.last_attempt());
         let reason = Reason::Refused { message };
         let text = reason.to_string();
@@ -81,10 +72,10 @@ impl DecisionContext<'_> {
         self.remember(release, Outcome::RolledBack, text, 0);
         // A service that was adopted, and that somebody else's tool may hold: nothing was
         // asked of its traffic yet, and nothing is.
-        if self.status.traffic.is_empty() {
-            self.status.preserve_adopted_traffic = true;
+        if self.service.traffic.is_empty() {
+            self.service.preserve_adopted_traffic = true;
         }
-        self.enter(Phase::RolledBack)
+        Transition::To(Phase::RolledBack)
     }
 
     /// Keeps a template out.
@@ -94,8 +85,8 @@ impl DecisionContext<'_> {
         };
         let refused = matches!(reason, Reason::Refused { .. });
         let reason = brief(&reason.to_string());
-        self.status.quarantine.retain(|q| q.template_hash != hash);
-        self.status.quarantine.insert(
+        self.service.quarantine.retain(|q| q.template_hash != hash);
+        self.service.quarantine.insert(
             0,
             Quarantine {
                 template_hash: hash,
@@ -107,12 +98,12 @@ impl DecisionContext<'_> {
                 since: self.now,
             },
         );
-        self.status.quarantine.truncate(QUARANTINE);
+        self.service.quarantine.truncate(QUARANTINE);
     }
 
     /// Git's template is no longer the candidate's: stable first, then whatever is new.
-    pub fn superseded(&mut self) -> Option<Next> {
-        let candidate = self.status.candidate.as_ref()?;
+    pub fn superseded(&mut self) -> Option<Transition> {
+        let candidate = self.candidate.release.as_ref()?;
         if self.intent.withdrawn {
             return Some(self.roll_back(Reason::Withdrawn));
         }
@@ -122,7 +113,7 @@ impl DecisionContext<'_> {
             return None;
         }
         let by = self.intent.commit.clone();
-        let stable = self.status.stable.as_ref();
+        let stable = self.service.stable.as_ref();
         let back = stable.is_some_and(|stable| stable.template_hash.as_ref() == Some(git));
         Some(self.roll_back(if back {
             Reason::Reverted { by }
@@ -132,29 +123,25 @@ impl DecisionContext<'_> {
     }
 
     /// Stable is written; the cluster's word is awaited.
-    pub fn rolling_back(&mut self) -> Next {
+    pub fn rolling_back(&mut self) -> Transition {
         let Some(stable) = self.stable_revision() else {
-            return self.enter(Phase::Pending);
+            return Transition::To(Phase::Pending);
         };
         let limit = self.policy.confirm_timeout;
         let overdue = self.in_phase() >= limit;
-        // What cannot take requests cannot be rolled back to, in no time at all. (No word on
-        // it is not a bad word.)
-        let unusable = self
-            .live
-            .revision(&stable)
-            .is_none_or(|revision| revision.has_failed());
+        // What cannot take requests cannot be rolled back to, in no time at all. No word on it is not a bad word,
+        // as long as one may come.
+        let patience = limit.max(self.policy.progress_deadline);
+        let unusable = self.live.revision(&stable).is_none_or(|revision| {
+            revision.has_failed() || (!revision.is_ready() && self.in_phase() >= patience)
+        });
         if unusable && let Some(other) = self.best_left(&stable) {
             let cause = self.stable_trouble().unwrap_or_default();
             self.events.push(Event::StableUnhealthy { stable, cause });
-            self.status.stable = Some(other);
-            return Next::Again;
+            self.service.stable = Some(other);
+            return Transition::Again;
         }
-        let mut wanted = self.target_traffic(Split {
-            stable: &stable,
-            candidate: None,
-            tag_stable: false,
-        });
+        let mut wanted = self.target_traffic(Split::alone(&stable));
         let refused = self
             .live
             .route
@@ -183,18 +170,18 @@ impl DecisionContext<'_> {
                 // a fix in Git must not have to wait for it.
                 return self.rolled_back(None);
             }
-            self.status.message =
+            self.candidate.message =
                 format!("the cluster does not confirm the rollback to {stable}: {cause}");
-            return Next::Wait(Some(limit));
+            return Transition::Wait(Some(limit));
         }
-        self.status.message = format!("waiting for {stable} to have all traffic again");
-        Next::Wait(Some(limit.saturating_sub(self.in_phase())))
+        self.candidate.message = format!("waiting for {stable} to have all traffic again");
+        Transition::Wait(Some(limit.saturating_sub(self.in_phase())))
     }
 
-    fn rolled_back(&mut self, confirmed: Option<String>) -> Next {
+    fn rolled_back(&mut self, confirmed: Option<String>) -> Transition {
         let took = self.in_phase();
-        let candidate = self.status.candidate.take();
-        if let Some(pending_outcome) = self.status.pending_outcome.take() {
+        let candidate = self.candidate.release.take();
+        if let Some(pending_outcome) = self.candidate.pending_outcome.take() {
             if let Some(stable) = confirmed {
                 self.events.push(Event::RolledBack {
                     stable,
@@ -211,22 +198,22 @@ impl DecisionContext<'_> {
                 );
             }
         }
-        self.status.failures = 0;
+        self.candidate.failures = 0;
         // What is written is the candidate's.
-        self.status.template = TemplateState::Unwritten;
-        self.enter(Phase::RolledBack)
+        self.service.template = TemplateState::Unwritten;
+        Transition::To(Phase::RolledBack)
     }
 
     /// Releases that are known to be good and whose revision can take requests, best first.
     pub fn known_good(&self) -> impl Iterator<Item = &Release> {
-        self.status
+        self.service
             .history
             .iter()
             .filter(|entry| is_known_good(entry))
             .map(|entry| &entry.release)
             .filter(|release| {
                 let quarantined = release.template_hash.as_ref().is_some_and(|hash| {
-                    self.status
+                    self.service
                         .quarantine
                         .iter()
                         .any(|q| q.template_hash == *hash)

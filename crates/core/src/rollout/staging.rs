@@ -1,15 +1,19 @@
 //! The way up, but for the part that users take in it: pinning, staging, promoting.
 
+use crate::analysis::Judgement;
 use crate::api::rollout::{
     HistoryEntry, HoldReason, Outcome, PendingOutcome, Phase, Release, TemplateState,
 };
 
-use super::context::{DecisionContext, Next};
+use super::allocate::Split;
+use super::context::DecisionContext;
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::reason::Reason;
-use super::rollback::{brief, is_known_good};
-use super::traffic::{self, Split};
+use super::rollback::is_known_good;
+use super::traffic;
+use super::transition::Transition;
+use super::words::brief;
 
 /// Past releases that are remembered.
 const HISTORY: usize = 20;
@@ -18,48 +22,42 @@ const GOOD: usize = 5;
 
 impl DecisionContext<'_> {
     /// Begins the release of Git's template; stable is there.
-    pub fn start_release(&mut self, attempt: u32) -> Next {
+    pub fn start_release(&mut self, attempt: u32) -> Transition {
         self.events.push(Event::Started {
             commit: self.intent.commit.clone(),
             subject: self.intent.subject.clone(),
             stable: self.stable_revision(),
         });
         self.begin(attempt);
-        self.enter(Phase::Pinning)
+        Transition::To(Phase::Pinning)
     }
 
     /// A clean sheet for Git's template.
     pub fn begin(&mut self, attempt: u32) {
-        self.status.candidate = Some(self.new_release(attempt));
-        self.status.step = None;
-        self.status.weight = 0;
-        self.status.failures = 0;
-        self.status.evidence.clear();
-        self.status.pending_outcome = None;
-        self.status.preserve_adopted_traffic = false;
-        self.status.ignored_traffic_drift = None;
-        self.status.template = TemplateState::Unwritten;
+        self.candidate.release = Some(self.new_release(attempt));
+        self.candidate.step = None;
+        self.candidate.weight = 0;
+        self.candidate.failures = 0;
+        self.candidate.evidence.clear();
+        self.candidate.pending_outcome = None;
+        self.service.preserve_adopted_traffic = false;
+        self.service.ignored_traffic_drift = None;
+        self.service.template = TemplateState::Unwritten;
     }
 
     /// Stable gets all of the share, by name, before anything else changes.
-    pub fn pinning(&mut self) -> Next {
+    pub fn pinning(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
         let Some(stable) = self.stable_revision() else {
-            return self.enter(Phase::Pending);
+            return Transition::To(Phase::Pending);
         };
-        let wanted = self.target_traffic(Split {
-            stable: &stable,
-            candidate: None,
-            tag_stable: false,
-        });
+        let wanted = self.target_traffic(Split::alone(&stable));
         let confirmed = self.want(wanted);
-        self.status.message = format!("waiting for all traffic to be pinned to {stable}");
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
-            return Next::Wait(None);
+        self.candidate.message = format!("waiting for all traffic to be pinned to {stable}");
+        if self.stands_still() {
+            return Transition::Wait(None);
         }
         // A stable revision that is not well is never confirmed; that it is written by name
         // is enough to stage beside it, and nothing goes up before it is well again.
@@ -69,7 +67,7 @@ impl DecisionContext<'_> {
         });
         if self.mark_is_gone() && (confirmed || (written && self.stable_trouble().is_some())) {
             self.go_on();
-            return self.enter(Phase::Staging);
+            return Transition::To(Phase::Staging);
         }
         // Whatever the Route says, it says it of stable: no release is to blame.
         let limit = self.policy.confirm_timeout;
@@ -77,7 +75,7 @@ impl DecisionContext<'_> {
     }
 
     /// The template is written; its revision is found by the generation that asks for it.
-    pub fn staging(&mut self) -> Next {
+    pub fn staging(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
@@ -85,38 +83,30 @@ impl DecisionContext<'_> {
             return self.roll_back(Reason::Refused { message });
         }
         self.pin_to_stable();
-        if let Some(HoldReason::Suspended) = self.blocked() {
-            let why = self.blocked_text(HoldReason::Suspended);
-            self.hold(HoldReason::Suspended, why);
-            return Next::Wait(None);
+        if self.intent.suspended && self.stands_still() {
+            return Transition::Wait(None);
         }
         self.stage();
-        if let Some(reason) = self.fault(false) {
-            return self.roll_back(reason);
+        match self.readiness(false) {
+            Judgement::Fail { finding, .. } => return self.roll_back(Reason::Check(finding)),
+            Judgement::Wait { .. } => return self.await_ready(Self::roll_back),
+            Judgement::Pass(_) => {}
         }
-        let ready = self
-            .candidate_revision()
-            .is_some_and(|name| self.live.is_usable(&name));
-        if ready {
-            if let Some(reason) = self.blocked() {
-                let why = self.blocked_text(reason);
-                self.hold(reason, why);
-                return Next::Wait(None);
-            }
-            self.heard();
-            self.go_on();
-            self.events.push(Event::Ready {
-                revision: self.candidate_name(),
-                waited: self.in_phase(),
-            });
-            return self.enter(Phase::Probing);
+        if self.stands_still() {
+            return Transition::Wait(None);
         }
-        self.await_ready(Self::roll_back)
+        self.heard();
+        self.go_on();
+        self.events.push(Event::Ready {
+            revision: self.candidate_name(),
+            waited: self.in_phase(),
+        });
+        Transition::To(Phase::Probing)
     }
 
     /// The candidate is not Ready. When its time is up it is to `blame`, but not while Knative has
     /// not come to its template: then it is held, and has its time anew once somebody does.
-    pub fn await_ready(&mut self, blame: fn(&mut Self, Reason) -> Next) -> Next {
+    pub fn await_ready(&mut self, blame: fn(&mut Self, Reason) -> Transition) -> Transition {
         let heard = !self.template_is_unheard();
         if heard {
             self.heard();
@@ -124,10 +114,11 @@ impl DecisionContext<'_> {
         let waited = self.in_phase();
         let limit = self.policy.progress_deadline;
         if waited < limit {
-            if self.status.hold.is_none() {
-                self.status.message = format!("waiting for {} to be Ready", self.candidate_name());
+            if self.candidate.hold.is_none() {
+                self.candidate.message =
+                    format!("waiting for {} to be Ready", self.candidate_name());
             }
-            return Next::Wait(Some(limit - waited));
+            return Transition::Wait(Some(limit - waited));
         }
         if heard {
             let cause = self.why_not_ready();
@@ -138,7 +129,7 @@ impl DecisionContext<'_> {
             "Knative's controller has not looked at its template yet".to_owned(),
         );
         // An event wakes it; this is for one that was missed.
-        Next::Wait(Some(limit))
+        Transition::Wait(Some(limit))
     }
 
     /// Whether the template is written and nobody has made anything of it: Knative's controller is
@@ -152,7 +143,7 @@ impl DecisionContext<'_> {
 
     /// Asks for the template where it is not written, and finds the revision made from it.
     pub fn stage(&mut self) {
-        let Some(candidate) = &self.status.candidate else {
+        let Some(candidate) = &self.candidate.release else {
             return;
         };
         let attempt = candidate.attempt;
@@ -178,11 +169,11 @@ impl DecisionContext<'_> {
             // revision would be one more write for each of a thousand services.
             return;
         }
-        self.status.template = TemplateState::Written;
+        self.service.template = TemplateState::Written;
         if known {
             return;
         }
-        if let Some(candidate) = &mut self.status.candidate {
+        if let Some(candidate) = &mut self.candidate.release {
             candidate.generation = Some(generation);
             if let Some(revision) = &found {
                 candidate.revision = Some(revision.clone());
@@ -219,44 +210,40 @@ impl DecisionContext<'_> {
     }
 
     /// The candidate gets all of the share.
-    pub fn promote(&mut self, outcome: Outcome, reason: String) -> Next {
-        self.status.pending_outcome = Some(PendingOutcome {
+    pub fn promote(&mut self, outcome: Outcome, reason: String) -> Transition {
+        self.candidate.pending_outcome = Some(PendingOutcome {
             outcome,
-            reason,
+            reason: brief(&reason),
             weight: 100,
         });
-        self.status.weight = 100;
-        self.enter(Phase::Promoting)
+        self.candidate.weight = 100;
+        Transition::To(Phase::Promoting)
     }
 
     /// 100 % is written; the cluster's word is awaited. A newer template waits that moment.
-    pub fn promoting(&mut self) -> Next {
-        if let Some(reason) = self.fault(true) {
+    pub fn promoting(&mut self) -> Transition {
+        if let Some(reason) = self.fault() {
             return self.roll_back(reason);
         }
         let Some(candidate) = self.candidate_revision() else {
-            return self.enter(Phase::RollingBack);
+            return Transition::To(Phase::RollingBack);
         };
-        let wanted = self.target_traffic(Split {
-            stable: &candidate,
-            candidate: None,
-            tag_stable: false,
-        });
+        let wanted = self.target_traffic(Split::alone(&candidate));
         if self.want(wanted) {
             self.go_on();
             return self.promoted();
         }
-        self.status.message = format!("waiting for {candidate} to have all traffic");
+        self.candidate.message = format!("waiting for {candidate} to have all traffic");
         self.await_confirmation(self.policy.confirm_timeout, Self::roll_back)
     }
 
     /// The candidate is the stable revision now.
-    pub fn promoted(&mut self) -> Next {
-        let Some(release) = self.status.candidate.take() else {
-            return self.enter(Phase::Stable);
+    pub fn promoted(&mut self) -> Transition {
+        let Some(release) = self.candidate.release.take() else {
+            return Transition::To(Phase::Stable);
         };
         let (outcome, reason) = self
-            .status
+            .candidate
             .pending_outcome
             .take()
             .map_or((Outcome::Promoted, String::new()), |e| {
@@ -268,17 +255,17 @@ impl DecisionContext<'_> {
             reason: reason.clone(),
         });
         self.remember(release.clone(), outcome, reason, 100);
-        self.status.stable = Some(release);
-        self.status.step = None;
-        self.status.weight = 0;
-        self.status.failures = 0;
-        self.enter(Phase::Stable)
+        self.service.stable = Some(release);
+        self.candidate.step = None;
+        self.candidate.weight = 0;
+        self.candidate.failures = 0;
+        Transition::To(Phase::Stable)
     }
 
     /// Adds to the history, newest first.
     pub fn remember(&mut self, release: Release, outcome: Outcome, reason: String, weight: u8) {
         let reason = brief(&reason);
-        self.status.history.insert(
+        self.service.history.insert(
             0,
             HistoryEntry {
                 release,
@@ -294,7 +281,7 @@ impl DecisionContext<'_> {
     /// Of what is too much, good releases are forgotten last: `undo` and a stable revision that is gone need them.
     fn forget_the_oldest(&mut self) {
         let (mut seen, mut good) = (0, 0);
-        self.status.history.retain(|entry| {
+        self.service.history.retain(|entry| {
             seen += 1;
             let is_good = is_known_good(entry);
             good += usize::from(is_good);
@@ -305,11 +292,7 @@ impl DecisionContext<'_> {
     /// Keeps stable where it is while the candidate is made.
     fn pin_to_stable(&mut self) {
         if let Some(stable) = self.stable_revision() {
-            let wanted = self.target_traffic(Split {
-                stable: &stable,
-                candidate: None,
-                tag_stable: false,
-            });
+            let wanted = self.target_traffic(Split::alone(&stable));
             self.want(wanted);
         }
     }
@@ -321,10 +304,7 @@ impl DecisionContext<'_> {
             None => Some(format!("{stable} is gone")),
             Some(revision) if revision.has_failed() => {
                 let ready = revision.ready.as_ref()?;
-                Some(format!(
-                    "{stable} is not Ready: {}",
-                    super::context::said(&ready.reason, &ready.message)
-                ))
+                Some(format!("{stable} is not Ready: {}", ready.cause()))
             }
             Some(_) => None,
         }

@@ -3,13 +3,17 @@
 use crate::api::delivery::{Drift, Expand};
 use crate::api::rollout::{HistoryEntry, Outcome, Phase, Quarantine, Release, TemplateState};
 
-use super::context::{DecisionContext, Next};
+use super::allocate::{Split, TargetTraffic};
+use super::context::DecisionContext;
 use super::decision::Write;
 use super::event::Event;
 use super::input::ConfigurationFacts;
 use super::own_tags::tags;
 use super::reason::short;
-use super::traffic::{self, Split, TargetTraffic};
+use super::refusal::way_out;
+use super::traffic;
+use super::transition::Transition;
+use super::words;
 
 /// Earlier good revisions that are kept from garbage collection, for undo and for reverts.
 const ROLLBACK_WINDOW: usize = 3;
@@ -18,10 +22,10 @@ const TEMPLATE_LEFT: &str = "its template was changed by hand and is left so";
 
 impl DecisionContext<'_> {
     /// Nothing was delivered yet: takes over what is there, or delivers for the first time.
-    pub fn pending(&mut self) -> Next {
-        if self.blocked().is_some() {
-            self.status.message = format!("nothing delivered yet: {}", self.blocked_words());
-            return Next::Wait(None);
+    pub fn pending(&mut self) -> Transition {
+        if !self.is_free() {
+            self.candidate.message = format!("nothing delivered yet: {}", self.shut_words());
+            return Transition::Wait(None);
         }
         match self.adoptable() {
             Some(release) => self.adopt(release),
@@ -86,13 +90,18 @@ impl DecisionContext<'_> {
             template_hash: is_git_s.then(|| self.intent.template_hash.clone()),
             generation: Some(revision.generation),
             commit: self.intent.commit.clone().filter(|_| is_git_s),
-            subject: self.intent.subject.clone().filter(|_| is_git_s),
+            subject: self
+                .intent
+                .subject
+                .as_deref()
+                .map(words::name)
+                .filter(|_| is_git_s),
             attempt: configuration.attempt,
             since: Some(self.now),
         })
     }
 
-    fn adopt(&mut self, release: Release) -> Next {
+    fn adopt(&mut self, release: Release) -> Transition {
         let stable = release.revision.clone().unwrap_or_default();
         let serving: Vec<_> = self
             .live
@@ -106,9 +115,9 @@ impl DecisionContext<'_> {
             .iter()
             .any(|entry| entry.revision_name.as_deref() != Some(&stable));
         // A split that Git asks for is Git's; one that it does not is somebody's care.
-        self.status.preserve_adopted_traffic = split && self.intent.final_traffic.is_empty();
+        self.service.preserve_adopted_traffic = split && self.intent.final_traffic.is_empty();
         let kept = self
-            .status
+            .service
             .preserve_adopted_traffic
             .then(|| traffic::describe(&serving));
         self.events.push(Event::Adopted { stable, kept });
@@ -118,14 +127,14 @@ impl DecisionContext<'_> {
             "it served before".to_owned(),
             100,
         );
-        self.status.stable = Some(release);
-        self.enter(Phase::Stable)
+        self.service.stable = Some(release);
+        Transition::To(Phase::Stable)
     }
 
     /// Git's template is kept out. A refusal is about the manifest that was refused: one that
     /// now says `sluice.dev/force`, for one, is another.
     pub fn git_is_quarantined(&self) -> Option<&Quarantine> {
-        self.status.quarantine.iter().find(|q| {
+        self.service.quarantine.iter().find(|q| {
             q.template_hash == self.intent.template_hash
                 && q.refused
                     .as_ref()
@@ -135,69 +144,75 @@ impl DecisionContext<'_> {
 
     /// Whether what serves is what Git says.
     fn git_serves(&self) -> bool {
-        self.status
+        self.service
             .stable
             .as_ref()
             .is_some_and(|stable| stable.template_hash.as_ref() == Some(&self.intent.template_hash))
     }
 
     /// On stable, with nothing on its way.
-    pub fn at_rest(&mut self) -> Next {
+    pub fn at_rest(&mut self) -> Transition {
         let Some(stable) = self.stable_revision() else {
-            return self.enter(Phase::Pending);
+            return Transition::To(Phase::Pending);
         };
         if let Some(turn) = self.restore(&stable) {
             return turn;
         }
         if !self.git_serves() && self.git_is_quarantined().is_none() {
-            if let Some(reason) = self.blocked() {
-                self.status.phase = Phase::Stable;
+            if !self.is_free() {
+                if self.phase() != Phase::Stable {
+                    return Transition::To(Phase::Stable);
+                }
                 self.serve_stable(&stable);
                 let commit = self
                     .intent
                     .commit
                     .as_deref()
                     .map_or("the new template", short);
-                self.status.message = if self.intent.withdrawn {
+                self.candidate.message = if self.intent.withdrawn {
                     format!("{stable} stays; its Delivery was deleted")
                 } else {
-                    format!("{commit} waits: {}", self.blocked_text(reason))
+                    format!("{commit} waits: {}", self.shut_words())
                 };
-                return Next::Wait(None);
+                return Transition::Wait(None);
             }
             return self.begin_with_git();
         }
-        let confirmed = self.serve_stable(&stable);
         let phase = if self.git_serves() {
             Phase::Stable
         } else {
             Phase::RolledBack
         };
-        if self.status.phase != phase {
-            self.enter(phase);
+        if self.phase() != phase {
+            return Transition::To(phase);
         }
+        let confirmed = self.serve_stable(&stable);
         if let Some(quarantine) = self.git_is_quarantined().filter(|_| !self.git_serves()) {
-            self.status.message = format!(
-                "{stable} serves; Git's template was rolled back ({}): change it in Git, or `sluice rollout retry`",
-                quarantine.reason
+            self.candidate.message = format!(
+                "{stable} serves; Git's template was rolled back ({}): {}",
+                quarantine.reason,
+                way_out(quarantine)
             );
         } else if confirmed {
             self.mend_template(&stable);
+            if self.traffic_problem().is_some() {
+                self.candidate.message = format!("{stable} serves; {}", self.traffic_words());
+            }
         } else {
-            self.status.message = format!(
+            self.candidate.message = format!(
                 "waiting for the cluster to confirm the traffic: {}",
-                self.status.traffic
+                self.service.traffic
             );
         }
         self.keep_revisions(&stable);
-        Next::Wait(None)
+        Transition::Wait(None)
     }
 
     /// A template that differs from Git's while Git's is what serves: a revert, whose old
     /// revision serves already, or somebody's hand. What comes of it gets no traffic.
     fn mend_template(&mut self, stable: &str) {
         let attempt = self
-            .status
+            .service
             .stable
             .as_ref()
             .map_or(0, |stable| stable.attempt);
@@ -207,39 +222,35 @@ impl DecisionContext<'_> {
             });
         let settled = format!("{stable} serves what Git says");
         if mended {
-            self.status.template = TemplateState::Written;
+            self.service.template = TemplateState::Written;
         }
         if mended || self.intent.suspended {
-            self.status.message = settled;
+            self.candidate.message = settled;
             return;
         }
         // It was as Git says before: a hand was at it. (After a revert it never was.)
         let leave = self.intent.drift == Drift::Report;
-        if self.status.template == TemplateState::Written {
+        if self.service.template == TemplateState::Written {
             self.events.push(Event::TemplateDrift { left: leave });
-            self.status.template = TemplateState::Left;
+            self.service.template = TemplateState::Left;
         }
-        if leave && self.status.template == TemplateState::Left {
-            self.status.message = format!("{settled}; {TEMPLATE_LEFT}");
+        if leave && self.service.template == TemplateState::Left {
+            self.candidate.message = format!("{settled}; {TEMPLATE_LEFT}");
             return;
         }
-        self.status.template = TemplateState::Unwritten;
-        self.status.message = format!("{stable} serves what Git says; its template is restored");
+        self.service.template = TemplateState::Unwritten;
+        self.candidate.message = format!("{stable} serves what Git says; its template is restored");
         self.template = Some(attempt);
     }
 
     /// Git's shape, with stable in it.
     fn serve_stable(&mut self, stable: &str) -> bool {
         // Until Git has a word of its own on it.
-        if self.status.preserve_adopted_traffic && self.intent.final_traffic.is_empty() {
+        if self.service.preserve_adopted_traffic && self.intent.final_traffic.is_empty() {
             return true;
         }
-        self.status.preserve_adopted_traffic = false;
-        let wanted = self.target_traffic(Split {
-            stable,
-            candidate: None,
-            tag_stable: false,
-        });
+        self.service.preserve_adopted_traffic = false;
+        let wanted = self.target_traffic(Split::alone(stable));
         if self.leaves_traffic(&wanted) {
             return true;
         }
@@ -249,7 +260,7 @@ impl DecisionContext<'_> {
     /// With `drift: Report`, traffic that was as wanted and that a hand changed is left as it
     /// is until Git wants something else. (A Route that is gone serves nobody: it comes back.)
     fn leaves_traffic(&mut self, wanted: &TargetTraffic) -> bool {
-        let before = self.status.ignored_traffic_drift.take();
+        let before = self.service.ignored_traffic_drift.take();
         let Some(route) = &self.live.route else {
             return false;
         };
@@ -260,7 +271,7 @@ impl DecisionContext<'_> {
         let found = traffic::describe(&route.spec);
         let is_new = before.is_none();
         // Never confirmed, it was not there to be changed.
-        let by_hand = self.status.traffic == text && self.status.confirmed_at.is_some();
+        let by_hand = self.service.traffic == text && self.service.confirmed_at.is_some();
         if !by_hand || before.is_some_and(|before| before != text) {
             return false;
         }
@@ -271,28 +282,28 @@ impl DecisionContext<'_> {
                 left: true,
             });
         }
-        self.status.ignored_traffic_drift = Some(text);
+        self.service.ignored_traffic_drift = Some(text);
         true
     }
 
     /// What somebody changed by hand and the Delivery wants left so.
     pub fn left_drift(&self) -> Option<String> {
         let mut left = Vec::new();
-        if let (Some(wanted), Some(route)) = (&self.status.ignored_traffic_drift, &self.live.route)
+        if let (Some(wanted), Some(route)) = (&self.service.ignored_traffic_drift, &self.live.route)
         {
             left.push(format!(
                 "its traffic was changed by hand to {} and is left so, though {wanted} is wanted",
                 traffic::describe(&route.spec)
             ));
         }
-        if self.status.template == TemplateState::Left {
+        if self.service.template == TemplateState::Left {
             left.push(TEMPLATE_LEFT.to_owned());
         }
         (!left.is_empty()).then(|| left.join("; "))
     }
 
     /// Git has a template that is neither serving nor kept out.
-    fn begin_with_git(&mut self) -> Next {
+    fn begin_with_git(&mut self) -> Transition {
         if let Some(message) = self.refused.clone() {
             return self.refuse(message);
         }
@@ -309,7 +320,7 @@ impl DecisionContext<'_> {
                     None => "Git goes back to its template".to_owned(),
                 };
                 self.begin(release.attempt);
-                self.status.candidate = Some(release);
+                self.candidate.release = Some(release);
                 self.promote(Outcome::Reverted, reason)
             }
             None => {
@@ -322,7 +333,7 @@ impl DecisionContext<'_> {
     /// The attempt that Git's template is at, from what is remembered of it.
     pub fn last_attempt(&self) -> u32 {
         let hash = Some(&self.intent.template_hash);
-        self.status
+        self.service
             .history
             .iter()
             .filter(|entry: &&HistoryEntry| entry.release.template_hash.as_ref() == hash)
@@ -333,7 +344,7 @@ impl DecisionContext<'_> {
 
     /// The stable revision is gone while nothing is on its way: the best one left takes its
     /// place; without one there is only waiting, and saying so.
-    fn restore(&mut self, stable: &str) -> Option<Next> {
+    fn restore(&mut self, stable: &str) -> Option<Transition> {
         let cause = self.stable_trouble()?;
         if !self.has_said("Degraded", "StableUnhealthy") {
             self.events.push(Event::StableUnhealthy {
@@ -348,13 +359,13 @@ impl DecisionContext<'_> {
         }
         if let Some(other) = self.best_left(stable) {
             self.begin(other.attempt);
-            self.status.candidate = Some(other);
+            self.candidate.release = Some(other);
             return Some(self.promote(Outcome::Restored, cause));
         }
         // Knative makes a Configuration's newest revision again by itself; any other stays
         // away, and then Git's template is all there is.
         let waited = self.since(
-            self.status
+            self.service
                 .conditions
                 .iter()
                 .find(|c| c.type_ == "Degraded" && c.reason == "StableUnhealthy")
@@ -362,21 +373,21 @@ impl DecisionContext<'_> {
         );
         if self.has_said("Degraded", "StableUnhealthy")
             && waited >= self.policy.confirm_timeout
-            && self.blocked().is_none()
+            && self.is_free()
         {
             let attempt = self
-                .status
+                .service
                 .stable
                 .take()
                 .map_or(0, |stable| stable.attempt + 1);
             return Some(if self.git_is_quarantined().is_some() {
-                self.enter(Phase::Failed)
+                Transition::To(Phase::Failed)
             } else {
                 self.start_first(if self.names_itself() { 0 } else { attempt })
             });
         }
-        self.status.message = format!("{cause}; waiting for the cluster to make it again");
-        Some(Next::Wait(Some(self.policy.confirm_timeout)))
+        self.candidate.message = format!("{cause}; waiting for the cluster to make it again");
+        Some(Transition::Wait(Some(self.policy.confirm_timeout)))
     }
 
     /// Everything of the service was deleted: there is nothing to keep.
@@ -385,15 +396,15 @@ impl DecisionContext<'_> {
         // A Route with nothing behind it is nothing; it may be our own, written blindly.
         let empty = self.live.configuration.is_none()
             && !self.live.revisions.iter().any(|r| ours(&r.configuration));
-        if !empty || self.status.stable.is_none() || self.intent.suspended {
+        if !empty || self.service.stable.is_none() || self.intent.suspended {
             return;
         }
         self.events.push(Event::Vanished);
-        self.status.stable = None;
-        self.status.candidate = None;
-        self.status.pending_outcome = None;
-        self.status.traffic.clear();
-        self.status.confirmed_at = None;
+        self.service.stable = None;
+        self.candidate.release = None;
+        self.candidate.pending_outcome = None;
+        self.service.traffic.clear();
+        self.service.confirmed_at = None;
         let phase = if self.git_is_quarantined().is_some() {
             Phase::Failed
         } else {

@@ -2,60 +2,58 @@
 
 use std::time::Duration;
 
-use crate::analysis::{Finding, Verdict, Window, judge_probes, judge_window, wants_synthetic};
+use crate::analysis::{
+    Check, CheckId, Finding, Judgement, Verdict, Window, combine, judge_probes, judge_window,
+    wants_synthetic,
+};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
 use crate::api::serving::{self, TrafficTarget};
 
-use super::context::{DecisionContext, Next};
+use super::allocate::Split;
+use super::context::DecisionContext;
 use super::decision::{Gather, ProbeTargets};
 use super::event::Event;
 use super::own_tags;
 use super::reason::Reason;
-use super::traffic::Split;
+use super::transition::Transition;
 
 impl<'a> DecisionContext<'a> {
     /// The candidate is tagged at 0 %, and asked on its tag URL.
-    pub fn probing(&mut self) -> Next {
+    pub fn probing(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
-        if let Some(reason) = self.fault(true) {
+        if let Some(reason) = self.fault() {
             return self.roll_back(reason);
         }
         let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
         else {
-            return self.enter(Phase::Staging);
+            return Transition::To(Phase::Staging);
         };
-        let wanted = self.target_traffic(Split {
-            stable: &stable,
-            candidate: Some((&candidate, 0)),
-            tag_stable: true,
-        });
+        let wanted = self.target_traffic(Split::beside(&stable, &candidate, 0));
         let confirmed = self.want(wanted);
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
             return turn;
         }
         if self.cannot_be_probed(&candidate) {
             self.hold(HoldReason::NoTag, self.words_on_no_tag());
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
-        let verdict = match self.probe_verdict(&candidate) {
-            Probed::Pass(finding) => finding,
-            Probed::Fail(finding) => return self.roll_back(Reason::Probes(finding)),
-            Probed::Wait(after) => return Next::Wait(Some(after)),
+        let verdict = match self.probes(&candidate) {
+            Judgement::Pass(finding) => finding,
+            Judgement::Fail { finding, .. } => return self.roll_back(Reason::Check(finding)),
+            Judgement::Wait { .. } => return Transition::Wait(Some(self.policy.interval)),
         };
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
-            return Next::Wait(None);
+        if self.stands_still() {
+            return Transition::Wait(None);
         }
         if self.canary_share() == 0 {
             self.hold(
                 HoldReason::NoShare,
                 "the traffic in Git gives the newest revision no share".to_owned(),
             );
-            return Next::Wait(None);
+            return Transition::Wait(None);
         }
         self.go_on();
         if let Some(finding) = &verdict {
@@ -68,29 +66,31 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// What the probes say: of the first delivery as well.
-    pub fn probe_verdict(&mut self, candidate: &str) -> Probed {
-        if self.policy.probes.count == 0 {
-            return Probed::Pass(None);
-        }
+    pub fn probes(&mut self, candidate: &str) -> Judgement {
         let round = self.evidence.probes.as_ref();
-        let verdict = round
-            .filter(|round| round.revision == candidate)
-            .map(|round| (judge_probes(self.policy, round), round.at));
-        if let Some((verdict, at)) = verdict {
-            self.record(&verdict, at);
-            match verdict {
-                Verdict::Pass(finding) => return Probed::Pass(Some(finding)),
-                Verdict::Fail { finding, .. } => return Probed::Fail(finding),
-                Verdict::Inconclusive(_) => self.no_verdict(),
+        let round = round.filter(|round| round.revision == candidate);
+        let check = (self.policy.probes.count > 0).then(|| {
+            let verdict = round.map(|round| judge_probes(self.policy, round));
+            Check::asked(CheckId::Probes, verdict)
+        });
+        if let (Some(check), Some(round)) = (&check, round) {
+            self.record(check, round.at);
+        }
+        let judgement = combine(check.as_slice());
+        match &judgement {
+            Judgement::Pass(_) | Judgement::Fail { .. } => return judgement,
+            Judgement::Wait {
+                finding: Some(_), ..
+            } => self.no_verdict(),
+            Judgement::Wait { finding: None, .. } => {
+                self.candidate.message = format!("probing {candidate} before any user meets it");
+                self.time_out();
             }
-        } else {
-            self.status.message = format!("probing {candidate} before any user meets it");
-            self.time_out();
         }
         if let Some(targets) = self.probe_targets(candidate, self.policy.probes.count) {
             self.gather = Gather::Probes(targets);
         }
-        Probed::Wait(self.policy.interval)
+        judgement
     }
 
     /// Whether probes are asked for and the candidate has no tag that they could go to.
@@ -142,90 +142,110 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// The candidate has its share; what users meet is judged.
-    pub fn stepping(&mut self) -> Next {
+    pub fn stepping(&mut self) -> Transition {
         if let Some(turn) = self.superseded() {
             return turn;
         }
-        if let Some(reason) = self.fault(true) {
+        if let Some(reason) = self.fault() {
             return self.roll_back(reason);
         }
         let (Some(stable), Some(candidate)) = (self.stable_revision(), self.candidate_revision())
         else {
-            return self.enter(Phase::Staging);
+            return Transition::To(Phase::Staging);
         };
-        let weight = self.status.weight;
-        let wanted = self.target_traffic(Split {
-            stable: &stable,
-            candidate: Some((&candidate, weight)),
-            tag_stable: true,
-        });
+        let weight = self.candidate.weight;
+        let wanted = self.target_traffic(Split::beside(&stable, &candidate, weight));
         let confirmed = self.want(wanted);
-        let verdict = self.judge(&candidate, weight);
-        if let Some(Verdict::Fail { finding, at_once }) = &verdict
+        let requests = self.judge(&candidate, weight);
+        let judgement = combine(&self.step_checks(requests.clone()));
+        if let Judgement::Fail {
+            finding, at_once, ..
+        } = &judgement
             && let Some(turn) = self.failed_judgement(finding, *at_once)
         {
             return turn;
         }
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
             // What users meet is watched on: the gateway may be ahead of the Route's word.
-            if self.status.phase == Phase::Holding {
-                self.watch(&stable, &candidate, verdict.as_ref());
+            if self.candidate.phase == Phase::Holding {
+                self.watch(&stable, &candidate, requests.verdict.as_ref());
             }
             return turn;
         }
-        if let Some(Verdict::Pass(finding)) = &verdict {
-            self.status.failures = 0;
-            if let Some(turn) = self.passed(finding) {
-                return turn;
+        if let Some(Verdict::Pass(_)) = &requests.verdict {
+            self.candidate.failures = 0;
+        }
+        match judgement {
+            Judgement::Pass(finding) => {
+                if let Some(turn) = self.passed(finding) {
+                    return turn;
+                }
             }
-        } else {
-            match &verdict {
-                Some(_) => self.no_verdict(),
-                None => {
-                    self.status.message = format!("{candidate} has {weight} %; nothing seen yet");
-                    self.time_out();
+            Judgement::Wait { by, finding } => self.wait_for(by, finding),
+            // Not often enough yet.
+            Judgement::Fail { .. } => self.no_verdict(),
+        }
+        self.watch(&stable, &candidate, requests.verdict.as_ref());
+        Transition::Wait(Some(self.policy.interval))
+    }
+
+    /// A check that is asked for has not passed.
+    fn wait_for(&mut self, check: CheckId, finding: Option<Finding>) {
+        let candidate = self.candidate_name();
+        match (check, finding) {
+            (CheckId::Requests | CheckId::Probes, Some(_)) => self.no_verdict(),
+            (_, None) => {
+                let weight = self.candidate.weight;
+                self.candidate.message = format!("{candidate} has {weight} %; nothing seen yet");
+                self.time_out();
+            }
+            // What users meet has passed, and this is about time alone.
+            (CheckId::Pods | CheckId::Revision, Some(finding)) => {
+                if !self.stands_still() {
+                    self.candidate.message = format!("{candidate} {finding}");
                 }
             }
         }
-        self.watch(&stable, &candidate, verdict.as_ref());
-        Next::Wait(Some(self.policy.interval))
     }
 
-    /// The verdict on the present step, recorded; `None` before anything was seen of it.
-    fn judge(&mut self, candidate: &str, weight: u8) -> Option<Verdict> {
-        let step = self.policy.step_at(weight)?;
-        let window = self.window(candidate, weight)?;
+    /// The check of the requests at the present step, recorded; without a verdict before anything was seen of it.
+    fn judge(&mut self, candidate: &str, weight: u8) -> Check {
+        let step = self.policy.step_at(weight);
+        let Some((step, window)) = step.zip(self.window(candidate, weight)) else {
+            return Check::asked(CheckId::Requests, None);
+        };
         let verdict = judge_window(self.policy, step, window);
-        let is_new = self.record(&verdict, window.at);
+        let check = Check::asked(CheckId::Requests, Some(verdict.clone()));
+        let is_new = self.record(&check, window.at);
         match &verdict {
-            Verdict::Fail { .. } if is_new => self.status.failures += 1,
-            Verdict::Inconclusive(Finding::Baking { .. }) => self.status.failures = 0,
+            Verdict::Fail { .. } if is_new => self.candidate.failures += 1,
+            Verdict::Inconclusive(Finding::Baking { .. }) => self.candidate.failures = 0,
             // What was counted while everything was bad speaks for nobody; it must not
             // outweigh what comes after it either.
             Verdict::Inconclusive(Finding::StableAsBad { .. }) if window.elapsed >= step.bake => {
-                self.status.analysis_started_at = Some(self.now);
+                self.candidate.analysis_started_at = Some(self.now);
             }
             _ => {}
         }
-        if is_new && let Verdict::Fail { finding, .. } = &verdict {
+        if is_new && let Verdict::Fail { finding, .. } = verdict {
             self.events.push(Event::Doubtful {
                 revision: candidate.to_owned(),
-                finding: finding.clone(),
-                failures: self.status.failures,
+                finding,
+                failures: self.candidate.failures,
                 limit: self.policy.analysis.consecutive_failures,
             });
         }
-        Some(verdict)
+        check
     }
 
-    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Next> {
+    fn failed_judgement(&mut self, finding: &Finding, at_once: bool) -> Option<Transition> {
         let limit = self.policy.analysis.consecutive_failures;
-        if at_once || self.status.failures >= limit {
+        if at_once || self.candidate.failures >= limit {
             // The rollback says it; the doubt need not be said before it.
             self.events
                 .retain(|event| !matches!(event, Event::Doubtful { .. }));
             return Some(self.roll_back(Reason::Evidence {
-                weight: self.status.weight,
+                weight: self.candidate.weight,
                 finding: finding.clone(),
             }));
         }
@@ -233,55 +253,41 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// A step passed: on, or to whoever must say so. `None` while it stands still.
-    fn passed(&mut self, finding: &Finding) -> Option<Next> {
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
-            return None;
-        }
-        // One crash may be bad luck: it is watched twice as long for the second.
-        let revision = self.candidate_revision().unwrap_or_default();
-        let crashed = self
-            .live
-            .revision(&revision)
-            .is_some_and(|revision| revision.pods.crashes > 0);
-        let watched = self.since(self.status.analysis_started_at);
-        let bake = self
-            .policy
-            .step_at(self.status.weight)
-            .map_or(Duration::ZERO, |step| step.bake);
-        if crashed && watched < bake * 2 {
-            self.status.message =
-                format!("{revision} crashed once; it is watched twice as long at this weight");
-            return None;
-        }
+    fn passed(&mut self, finding: Option<Finding>) -> Option<Transition> {
         let approval = self
             .policy
-            .step_at(self.status.weight)
-            .is_some_and(|step| step.approval && step.weight == self.status.weight);
+            .step_at(self.candidate.weight)
+            .is_some_and(|step| step.approval && step.weight == self.candidate.weight);
         if approval {
+            let finding = finding.map(|finding| format!("{finding}; "));
             self.hold(
                 HoldReason::Approval,
-                format!("{finding}; this step waits for `sluice rollout promote`"),
+                format!(
+                    "{}this step waits for `sluice rollout promote`",
+                    finding.unwrap_or_default()
+                ),
             );
             return None;
         }
+        if self.stands_still() {
+            return None;
+        }
         self.go_on();
-        Some(self.go_up(Some(finding.clone())))
+        Some(self.go_up(finding))
     }
 
     /// To the next step, or to 100 % after the last.
-    pub fn go_up(&mut self, because: Option<Finding>) -> Next {
+    pub fn go_up(&mut self, because: Option<Finding>) -> Transition {
         let revision = self.candidate_name();
         let next = self
             .policy
-            .step_after(self.status.weight)
+            .step_after(self.candidate.weight)
             .map(|(number, step)| (number, step.weight));
-        self.status.failures = 0;
+        self.candidate.failures = 0;
         let weight = match next {
             Some((number, weight)) => {
-                self.status.step = Some(number);
-                self.status.weight = weight;
+                self.candidate.step = Some(number);
+                self.candidate.weight = weight;
                 weight
             }
             None => 100,
@@ -292,9 +298,9 @@ impl<'a> DecisionContext<'a> {
             because: because.filter(|_| self.phase() != Phase::Probing),
         });
         if weight < 100 {
-            return self.enter(Phase::Stepping);
+            return Transition::To(Phase::Stepping);
         }
-        let reason = match self.status.evidence.last() {
+        let reason = match self.candidate.evidence.last() {
             Some(last) if last.verdict == EvidenceVerdict::Pass => {
                 format!("every step passed; at {} %: {}", last.weight, last.reason)
             }
@@ -305,7 +311,7 @@ impl<'a> DecisionContext<'a> {
 
     /// Nothing goes up while stable is not well, or while the cluster has not confirmed what
     /// was asked. `None`: all is well.
-    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Next> {
+    fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Transition> {
         if let Some(cause) = self.stable_trouble() {
             self.hold(
                 HoldReason::StableUnhealthy,
@@ -316,17 +322,15 @@ impl<'a> DecisionContext<'a> {
             if let Some(reason) = self.stable_stays_away() {
                 return Some(self.roll_back(reason));
             }
-            return Some(Next::Wait(Some(self.policy.interval)));
+            return Some(Transition::Wait(Some(self.policy.interval)));
         }
         if !confirmed {
-            if let Some(reason) = self.blocked() {
-                let why = self.blocked_text(reason);
-                self.hold(reason, why);
-                return Some(Next::Wait(None));
+            if self.stands_still() {
+                return Some(Transition::Wait(None));
             }
-            self.status.message = format!(
+            self.candidate.message = format!(
                 "waiting for the cluster to confirm {} %",
-                self.status.weight
+                self.candidate.weight
             );
             let limit = self.policy.confirm_timeout;
             return Some(self.await_confirmation(limit, Self::roll_back));
@@ -339,7 +343,7 @@ impl<'a> DecisionContext<'a> {
     /// newest any more: there is nothing to wait for but a cache that is behind.
     fn stable_stays_away(&self) -> Option<Reason> {
         let stable = self.stable_revision()?;
-        let held = self.status.hold.as_ref()?;
+        let held = self.held_by(HoldReason::StableUnhealthy)?;
         let gone = self.live.revision(&stable).is_none();
         (gone && self.since(Some(held.since)) >= self.policy.confirm_timeout)
             .then_some(Reason::StableGone { stable })
@@ -349,21 +353,21 @@ impl<'a> DecisionContext<'a> {
     /// the record says, so that a status is not written for every second of a bake.
     fn no_verdict(&mut self) {
         let reason = self.last_word();
-        self.status.message = format!(
+        self.candidate.message = format!(
             "{} at {} %: {reason}",
             self.candidate_name(),
-            self.status.weight
+            self.candidate.weight
         );
         self.time_out();
     }
 
     /// What the record says of the present weight.
     fn last_word(&self) -> String {
-        self.status
+        self.candidate
             .evidence
             .iter()
             .rev()
-            .find(|entry| entry.weight == self.status.weight)
+            .find(|entry| entry.weight == self.candidate.weight)
             .map_or_else(
                 || "nothing was seen".to_owned(),
                 |entry| entry.reason.clone(),
@@ -371,9 +375,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     fn time_out(&mut self) {
-        if let Some(reason) = self.blocked() {
-            let why = self.blocked_text(reason);
-            self.hold(reason, why);
+        if self.stands_still() {
             return;
         }
         if self.in_phase() >= self.policy.step_timeout {
@@ -385,14 +387,7 @@ impl<'a> DecisionContext<'a> {
             self.hold(HoldReason::Evidence, detail);
             return;
         }
-        // What is well again.
-        let over = matches!(
-            self.status.hold.as_ref().map(|hold| hold.reason),
-            Some(HoldReason::StableUnhealthy | HoldReason::NoShare | HoldReason::NoTag)
-        );
-        if over {
-            self.go_on();
-        }
+        self.well_again();
     }
 
     /// What was seen of the present step, and of nothing before it.
@@ -400,13 +395,13 @@ impl<'a> DecisionContext<'a> {
         self.evidence.window.as_ref().filter(|window| {
             window.revision == candidate
                 && window.weight == weight
-                && Some(window.since) == self.status.analysis_started_at
+                && Some(window.since) == self.candidate.analysis_started_at
         })
     }
 
     /// Says what is to be gathered about the present step.
     fn watch(&mut self, stable: &str, candidate: &str, verdict: Option<&Verdict>) {
-        let weight = self.status.weight;
+        let weight = self.candidate.weight;
         let wanted = match (
             verdict,
             self.window(candidate, weight),
@@ -421,14 +416,14 @@ impl<'a> DecisionContext<'a> {
         } else {
             None
         };
-        let last = self.status.evidence.last();
+        let last = self.candidate.evidence.last();
         let ours_before = last.is_some_and(|entry| entry.source != EvidenceSource::Metrics);
         self.gather = Gather::Metrics {
             candidate: candidate.to_owned(),
             stable: stable.to_owned(),
             weight,
-            since: self.status.analysis_started_at.unwrap_or(self.now),
-            warm_up: if self.status.step == Some(0) {
+            since: self.candidate.analysis_started_at.unwrap_or(self.now),
+            warm_up: if self.candidate.step == Some(0) {
                 self.policy.analysis.warm_up
             } else {
                 Duration::ZERO
@@ -437,14 +432,4 @@ impl<'a> DecisionContext<'a> {
             synthetic,
         };
     }
-}
-
-/// What the probes before the first step say.
-pub(super) enum Probed {
-    /// Enough of them passed; without a finding where the policy asks for none.
-    Pass(Option<Finding>),
-    /// The candidate is bad.
-    Fail(Finding),
-    /// Not yet.
-    Wait(Duration),
 }

@@ -1,7 +1,8 @@
 //! Down is unconditional: whatever else is broken, a candidate that fails loses its users.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -9,8 +10,9 @@ use sluice::agent::AgentConfig;
 use sluice::api::delivery::{Delivery, Expand};
 use sluice::api::rollout::{HoldReason, Phase, RolloutStatus};
 
-use super::{hello, open_shop};
-use crate::harness::{Harness, Hello, Setting, TrafficHistory, in_both_forms, share, split_of};
+use super::halfway::{CONFIRM_TIMEOUT, Halfway, fragile};
+use super::hello;
+use crate::harness::{Harness, TrafficHistory, in_both_forms};
 
 in_both_forms!(
     a_status_store_that_refuses_keeps_no_failing_candidate_up,
@@ -21,118 +23,30 @@ in_both_forms!(
     a_delivery_that_is_deleted_while_a_pass_waits_is_heard_at_once,
 );
 
-/// What ends a candidate's process, so that its release fails when the story says so.
-const CRASH: &str = "/crash";
-
-fn fragile(target: &str) -> Hello {
-    hello(target).env("CRASH_ON_PATH", CRASH)
-}
-
-/// A release that stands at 50 %.
-struct Halfway {
-    harness: Harness,
-    stable: String,
-    candidate: String,
-}
-
-impl Halfway {
-    async fn begin(expand: Expand) -> Self {
-        let mut harness = Harness::new(Setting {
-            expand,
-            policy: "quick".to_owned(),
-            alone: true,
-            ..Setting::default()
-        })
-        .await;
-        harness.start_agent().await;
-        open_shop(&harness, "10m").await;
-        harness.push("Greet two", &[fragile("two")]);
-        let status = harness
-            .until("hello", "at 50 %", |status| {
-                status.phase == Phase::Stepping && status.confirmed_at.is_some()
-            })
-            .await;
-        let name =
-            |release: Option<sluice::api::rollout::Release>| release.unwrap().revision.unwrap();
-        Self {
-            harness,
-            stable: name(status.stable),
-            candidate: name(status.candidate),
-        }
-    }
-
-    /// Its process ends twice, which is a pattern.
-    async fn fail(&self) {
-        for _ in 0..2 {
-            // Until one is there to take the request, the gateway answers for it.
-            while self.crash().await != 0 && self.share_of_candidate().await > 0 {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-
-    /// 0 once a request has ended a process.
-    async fn crash(&self) -> u16 {
-        let namespace = self.harness.namespace();
-        let answer = self
-            .harness
-            .ask_in(namespace, "candidate-hello", CRASH)
-            .await;
-        if answer.status == 502 {
-            0
-        } else {
-            answer.status
-        }
-    }
-
-    async fn share_of_candidate(&self) -> i64 {
-        let object = self.harness.traffic_object().get("hello").await.unwrap();
-        share(&split_of(&object, "/spec/traffic"), &self.candidate)
-    }
-
-    /// Nobody is on the candidate any more, by what the cluster has, and not by any memory.
-    async fn comes_down(&self) {
-        let candidate = self.candidate.clone();
-        let down = |object: &kube::api::DynamicObject| {
-            share(&split_of(object, "/status/traffic"), &candidate) == 0
-        };
-        let api = self.harness.traffic_object();
-        let object = self.harness.when(api, "hello", "stable alone", down).await;
-        assert_eq!(
-            share(&split_of(&object, "/status/traffic"), &self.stable),
-            100
-        );
-        assert_eq!(self.harness.ask("hello").await.body, "Hello one!\n");
-    }
-}
-
-/// Changes the definition of ServiceRollout, as one of another release of Sluice would be.
-async fn redefine(harness: &Harness, patch: Value) {
-    let api: Api<
-        k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-    > = Api::all(harness.client.clone());
-    let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
-    api.patch(
-        "servicerollouts.sluice.dev",
-        &PatchParams::default(),
-        &Patch::<()>::Json(patch),
-    )
-    .await
-    .unwrap();
-}
-
 const PHASES: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/phase";
 
+/// Changes what the definition of ServiceRollout says of a phase, as one of another release of Sluice would, and gives
+/// what it said. Every ServiceRollout of the cluster is of it: who does this tells its story alone, and puts it back.
+async fn redefine_phases(harness: &Harness, phases: Value) -> Value {
+    let name = "servicerollouts.sluice.dev";
+    let api: Api<CustomResourceDefinition> = Api::all(harness.client.clone());
+    let before = serde_json::to_value(api.get(name).await.unwrap()).unwrap();
+    let patch = json!([{"op": "replace", "path": PHASES, "value": phases}]);
+    let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
+    api.patch(name, &PatchParams::default(), &Patch::<()>::Json(patch))
+        .await
+        .unwrap();
+    before.pointer(PHASES).unwrap().clone()
+}
+
 async fn a_status_store_that_refuses_keeps_no_failing_candidate_up(expand: Expand) {
-    let halfway = Halfway::begin(expand).await;
+    let halfway = Halfway::alone(expand).await;
     // A definition older than the agent: it knows no word for what comes now.
-    let known =
-        json!([{"op": "add", "path": PHASES, "value": {"type": "string", "enum": ["Stepping"]}}]);
-    redefine(&halfway.harness, known).await;
+    let older = json!({"type": "string", "enum": ["Stepping"]});
+    let phases = redefine_phases(&halfway.harness, older).await;
     halfway.fail().await;
     halfway.comes_down().await;
-    let any = json!([{"op": "add", "path": PHASES, "value": {"type": "string"}}]);
-    redefine(&halfway.harness, any).await;
+    redefine_phases(&halfway.harness, phases).await;
     let status = halfway
         .harness
         .until("hello", "remembered", |status| {
@@ -196,11 +110,10 @@ async fn an_agent_that_begins_while_the_manifest_is_broken_takes_a_failing_candi
 async fn a_memory_of_a_later_release_is_held_and_a_failing_candidate_goes_down_all_the_same(
     expand: Expand,
 ) {
-    let mut halfway = Halfway::begin(expand).await;
+    let mut halfway = Halfway::alone(expand).await;
     halfway.harness.stop_agent().await;
     // The later release's definition has more words, and its agent has written one of them.
-    let any = json!([{"op": "add", "path": PHASES, "value": {"type": "string"}}]);
-    redefine(&halfway.harness, any).await;
+    let phases = redefine_phases(&halfway.harness, json!({"type": "string"})).await;
     let raw = halfway
         .harness
         .objects("sluice.dev/v1alpha1", "ServiceRollout");
@@ -245,6 +158,7 @@ async fn a_memory_of_a_later_release_is_held_and_a_failing_candidate_goes_down_a
         written.data["status"]["soak"]["rounds"], 3,
         "what this release does not know"
     );
+    redefine_phases(&halfway.harness, phases).await;
     halfway.harness.end().await;
 }
 
@@ -255,7 +169,10 @@ async fn a_traffic_block_that_nobody_takes_keeps_no_failing_candidate_up(expand:
     let commit = halfway.harness.push("Ninety per cent of us", &[bad]);
     halfway.harness.observed(&commit).await;
     halfway.fail().await;
+    let begun = Instant::now();
     halfway.comes_down().await;
+    let took = begun.elapsed();
+    assert!(took < CONFIRM_TIMEOUT / 2, "down after {took:?}");
     halfway
         .harness
         .until("hello", "rolled back", |status| {
@@ -270,9 +187,10 @@ async fn a_traffic_block_that_nobody_takes_keeps_no_failing_candidate_up(expand:
 }
 
 async fn a_delivery_that_is_deleted_while_a_pass_waits_is_heard_at_once(expand: Expand) {
-    let halfway = Halfway::begin(expand).await;
     // Two definitions of one kind: the second is never served, and the pass waits for it.
-    for plural in ["widgets", "gadgets"] {
+    const PLURALS: [&str; 2] = ["widgets", "gadgets"];
+    let halfway = Halfway::alone(expand).await;
+    for plural in PLURALS {
         let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": format!("{plural}.example.com")},
             "spec": {"group": "example.com", "scope": "Namespaced",
@@ -286,10 +204,8 @@ async fn a_delivery_that_is_deleted_while_a_pass_waits_is_heard_at_once(expand: 
             .write(&format!("apps/{plural}.yaml"), &text);
     }
     halfway.harness.repository.push("Two kinds of one name");
-    let definitions: Api<
-        k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-    > = Api::all(halfway.harness.client.clone());
-    for plural in ["widgets", "gadgets"] {
+    let definitions: Api<CustomResourceDefinition> = Api::all(halfway.harness.client.clone());
+    for plural in PLURALS {
         let name = format!("{plural}.example.com");
         halfway
             .harness
@@ -298,7 +214,7 @@ async fn a_delivery_that_is_deleted_while_a_pass_waits_is_heard_at_once(expand: 
     }
     let deliveries: Api<Delivery> =
         Api::namespaced(halfway.harness.client.clone(), halfway.harness.namespace());
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     deliveries
         .delete("shop", &DeleteParams::default())
         .await
@@ -307,6 +223,11 @@ async fn a_delivery_that_is_deleted_while_a_pass_waits_is_heard_at_once(expand: 
     let took = begun.elapsed();
     // A pass waits 30 s for a kind to be served.
     assert!(took < Duration::from_secs(15), "heard after {took:?}");
+    for plural in PLURALS {
+        let name = format!("{plural}.example.com");
+        let params = DeleteParams::default();
+        definitions.delete(&name, &params).await.unwrap();
+    }
     halfway.harness.end().await;
 }
 

@@ -24,18 +24,18 @@ fn a_new_image_is_one_line_however_much_the_server_filled_in() {
     shows(
         &story,
         expect![[r#"
-        --- Configuration.serving.knative.dev default/hello (cluster)
-        +++ Configuration.serving.knative.dev default/hello (apps/0.yaml)
-        @@ -8,7 +8,7 @@
-             spec:
-               containerConcurrency: 0
-               containers:
-        -      - image: hello:1
-        +      - image: hello:2
-                 name: user-container
-                 readinessProbe:
-                   successThreshold: 1
-    "#]],
+            --- Configuration.serving.knative.dev default/hello (cluster)
+            +++ Configuration.serving.knative.dev default/hello (apps/0.yaml:1)
+            @@ -8,7 +8,7 @@
+                 spec:
+                   containerConcurrency: 0
+                   containers:
+            -      - image: hello:1
+            +      - image: hello:2
+                     name: user-container
+                     readinessProbe:
+                       successThreshold: 1
+        "#]],
     );
 }
 
@@ -56,26 +56,26 @@ fn a_removed_limit_and_a_label_that_left_are_seen() {
     shows(
         &story,
         expect![[r#"
-        --- ConfigMap default/settings (cluster)
-        +++ ConfigMap default/settings (apps/1.yaml)
-        @@ -3,7 +3,5 @@
-           a: '1'
-         kind: ConfigMap
-         metadata:
-        -  labels:
-        -    team: a
-           name: settings
-           namespace: default
-        --- Configuration.serving.knative.dev default/hello (cluster)
-        +++ Configuration.serving.knative.dev default/hello (apps/0.yaml)
-        @@ -17,6 +17,5 @@
-                 resources:
-                   limits:
-                     cpu: 1000m
-        -            memory: 1024Mi
-               enableServiceLinks: false
-               timeoutSeconds: 300
-    "#]],
+            --- ConfigMap default/settings (cluster)
+            +++ ConfigMap default/settings (apps/1.yaml:1)
+            @@ -3,7 +3,5 @@
+               a: '1'
+             kind: ConfigMap
+             metadata:
+            -  labels:
+            -    team: a
+               name: settings
+               namespace: default
+            --- Configuration.serving.knative.dev default/hello (cluster)
+            +++ Configuration.serving.knative.dev default/hello (apps/0.yaml:1)
+            @@ -17,6 +17,5 @@
+                     resources:
+                       limits:
+                         cpu: 1000m
+            -            memory: 1024Mi
+                   enableServiceLinks: false
+                   timeoutSeconds: 300
+        "#]],
     );
 }
 
@@ -92,27 +92,27 @@ fn a_secret_that_changes_shows_no_value() {
     shows(
         &story,
         expect![[r#"
-        --- /dev/null
-        +++ ConfigMap default/new (apps/1.yaml)
-        @@ -0,0 +1,7 @@
-        +apiVersion: v1
-        +data:
-        +  a: x
-        +kind: ConfigMap
-        +metadata:
-        +  name: new
-        +  namespace: default
-        --- Secret default/s (cluster)
-        +++ Secret default/s (apps/0.yaml)
-        @@ -1,6 +1,6 @@
-         apiVersion: v1
-         data:
-        -  password: '*** (before)'
-        +  password: '*** (after)'
-           user: '***'
-         kind: Secret
-         metadata:
-    "#]],
+            --- /dev/null
+            +++ ConfigMap default/new (apps/1.yaml:1)
+            @@ -0,0 +1,7 @@
+            +apiVersion: v1
+            +data:
+            +  a: x
+            +kind: ConfigMap
+            +metadata:
+            +  name: new
+            +  namespace: default
+            --- Secret default/s (cluster)
+            +++ Secret default/s (apps/0.yaml:1)
+            @@ -1,6 +1,6 @@
+             apiVersion: v1
+             data:
+            -  password: '*** (before)'
+            +  password: '*** (after)'
+               user: '***'
+             kind: Secret
+             metadata:
+        "#]],
     );
 }
 
@@ -130,27 +130,27 @@ fn what_is_pruned_shows_whole_and_a_live_edit_shows_against_git() {
     shows(
         &story,
         expect![[r#"
-        --- ConfigMap default/kept (cluster)
-        +++ ConfigMap default/kept (apps/0.yaml)
-        @@ -1,6 +1,6 @@
-         apiVersion: v1
-         data:
-        -  a: by hand
-        +  a: '1'
-         kind: ConfigMap
-         metadata:
-           name: kept
-        --- ConfigMap default/gone (cluster)
-        +++ /dev/null
-        @@ -1,7 +0,0 @@
-        -apiVersion: v1
-        -data:
-        -  a: '1'
-        -kind: ConfigMap
-        -metadata:
-        -  name: gone
-        -  namespace: default
-    "#]],
+            --- ConfigMap default/kept (cluster)
+            +++ ConfigMap default/kept (apps/0.yaml:1)
+            @@ -1,6 +1,6 @@
+             apiVersion: v1
+             data:
+            -  a: by hand
+            +  a: '1'
+             kind: ConfigMap
+             metadata:
+               name: kept
+            --- ConfigMap default/gone (cluster)
+            +++ /dev/null
+            @@ -1,7 +0,0 @@
+            -apiVersion: v1
+            -data:
+            -  a: '1'
+            -kind: ConfigMap
+            -metadata:
+            -  name: gone
+            -  namespace: default
+        "#]],
     );
 }
 

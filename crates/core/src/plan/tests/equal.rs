@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::scenarios::{Story, service, story};
 use crate::api::delivery::Expand;
-use crate::plan::{LiveObject, Plan};
+use crate::plan::{LiveObject, Plan, diff, digest};
 
 #[test]
 fn what_an_agent_before_this_one_wrote_is_as_it_should_be() {
@@ -34,6 +34,40 @@ fn what_an_agent_before_this_one_wrote_is_as_it_should_be() {
             "release default/hello: metadata changed\n"
         );
     }
+}
+
+#[test]
+fn what_is_hashed_compared_applied_and_shown_is_the_rendered_object_and_not_the_manifest() {
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "1"}});
+    let story = story().git([service("hello", "hello:1"), map]).delivered();
+    assert!(story.plan().is_empty());
+    // As a patch would change them.
+    let rendered = story.rendered().changed(|object| {
+        if let Some(image) = object.pointer_mut("/spec/template/spec/containers/0/image") {
+            *image = json!("hello:2");
+        } else {
+            object["data"]["a"] = json!("2");
+        }
+    });
+    let plan = story.plan_of(&rendered);
+    assert_eq!(
+        plan.to_string(),
+        "update  ConfigMap default/a (~data.a)\n\
+         release default/hello: template changed (~spec.template.spec.containers[0].image)\n"
+    );
+    assert_eq!(plan.steps[0].object().unwrap()["data"]["a"], "2");
+    let hello = plan.service("default", "hello").unwrap();
+    let git_s = story.plan().services[0].template.value();
+    let mut wanted = git_s.clone();
+    wanted["spec"]["containers"][0]["image"] = json!("hello:2");
+    assert_eq!(hello.template.value(), wanted);
+    assert_eq!(hello.template_hash, digest::template(&wanted));
+    assert_ne!(hello.template_hash, digest::template(&git_s));
+    let shown = diff::render(&diff::differences(&plan, &story.live), diff::Style::Plain);
+    assert!(
+        shown.contains("+      - image: hello:2") && shown.contains("+  a: '2'"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -79,7 +113,8 @@ fn an_owner_that_the_cluster_does_not_have_is_left_out_and_said() {
     assert!(!owners(&lost));
     assert_eq!(
         lost.to_string(),
-        "create  ConfigMap default/owned\nskip    ConfigMap default/owned: delivered without its owner ConfigMap \
+        "create  ConfigMap default/owned\nskip    apps/0.yaml:1: ConfigMap default/owned: \
+         metadata.ownerReferences[0]: delivered without its owner ConfigMap \
          owner, which the cluster does not have by that uid; take metadata.ownerReferences out of the manifest\n"
     );
     let there = planned("uid-owner");

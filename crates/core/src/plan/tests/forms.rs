@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::scenarios::{Story, service, story};
 use crate::api::delivery::Expand;
-use crate::plan::*;
 
 fn asked(expand: Expand) -> Story {
     story().with(|s| s.expand = expand)
@@ -154,8 +153,8 @@ fn a_service_beside_its_own_route_is_delivered_in_neither_form_and_not_pruned() 
         let clash = done.git([service("hello", "hello:2"), route.clone()]);
         clash.tells(expect![[r#"
             nothing to do
-            skip    Route.serving.knative.dev default/hello: apps/1.yaml and apps/0.yaml would be written to the same object; remove all but one
-            skip    Service.serving.knative.dev default/hello: apps/1.yaml and apps/0.yaml would be written to the same object; remove all but one
+            skip    Route.serving.knative.dev default/hello: apps/1.yaml:1 and apps/0.yaml:1 would be written to the same object; remove all but one
+            skip    Service.serving.knative.dev default/hello: apps/1.yaml:1 and apps/0.yaml:1 would be written to the same object; remove all but one
         "#]]);
         assert!(clash.plan().services.is_empty());
     }

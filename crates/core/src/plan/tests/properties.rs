@@ -136,7 +136,7 @@ proptest! {
         world.prune = false;
         prop_assert!(!deletes(&world.plan()));
         world.prune = true;
-        world.broken = vec![Broken { origin: "x.yaml".into(), keys: vec![], complete: false }];
+        world.broken = vec![crate::render::fixture::broken("x.yaml", None)];
         prop_assert!(!deletes(&world.plan()));
         world.broken.clear();
         world.git.clear();

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::delivery::Expand;
-use crate::api::json_text::JsonText;
 use crate::api::object::ObjectKey;
 use crate::api::rollout::{HistoryEntry, Hold, HoldReason, Outcome, Quarantine, Release};
 use crate::plan::digest;
-use crate::plan::{DeliveryId, Destination, LiveObject, ManifestRef, expand};
+use crate::plan::{LiveObject, expand};
+use crate::render::{fixture, render};
 
 fn spelled(cpu: &str, image: &str) -> Value {
     json!({"spec": {"containers": [{"image": image, "resources": {"limits": {"cpu": cpu}}}]}})
@@ -20,18 +19,9 @@ fn spelled(cpu: &str, image: &str) -> Value {
 fn git(template: &Value) -> ServiceIntent {
     let manifest = json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service",
         "metadata": {"name": "hello"}, "spec": {"template": template}});
-    let to = Destination {
-        delivery: DeliveryId::new("default", "shop"),
-        namespace: "default".to_owned(),
-        expand: Expand::Routes,
-        confined: false,
-    };
-    let manifest = ManifestRef {
-        value: &JsonText::of(&manifest),
-        origin: "apps/hello.yaml:1",
-    };
     let nothing: BTreeMap<ObjectKey, Arc<LiveObject>> = BTreeMap::new();
-    let mut expanded = expand::expand(&to, &[manifest], &nothing);
+    let rendered = render(&fixture::repository(&[manifest]), fixture::shop(), &nothing);
+    let mut expanded = expand::expand(&rendered, &nothing);
     expanded.services.remove(0)
 }
 
@@ -159,6 +149,7 @@ fn a_hash_of_a_later_agent_neither_starts_a_release_nor_lifts_a_quarantine() {
             phase: Phase::Stepping,
             reason: HoldReason::Paused,
             since: "2026-01-01T00:00:00Z".parse().unwrap(),
+            gates: Vec::new(),
         }),
         candidate: Some(release(later(), 2)),
         ..settled()

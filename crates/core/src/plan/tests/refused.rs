@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use super::scenarios::{config_map, service, story};
+use super::scenarios::{config_map, key, service, story};
 use crate::api::delivery::Expand;
 use crate::plan::*;
 
@@ -31,15 +31,9 @@ fn a_traffic_block_that_cannot_be_used_stays_out_of_the_plan_and_nothing_else_do
     let shown = diff::render(&diff::differences(&plan, &half.live), diff::Style::Plain);
     assert!(!shown.contains("traffic"), "{shown}");
     // Neither does it count as a file that cannot be read.
-    let content = hello_with_half().to_string();
-    let file = crate::manifest::File {
-        path: "apps/hello.json".into(),
-        content: content.into_bytes().into(),
-        id: [1; 20],
-    };
-    let loaded = crate::manifest::load(&[file], &crate::manifest::Options::default());
-    assert_eq!((loaded.objects.len(), loaded.errors.len()), (1, 1));
-    assert_eq!(from_manifests::broken(&loaded), []);
+    let rendered = half.rendered();
+    assert_eq!((rendered.objects().len(), rendered.errors().len()), (1, 1));
+    assert_eq!(rendered.broken(), []);
     // A Route may name another Configuration, a Service may not.
     let other = json!([{"percent": 90}, {"percent": 10, "configurationName": "other"}]);
     let as_routes = done().git([with(other.clone())]).plan();
@@ -56,12 +50,16 @@ fn a_traffic_block_that_cannot_be_used_stays_out_of_the_plan_and_nothing_else_do
 
 #[test]
 fn an_object_that_says_anything_of_prune_is_kept() {
-    let mut map = config_map("b", "1");
-    map["metadata"]["annotations"] = json!({"sluice.dev/prune": "maybe"});
+    // Nobody can write this in Git; in the cluster anybody can.
     let left = story()
-        .git([config_map("a", "1"), map])
+        .git([config_map("a", "1"), config_map("b", "1")])
         .delivered()
-        .with(|s| s.git = vec![config_map("a", "1")]);
+        .with(|s| {
+            let mut map = s.live[&key("ConfigMap", "b")].value();
+            map["metadata"]["annotations"]["sluice.dev/prune"] = json!("maybe");
+            s.serve(&map, "kubectl-edit");
+            s.git = vec![config_map("a", "1")];
+        });
     left.tells(expect![[r#"
         nothing to do
         skip    ConfigMap default/b: no longer in Git, kept: its sluice.dev/prune is "maybe"; write disabled to keep it, or remove the annotation

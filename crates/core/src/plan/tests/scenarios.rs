@@ -7,15 +7,15 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use crate::api::delivery::{Drift, Expand};
-use crate::api::json_text::JsonText;
 use crate::api::object::ObjectKey;
 use crate::plan::*;
+use crate::render::{Destination, Rendered, fixture, render};
 
 /// A Git repository, a cluster and a Delivery between them.
 #[derive(Debug)]
 pub(super) struct Story {
     pub git: Vec<Value>,
-    pub broken: Vec<Broken>,
+    pub broken: Vec<fixture::ManifestError>,
     pub live: BTreeMap<ObjectKey, Arc<LiveObject>>,
     pub inventory: Vec<ObjectKey>,
     pub elsewhere: Claims,
@@ -122,25 +122,23 @@ impl Story {
         self
     }
 
+    pub fn rendered(&self) -> Rendered {
+        let to = Destination {
+            expand: self.expand,
+            confined: self.confined,
+            ..fixture::shop()
+        };
+        let loaded = fixture::broken_repository(&self.git, &self.broken);
+        render(&loaded, to, &self.live)
+    }
+
     pub fn plan(&self) -> Plan {
-        let origins: Vec<String> = (0..self.git.len())
-            .map(|n| format!("apps/{n}.yaml"))
-            .collect();
-        let texts: Vec<JsonText> = self.git.iter().map(JsonText::of).collect();
-        let manifests: Vec<ManifestRef<'_>> = texts
-            .iter()
-            .zip(&origins)
-            .map(|(value, origin)| ManifestRef { value, origin })
-            .collect();
+        self.plan_of(&self.rendered())
+    }
+
+    pub fn plan_of(&self, rendered: &Rendered) -> Plan {
         plan(&Input {
-            to: &Destination {
-                delivery: DeliveryId::new("default", "shop"),
-                namespace: "default".to_owned(),
-                expand: self.expand,
-                confined: self.confined,
-            },
-            manifests: &manifests,
-            broken: &self.broken,
+            rendered,
             inventory: &self.inventory,
             elsewhere: &self.elsewhere,
             awaits: self.awaits.as_ref(),
@@ -411,24 +409,17 @@ fn every_guard_against_pruning_holds() {
     // The file of the service cannot be read; what is known of it is its Service.
     done()
         .with(|s| {
-            s.broken = vec![Broken {
-                origin: "apps/hello.yaml".into(),
-                keys: vec![ObjectKey::namespaced("serving.knative.dev", "Service", "default", "hello")],
-                complete: true,
-            }];
+            let hello = ObjectKey::namespaced("serving.knative.dev", "Service", "default", "hello");
+            s.broken = vec![fixture::broken("apps/hello.yaml", Some(hello))];
         })
         .tells(expect![[r#"
             prune   ConfigMap default/b: no longer in Git
-            skip    Configuration.serving.knative.dev default/hello: left as it is until apps/hello.yaml can be read again
-            skip    Route.serving.knative.dev default/hello: left as it is until apps/hello.yaml can be read again
+            skip    Configuration.serving.knative.dev default/hello: left as it is until apps/hello.yaml:1 can be read again
+            skip    Route.serving.knative.dev default/hello: left as it is until apps/hello.yaml:1 can be read again
         "#]]);
     // Nothing is known of what is in the broken file: it may be anything.
     let unknown = done().with(|s| {
-        s.broken = vec![Broken {
-            origin: "x.yaml".into(),
-            keys: vec![],
-            complete: false,
-        }];
+        s.broken = vec![fixture::broken("x.yaml", None)];
     });
     assert!(unknown.plan().is_empty());
     // Another Delivery has it now.
@@ -476,10 +467,10 @@ fn a_confined_delivery_writes_and_deletes_nothing_outside_its_own_namespace() {
         })
         .tells(expect![[r#"
             create  ConfigMap default/settings
-            skip    ConfigMap kube-system/aws-auth: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
-            skip    Service.serving.knative.dev kube-system/gateway: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
-            skip    ClusterRole.rbac.authorization.k8s.io all: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
-            skip    Namespace default: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+            skip    apps/1.yaml:1: ConfigMap kube-system/aws-auth: metadata.namespace: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+            skip    apps/2.yaml:1: Service.serving.knative.dev kube-system/gateway: metadata.namespace: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+            skip    apps/3.yaml:1: ClusterRole.rbac.authorization.k8s.io all: kind: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
+            skip    apps/4.yaml:1: Namespace default: kind: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
             skip    ConfigMap kube-system/theirs: a Delivery in namespace default may write only there; move the object or the Delivery, or start the agent with --cluster-wide=default
         "#]]);
 }
@@ -504,17 +495,7 @@ fn what_cannot_be_seen_is_not_forgotten() {
     let inventory = [key("ConfigMap", "gone"), key("Secret", "hidden")];
     let map = config_map("a", "1");
     let made = plan(&Input {
-        to: &Destination {
-            delivery: DeliveryId::new("default", "shop"),
-            namespace: "default".to_owned(),
-            expand: Expand::Routes,
-            confined: false,
-        },
-        manifests: &[ManifestRef {
-            value: &JsonText::of(&map),
-            origin: "a.yaml",
-        }],
-        broken: &[],
+        rendered: &render(&fixture::repository(&[map]), fixture::shop(), &Blind),
         inventory: &inventory,
         elsewhere: &Claims::default(),
         awaits: None,
@@ -540,14 +521,12 @@ fn a_missing_namespace_an_unknown_kind_and_a_clash_are_said() {
             lost,
             service("hello", "hello:1"),
             json!({"apiVersion": "serving.knative.dev/v1", "kind": "Route", "metadata": {"name": "hello"}, "spec": {}}),
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}),
         ])
         .with(|s| s.serve(&namespace, "kubectl-create"))
         .tells(expect![[r#"
             nothing to do
-            skip    apps/3.yaml: it has no apiVersion, kind or metadata.name
-            skip    Route.serving.knative.dev default/hello: apps/2.yaml and apps/1.yaml would be written to the same object; remove all but one
-            skip    Service.serving.knative.dev default/hello: apps/2.yaml and apps/1.yaml would be written to the same object; remove all but one
+            skip    Route.serving.knative.dev default/hello: apps/2.yaml:1 and apps/1.yaml:1 would be written to the same object; remove all but one
+            skip    Service.serving.knative.dev default/hello: apps/2.yaml:1 and apps/1.yaml:1 would be written to the same object; remove all but one
             skip    ConfigMap nowhere/lost: its namespace does not exist; create it or put a Namespace manifest in Git
         "#]]);
 }

@@ -24,7 +24,7 @@ fn service() -> Value {
 #[test]
 fn each_manager_takes_its_own_part_of_a_service_and_knative_s_stays() {
     let key = key("serving.knative.dev", "Service");
-    let taken = managed_fields(&key, &service(), Manager::Objects).unwrap();
+    let taken = managed_fields(&key, &service(), &Value::Null, Manager::Objects).unwrap();
     let by = |manager: &str| -> Vec<&Value> {
         taken
             .iter()
@@ -48,11 +48,14 @@ fn each_manager_takes_its_own_part_of_a_service_and_knative_s_stays() {
         ]
     );
     // Traffic has no field that an apply of it would have to take away.
-    assert_eq!(managed_fields(&key, &service(), Manager::Traffic), None);
+    assert_eq!(
+        managed_fields(&key, &service(), &Value::Null, Manager::Traffic),
+        None
+    );
     let mut again = service();
     again["metadata"]["managedFields"] = json!(taken);
     assert_eq!(
-        managed_fields(&key, &again, Manager::Objects),
+        managed_fields(&key, &again, &Value::Null, Manager::Objects),
         None,
         "once is enough"
     );
@@ -69,7 +72,7 @@ fn what_is_ours_already_and_what_is_taken_over_are_one() {
         {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {"f:c": {}}}}]},
         "data": {"a": "1", "b": "2", "c": "3"}});
     let key = key("", "ConfigMap");
-    let taken = managed_fields(&key, &object, Manager::Objects).unwrap();
+    let taken = managed_fields(&key, &object, &Value::Null, Manager::Objects).unwrap();
     assert_eq!(taken.len(), 2);
     assert_eq!(
         taken[0]["fieldsV1"],
@@ -77,7 +80,10 @@ fn what_is_ours_already_and_what_is_taken_over_are_one() {
     );
     assert_eq!(taken[1]["manager"], "kubectl-edit");
     object["metadata"]["managedFields"] = json!([]);
-    assert_eq!(managed_fields(&key, &object, Manager::Objects), None);
+    assert_eq!(
+        managed_fields(&key, &object, &Value::Null, Manager::Objects),
+        None
+    );
 }
 
 #[test]
@@ -110,5 +116,41 @@ fn what_goes_because_a_client_side_apply_set_it_is_told() {
             "-spec.template.spec.containers[app].command",
             "-spec.template.spec.containers[old]"
         ]
+    );
+}
+
+#[test]
+fn a_revision_s_name_that_git_does_not_give_is_taken_from_anybody_and_nothing_else_is() {
+    let key = key("serving.knative.dev", "Service");
+    let named = json!({"f:spec": {"f:template": {"f:metadata": {"f:name": {}}, "f:spec": {"f:timeoutSeconds": {}}}}});
+    let object = json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service",
+        "metadata": {"name": "hello", "namespace": "default", "uid": "u", "resourceVersion": "1", "managedFields": [
+            {"manager": "kn", "operation": "Update", "apiVersion": "serving.knative.dev/v1", "fieldsType": "FieldsV1",
+             "fieldsV1": named},
+            {"manager": "sluice", "operation": "Apply", "apiVersion": "serving.knative.dev/v1", "fieldsType": "FieldsV1",
+             "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:containers": {}}}}}}]},
+        "spec": {"template": {"metadata": {"name": "hello-abcde-1"}, "spec": {"containers": [{"image": "a"}]}}}});
+    let live = LiveObject::new(object.clone()).unwrap();
+    let template = |template: Value| json!({"spec": {"template": template}});
+    let of_git_s = template(json!({"metadata": {"name": "hello-v1"}, "spec": {}}));
+    let nameless = template(json!({"spec": {}}));
+    for (desired, manager, due) in [
+        (&nameless, Manager::Objects, true),
+        (&nameless, Manager::Traffic, false),
+        (&of_git_s, Manager::Objects, false),
+        (&json!({"spec": {"traffic": []}}), Manager::Objects, false),
+    ] {
+        assert_eq!(is_due(&live, desired, manager), due, "{desired}");
+        let taken = managed_fields(&key, &object, desired, manager);
+        assert_eq!(taken.is_some(), due, "{desired}");
+    }
+    let taken = managed_fields(&key, &object, &nameless, Manager::Objects).unwrap();
+    assert_eq!(
+        taken[0]["fieldsV1"],
+        json!({"f:spec": {"f:template": {"f:spec": {"f:timeoutSeconds": {}}}}})
+    );
+    assert_eq!(
+        taken[1]["fieldsV1"],
+        json!({"f:spec": {"f:template": {"f:metadata": {"f:name": {}}, "f:spec": {"f:containers": {}}}}})
     );
 }

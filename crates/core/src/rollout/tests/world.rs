@@ -125,6 +125,8 @@ pub struct World {
     pub harmed: u64,
     /// The gateway's counters cannot be read.
     pub blind: bool,
+    /// In these words.
+    pub blind_words: String,
     /// Knative's controller does nothing.
     pub stuck: bool,
     /// The Configuration is not its Service's: the template is never taken up.
@@ -135,6 +137,10 @@ pub struct World {
     pub away: bool,
     /// The API server refuses templates, in these words.
     pub refuses: Option<String>,
+    /// The agent asks the API server again about what it refused.
+    pub asked_again: bool,
+    /// The revision that Git's template names was made from another one.
+    pub reused: bool,
     /// The API server stores no status.
     pub stores_nothing: bool,
     /// The API server refuses every traffic block but one with all of it at one revision.
@@ -202,11 +208,14 @@ impl World {
             requests: 0,
             harmed: 0,
             blind: false,
+            blind_words: "metrics from http://gateway:9000: connection refused".to_owned(),
             stuck: false,
             foreign: false,
             denied: false,
             away: false,
             refuses: None,
+            asked_again: false,
+            reused: false,
             stores_nothing: false,
             refuses_splits: false,
             condemned: BTreeSet::new(),
@@ -494,7 +503,7 @@ impl World {
         format!("{:02}:{:02}", second / 60, second % 60)
     }
 
-    fn say(&mut self, text: &str) {
+    pub fn say(&mut self, text: &str) {
         if !self.quiet {
             let clock = self.clock();
             let _ = writeln!(self.story, "{clock}  {text}");

@@ -158,6 +158,33 @@ fn a_revision_that_crashes_at_its_start_is_rolled_back_at_the_second_crash() {
 }
 
 #[test]
+fn after_one_crash_of_a_pod_every_step_takes_twice_its_time() {
+    let world = World::at_rest("fast").push(
+        "v2",
+        Behaviour {
+            crashes: vec![10],
+            ..good()
+        },
+    );
+    check(
+        world,
+        160,
+        expect![[r#"
+        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:01  hello-00002 staged, 0 %
+        00:03  hello-00002 Ready after 3s
+        00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 to 5 %
+        00:30  hello-00002 to 20 %: error rate 0.0 % of 23 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        00:55  hello-00002 to 50 %: error rate 0.0 % of 92 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:20  hello-00002 to 100 %: error rate 0.0 % of 230 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        01:21  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 230 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+        end    Stable; hello-00002 100 %; 0 of 3200 requests harmed
+    "#]],
+    );
+}
+
+#[test]
 fn a_revision_that_crashes_after_it_was_ready_is_rolled_back_at_the_second_crash() {
     let bad = Behaviour {
         crashes: vec![7, 16],

@@ -2,6 +2,7 @@
 
 mod down;
 mod evidence;
+mod gates;
 mod named;
 mod people;
 mod trouble;

@@ -465,6 +465,72 @@ fn a_template_that_the_cluster_refuses_changes_nothing_and_can_be_retried() {
 }
 
 #[test]
+fn a_template_that_the_cluster_refused_is_released_by_itself_once_it_is_taken() {
+    let world = World::at_rest("fast")
+        .at(0, |world| {
+            world.refuses = Some("no images from there".to_owned());
+            world.asked_again = true;
+        })
+        .push("v2", good())
+        .at(10, |world| {
+            world.refuses = Some("no images without a name".to_owned())
+        })
+        .at(12, |world| {
+            let message = world.status.message.clone();
+            world.say(&message);
+        })
+        .at(20, |world| world.refuses = None);
+    check(
+        world,
+        30,
+        expect![[r#"
+        00:00  the new template rolled back from 0 % to hello-00001: refused by the cluster: no images from there
+        00:12  hello-00001 serves; Git's template was rolled back (refused by the cluster: no images without a name): change it in Git, or `sluice rollout retry`; the cluster is asked again every 5m at the latest
+        00:20  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+        00:21  hello-00002 staged, 0 %
+        00:23  hello-00002 Ready after 3s
+        00:25  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:25  hello-00002 to 5 %
+        end    Stepping with hello-00002; hello-00001 95 % #stable, hello-00002 5 % #candidate; 0 of 600 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn a_first_delivery_that_the_cluster_refused_begins_again_once_it_is_taken() {
+    let mut world = World::new("fast");
+    world.refuses = Some("no images from there".to_owned());
+    world.asked_again = true;
+    let world = world.at(10, |world| world.refuses = None);
+    check(
+        world,
+        20,
+        expect![[r#"
+        00:00  first release of commit 1111111 "v1" begins
+        00:00  the first template failed, and there is no earlier revision: refused by the cluster: no images from there
+        00:10  first release of commit 1111111 "v1" begins
+        00:11  hello-00001 staged, 0 %
+        00:13  hello-00001 Ready after 3s
+        00:15  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
+        end    Stable; hello-00001 100 %; 0 of 120 requests harmed
+    "#]],
+    );
+}
+
+#[test]
+fn a_name_that_is_taken_is_no_template_that_is_taken() {
+    let mut world = World::at_rest("fast").at(0, |world| {
+        world.asked_again = true;
+        world.reused = true;
+        world.git.revision_name = Some("hello-00001".to_owned());
+    });
+    world = world.push("v2", good());
+    world.run(30);
+    assert_eq!(world.status.history.len(), 2, "{}", world.told());
+    assert_eq!(world.status.quarantine.len(), 1, "{}", world.told());
+}
+
+#[test]
 fn twenty_four_quick_commits_leave_something_to_undo_to() {
     let mut world = World::at_rest("demo").push("v2", good());
     world.run(40);

@@ -133,7 +133,7 @@ impl World {
                     elapsed: Duration::from_secs(self.second - opened),
                     metrics: if self.blind {
                         Err(crate::analysis::Unmeasured::Unread(
-                            "metrics from http://gateway:9000: connection refused".to_owned(),
+                            self.blind_words.clone(),
                         ))
                     } else {
                         Ok(Metrics {
@@ -223,7 +223,19 @@ impl World {
                 self.status.phase
             ));
         }
+        self.expect_to_be_woken(decision.wake_after);
         self.gather = decision.gather;
+    }
+
+    /// A gate with a time opens when that comes, whether or not anything else happens.
+    fn expect_to_be_woken(&mut self, wake_after: Option<Duration>) {
+        let (Some(until), true) = (self.spec.paused_until, self.spec.is_paused(self.now())) else {
+            return;
+        };
+        if wake_after.is_none_or(|wait| self.now() + wait > until) {
+            let broken = format!("{}: nobody wakes it at {until}", self.clock());
+            self.broken.push(broken);
+        }
     }
 
     /// Phases that must end by themselves; a hold by people's word need not.

@@ -29,7 +29,8 @@ impl World {
                 ..KnativeCondition::default()
             }),
             kept: revision.kept,
-            made_from_git: None,
+            made_from_git: (self.reused && self.git.revision_name.as_deref() == Some(name))
+                .then_some(false),
             pods: PodFacts {
                 crashes: u32::try_from(crashes).unwrap(),
                 last_exit: (crashes > 0).then(|| "exit code 3".to_owned()),
@@ -81,6 +82,7 @@ impl World {
             }),
             revisions: objects.revisions,
             refused: self.refuses.clone(),
+            accepted: self.asked_again && self.refuses.is_none(),
         }
     }
 
