@@ -72,7 +72,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
     stop.cancel();
     cluster.join().await;
     tell(&rendered);
-    let dangling = plan.dangling(&rendered);
+    let dangling = rendered.dangling(plan.dangling());
     tell_broken(&dangling);
     let is_told = |left: &&LeftAlone| matches!(left.why, Why::Dangling(_));
     for left in plan.left.iter().filter(|left| !is_told(left)) {

@@ -90,7 +90,7 @@ impl DeliveryLoop {
             .note(&plan, &outcomes, Instant::now(), content);
         problems.extend(outcomes.iter().filter_map(failure));
         problems.extend(rendered.problems());
-        let dangling = plan.dangling(&rendered);
+        let dangling = rendered.dangling(plan.dangling());
         problems.extend(dangling.iter().map(ManifestError::problem));
         problems.extend(plan.problems());
         Some(self.done(plan, &outcomes, held, problems))

@@ -222,7 +222,7 @@ fn refuse_dangling(out: &mut Expanded) {
     let left = &mut out.left;
     out.objects.retain(|object| {
         let namespace = object.key.namespace.as_deref().unwrap_or_default();
-        let mut dangling = crate::manifest::references(&object.object, namespace);
+        let mut dangling = crate::render::references(&object.object, namespace);
         dangling.retain(|reference| as_routes.contains(&reference.service));
         left.extend(dangling.iter().map(|reference| LeftAlone {
             object: Some(object.key.clone()),

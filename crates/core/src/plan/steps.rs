@@ -9,8 +9,7 @@ use serde_json::Value;
 
 use crate::api::delivery::{Expand, Problem};
 use crate::api::object::ObjectKey;
-use crate::manifest::{ManifestError, Reference, field_words};
-use crate::render::{Note, Rendered, outside};
+use crate::render::{Note, Reference, field_words, outside};
 
 use super::annotations::DeliveryId;
 use super::normalize::FieldChange;
@@ -311,17 +310,12 @@ impl Plan {
         })
     }
 
-    /// The objects that name a Service which is delivered as a Configuration and a Route, each with its line.
-    pub fn dangling(&self, rendered: &Rendered) -> Vec<ManifestError> {
-        let of = |left: &LeftAlone| {
-            let Why::Dangling(reference) = &left.why else {
-                return None;
-            };
-            let mut objects = rendered.objects().iter();
-            let object = objects.find(|object| Some(object.key()) == left.object.as_ref())?;
-            Some(object.dangling(reference))
-        };
-        self.left.iter().filter_map(of).collect()
+    /// The objects that name a Service which is delivered as a Configuration and a Route, and where.
+    pub fn dangling(&self) -> impl Iterator<Item = (&ObjectKey, &Reference)> {
+        self.left.iter().filter_map(|left| match &left.why {
+            Why::Dangling(reference) => Some((left.object.as_ref()?, reference)),
+            _ => None,
+        })
     }
 
     /// The service of a name, changed or not.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::api::delivery::Problem;
 use crate::api::object::ObjectKey;
-use crate::manifest::{Loaded, ManifestError, Notice};
+use crate::manifest::{Loaded, ManifestError, Notice, Reference};
 
 use super::destination::Destination;
 use super::note::Note;
@@ -85,6 +85,18 @@ impl Rendered {
                 complete: !error.poisons_prune,
             })
             .collect()
+    }
+
+    /// What is wrong with objects that name a Service which is not there, each with its line.
+    pub fn dangling<'a>(
+        &self,
+        found: impl Iterator<Item = (&'a ObjectKey, &'a Reference)>,
+    ) -> Vec<ManifestError> {
+        let of = |(key, reference): (&ObjectKey, &Reference)| {
+            let object = self.objects.iter().find(|object| object.key() == key)?;
+            Some(object.dangling(reference))
+        };
+        found.filter_map(of).collect()
     }
 
     /// What cannot be read, for people. What rendering refused is in the plan's report.
