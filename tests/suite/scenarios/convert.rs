@@ -159,7 +159,7 @@ async fn a_live_service_is_not_moved_by_itself_and_what_is_made_beside_it_harms_
 ) {
     let harness = Harness::brisk(expand).await;
     let hello = Hello::new("hello", "one");
-    let first = harness.push("Open the shop", &[hello.clone()]);
+    let first = harness.push("Open the shop", std::slice::from_ref(&hello));
     harness.promoted("hello", &first).await;
     harness.settled("hello").await;
     let users = harness.users("hello", 20);
