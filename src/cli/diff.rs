@@ -12,8 +12,8 @@ use super::{ClusterArgs, CommandOutcome, folder};
 use crate::api::delivery::{Delivery, DeliverySpec};
 use crate::api::serving;
 use crate::cluster::{Cluster, WatchError};
-use crate::manifest::{Loaded, Options};
-use crate::plan::{self, Claims, DeliveryId, Input, diff};
+use crate::manifest::{Loaded, ManifestError, Options};
+use crate::plan::{self, Claims, DeliveryId, Input, LeftAlone, Why, diff};
 use crate::render::{Destination, Rendered, render};
 
 /// Which folder, and as which Delivery.
@@ -72,20 +72,29 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
     stop.cancel();
     cluster.join().await;
     tell(&rendered);
-    for left in &plan.left {
+    let dangling = rendered.dangling(plan.dangling());
+    tell_broken(&dangling);
+    let is_told = |left: &&LeftAlone| matches!(left.why, Why::Dangling(_));
+    for left in plan.left.iter().filter(|left| !is_told(left)) {
         output::note(left);
     }
     for step in plan.steps.iter().filter(|step| step.takes_over()) {
         output::note(step);
     }
     print(args.output, &differences)?;
-    Ok(
-        match (rendered.errors().is_empty(), differences.is_empty()) {
-            (false, _) => CommandOutcome::Broken,
-            (true, false) => CommandOutcome::Differs,
-            (true, true) => CommandOutcome::Done,
-        },
-    )
+    let well = rendered.errors().is_empty() && dangling.is_empty();
+    Ok(match (well, differences.is_empty()) {
+        (false, _) => CommandOutcome::Broken,
+        (true, false) => CommandOutcome::Differs,
+        (true, true) => CommandOutcome::Done,
+    })
+}
+
+fn tell_broken(errors: &[ManifestError]) {
+    for error in errors {
+        let broken = output::paint_note(output::Tone::Bad, "broken:");
+        output::note(format_args!("{broken} {error}"));
+    }
 }
 
 async fn find_delivery(session: &Session, name: &str) -> anyhow::Result<Delivery> {
@@ -149,10 +158,7 @@ async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> Result<(),
 
 /// Says what of the folder cannot be read, and what else is to be known of it.
 fn tell(rendered: &Rendered) {
-    for error in rendered.errors() {
-        let broken = output::paint_note(output::Tone::Bad, "broken:");
-        output::note(format_args!("{broken} {error}"));
-    }
+    tell_broken(rendered.errors());
     for notice in folder::notices(rendered) {
         output::note(notice);
     }

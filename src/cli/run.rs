@@ -38,7 +38,12 @@ pub struct RepositoryArgs {
     #[arg(long, value_name = "DURATION", requires = "repo", default_value = "5s")]
     interval: HumanDuration,
     /// What is applied for a Service manifest
-    #[arg(long, value_name = "KIND", requires = "repo", default_value = "routes")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        requires = "repo",
+        default_value = "service"
+    )]
     expand: ExpandArg,
     /// Delete what was delivered and Git no longer has
     #[arg(long, requires = "repo")]
@@ -48,13 +53,23 @@ pub struct RepositoryArgs {
     delivery: Option<String>,
 }
 
+/// [`Expand`] on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum ExpandArg {
-    /// A Configuration and a Route
-    #[default]
-    Routes,
+pub enum ExpandArg {
     /// The Service itself
+    #[default]
     Service,
+    /// A Configuration and a Route, and no Service
+    Routes,
+}
+
+impl From<ExpandArg> for Expand {
+    fn from(arg: ExpandArg) -> Self {
+        match arg {
+            ExpandArg::Service => Self::Service,
+            ExpandArg::Routes => Self::Routes,
+        }
+    }
 }
 
 impl RepositoryArgs {
@@ -84,10 +99,7 @@ impl RepositoryArgs {
             },
             target: Target {
                 namespace: Some(namespace.to_owned()),
-                expand: match self.expand {
-                    ExpandArg::Routes => Expand::Routes,
-                    ExpandArg::Service => Expand::Service,
-                },
+                expand: self.expand.into(),
             },
             policy: self.policy.clone(),
             prune: self.prune,

@@ -1,10 +1,12 @@
 //! `sluice validate PATH`: what is wrong with the manifests of a folder; needs no cluster.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 
 use super::output::{self, Output};
+use super::run::ExpandArg;
 use super::{CommandOutcome, folder};
 use crate::manifest::{Excerpt, Options};
 use crate::plan::DeliveryId;
@@ -18,6 +20,9 @@ pub struct ValidateArgs {
     /// The namespace of objects that name none
     #[arg(long, short = 'n', value_name = "NAME", default_value = "default")]
     namespace: String,
+    /// What a Service manifest is delivered as: its Delivery's spec.target.expand
+    #[arg(long, value_name = "KIND", default_value = "service")]
+    expand: ExpandArg,
     /// How to print
     #[arg(long, short = 'o', default_value = "table", value_name = "FORMAT")]
     output: Output,
@@ -38,8 +43,10 @@ pub fn run(args: ValidateArgs) -> anyhow::Result<CommandOutcome> {
     };
     let loaded = folder::load(&args.path, &options)
         .with_context(|| format!("{} cannot be read", args.path.display()))?;
+    let mut loaded = Arc::unwrap_or_clone(loaded);
+    loaded.refuse_dangling(args.expand.into(), &options.namespace);
     let to = Destination::new(DeliveryId::new(args.namespace, "validate"));
-    let rendered = render(&loaded, to, &NoCluster);
+    let rendered = render(&Arc::new(loaded), to, &NoCluster);
     let errors = rendered.errors();
     let notices = folder::notices(&rendered);
     let notices = notices.iter().map(ToString::to_string);

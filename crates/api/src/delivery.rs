@@ -126,10 +126,10 @@ pub struct Target {
 /// What is applied for a `serving.knative.dev/v1` Service manifest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Expand {
-    /// A Configuration and a Route of the same name: only Sluice decides traffic.
-    #[default]
+    /// A Configuration and a Route of the same name, and no Service.
     Routes,
     /// The Service itself, with one field manager for its template and one for its traffic.
+    #[default]
     Service,
 }
 

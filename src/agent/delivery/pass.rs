@@ -15,6 +15,7 @@ use crate::api::delivery::{Delivery, Problem};
 use crate::api::object::ObjectKey;
 use crate::api::serving;
 use crate::cluster::{Done, StepOutcome, WatchError};
+use crate::manifest::ManifestError;
 use crate::plan::{Plan, Stage, Why};
 use crate::render::{Remark, Rendered};
 
@@ -89,6 +90,8 @@ impl DeliveryLoop {
             .note(&plan, &outcomes, Instant::now(), content);
         problems.extend(outcomes.iter().filter_map(failure));
         problems.extend(rendered.problems());
+        let dangling = rendered.dangling(plan.dangling());
+        problems.extend(dangling.iter().map(ManifestError::problem));
         problems.extend(plan.problems());
         Some(self.done(plan, &outcomes, held, problems))
     }

@@ -201,6 +201,7 @@ impl ServiceLoop {
         let spec = rollout_store::spec(&self.context.cluster, intent);
         let waits = wanted.suspended || spec.is_paused(Timestamp::now()) || wanted.policy.is_err();
         let now = Instant::now();
+        self.refusals.traffic_is_of(intent.mode);
         self.check_template(&wanted, &live, waits, now).await;
         self.template_facts(intent, &mut live);
         self.check_traffic(&wanted, &policy, &spec, &live, now)

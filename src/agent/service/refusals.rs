@@ -10,6 +10,7 @@ use tracing::debug;
 
 use super::retry::Retry;
 use super::{DesiredService, ServiceLoop, intent_of};
+use crate::api::delivery::Expand;
 use crate::api::rollout::{Quarantine, RolloutSpec};
 use crate::api::serving::TrafficTarget;
 use crate::cluster::{Refusal, WriteError};
@@ -28,6 +29,8 @@ pub(super) struct Refusals {
     template_retry: Retry<String>,
     /// Traffic that the cluster refused while Git had this block, and its words.
     traffic: Option<(Vec<TrafficTarget>, String)>,
+    /// The form that this is about.
+    form: Option<Expand>,
     traffic_retry: Retry<Vec<TrafficTarget>>,
     /// Writes that nothing else of a release waits for: of each revision its `no-gc`, and stable's template, under
     /// no name.
@@ -42,6 +45,7 @@ impl Refusals {
             checked: None,
             template_retry: Retry::new(),
             traffic: None,
+            form: None,
             traffic_retry: Retry::new(),
             others: BTreeMap::new(),
         }
@@ -63,6 +67,14 @@ impl Refusals {
     pub fn traffic_refused(&mut self, block: &[TrafficTarget], words: String, now: Instant) {
         self.traffic_retry.tried(block.to_vec(), now);
         self.traffic = Some((block.to_vec(), words));
+    }
+
+    /// Forgets what was refused of the service in another form: that of a Service that goes says nothing of the Route.
+    pub fn traffic_is_of(&mut self, form: Expand) {
+        if self.form.replace(form) != Some(form) {
+            self.traffic = None;
+            self.traffic_retry.forget();
+        }
     }
 
     /// The cluster took traffic that was asked of it.

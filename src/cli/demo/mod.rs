@@ -19,9 +19,10 @@ use self::narrator::{Narrator, Story};
 use self::repository::{BRANCH, DemoRepository, HELLO};
 use self::screen::Screen;
 use super::output::{Tone, paint};
+use super::run::ExpandArg;
 use super::shutdown::Shutdown;
 use super::{CommandOutcome, local};
-use crate::api::delivery::{Delivery, DeliverySpec, GitReference, Source, Target};
+use crate::api::delivery::{Delivery, DeliverySpec, Expand, GitReference, Source, Target};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{Phase, RolloutStatus};
 use crate::local::cluster::{LocalCluster, LocalConfig};
@@ -47,6 +48,9 @@ pub struct DemoArgs {
     /// Keep the cluster and the repository here, instead of in a temporary folder
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// What is applied for a Service manifest
+    #[arg(long, value_name = "KIND", default_value = "service")]
+    expand: ExpandArg,
 }
 
 /// Tells the story; with `--exit` its outcome is the exit status.
@@ -72,11 +76,11 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<CommandOutcome> {
     let cancel = CancellationToken::new();
     let (narrator, story) = Narrator::new();
     let screen = narrator.screen();
-    screen.say(&header(&cluster, &repository));
+    screen.say(&header(&cluster, &repository, args.expand.into()));
 
     let agent = super::run::start_agent(
         cluster.client(),
-        delivery(&repository),
+        delivery(&repository, args.expand.into()),
         cancel.child_token(),
     )
     .await?;
@@ -127,12 +131,16 @@ fn free_or_any(wished: SocketAddr) -> SocketAddr {
     }
 }
 
-fn header(cluster: &LocalCluster, repository: &DemoRepository) -> String {
+fn header(cluster: &LocalCluster, repository: &DemoRepository, expand: Expand) -> String {
     let port = cluster.endpoints().gateway_port;
+    let kinds = match expand {
+        Expand::Service => "ksvc",
+        Expand::Routes => "configurations,routes",
+    };
     format!(
         "{}Repository   {}\nServices     http://hello.{NAMESPACE}.localhost:{port}  http://random.{NAMESPACE}.localhost:{port}\n\n\
          Try          curl http://hello.{NAMESPACE}.localhost:{port}\n\
-         \x20            kubectl --kubeconfig {} get servicerollouts\n\
+         \x20            kubectl --kubeconfig {} get {kinds},servicerollouts\n\
          \x20            git clone {} shop && cd shop   # change, commit, push\n",
         local::describe(cluster.endpoints()),
         repository.path().display(),
@@ -141,7 +149,7 @@ fn header(cluster: &LocalCluster, repository: &DemoRepository) -> String {
     )
 }
 
-fn delivery(repository: &DemoRepository) -> Delivery {
+fn delivery(repository: &DemoRepository, expand: Expand) -> Delivery {
     let mut delivery = Delivery::new(
         "shop",
         DeliverySpec {
@@ -157,7 +165,7 @@ fn delivery(repository: &DemoRepository) -> Delivery {
             },
             target: Target {
                 namespace: Some(NAMESPACE.to_owned()),
-                ..Default::default()
+                expand,
             },
             policy: Some("demo".to_owned()),
             prune: true,

@@ -1,5 +1,6 @@
 //! `sluice rollout ...`: look at releases and steer them.
 
+mod convert;
 mod steering;
 mod telling;
 
@@ -12,6 +13,7 @@ use kube::api::ListParams;
 
 use super::connection::Session;
 use super::output::{self, Output};
+use super::run::ExpandArg;
 use super::{ClusterArgs, CommandOutcome, watching};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{Action, Phase, ServiceRollout};
@@ -69,6 +71,14 @@ enum RolloutCommand {
         #[arg(long, value_name = "REVISION")]
         to: Option<String>,
     },
+    /// Make a Service of a live Configuration and Route, or the other way, without losing a request
+    Convert {
+        #[command(flatten)]
+        one: One,
+        /// What it shall be
+        #[arg(long, value_name = "KIND")]
+        to: ExpandArg,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,6 +109,7 @@ pub async fn run(args: RolloutArgs) -> anyhow::Result<CommandOutcome> {
         RolloutCommand::Abort(one) => steering::ask(one, Action::Abort, None).await,
         RolloutCommand::Retry(one) => steering::ask(one, Action::Retry, None).await,
         RolloutCommand::Undo { one, to } => steering::ask(one, Action::Undo, to).await,
+        RolloutCommand::Convert { one, to } => convert::run(one, to.into()).await,
     }
 }
 

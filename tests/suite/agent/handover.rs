@@ -1,13 +1,15 @@
 //! A service whose Delivery goes, or changes, while users are there.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use sluice::api::delivery::Delivery;
+use sluice::agent::AgentConfig;
+use sluice::api::delivery::{Delivery, Expand};
 use sluice::api::rollout::{Phase, ServiceRollout};
 
 use super::fixture::until;
-use crate::harness::{Answer, Harness, Hello};
+use crate::harness::{Answer, BRISK, Harness, Hello, PATIENCE, Setting};
 
 fn deliveries(harness: &Harness) -> Api<Delivery> {
     Api::namespaced(harness.client.clone(), harness.namespace())
@@ -82,7 +84,11 @@ async fn a_service_that_moves_to_another_delivery_serves_on_and_is_released_by_t
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_keeps_the_form_that_it_serves_in_whatever_the_delivery_asks_for_later() {
-    let harness = Harness::start().await;
+    let harness = Harness::set(Setting {
+        expand: Expand::Routes,
+        ..Setting::default()
+    })
+    .await;
     let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
     harness.promoted("hello", &first).await;
     let users = harness.users("hello", 20);
@@ -138,5 +144,79 @@ async fn a_rollout_that_somebody_deletes_comes_back_with_what_it_keeps_out() {
                 .any(|q| q.commit.as_deref() == Some(bad.as_str()))
     })
     .await;
+    harness.end().await;
+}
+
+/// The kinds as a release had them whose default was another one.
+async fn install_older_kinds(harness: &Harness) {
+    let api: Api<CustomResourceDefinition> = Api::all(harness.client.clone());
+    for definition in sluice::api::crds::all() {
+        let text = serde_json::to_string(&definition).unwrap();
+        let older = text
+            .replace(r#""default":"Service""#, r#""default":"Routes""#)
+            .replace(
+                r#""default":{"expand":"Service"}"#,
+                r#""default":{"expand":"Routes"}"#,
+            );
+        let is_delivery = text.contains(r#""kind":"Delivery""#);
+        assert_eq!(older != text, is_delivery, "the default is in the Delivery");
+        let older: CustomResourceDefinition = serde_json::from_str(&older).unwrap();
+        let name = older.metadata.name.clone().unwrap();
+        let by_the_agent = PatchParams::apply("sluice");
+        api.patch(&name, &by_the_agent, &Patch::Apply(&older))
+            .await
+            .unwrap();
+    }
+    harness.kinds_are_there().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_was_made_under_an_older_default_is_not_moved_by_an_upgrade() {
+    let mut harness = Harness::new(Setting::default()).await;
+    install_older_kinds(&harness).await;
+    let mut older = AgentConfig::new(harness.client.clone());
+    older.install_crds = false;
+    harness.start_agent_with(older).await;
+    harness.policy(BRISK, crate::harness::brisk()).await;
+    let source = json!({"url": harness.repository.url(), "path": "apps", "interval": "200ms"});
+    let bare = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Delivery",
+        "metadata": {"name": "shop", "namespace": harness.namespace()},
+        "spec": {"source": source, "policy": BRISK, "prune": true}});
+    harness.create(bare.clone(), "kubectl-create").await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    harness.settled("hello").await;
+    let users = harness.users("hello", 20);
+
+    // The upgrade: the new definitions, and the agent that brings them.
+    harness.stop_agent().await;
+    harness.start_agent().await;
+    let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
+    let status = harness.promoted("hello", &second).await;
+    assert_eq!(status.expand, Some(Expand::Routes));
+    let shop = deliveries(&harness).get("shop").await.unwrap();
+    assert_eq!(shop.spec.target.expand, Expand::Routes, "as it was created");
+    // Deleted and made anew it has the new default, and what stands stays as it is.
+    let gone = deliveries(&harness);
+    gone.delete("shop", &DeleteParams::default()).await.unwrap();
+    let uid = shop.metadata.uid.unwrap();
+    let deleted = kube::runtime::conditions::is_deleted(&uid);
+    let deleted = kube::runtime::wait::await_condition(gone, "shop", deleted);
+    tokio::time::timeout(PATIENCE, deleted)
+        .await
+        .expect("it goes")
+        .unwrap();
+    harness.create(bare, "kubectl-create").await;
+    let shop = deliveries(&harness).get("shop").await.unwrap();
+    assert_eq!(shop.spec.target.expand, Expand::Service);
+    let third = harness.push(
+        "Greet three",
+        &[Hello::new("hello", "three"), Hello::new("young", "one")],
+    );
+    let status = harness.promoted("hello", &third).await;
+    assert_eq!(status.expand, Some(Expand::Routes));
+    let status = harness.promoted("young", &third).await;
+    assert_eq!(status.expand, Some(Expand::Service));
+    assert_eq!(harmed(&users.stop().await), 0);
     harness.end().await;
 }

@@ -37,6 +37,47 @@ async fn a_folder_without_mistakes_is_valid_whatever_lies_beside_the_manifests()
 }
 
 #[tokio::test]
+async fn what_names_a_service_that_will_not_be_there_is_shown_in_its_line() {
+    let home = Home::new();
+    home.write("apps/hello.yaml", GOOD);
+    home.write(
+        "apps/orders.yaml",
+        "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  name: orders\nspec:\n  broker: default\n  \
+         subscriber:\n    ref:\n      apiVersion: serving.knative.dev/v1\n      kind: Service\n      name: hello\n",
+    );
+    home.shows(
+        "validate apps",
+        expect![[r#"
+        $ sluice validate apps
+        3 objects, 0 errors
+        status 0
+    "#]],
+    )
+    .await;
+    home.shows(
+        "validate apps --expand routes",
+        expect![[r#"
+        $ sluice validate apps --expand routes
+          × Trigger orders: spec.subscriber.ref.name: hello is delivered as a
+          │ Configuration and a Route (expand: Routes), so that the cluster has no
+          │ Knative Service hello
+            ╭─[orders.yaml:11:7]
+         10 │       kind: Service
+         11 │       name: hello
+            ·       ──┬──
+            ·         ╰── here
+            ╰────
+          help: write kind: Route, which has the same address, or deliver hello with
+                expand: Service (docs/rollout.md)
+
+        2 objects, 1 error
+        status 2
+    "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn every_mistake_is_shown_where_it_is_with_what_to_do() {
     let home = Home::new();
     home.write(

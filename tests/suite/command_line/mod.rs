@@ -170,30 +170,30 @@ async fn a_diff_shows_what_would_change_and_nothing_else() {
     home.shows(
         "diff apps --delivery shop",
         expect![[r#"
-        $ sluice diff apps --delivery shop
-        --- Secret default/key (cluster)
-        +++ Secret default/key (hello.yaml:13)
-        @@ -1,6 +1,6 @@
-         apiVersion: v1
-         data:
-        -  password: '*** (before)'
-        +  password: '*** (after)'
-         kind: Secret
-         metadata:
-           name: key
-        --- Configuration.serving.knative.dev default/hello (cluster)
-        +++ Configuration.serving.knative.dev default/hello (hello.yaml:1)
-        @@ -11,7 +11,7 @@
-               containers:
-               - env:
-                 - name: TARGET
-        -          value: one
-        +          value: two
-                 image: sluice.local/hello
-                 name: user-container
-                 readinessProbe:
-        status 1
-    "#]],
+            $ sluice diff apps --delivery shop
+            --- Secret default/key (cluster)
+            +++ Secret default/key (hello.yaml:13)
+            @@ -1,6 +1,6 @@
+             apiVersion: v1
+             data:
+            -  password: '*** (before)'
+            +  password: '*** (after)'
+             kind: Secret
+             metadata:
+               name: key
+            --- Service.serving.knative.dev default/hello (cluster)
+            +++ Service.serving.knative.dev default/hello (hello.yaml:1)
+            @@ -11,7 +11,7 @@
+                   containers:
+                   - env:
+                     - name: TARGET
+            -          value: one
+            +          value: two
+                     image: sluice.local/hello
+                     name: user-container
+                     readinessProbe:
+            status 1
+        "#]],
     )
     .await;
     let json = home

@@ -75,7 +75,7 @@ pub struct Setting {
 impl Default for Setting {
     fn default() -> Self {
         Self {
-            expand: Expand::Routes,
+            expand: Expand::default(),
             policy: "demo".to_owned(),
             prune: true,
             drift: Drift::Correct,

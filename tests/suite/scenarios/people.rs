@@ -351,7 +351,7 @@ struct House(Arc<AtomicBool>);
 impl Admission for House {
     fn validate(&self, review: &Review<'_>, object: &Value) -> Result<(), ApiError> {
         let greets = object.pointer("/spec/template/spec/containers/0/env/0/value");
-        let refused = review.kind == "Configuration"
+        let refused = matches!(review.kind, "Configuration" | "Service")
             && greets == Some(&json!("nobody"))
             && self.0.load(Ordering::Relaxed);
         if refused {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::api::delivery::Problem;
 use crate::api::object::ObjectKey;
 
 /// Where something stands: a file of the repository and a line in it.
@@ -63,6 +64,15 @@ impl ManifestError {
             message: message.to_owned(),
             hint: None,
             content: Arc::new([]),
+        }
+    }
+
+    /// The same as a line of a Delivery's status.
+    pub fn problem(&self) -> Problem {
+        Problem {
+            object: self.identity.clone(),
+            origin: Some(format!("{}:{}", self.origin, self.column)),
+            message: self.sentence(),
         }
     }
 

@@ -19,6 +19,7 @@ mod names;
 mod node;
 mod object;
 mod private;
+mod references;
 mod scalar;
 mod schema;
 pub(crate) mod server_fields;
@@ -39,6 +40,7 @@ pub use ignored::{IGNORE_FILE, is_manifest_file};
 pub use lines::Lines;
 pub use loader::{Loaded, Loader, Options, load};
 pub use object::Manifest;
+pub use references::{Reference, dangling, references, words as field_words};
 pub use traffic::{problem as traffic_problem, problem_in_service as traffic_problem_in_service};
 
 /// A file of a snapshot.

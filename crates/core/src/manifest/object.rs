@@ -42,6 +42,16 @@ impl Manifest {
     pub fn line_of(&self, path: &[&str]) -> Option<u32> {
         Lines::default().of(self, path)
     }
+
+    /// The place of a field, or of the nearest field above it that is in the file.
+    pub(super) fn place_of(&self, path: &[&str]) -> Option<At> {
+        let parsed = super::loader::objects_in(&self.origin.file, &self.content);
+        let node = parsed.get(self.index)?;
+        (0..=path.len())
+            .rev()
+            .find_map(|length| node.find(path.get(..length)?))
+            .map(|(at, _)| at)
+    }
 }
 
 /// What came of one document.

@@ -67,6 +67,7 @@ pub fn expand(rendered: &Rendered, live: &dyn Live) -> Expanded {
         }
     }
     drop_clashes(&mut out);
+    refuse_dangling(&mut out);
     out
 }
 
@@ -154,28 +155,29 @@ fn take_traffic(intent: &mut ServiceIntent, wanted: &RenderedObject) {
 }
 
 /// What a service is written as: what is there already decides, because a Service
-/// owns its Configuration and Route, and cannot take over ones that stand alone.
+/// owns its Configuration and Route, and cannot take over ones that stand alone. Where
+/// such stand beside a Service, it is they that users meet.
 fn mode(service: &ServiceIntent, asked: Expand, live: &dyn Live) -> Expand {
     let there = |kind: &str| -> Option<std::sync::Arc<live::LiveObject>> {
         live.get(&service.key(kind))
             .filter(|object| !object.deleting)
     };
-    if there("Service").is_some() {
-        return Expand::Service;
-    }
     let alone = |kind: &str| there(kind).is_some_and(|object| !object.controlled);
     if alone("Configuration") || alone("Route") {
         return Expand::Routes;
+    }
+    if there("Service").is_some() {
+        return Expand::Service;
     }
     asked
 }
 
 fn mode_note(to: &Destination, service: &ServiceIntent) -> Option<LeftAlone> {
-    let asked = match service
+    let own = service
         .annotations
         .get(annotations::EXPAND)
-        .and_then(Value::as_str)
-    {
+        .and_then(Value::as_str);
+    let asked = match own {
         Some("Routes") => Expand::Routes,
         Some("Service") => Expand::Service,
         _ => to.expand,
@@ -184,8 +186,10 @@ fn mode_note(to: &Destination, service: &ServiceIntent) -> Option<LeftAlone> {
         object: Some(service.template_key()),
         origin: Some(service.origin.clone()),
         why: Why::KeptMode {
+            service: service.name.clone(),
             asked,
             kept: service.mode,
+            explicit: own.is_some(),
         },
     })
 }
@@ -203,9 +207,41 @@ fn traffic_note(service: &ServiceIntent, wanted: &RenderedObject) -> Option<Left
     })
 }
 
+/// Objects that name a Service of these manifests which is written as a Configuration and a Route: the cluster has no
+/// such Service, and they would wait for it for ever.
+fn refuse_dangling(out: &mut Expanded) {
+    let as_routes: std::collections::BTreeSet<ObjectKey> = out
+        .services
+        .iter()
+        .filter(|service| service.mode == Expand::Routes)
+        .map(|service| service.key("Service"))
+        .collect();
+    if as_routes.is_empty() {
+        return;
+    }
+    let left = &mut out.left;
+    out.objects.retain(|object| {
+        let namespace = object.key.namespace.as_deref().unwrap_or_default();
+        let mut dangling = crate::render::references(&object.object, namespace);
+        dangling.retain(|reference| as_routes.contains(&reference.service));
+        left.extend(dangling.iter().map(|reference| LeftAlone {
+            object: Some(object.key.clone()),
+            origin: Some(object.origin.clone()),
+            why: Why::Dangling(reference.clone()),
+        }));
+        dangling.is_empty()
+    });
+}
+
+/// The objects of a service in either form.
+fn forms(service: &ServiceIntent) -> [ObjectKey; 3] {
+    ["Service", "Configuration", "Route"].map(|kind| service.key(kind))
+}
+
 /// Two manifests that would be written to one object: neither is delivered, since
 /// any order between them would be a guess. (One identity in two files is found
-/// by the `manifest` module; this finds a Service beside its own Configuration.)
+/// by the `manifest` module; this finds a Service beside its own Configuration, which is its
+/// own in both forms: what it is not written as, Knative makes of it.)
 fn drop_clashes(out: &mut Expanded) {
     let mut seen: std::collections::BTreeMap<ObjectKey, Vec<String>> = Default::default();
     for object in &out.objects {
@@ -214,7 +250,7 @@ fn drop_clashes(out: &mut Expanded) {
             .push(object.origin.clone());
     }
     for service in &out.services {
-        for key in service.keys() {
+        for key in forms(service) {
             seen.entry(key).or_default().push(service.origin.clone());
         }
     }
@@ -223,8 +259,18 @@ fn drop_clashes(out: &mut Expanded) {
         return;
     }
     out.objects.retain(|object| !seen.contains_key(&object.key));
-    out.services
-        .retain(|service| !service.keys().iter().any(|key| seen.contains_key(key)));
+    let mut dropped = Vec::new();
+    out.services.retain(|service| {
+        let clash = forms(service).iter().find_map(|key| seen.get(key).cloned());
+        // Said of the Service as well: nothing that it was written as is pruned while it is.
+        dropped.extend(
+            clash
+                .clone()
+                .map(|origins| (service.key("Service"), origins)),
+        );
+        clash.is_none()
+    });
+    seen.extend(dropped);
     for (key, origins) in seen {
         out.left.push(LeftAlone {
             object: Some(key),

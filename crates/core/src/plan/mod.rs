@@ -8,6 +8,7 @@
 
 pub mod canonical;
 mod claims;
+pub mod convert;
 pub mod diff;
 pub mod digest;
 pub mod expand;

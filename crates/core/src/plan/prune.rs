@@ -109,6 +109,9 @@ fn verdict(
     if live.deleting {
         return PruneDecision::Keep(Why::Terminating);
     }
+    if is_other_form(key, desired) {
+        return PruneDecision::Keep(Why::OtherForm);
+    }
     if unreadable.contains(key) {
         return PruneDecision::Said;
     }
@@ -158,6 +161,19 @@ pub(super) fn needs(object: &ObjectKey, other: &ObjectKey) -> bool {
             .is_some_and(|(_, group)| group == object.group),
         _ => false,
     }
+}
+
+/// Whether it is of a service that is wanted, in the form that the service is not written in. Between the forms both are
+/// there: the Service does not own the Configuration yet, or any more, and who deletes either takes the revisions along.
+fn is_other_form(key: &ObjectKey, desired: &BTreeSet<ObjectKey>) -> bool {
+    let service = ObjectKey {
+        kind: "Service".to_owned(),
+        ..key.clone()
+    };
+    key.group == serving::GROUP
+        && written_as(service)
+            .iter()
+            .any(|form| desired.contains(form))
 }
 
 /// The objects that a manifest may have been written as.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api::delivery::{Expand, Problem};
 use crate::api::object::ObjectKey;
-use crate::render::{Note, outside};
+use crate::render::{Note, Reference, field_words, outside};
 
 use super::annotations::DeliveryId;
 use super::normalize::FieldChange;
@@ -186,6 +186,8 @@ pub enum Why {
     },
     /// `sluice.dev/expand` says neither `Routes` nor `Service`.
     BadExpand(String),
+    /// It names a Service of these manifests that is delivered as a Configuration and a Route.
+    Dangling(Reference),
     /// Two manifests would be written to one object.
     Clash {
         /// Their files.
@@ -193,10 +195,14 @@ pub enum Why {
     },
     /// A service stays in the form in which the cluster has it.
     KeptMode {
+        /// Its name.
+        service: String,
         /// The form that Git asks for.
         asked: Expand,
         /// The form it is delivered in.
         kept: Expand,
+        /// The manifest itself asks for it, and not its Delivery, whose word may be a default.
+        explicit: bool,
     },
     /// Its namespace does not exist and is not in Git.
     NoNamespace,
@@ -230,6 +236,9 @@ pub enum Why {
     MovedTo(DeliveryId),
     /// Not pruned yet: this Delivery of the same repository may have it now.
     Awaits(DeliveryId),
+    /// Not pruned: it is of a service that Git has, in the form that it is not delivered in; with it the service's
+    /// revisions may go.
+    OtherForm,
     /// Not pruned: the live object does not carry our mark.
     NotOurs,
     /// Not pruned: its kind cannot be watched at present.
@@ -249,6 +258,7 @@ impl Why {
             Self::NoTemplate
             | Self::BadTraffic(_)
             | Self::BadExpand(_)
+            | Self::Dangling(_)
             | Self::NameTaken { .. }
             | Self::Clash { .. }
             | Self::NoNamespace
@@ -258,13 +268,14 @@ impl Why {
             | Self::EmptyRender
             | Self::NotSeen
             | Self::BrokenFile { .. } => true,
-            Self::KeptMode { .. }
-            | Self::Terminating
+            Self::KeptMode { explicit, .. } => *explicit,
+            Self::Terminating
             | Self::DriftLeft { .. }
             | Self::PruneOff
             | Self::PruneDisabled
             | Self::MovedTo(_)
             | Self::Awaits(_)
+            | Self::OtherForm
             | Self::NotOurs
             | Self::InUse { .. } => false,
         }
@@ -288,13 +299,22 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// What is left alone and a person should mend.
+    /// What is left alone and a person should mend, but for what [`Self::dangling`] gives.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
-        let left = self.left.iter().filter(|left| left.why.is_problem());
+        let is_problem = |why: &Why| why.is_problem() && !matches!(why, Why::Dangling(_));
+        let left = self.left.iter().filter(move |left| is_problem(&left.why));
         left.map(|left| Problem {
             object: left.object.clone(),
             origin: left.origin.clone(),
             message: left.why.to_string(),
+        })
+    }
+
+    /// The objects that name a Service which is delivered as a Configuration and a Route, and where.
+    pub fn dangling(&self) -> impl Iterator<Item = (&ObjectKey, &Reference)> {
+        self.left.iter().filter_map(|left| match &left.why {
+            Why::Dangling(reference) => Some((left.object.as_ref()?, reference)),
+            _ => None,
         })
     }
 
@@ -434,19 +454,34 @@ impl fmt::Display for Why {
                 "annotation {} says {value:?}; write Routes or Service",
                 super::annotations::EXPAND
             ),
+            Self::Dangling(reference) => write!(
+                f,
+                "{} names the Knative Service {}, which is delivered as a Configuration and a Route (expand: Routes); \
+                 write kind: Route, which has the same address, or deliver it with expand: Service (docs/rollout.md)",
+                field_words(&reference.path),
+                reference.service.name
+            ),
             Self::Clash { origins } => write!(
                 f,
                 "{} would be written to the same object; remove all but one",
                 origins.join(" and ")
             ),
-            Self::KeptMode { asked, kept } => match kept {
+            Self::KeptMode {
+                service,
+                asked,
+                kept,
+                ..
+            } => match kept {
                 Expand::Service => write!(
                     f,
-                    "delivered as a Service, since the cluster has one of that name, though {asked:?} is asked for"
+                    "delivered as a Service, since the cluster has one of that name, though {asked:?} is asked for; to \
+                     convert it without losing a request: sluice rollout convert {service} --to routes"
                 ),
                 Expand::Routes => write!(
                     f,
-                    "delivered as a Configuration and a Route, since the cluster has them, though {asked:?} is asked for"
+                    "delivered as a Configuration and a Route, since the cluster has them and no Service takes them over \
+                     by itself, though {asked:?} is asked for; to convert it without losing a request: sluice rollout \
+                     convert {service} --to service"
                 ),
             },
             Self::NoNamespace => f.write_str(
@@ -484,6 +519,9 @@ impl fmt::Display for Why {
             Self::Awaits(delivery) => write!(
                 f,
                 "no longer in Git here, kept until Delivery {delivery} has looked at this commit: it may have moved there"
+            ),
+            Self::OtherForm => f.write_str(
+                "kept beside the form that the service is delivered in; to end with one of them: sluice rollout convert",
             ),
             Self::NotOurs => f.write_str("no longer in Git, kept: it is no longer ours"),
             Self::NotSeen => f.write_str(

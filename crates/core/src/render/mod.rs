@@ -25,6 +25,7 @@ use std::sync::Arc;
 use crate::api::object::ObjectKey;
 use crate::manifest::{Lines, Loaded, Manifest, Origin};
 
+pub use crate::manifest::{Reference, field_words, references};
 pub use destination::Destination;
 pub use facts::{ClusterFacts, NoCluster};
 pub use note::{Note, Remark, outside};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::api::delivery::Expand;
 use crate::api::object::ObjectKey;
-use crate::manifest::{self, Manifest, Origin};
+use crate::manifest::{self, Manifest, ManifestError, Origin, Reference};
 
 /// An object as it is wanted: rendered from a manifest, and the only form of it that is hashed, compared, applied or
 /// shown. Made by [`super::render`] alone.
@@ -55,6 +55,13 @@ impl RenderedObject {
             line: line.unwrap_or(self.manifest.origin.line),
             ..self.manifest.origin.clone()
         }
+    }
+
+    /// What is wrong with it where it names a Service that is not there.
+    pub fn dangling(&self, reference: &Reference) -> ManifestError {
+        let mut error = manifest::dangling(&self.manifest, reference);
+        error.identity = Some(self.key.clone());
+        error
     }
 
     /// Why the traffic block of a Service cannot be used in the form that it is delivered in, if it cannot; with the

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::api::delivery::Problem;
 use crate::api::object::ObjectKey;
-use crate::manifest::{Loaded, ManifestError, Notice};
+use crate::manifest::{Loaded, ManifestError, Notice, Reference};
 
 use super::destination::Destination;
 use super::note::Note;
@@ -87,12 +87,20 @@ impl Rendered {
             .collect()
     }
 
+    /// What is wrong with objects that name a Service which is not there, each with its line.
+    pub fn dangling<'a>(
+        &self,
+        found: impl Iterator<Item = (&'a ObjectKey, &'a Reference)>,
+    ) -> Vec<ManifestError> {
+        let of = |(key, reference): (&ObjectKey, &Reference)| {
+            let object = self.objects.iter().find(|object| object.key() == key)?;
+            Some(object.dangling(reference))
+        };
+        found.filter_map(of).collect()
+    }
+
     /// What cannot be read, for people. What rendering refused is in the plan's report.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
-        self.errors().iter().map(|error| Problem {
-            object: error.identity.clone(),
-            origin: Some(format!("{}:{}", error.origin, error.column)),
-            message: error.sentence(),
-        })
+        self.errors().iter().map(ManifestError::problem)
     }
 }

@@ -3,6 +3,7 @@
 mod claims;
 mod diff;
 mod equal;
+mod forms;
 mod properties;
 mod refused;
 mod scenarios;

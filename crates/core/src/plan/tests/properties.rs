@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::scenarios::{Story, config_map, service, story};
+use crate::api::delivery::Expand;
 use crate::plan::*;
 
 /// A small world, so that names meet often: the same name in Git, in the cluster, in
@@ -68,7 +69,7 @@ fn world() -> impl Strategy<Value = Story> {
                 .with(|s| {
                     s.prune = prune;
                     if as_service {
-                        s.expand = crate::api::delivery::Expand::Service;
+                        s.expand = Expand::Service;
                     }
                 })
                 .git(before)
@@ -121,8 +122,9 @@ proptest! {
     }
 
     #[test]
-    fn after_delivery_there_is_nothing_left_to_do(git in repository()) {
-        let done = story().git(git).delivered();
+    fn after_delivery_there_is_nothing_left_to_do(git in repository(), as_service in any::<bool>()) {
+        let expand = if as_service { Expand::Service } else { Expand::Routes };
+        let done = story().with(|s| s.expand = expand).git(git).delivered();
         let plan = done.plan();
         prop_assert!(plan.is_empty(), "{}", told(&plan));
         prop_assert_eq!(plan.inventory, done.inventory);

@@ -305,7 +305,7 @@ fn a_live_service_is_adopted_as_a_service_and_the_plan_says_so() {
         })
         .tells(expect![[r#"
             release default/hello: adopted from kubectl-client-side-apply; template changed (~spec.template.spec.containers[0].image); traffic changed
-            skip    Service.serving.knative.dev default/hello: delivered as a Service, since the cluster has one of that name, though Routes is asked for
+            skip    Service.serving.knative.dev default/hello: delivered as a Service, since the cluster has one of that name, though Routes is asked for; to convert it without losing a request: sluice rollout convert hello --to routes
         "#]]);
 }
 
@@ -526,6 +526,7 @@ fn a_missing_namespace_an_unknown_kind_and_a_clash_are_said() {
         .tells(expect![[r#"
             nothing to do
             skip    Route.serving.knative.dev default/hello: apps/2.yaml:1 and apps/1.yaml:1 would be written to the same object; remove all but one
+            skip    Service.serving.knative.dev default/hello: apps/2.yaml:1 and apps/1.yaml:1 would be written to the same object; remove all but one
             skip    ConfigMap nowhere/lost: its namespace does not exist; create it or put a Namespace manifest in Git
         "#]]);
 }
