@@ -421,10 +421,7 @@ mod tests {
         let with = planned(&[hello, settings.clone()], &Cluster::new(), &[]);
         let intent = with.services[0].clone();
         let without = |delivery: Option<&str>| {
-            let cluster: Cluster = delivery
-                .into_iter()
-                .flat_map(|by| [live("Configuration", by), live("Route", by)])
-                .collect();
+            let cluster: Cluster = delivery.into_iter().map(|by| live("Service", by)).collect();
             fate(
                 &intent,
                 &planned(std::slice::from_ref(&settings), &cluster, &with.inventory),
