@@ -41,13 +41,7 @@ pub async fn run(args: SyncArgs) -> anyhow::Result<CommandOutcome> {
         None => only(&session, &api).await?,
     };
     let id = uuid::Uuid::new_v4().to_string();
-    let change = json!({"metadata": {"annotations": {SYNC: id}}});
-    let params = PatchParams {
-        field_manager: Some("sluice-cli".to_owned()),
-        ..Default::default()
-    };
-    let patched = api.patch(&name, &params, &Patch::Merge(change)).await;
-    let delivery = patched.map_err(|error| match error {
+    let delivery = ask(&api, &name, &id).await.map_err(|error| match error {
         kube::Error::Api(status) if status.is_not_found() && status.message.contains(&name) => {
             anyhow::anyhow!(
                 "there is no Delivery {name} in namespace {}; `sluice status -A` shows what there is",
@@ -74,6 +68,16 @@ pub async fn run(args: SyncArgs) -> anyhow::Result<CommandOutcome> {
         output::print(args.output, &plain(delivery), String::new)?;
     }
     Ok(outcome)
+}
+
+/// Writes the wish for a look.
+pub async fn ask(api: &Api<Delivery>, name: &str, id: &str) -> kube::Result<Delivery> {
+    let change = json!({"metadata": {"annotations": {SYNC: id}}});
+    let params = PatchParams {
+        field_manager: Some("sluice-cli".to_owned()),
+        ..Default::default()
+    };
+    api.patch(name, &params, &Patch::Merge(change)).await
 }
 
 fn plain(mut delivery: Delivery) -> Delivery {

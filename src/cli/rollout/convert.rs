@@ -10,13 +10,15 @@ use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
     PostParams, Preconditions,
 };
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
 use super::super::connection::Session;
-use super::super::{CommandOutcome, output};
+use super::super::{CommandOutcome, output, sync};
 use super::{One, find};
+use crate::api::annotations::{self, DeliveryId};
 use crate::api::delivery::Expand;
+use crate::api::object::ObjectKey;
 use crate::api::rollout::ServiceRollout;
 use crate::api::serving;
 use crate::plan::convert::{self, Found, Next};
@@ -34,6 +36,8 @@ const MANAGER: &str = "sluice-cli";
 /// Converts the service where it rests.
 pub async fn run(one: One, to: Expand) -> anyhow::Result<CommandOutcome> {
     let (session, _, rollout) = find(&one).await?;
+    let delivery = rollout.annotations().get(annotations::DELIVERY);
+    let delivery = delivery.and_then(|id| DeliveryId::parse(id));
     let status = rollout.status.unwrap_or_default();
     if !status.phase.rests() {
         bail!(
@@ -44,10 +48,11 @@ pub async fn run(one: One, to: Expand) -> anyhow::Result<CommandOutcome> {
     let service = Service {
         session: &session,
         name: &one.service,
+        delivery: delivery.as_ref(),
     };
     service.convert(to).await?;
     let name = &one.service;
-    output::text(match to {
+    output::line(match to {
         Expand::Service => format!("{name} is a Knative Service"),
         Expand::Routes => format!("{name} is a Configuration and a Route"),
     })?;
@@ -57,12 +62,28 @@ pub async fn run(one: One, to: Expand) -> anyhow::Result<CommandOutcome> {
 struct Service<'a> {
     session: &'a Session,
     name: &'a str,
+    /// Who delivers it.
+    delivery: Option<&'a DeliveryId>,
 }
 
 impl Service<'_> {
+    /// Asks the agent for a look: to it the Service is what it was, and whom a Route belongs to wakes nobody.
+    async fn ask_for_a_look(&self) -> anyhow::Result<()> {
+        let Some(delivery) = self.delivery else {
+            return Ok(());
+        };
+        let api = Api::namespaced(self.session.client.clone(), &delivery.namespace);
+        let id = uuid::Uuid::new_v4().to_string();
+        match sync::ask(&api, &delivery.name, &id).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            asked => asked.map(drop).map_err(|error| self.session.explain(error)),
+        }
+    }
+
     /// Waits until the agent delivers the Configuration and the Route: one that still takes the Service for what it
     /// delivers would make it again. Where none says so, none is there.
     async fn is_followed(&self) -> anyhow::Result<()> {
+        self.ask_for_a_look().await?;
         let api: Api<ServiceRollout> =
             Api::namespaced(self.session.client.clone(), &self.session.namespace);
         let since = tokio::time::Instant::now();
@@ -75,9 +96,10 @@ impl Service<'_> {
             }
             tokio::time::sleep(SOON).await;
         }
-        output::note(
-            "no agent follows; one that comes later finds the Configuration and the Route",
-        );
+        output::note(format_args!(
+            "no agent has followed within {} s; one that comes later finds the Configuration and the Route",
+            AGENT.as_secs()
+        ));
         Ok(())
     }
 
@@ -102,17 +124,22 @@ impl Service<'_> {
                     tokio::time::sleep(SOON).await;
                     continue;
                 }
-                next => self.step(next).await?,
+                next => self.step(to, next).await?,
             }
             waits_since = None;
         }
     }
 
     /// Carries a step out; what somebody else wrote meanwhile is looked at again.
-    async fn step(&self, next: Next) -> anyhow::Result<()> {
+    async fn step(&self, to: Expand, next: Next) -> anyhow::Result<()> {
         let done = match next {
             Next::Patch { key, patch } => {
-                output::note(format_args!("{} {}: {patch}", key.kind, key.name));
+                output::note(format_args!(
+                    "{} {} {}",
+                    key.kind,
+                    key.name,
+                    becomes(&key, to)
+                ));
                 let params = PatchParams {
                     field_manager: Some(MANAGER.to_owned()),
                     ..PatchParams::default()
@@ -122,7 +149,7 @@ impl Service<'_> {
                 patched.map(drop)
             }
             Next::Create(object) => {
-                output::note(format_args!("Service {}: created", self.name));
+                output::note(format_args!("Service {} is made", self.name));
                 let object = serde_json::from_value(object).context("a Service is an object")?;
                 let params = PostParams {
                     field_manager: Some(MANAGER.to_owned()),
@@ -132,7 +159,7 @@ impl Service<'_> {
             }
             Next::Delete { key, uid } => {
                 self.is_followed().await?;
-                output::note(format_args!("Service {}: deleted", key.name));
+                output::note(format_args!("Service {} is deleted", key.name));
                 let params = DeleteParams {
                     preconditions: Some(Preconditions {
                         uid: Some(uid),
@@ -178,6 +205,15 @@ impl Service<'_> {
             &self.session.namespace,
             &ApiResource::from_gvk(&kind),
         )
+    }
+}
+
+/// What a patch makes of an object, in words.
+fn becomes(key: &ObjectKey, to: Expand) -> &'static str {
+    match (key.kind.as_str(), to) {
+        ("Revision", _) => "gets the Service's label",
+        (_, Expand::Service) => "belongs to the Service",
+        (_, Expand::Routes) => "stands alone",
     }
 }
 
