@@ -111,13 +111,14 @@ pub(super) fn confirmed(route: &RouteFacts, wanted: &[TrafficTarget]) -> bool {
 /// controller or the gateway's has not come to it. No release can cause that.
 pub(super) fn unheard(route: Option<&RouteFacts>, wanted: &[TrafficTarget]) -> bool {
     let Some(route) = route else { return true };
-    let gateway = route.ready.as_ref().is_some_and(|ready| {
+    let waits = route.ready.as_ref().is_some_and(|ready| {
         matches!(
             ready.reason.as_str(),
-            "IngressNotConfigured" | "Uninitialized"
+            // The gateway's controller, and in a Service, which has seen the write itself, its Route's.
+            "IngressNotConfigured" | "Uninitialized" | "OutOfDate"
         )
     });
-    gateway || route.observed_generation < route.generation || !same(&route.spec, wanted)
+    waits || route.observed_generation < route.generation || !same(&route.spec, wanted)
 }
 
 /// What a Route says about itself, for a message.
@@ -163,4 +164,39 @@ pub fn describe(traffic: &[TrafficTarget]) -> String {
         }
     }
     words::stand_in(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::serving::KnativeCondition;
+
+    #[test]
+    fn nobody_has_come_to_a_route_whose_service_says_that_it_is_behind() {
+        let wanted = vec![named(None, "hello-00001", 100)];
+        let says = |reason: &str| RouteFacts {
+            generation: 3,
+            observed_generation: 3,
+            spec: wanted.clone(),
+            ready: Some(KnativeCondition {
+                type_: "RoutesReady".to_owned(),
+                status: "Unknown".to_owned(),
+                reason: reason.to_owned(),
+                ..KnativeCondition::default()
+            }),
+            ..RouteFacts::default()
+        };
+        for reason in ["OutOfDate", "IngressNotConfigured", "Uninitialized"] {
+            assert!(unheard(Some(&says(reason)), &wanted), "{reason}");
+        }
+        for reason in ["RevisionMissing", "TrafficNotMigrated", ""] {
+            assert!(!unheard(Some(&says(reason)), &wanted), "{reason}");
+        }
+        let unseen = RouteFacts {
+            generation: 4,
+            ..says("")
+        };
+        assert!(unheard(Some(&unseen), &wanted));
+        assert!(unheard(None, &wanted));
+    }
 }
