@@ -10,12 +10,11 @@ use serde_json::Value;
 use super::error::ManifestError;
 use super::loader::Loaded;
 use super::object::Manifest;
+use crate::api::annotations;
 use crate::api::delivery::Expand;
 use crate::api::object::{ObjectKey, split_api_version};
 use crate::api::serving;
 
-/// The annotation by which a Service says itself what it is delivered as.
-const EXPAND: &str = "sluice.dev/expand";
 /// How deep an object is looked into; the API server takes no deeper one.
 const DEEPEST: usize = 64;
 
@@ -114,9 +113,9 @@ pub fn dangling(manifest: &Manifest, reference: &Reference) -> ManifestError {
 }
 
 /// A path as people write it: `spec.steps[0].ref.name`.
-pub fn words(path: &[String]) -> String {
+pub fn words<S: AsRef<str>>(path: &[S]) -> String {
     let mut text = String::new();
-    for step in path {
+    for step in path.iter().map(AsRef::as_ref) {
         if step.bytes().all(|byte| byte.is_ascii_digit()) {
             text.push_str(&format!("[{step}]"));
         } else {
@@ -140,8 +139,8 @@ impl Loaded {
             .filter(|m| m.key.group == serving::GROUP && m.key.kind == "Service")
             .filter(|m| {
                 let value = m.value.value();
-                let annotations = value.pointer("/metadata/annotations");
-                match annotations.and_then(|all| all.get(EXPAND)?.as_str()) {
+                let own = value.pointer("/metadata/annotations");
+                match own.and_then(|all| all.get(annotations::EXPAND)?.as_str()) {
                     Some(says) => says == "Routes",
                     None => expand == Expand::Routes,
                 }

@@ -107,24 +107,8 @@ impl<C: ClusterFacts + ?Sized> Stages<'_, C> {
                 ..manifest.origin.clone()
             },
             object: key.clone(),
-            field: field(&path),
+            field: field_words(&path),
             remark,
         });
     }
-}
-
-/// `metadata.ownerReferences[0]`.
-fn field(path: &[&str]) -> String {
-    let mut field = String::new();
-    for step in path {
-        if step.bytes().all(|byte| byte.is_ascii_digit()) {
-            field.push_str(&format!("[{step}]"));
-        } else {
-            if !field.is_empty() {
-                field.push('.');
-            }
-            field.push_str(step);
-        }
-    }
-    field
 }

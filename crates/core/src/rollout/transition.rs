@@ -59,7 +59,7 @@ const WAYS: &[Way] = &[
     way(Phase::Promoting, Phase::RollingBack, "the second crash of a Pod; Ready is `False`; the revision is deleted; the Route says no for `confirmTimeout`; `abort`"),
     way(Phase::RollingBack, Phase::RolledBack, "confirmed; or not within `confirmTimeout`, where no good revision is left"),
     way(Phase::Stable, Phase::Pinning, "another template in Git; `retry`"),
-    way(Phase::Stable, Phase::Promoting, "`undo`; Git goes back to a template that is known to be good; stable is deleted, and a known good revision is left"),
+    way(Phase::Stable, Phase::Promoting, "`undo`; Git reverts to a template that is known to be good; stable is deleted, and a known good revision is left"),
     way(Phase::Stable, Phase::RolledBack, "Git goes to a template that is in quarantine, or that is refused"),
     way(Phase::Stable, Phase::Initial, "stable is deleted and stays away, and no good revision is left"),
     way(Phase::RolledBack, Phase::Stable, "Git goes to stable's template; or to a new one that waits"),
