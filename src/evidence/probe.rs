@@ -9,8 +9,9 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::analysis::judge::{LEAST_TO_COMPARE, Verdict, judge_probes};
-use crate::analysis::{Latencies, ProbeReport, ProbeRound};
+use crate::analysis::{
+    LEAST_TO_COMPARE, Latencies, ProbeReport, ProbeRound, Verdict, judge_probes,
+};
 use crate::policy::Policy;
 
 use super::client::{Answer, FetchError, HttpClient};

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::evidence::{Counts, Metrics, ProbeReport, ProbeRound, Unmeasured, Window};
 use super::finding::Finding;
-use super::judge::{Verdict, judge_probes, judge_window, wants_synthetic};
 use super::latency::{Bucket, Latencies};
+use super::{Verdict, judge_probes, judge_window, wants_synthetic};
 use crate::policy::preset;
 
 /// `errors` of `requests`, each within the bucket up to `ms` of a gateway's histogram.
