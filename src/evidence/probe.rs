@@ -158,11 +158,12 @@ pub async fn run(
     if wakes > 0 {
         let (answer, took) = ask(plan.timeout.max(WAKE)).await;
         tally.first = Some(took);
-        tally.report.warm_up = u64::from(plan.warm_up);
+        tally.book(&answer, took);
         tally.note(&answer);
     }
     for _ in wakes..plan.warm_up {
-        let (_, _) = ask(plan.timeout).await;
+        let (answer, took) = ask(plan.timeout).await;
+        tally.book(&answer, took);
     }
     let concurrency = plan.concurrency.max(1) as usize;
     let mut answers = stream::iter(0..plan.count)
@@ -193,6 +194,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, plan: &ProbePlan, answer: Result<Answer, FetchError>, took: Duration) {
+        self.book(&answer, took);
         self.report.sent += 1;
         self.times.push(took.as_secs_f64() * 1000.0);
         self.note(&answer);
@@ -211,6 +213,14 @@ impl Tally {
                 self.report.unanswered += 1;
             }
         }
+    }
+
+    /// Books a request as a gateway counts it.
+    fn book(&mut self, answer: &Result<Answer, FetchError>, took: Duration) {
+        let status = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
+        let booked = &mut self.report.booked;
+        *booked.statuses.entry(status).or_default() += 1;
+        booked.times.push(took.as_secs_f64() * 1000.0);
     }
 
     /// Quotes an error once.

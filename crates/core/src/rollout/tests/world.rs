@@ -8,12 +8,14 @@ mod cluster;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::analysis::latency::{Bucket, Latencies};
-use crate::analysis::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
+use crate::analysis::{
+    Booked, Counters, Evidence, Latencies, Limits, ProbeReport, ProbeRound, Scrape, StepWindow,
+    Unmeasured,
+};
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{Action, Phase, Request, RolloutSpec, RolloutStatus};
@@ -165,7 +167,10 @@ pub struct World {
     clock_skew: i64,
     evidence: Evidence,
     gather: Gather,
-    window_since: Option<(String, u8, Timestamp, u64)>,
+    window: Option<((String, u8, Timestamp), StepWindow)>,
+    /// What the gateway has counted, of users and of our own requests.
+    gateway: Scrape,
+    started: Instant,
     counted: BTreeMap<String, (u64, u64)>,
     credit: BTreeMap<String, u64>,
     scripts: Vec<(u64, Script)>,
@@ -232,7 +237,9 @@ impl World {
             clock_skew: 0,
             evidence: Evidence::default(),
             gather: Gather::Nothing,
-            window_since: None,
+            window: None,
+            gateway: Scrape::default(),
+            started: Instant::now(),
             counted: BTreeMap::new(),
             credit: BTreeMap::new(),
             scripts: vec![],
@@ -386,7 +393,7 @@ impl World {
         self.watching_since = self.dead_until;
         self.gather = Gather::Nothing;
         self.evidence = Evidence::default();
-        self.window_since = None;
+        self.window = None;
     }
 
     pub fn delete_everything(&mut self) {

@@ -196,7 +196,7 @@ impl World {
                 .revisions
                 .get(&name)
                 .map(|r| (self.behaviour(r), self.facts(&name, r)));
-            let (total, bad) = self.counted.entry(name).or_default();
+            let (total, bad) = self.counted.entry(name.clone()).or_default();
             *total += requests;
             let failed = match &behaviour {
                 Some((b, facts)) if facts.is_ready() => {
@@ -206,6 +206,12 @@ impl World {
             };
             *bad += failed;
             self.requests += requests;
+            let ms = behaviour.as_ref().map_or(20.0, |(b, _)| b.ms);
+            let booked = Booked {
+                statuses: [(200, requests - failed), (500, failed)].into(),
+                times: vec![ms; usize::try_from(requests).unwrap()],
+            };
+            self.gateway_counts(&name, &booked);
             let slow = behaviour.is_some_and(|(b, _)| b.ms > 500.0);
             self.harmed += if slow { requests } else { failed };
         }
