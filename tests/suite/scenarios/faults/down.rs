@@ -127,8 +127,8 @@ async fn a_memory_of_a_later_release_is_held_and_a_failing_candidate_goes_down_a
     let phases = loop {
         let before = redefine_phases(&halfway.harness, json!({"type": "string"})).await;
         let phases = known.get_or_insert(before).clone();
-        let written = raw.patch_status("hello", &params, &Patch::Merge(&later));
-        match written.await {
+        let later = Patch::Merge(&later);
+        match raw.patch_status("hello", &params, &later).await {
             Ok(_) => break phases,
             Err(kube::Error::Api(status)) if status.code == 422 => {}
             Err(error) => panic!("{error}"),
