@@ -32,6 +32,18 @@ impl Dice {
         }
     }
 
+    /// How many come where so many come on average (Poisson).
+    pub fn arrivals(&mut self, mean: f64) -> u64 {
+        let (mut at, mut come) = (0.0, 0);
+        loop {
+            at -= self.roll().ln();
+            if at > mean {
+                return come;
+            }
+            come += 1;
+        }
+    }
+
     /// How many of `requests` go to the side that has this share, and how many to the other.
     pub fn split(&mut self, requests: u64, share: f64) -> (u64, u64) {
         let one = self.failures(requests, share);

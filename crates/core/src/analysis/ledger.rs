@@ -14,8 +14,28 @@ use super::limits::Limits;
 use super::metrics::{Counters, Scrape, Tally};
 use super::sequential::{Ceiling, TwoSample, Wager, healthy};
 
-/// Requests of stable's that say how it is now: so many of the last ones.
-const STABLE_NOW: f64 = 20.0;
+/// Requests that say how a revision is now: so many of the last ones.
+const LATEST: f64 = 300.0;
+/// What stable had is estimated, and may be somewhat more.
+const USUAL: f64 = 1.25;
+
+/// So many answers from before the release say how stable is at any time.
+const BEFORE: f64 = 2000.0;
+
+/// The latest answers of one side.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Recent {
+    errors: f64,
+    requests: f64,
+}
+
+impl Recent {
+    fn add(&mut self, new: &Tally) {
+        let kept = (LATEST / self.requests.max(LATEST)).min(1.0);
+        self.errors = self.errors * kept + new.errors as f64;
+        self.requests = self.requests * kept + new.requests as f64;
+    }
+}
 
 /// The same of both sides.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,8 +67,10 @@ pub struct Tests {
     pub lately: Pair<Tally>,
     /// How far errors speak against the candidate since then.
     score: f64,
-    /// Stable's latest errors, and requests.
-    stable_now: (f64, f64),
+    /// Stable's latest answers.
+    stable_now: Recent,
+    /// Stable's answers before all this, as so many of them as are not too old to say anything.
+    stable_before: Recent,
 }
 
 /// The last look at one gateway.
@@ -199,6 +221,7 @@ impl Ledger {
         self.ours.stable.book(&own.stable, &seen.stable);
         if !timed {
             // What is counted by now and not told yet is told later, and is none of what begins here.
+            self.tests.before(&seen.stable.tally([None, None]));
             for (ours, seen) in [
                 (&mut self.ours.candidate, &seen.candidate),
                 (&mut self.ours.stable, &seen.stable),
@@ -307,8 +330,32 @@ impl Ledger {
 impl Tests {
     /// The share of errors among stable's latest answers, of 1.
     pub fn stable_fails_now(&self) -> f64 {
-        let (errors, all) = self.stable_now;
-        errors / all.max(1.0)
+        self.stable_now.errors / self.stable_now.requests.max(1.0)
+    }
+
+    /// Takes what a gateway had counted of stable before anything was judged.
+    fn before(&mut self, all: &Tally) {
+        let part = (BEFORE / all.requests.max(1) as f64).min(1.0);
+        self.stable_before.errors += all.errors as f64 * part;
+        self.stable_before.requests += all.requests as f64 * part;
+    }
+
+    /// The share of errors that is nothing to speak of by what stable had, at any time and now: what both suffer is no
+    /// question for a limit.
+    fn expected_of_both(&self, now: &Tally) -> f64 {
+        let usual = |errors: f64, requests: f64| USUAL * (errors + 1.0) / (requests + 200.0);
+        let (all, before) = (&self.seen.stable, &self.stable_before);
+        let at_any_time = usual(
+            before.errors + all.errors as f64,
+            before.requests + all.requests as f64,
+        );
+        let lately = usual(self.stable_now.errors, self.stable_now.requests);
+        let at_once = if now.errors >= 2 {
+            now.errors as f64 / now.requests.max(1) as f64
+        } else {
+            0.0
+        };
+        at_any_time.max(lately).max(at_once).min(0.9)
     }
 
     fn feed_answers(&mut self, new: &Pair<Tally>, limits: &Limits) {
@@ -322,16 +369,13 @@ impl Tests {
             .look((mine.redirects, theirs.redirects), requests);
         self.client_errors
             .look((mine.client_errors, theirs.client_errors), requests);
-        // What stable suffers as well is no question for a limit.
-        let (errors, all) = self.stable_now;
-        let kept = (STABLE_NOW / all.max(STABLE_NOW)).min(1.0);
-        let errors = errors * kept + theirs.errors as f64;
-        let all = all * kept + theirs.requests as f64;
-        self.stable_now = (errors, all);
-        if errors <= limits.errors * all || errors == 0.0 {
-            self.ceiling
-                .look(mine.errors, mine.requests, healthy(limits.errors));
-        }
+        self.stable_now.add(theirs);
+        let expected = self.expected_of_both(theirs);
+        self.ceiling.look(
+            mine.errors,
+            mine.requests,
+            expected.max(healthy(limits.errors)),
+        );
     }
 
     /// Keeps what was answered since errors began to be more than healthy, as a cumulated sum (CUSUM) sees it.

@@ -12,7 +12,7 @@
 pub mod check;
 pub mod cluster;
 #[cfg(test)]
-mod dice;
+pub(crate) mod dice;
 pub mod evidence;
 pub mod finding;
 mod in_flight;

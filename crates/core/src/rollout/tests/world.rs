@@ -4,7 +4,10 @@
 //! that is not Ready keeps its old split, Pods tell of crashes long before conditions do.
 
 mod agent;
+mod chance;
 mod cluster;
+
+pub use chance::{Chance, Shape, Start};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -175,7 +178,11 @@ pub struct World {
     credit: BTreeMap<String, u64>,
     scripts: Vec<(u64, Script)>,
     requests_made: u32,
-    quiet: bool,
+    pub quiet: bool,
+    /// Seconds between two looks of everybody.
+    pub tick: u64,
+    /// Users come and fail by chance.
+    pub chance: Option<Chance>,
 }
 
 impl World {
@@ -245,6 +252,8 @@ impl World {
             scripts: vec![],
             requests_made: 0,
             quiet: false,
+            tick: 1,
+            chance: None,
         }
     }
 
@@ -370,6 +379,14 @@ impl World {
     pub fn remembers_an_older_state(&mut self) {
         let older = self.backups.front().cloned().unwrap_or_default();
         self.forgets(older);
+    }
+
+    /// What is taken for stable.
+    pub fn stable_name(&self) -> &str {
+        let stable = self.status.stable.as_ref();
+        stable
+            .and_then(|s| s.revision.as_deref())
+            .unwrap_or_default()
     }
 
     /// Whether what is taken for stable can take requests.
@@ -501,7 +518,7 @@ impl World {
                 // for it to settle within a second.
                 self.agent();
             }
-            self.second += 1;
+            self.second += self.tick;
         }
     }
 

@@ -149,8 +149,10 @@ impl World {
                 self.now(),
             )
         };
-        let (decision, again) = (once(), once());
-        assert_eq!(decision, again, "the same arguments give the same answer");
+        let decision = once();
+        if self.chance.is_none() {
+            assert_eq!(decision, once(), "the same arguments give the same answer");
+        }
         let first = decision.order == Order::TrafficFirst;
         let stores = decision.status != self.stored && !decision.persist_deferred;
         if stores && self.stores_nothing && !first {

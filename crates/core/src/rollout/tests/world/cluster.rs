@@ -183,6 +183,9 @@ impl World {
 
     /// A second of users: exact shares, exact error rates.
     pub(super) fn users(&mut self) {
+        if self.chance.is_some() {
+            return self.users_by_chance();
+        }
         let Some(route) = &self.route else { return };
         for entry in route.status.clone() {
             let Some(name) = entry.revision_name else {
