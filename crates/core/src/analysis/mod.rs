@@ -25,6 +25,7 @@ pub mod probes;
 #[cfg(test)]
 mod probes_tests;
 pub mod prometheus;
+pub mod release_tests;
 pub mod requests;
 #[cfg(test)]
 mod requests_tests;
@@ -43,10 +44,11 @@ pub use evidence::{
 pub use finding::{Figures, Finding};
 pub use judge::Verdict;
 pub use latency::Latencies;
-pub use ledger::{Pair, Tests};
+pub use ledger::Pair;
 pub use limits::Limits;
 pub use metrics::{Counters, Scrape, Tally};
 pub use probes::judge_probes;
+pub use release_tests::Tests;
 pub use requests::{judge_window, wants_synthetic};
 pub use seen::LEAST_TO_COMPARE;
 pub use window::StepWindow;
