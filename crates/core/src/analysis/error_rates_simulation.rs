@@ -63,6 +63,7 @@ impl Dice {
             at: Timestamp::UNIX_EPOCH,
             candidate: report(self.failures(count, p)),
             stable: Some(report(0)),
+            ..ProbeRound::default()
         }
     }
 }

@@ -77,7 +77,7 @@ fn enough_clean_answers_after_the_bake_pass() {
     );
     says(
         window(12, counts(0, 7, 40.0), counts(0, 228, 40.0)),
-        expect!["inconclusive: 7 requests are too few, 8 are needed"],
+        expect!["inconclusive: users sent 7 of 8: too few to tell"],
     );
 }
 
@@ -255,6 +255,7 @@ fn round(sent: u64, failed: u64) -> ProbeRound {
         at: Timestamp::UNIX_EPOCH,
         candidate: report(failed),
         stable: Some(report(0)),
+        ..ProbeRound::default()
     }
 }
 

@@ -29,7 +29,9 @@ pub mod window;
 
 pub use check::{Check, CheckId, Judgement, combine};
 pub use cluster::{judge_gone, judge_pods, judge_ready};
-pub use evidence::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Unmeasured, Window};
+pub use evidence::{
+    Counts, Evidence, Metrics, PathReport, ProbeReport, ProbeRound, Unmeasured, Window,
+};
 pub use finding::{Figures, Finding};
 pub use judge::Verdict;
 pub use latency::Latencies;

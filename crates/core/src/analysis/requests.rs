@@ -7,20 +7,15 @@ use crate::policy::{Policy, Step};
 use super::evidence::{Metrics, ProbeRound, Window};
 use super::finding::Finding;
 use super::judge::Verdict;
-use super::probes::judge_reports;
+use super::probes::{alone, judge_round};
 use super::seen::Seen;
 
 /// Judges what users met at a step.
 pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
     let synthetic = window.synthetic.as_ref();
     let by_synthetic = |round: &ProbeRound, instead_of: String| {
-        let verdict = judge_reports(
-            policy,
-            EvidenceSource::SyntheticProbes,
-            &round.candidate,
-            round.stable.as_ref(),
-            u64::from(policy.analysis.synthetic_probes),
-        );
+        let need = u64::from(policy.analysis.synthetic_probes);
+        let verdict = judge_round(policy, EvidenceSource::SyntheticProbes, round, need);
         verdict.instead_of(instead_of)
     };
     let metrics = match (&window.metrics, synthetic) {
@@ -31,7 +26,8 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
             });
         }
         (Err(why), Some(round)) => {
-            return bake(by_synthetic(round, why.to_string()), window, step);
+            let verdict = bake(by_synthetic(round, why.to_string()), window, step);
+            return alone(policy, round, verdict);
         }
     };
 
@@ -42,7 +38,14 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
     if let Some(verdict) = seen.blame(policy) {
         return verdict;
     }
-    let synthetic = synthetic.map(|round| by_synthetic(round, too_few()));
+    let synthetic = synthetic.map(|round| {
+        let verdict = by_synthetic(round, too_few());
+        if users == 0 {
+            alone(policy, round, verdict)
+        } else {
+            verdict
+        }
+    });
     if let Some(verdict @ Verdict::Fail { .. }) = synthetic {
         return verdict;
     }
@@ -75,6 +78,8 @@ pub fn wants_synthetic(verdict: &Verdict, window: &Window, step: &Step) -> bool 
     let silent = match verdict {
         Verdict::Inconclusive(Finding::TooFew { .. } | Finding::NoData { .. }) => true,
         Verdict::Inconclusive(Finding::Baking { .. }) => uncounted,
+        // All that they can say is said.
+        Verdict::Inconclusive(Finding::ReadinessOnly(_)) => false,
         Verdict::Inconclusive(finding) | Verdict::Fail { finding, .. } => {
             finding.source() == Some(EvidenceSource::SyntheticProbes)
         }

@@ -86,7 +86,7 @@ struct Ours {
 
 impl Ours {
     fn of(round: &ProbeRound) -> Self {
-        let of = |report: &ProbeReport| (report.sent + report.warm_up, report.failed);
+        let of = |report: &ProbeReport| (report.sent + report.warm_up, report.gateway_failures());
         Self {
             candidate: of(&round.candidate),
             stable: round.stable.as_ref().map(of).unwrap_or_default(),
@@ -343,7 +343,7 @@ mod tests {
                 warm_up: 1,
                 ..ProbeReport::default()
             },
-            stable: None,
+            ..ProbeRound::default()
         });
         let users = |window: &StepWindow| window.window().metrics.unwrap().candidate.requests;
         assert_eq!(users(&window), 3, "not counted yet, not taken off yet");

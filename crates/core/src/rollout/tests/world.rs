@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::analysis::latency::{Bucket, Latencies};
-use crate::analysis::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
+use crate::analysis::{Counts, Evidence, Metrics, PathReport, ProbeReport, ProbeRound, Window};
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{Action, Phase, Request, RolloutSpec, RolloutStatus};
@@ -35,6 +35,10 @@ pub struct Behaviour {
     pub errors: u64,
     /// Answer time.
     pub ms: f64,
+    /// What is answered where nothing fails.
+    pub status: u16,
+    /// Seconds of age up to which every probe takes 800 ms.
+    pub slow_until: Option<u64>,
     /// Only users see the errors and the slowness; probes' path is fine.
     pub hidden: bool,
     /// The condition that it ends in at that age.
@@ -48,6 +52,8 @@ pub fn good() -> Behaviour {
         crashes: vec![],
         errors: 0,
         ms: 20.0,
+        status: 200,
+        slow_until: None,
         hidden: false,
         fails_at: None,
     }
@@ -166,6 +172,10 @@ pub struct World {
     evidence: Evidence,
     gather: Gather,
     window_since: Option<(String, u8, Timestamp, u64)>,
+    /// What was probed last, and the second of its first round.
+    first_probed: Option<((String, Option<Timestamp>), u64)>,
+    /// Nobody named a path of probes.
+    pub readiness_only: bool,
     counted: BTreeMap<String, (u64, u64)>,
     credit: BTreeMap<String, u64>,
     scripts: Vec<(u64, Script)>,
@@ -233,6 +243,8 @@ impl World {
             evidence: Evidence::default(),
             gather: Gather::Nothing,
             window_since: None,
+            first_probed: None,
+            readiness_only: false,
             counted: BTreeMap::new(),
             credit: BTreeMap::new(),
             scripts: vec![],
@@ -387,6 +399,7 @@ impl World {
         self.gather = Gather::Nothing;
         self.evidence = Evidence::default();
         self.window_since = None;
+        self.first_probed = None;
     }
 
     pub fn delete_everything(&mut self) {
