@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::gateway::{Gateway, NoWay};
 use super::queue_proxies;
-use crate::analysis::{Evidence, ProbeReport, ProbeRound, StepWindow, Unmeasured, Window};
+use crate::analysis::{Evidence, Limits, ProbeReport, ProbeRound, StepWindow, Unmeasured, Window};
 use crate::evidence::{self, ProbePlan, ProbeTarget, SlowStart, probe};
 use crate::policy::Policy;
 use crate::rollout::{Gather, ProbeTargets};
@@ -62,6 +62,8 @@ enum Subject {
 #[derive(PartialEq)]
 struct Asked {
     policy: Policy,
+    /// Times count from then on.
+    warm_until: Option<Timestamp>,
     /// Our own requests, where they are wanted as well.
     synthetic: Option<ProbeTargets>,
 }
@@ -117,12 +119,13 @@ impl Gatherer {
                 stable,
                 weight,
                 since,
-                warm_up,
-                ours_before,
+                warm_until,
+                remembered,
                 synthetic,
             } => {
                 let asked = Asked {
                     policy: policy.clone(),
+                    warm_until,
                     synthetic,
                 };
                 if let Some(open) = self.window_of(&candidate, &stable, weight, since) {
@@ -151,9 +154,9 @@ impl Gatherer {
                     &self.namespace,
                     (&candidate, &stable),
                     weight,
-                    warm_up,
-                    ours_before,
                     since,
+                    remembered.as_ref(),
+                    Limits::of(policy),
                     (Instant::now(), Timestamp::now()),
                 );
                 self.start(
@@ -399,7 +402,7 @@ impl WindowWatcher {
                     }
                 }
             }
-            let (interval, round) = {
+            let (interval, warm_until, round) = {
                 let asked = self.asked.borrow_and_update();
                 let targets = asked.synthetic.clone();
                 let round = targets.map(|to| {
@@ -408,13 +411,14 @@ impl WindowWatcher {
                         starts.insert(known.unwrap_or_else(|| Starts::awake(&asked.policy, &to)));
                     Round::new(&asked.policy, to, &self.template, starts.clone())
                 });
-                (asked.policy.interval, round)
+                (asked.policy.interval, asked.warm_until, round)
             };
             if tick.period() != interval {
                 tick = ticking(interval);
                 tick.reset();
             }
-            self.look(&mut window, interval, ours_ended).await;
+            self.look(&mut window, interval, warm_until, ours_ended)
+                .await;
             if let Some(round) = round {
                 let round = round
                     .run(&self.context.gateway, &self.namespace, &self.service)
@@ -431,7 +435,13 @@ impl WindowWatcher {
 
     /// Adds what each instance of the gateway has counted, or else each Pod; that is worth
     /// something as long as one of them can be read.
-    async fn look(&mut self, window: &mut StepWindow, interval: Duration, ours_ended: Instant) {
+    async fn look(
+        &mut self,
+        window: &mut StepWindow,
+        interval: Duration,
+        warm_until: Option<Timestamp>,
+        ours_ended: Instant,
+    ) {
         let (pages, why_not_the_gateway) = match self.context.gateway.metrics().await {
             Ok(pages) => (pages, None),
             Err(why) => (self.queue_proxies(), Some(why.to_string())),
@@ -445,7 +455,7 @@ impl WindowWatcher {
             match page.scrape(not_before).await {
                 Ok(scrape) => {
                     let now = (Instant::now(), Timestamp::now());
-                    window.add(page.url(), Ok(&scrape), now);
+                    window.add(page.url(), &scrape, warm_until, now);
                     read = true;
                 }
                 Err(why) => unread = Some(why.to_string()),
@@ -459,11 +469,8 @@ impl WindowWatcher {
             (why, unread) => unread.or(why).unwrap_or_default(),
         };
         tracing::debug!(namespace = %self.namespace, service = %self.service, "{why}");
-        window.add(
-            "",
-            Err(Unmeasured::Unread(why)),
-            (Instant::now(), Timestamp::now()),
-        );
+        let now = (Instant::now(), Timestamp::now());
+        window.blind(Unmeasured::Unread(why), now);
     }
 
     fn queue_proxies(&mut self) -> Vec<Arc<evidence::Gateway>> {

@@ -176,19 +176,24 @@ impl Tally {
     /// It does not count, and is quoted where it failed.
     fn warm_up(&mut self, plan: &ProbePlan, asked: &Asked<'_>) {
         self.report.first.get_or_insert(asked.took);
-        self.report.warm_up += 1;
-        let failed = asked
-            .answer
-            .as_ref()
-            .map_or(true, |answer| answer.status.is_server_error());
-        self.report.warm_up_failed += u64::from(failed);
+        self.book(asked);
         if let Some(why) = failure(plan, &asked.answer) {
             self.quote(plan, asked.path, &why);
         }
     }
 
+    /// Books a request as a gateway counts it.
+    fn book(&mut self, asked: &Asked<'_>) {
+        let status = asked.answer.as_ref();
+        let status = status.map_or(0, |answer| answer.status.as_u16());
+        let booked = &mut self.report.booked;
+        *booked.statuses.entry(status).or_default() += 1;
+        booked.times.push(asked.took.as_secs_f64() * 1000.0);
+    }
+
     fn add(&mut self, plan: &ProbePlan, asked: Asked<'_>, slow_start: &SlowStart) {
         self.report.first.get_or_insert(asked.took);
+        self.book(&asked);
         let early = slow_start.lasts(asked.start);
         let times = if early {
             &mut self.early
@@ -202,8 +207,6 @@ impl Tally {
         }
         // So late that it was not waited for is late, while lateness blames nobody.
         if early && matches!(asked.answer, Err(FetchError::Timeout(_))) {
-            self.report.warm_up += 1;
-            self.report.warm_up_failed += 1;
             return;
         }
         self.report.sent += 1;

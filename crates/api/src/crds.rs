@@ -11,7 +11,7 @@ use super::rollout_policy::RolloutPolicy;
 
 /// The version of these definitions. It rises with every change of theirs: an agent puts none over one of a higher
 /// version, whose fields the API server would drop then.
-pub const DEFINITIONS_VERSION: u32 = 3;
+pub const DEFINITIONS_VERSION: u32 = 4;
 
 /// The annotation of a definition that has this version.
 pub const VERSION_ANNOTATION: &str = "sluice.dev/definitions-version";

@@ -3,6 +3,8 @@
 //! The status is the agent's only memory: killed between any two calls, it goes
 //! on from here. `spec` is what people ask for (`sluice rollout pause`, ...).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
@@ -220,6 +222,9 @@ pub struct RolloutStatus {
     /// The evidence of this release, newest last, one entry a step (the last of each).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<StepEvidence>,
+    /// The account behind the evidence of this release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<EvidenceLedger>,
     /// Past releases, newest first: the last twenty, and the last five good ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
@@ -518,6 +523,51 @@ pub enum EvidenceSource {
     Metrics,
     /// Our own requests through the gateway, for want of users.
     SyntheticProbes,
+}
+
+/// The account of what candidate and stable answered, as far as it outlives the agent: with it an agent that begins anew
+/// forgets neither a failure that users met meanwhile nor what the tests of this release know.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EvidenceLedger {
+    /// The revision that is judged.
+    pub candidate: String,
+    /// The one that it is compared with.
+    pub stable: String,
+    /// What each gateway had counted at the last look, by the address of its page.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub gateways: BTreeMap<String, GatewayCounts>,
+    /// Requests of our own that it had not counted by then.
+    pub ours: GatewayCounts,
+    /// The tests, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tests: BTreeMap<String, SequentialTest>,
+}
+
+/// Answers by status, 0 where there was none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GatewayCounts {
+    /// The candidate's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, u64>")]
+    pub candidate: BTreeMap<u16, u64>,
+    /// Stable's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, u64>")]
+    pub stable: BTreeMap<u16, u64>,
+}
+
+/// A test that is valid at any look: what it has won against "nothing is wrong".
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SequentialTest {
+    /// Beginnings of a fault that it reckons with so far.
+    pub begun: u64,
+    /// The prior weight of all later ones.
+    pub left: f64,
+    /// What was won, for each of its alternatives.
+    pub won: Vec<f64>,
 }
 
 /// How one release ended.

@@ -55,7 +55,7 @@ impl Default for RolloutPolicySpec {
         Self {
             steps: [5, 20, 50].into_iter().map(Step::weight).collect(),
             bake: HumanDuration::from_secs(300),
-            interval: HumanDuration::from_secs(15),
+            interval: HumanDuration::from_secs(5),
             step_timeout: HumanDuration::from_secs(1800),
             progress_deadline: HumanDuration::from_secs(600),
             confirm_timeout: HumanDuration::from_secs(30),

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::api::rollout::EvidenceLedger;
+
 use super::latency::Latencies;
+use super::ledger::Tests;
+use super::metrics::Tally;
 
 /// What the agent has gathered for the present phase of one release.
 ///
@@ -41,10 +45,8 @@ pub struct ProbeRound {
 pub struct ProbeReport {
     /// Requests that count (the warm-up's do not).
     pub sent: u64,
-    /// The warm-up's, and those of a slow start that timed out: they do not count, but a gateway has counted them.
-    pub warm_up: u64,
-    /// Of these, the ones with a status of 500 or above, or without an answer.
-    pub warm_up_failed: u64,
+    /// All of this series, the warm-up's and those of a slow start too, as a gateway has counted them.
+    pub booked: Booked,
     /// Those that count and were answered otherwise than expected, or not at all.
     pub failed: u64,
     /// Those of them that got no HTTP answer: refused, reset, timed out before the headers.
@@ -90,6 +92,8 @@ pub struct Window {
     pub metrics: Result<Metrics, Unmeasured>,
     /// Our own requests at this weight, where users sent too few.
     pub synthetic: Option<ProbeRound>,
+    /// What is to be remembered of the account.
+    pub ledger: EvidenceLedger,
 }
 
 /// Why a window has no counters to judge by.
@@ -110,37 +114,48 @@ pub struct Metrics {
     pub candidate: Counts,
     /// Stable's, over the same time.
     pub stable: Counts,
+    /// The tests of the whole release up to now.
+    pub tests: Tests,
+    /// The limits on the 99th percentile and the median that they were fed by last, in milliseconds.
+    pub limits_ms: [Option<f64>; 2],
 }
 
-/// Requests to one revision.
+/// Requests to one revision in one window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counts {
-    /// All requests.
-    pub requests: u64,
-    /// Those answered with a status of 500 or above, or not at all.
-    pub errors: u64,
-    /// Answer times: without the warm-up's, and without what was told together with those of our
-    /// own requests, which a histogram cannot tell apart.
+    /// What was counted, by what is judged.
+    pub tally: Tally,
+    /// Answer times, without the warm-up's.
     pub latencies: Latencies,
-    /// The times of less than half of the requests are told yet: a gateway may flush its
-    /// histograms later than its counters (Envoy every 5 s).
-    pub times_lag: bool,
+    /// Requests that were answered since times count. A gateway may tell times later than it counts (Envoy every 5 s).
+    pub due: u64,
+    /// Requests that have been open for longer than the limit on the 99th percentile.
+    pub open: u64,
+}
+
+/// Requests of our own, all of them, as a gateway has counted them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Booked {
+    /// Answers by status, the warm-up's too; 0 where there was none.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Times in milliseconds, the warm-up's too.
+    pub times: Vec<f64>,
+}
+
+impl Booked {
+    /// Adds others.
+    pub fn add(&mut self, other: &Self) {
+        for (status, count) in &other.statuses {
+            *self.statuses.entry(*status).or_default() += count;
+        }
+        self.times.extend(&other.times);
+    }
 }
 
 impl ProbeReport {
-    /// Of all these requests, the warm-up's included, what a gateway counts as failed: a status of 500 or above, or
-    /// none. A policy may expect other statuses than a gateway does.
-    pub fn gateway_failures(&self) -> u64 {
-        let failed = self.statuses.iter().filter(|(status, _)| **status >= 500);
-        let failed: u64 = failed.map(|(_, count)| count).sum();
-        failed + self.unanswered + self.warm_up_failed
-    }
-
     /// Adds what a later series of requests showed.
     pub fn add(&mut self, later: Self) {
         self.sent += later.sent;
-        self.warm_up += later.warm_up;
-        self.warm_up_failed += later.warm_up_failed;
         self.failed += later.failed;
         self.unanswered += later.unanswered;
         for (status, count) in later.statuses {

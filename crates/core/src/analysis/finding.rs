@@ -24,6 +24,32 @@ pub enum Finding {
         /// The limit that it is over, in milliseconds.
         limit_ms: f64,
     },
+    /// Users' answers took too long.
+    Late {
+        /// What was seen.
+        figures: Figures,
+        /// Answers over the limit, those that are open and over it among them, of so many.
+        late: (u64, u64),
+        /// Stable's.
+        stable: (u64, u64),
+        /// Of the candidate's late ones, those that are not answered yet.
+        open: u64,
+        /// The limit in milliseconds.
+        limit_ms: f64,
+        /// Which limit: 50 or 99.
+        percentile: u8,
+    },
+    /// Far more answers of one class than stable gives.
+    Class {
+        /// What was seen.
+        figures: Figures,
+        /// `3xx`, `4xx`.
+        class: &'static str,
+        /// So many of so many.
+        count: (u64, u64),
+        /// Stable's.
+        stable: (u64, u64),
+    },
     /// Nothing is wrong so far.
     Baking {
         /// What was seen.
@@ -106,6 +132,12 @@ pub struct Figures {
     pub p99: Option<Span>,
     /// Stable's 99th percentile in the same time.
     pub stable_p99: Option<Span>,
+    /// The requests are those since errors began.
+    pub of_the_last: bool,
+    /// Requests that have been open for longer than the limit on the 99th percentile.
+    pub open: u64,
+    /// Stable's failed answers in the same seconds, of so many, where they decided.
+    pub stable_errors: Option<(u64, u64)>,
     /// The cold start, of probes.
     pub cold_start: Option<Duration>,
     /// What was asked for, of probes: `/healthz`, `HEAD /healthz`.
@@ -163,6 +195,8 @@ impl Finding {
             | Self::NothingToCompare(figures)
             | Self::Untimed(figures)
             | Self::Slow { figures, .. }
+            | Self::Late { figures, .. }
+            | Self::Class { figures, .. }
             | Self::Baking { figures, .. }
             | Self::StableAsBad { figures, .. } => Some(figures.source),
             Self::TooFew { .. }
@@ -186,17 +220,24 @@ impl fmt::Display for Figures {
         };
         write!(
             f,
-            "error rate {:.1} % of {} {unit}{} (limit {} %)",
+            "error rate {:.1} % of {}{} {unit}{} (limit {} %)",
             self.error_rate(),
+            if self.of_the_last { "the last " } else { "" },
             self.requests,
             self.at(),
             self.max_error_rate
         )?;
+        if let Some((errors, of)) = self.stable_errors {
+            write!(f, ", stable {errors} of {of}")?;
+        }
         if let Some(p99) = self.p99 {
             write!(f, ", p99 {p99}")?;
             if let Some(stable) = self.stable_p99 {
                 write!(f, " (stable {stable})")?;
             }
+        }
+        if self.open > 0 {
+            write!(f, ", {} open for longer than the limit", self.open)?;
         }
         if let Some(why) = &self.instead_of {
             write!(f, "; {why}")?;
@@ -235,6 +276,29 @@ impl fmt::Display for Finding {
                     paths => write!(f, ", probed{}", at_paths(paths)),
                 }
             }
+            Self::Late {
+                late: (late, of),
+                stable: (stable, stable_of),
+                open,
+                limit_ms,
+                percentile,
+                ..
+            } => {
+                write!(f, "{late} of {of} answers took over {limit_ms:.0} ms")?;
+                if *open > 0 {
+                    write!(f, ", {open} of them have not come yet")?;
+                }
+                write!(f, " (p{percentile} limit; stable {stable} of {stable_of})")
+            }
+            Self::Class {
+                class,
+                count: (count, of),
+                stable: (stable, stable_of),
+                ..
+            } => write!(
+                f,
+                "{count} of {of} answers were {class} (stable {stable} of {stable_of})"
+            ),
             Self::Baking {
                 figures,
                 baked,

@@ -80,6 +80,24 @@ impl Latencies {
         }
     }
 
+    /// The sum of all of them in milliseconds: at most this much, where they are in buckets.
+    pub fn total(&self) -> f64 {
+        match self {
+            Self::Exact(times) => times.iter().sum(),
+            Self::Buckets(buckets) => {
+                let most = |bucket: &Bucket| {
+                    if bucket.up_to.is_finite() {
+                        bucket.up_to
+                    } else {
+                        bucket.over
+                    }
+                };
+                let of = |bucket: &Bucket| bucket.count as f64 * most(bucket);
+                buckets.iter().map(of).sum()
+            }
+        }
+    }
+
     /// Where the given quantile (0 to 1) lies; `None` without a single answer.
     pub fn quantile(&self, q: f64) -> Option<Span> {
         let count = self.count();

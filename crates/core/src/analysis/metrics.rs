@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::evidence::Counts;
+use super::evidence::Booked;
 use super::latency::{Bucket, Latencies};
 use super::prometheus::{number, samples};
 
@@ -13,6 +13,8 @@ use super::prometheus::{number, samples};
 const REQUESTS: &str = "envoy_cluster_external_upstream_rq";
 /// Answer times by revision, in milliseconds.
 const TIMES: &str = "envoy_cluster_external_upstream_rq_time_bucket";
+/// Requests by revision that are not answered yet.
+const OPEN: &str = "envoy_cluster_upstream_rq_active";
 
 /// A queue-proxy's requests, and their times in seconds; the page is about one revision, which
 /// [`TARGET`] names.
@@ -30,11 +32,65 @@ pub struct Scrape {
 /// What was counted of one revision since its gateway started.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counters {
-    /// Requests by status.
-    by_status: BTreeMap<u16, u64>,
+    /// Requests by status; 0 is Envoy's word for an answer that never came.
+    pub by_status: BTreeMap<u16, u64>,
     /// Upper edge in microseconds (so that it has an order) and the count up to it.
-    up_to: BTreeMap<u64, u64>,
+    pub up_to: BTreeMap<u64, u64>,
+    /// Requests that are not answered yet: how it is now, and no count.
+    pub open: u64,
 }
+
+/// Requests of one side, told apart by what is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All.
+    pub requests: u64,
+    /// Failed: a status of 500 or above, or no answer.
+    pub errors: u64,
+    /// Answered with a status of 300 to 399.
+    pub redirects: u64,
+    /// Answered with a status of 400 to 499.
+    pub client_errors: u64,
+    /// Those whose time is told.
+    pub timed: u64,
+    /// Those of them that took longer than the limit on the 99th percentile, and than that on the median.
+    pub late: [u64; 2],
+}
+
+impl Tally {
+    fn with(&self, other: &Self, both: impl Fn(u64, u64) -> u64) -> Self {
+        let ([p99, p50], [other_p99, other_p50]) = (self.late, other.late);
+        Self {
+            requests: both(self.requests, other.requests),
+            errors: both(self.errors, other.errors),
+            redirects: both(self.redirects, other.redirects),
+            client_errors: both(self.client_errors, other.client_errors),
+            timed: both(self.timed, other.timed),
+            late: [both(p99, other_p99), both(p50, other_p50)],
+        }
+    }
+
+    /// Adds more answers, but not their times.
+    pub fn add_answers(&mut self, more: &Self) {
+        self.requests += more.requests;
+        self.errors += more.errors;
+        self.redirects += more.redirects;
+        self.client_errors += more.client_errors;
+    }
+
+    /// What came since an earlier one; what went back counts for nothing.
+    pub fn since(&self, earlier: &Self) -> Self {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    /// The higher of two, field by field: what was counted is not taken back.
+    pub fn or_more(&self, other: &Self) -> Self {
+        self.with(other, u64::max)
+    }
+}
+
+/// By which a gateway ends what has no answer.
+const ENDED_BY_A_GATEWAY: [u16; 6] = [0, 504, 503, 502, 499, 408];
 
 /// The edge of the last bucket.
 const ENDLESS: u64 = u64::MAX;
@@ -43,20 +99,24 @@ impl Scrape {
     /// Reads a gateway's Prometheus page.
     pub fn read(page: &str) -> Self {
         let mut scrape = Self::default();
-        for sample in samples(page, &[REQUESTS, TIMES]) {
+        for sample in samples(page, &[REQUESTS, TIMES, OPEN]) {
             let Some(cluster) = sample.label("envoy_cluster_name") else {
                 continue;
             };
             // Counters are floats in this format, and never negative.
             let count = sample.value.max(0.0) as u64;
-            let key = if sample.name == REQUESTS {
-                let status = sample.label("envoy_response_code");
-                status
-                    .and_then(|status| status.parse().ok())
-                    .map(Key::Status)
-            } else {
-                let edge = sample.label("le").and_then(number);
-                edge.map(|edge| Key::UpTo(micros(edge)))
+            let key = match sample.name {
+                REQUESTS => {
+                    let status = sample.label("envoy_response_code");
+                    status
+                        .and_then(|status| status.parse().ok())
+                        .map(Key::Status)
+                }
+                OPEN => Some(Key::Open),
+                _ => {
+                    let edge = sample.label("le").and_then(number);
+                    edge.map(|edge| Key::UpTo(micros(edge)))
+                }
             };
             let Some(key) = key else { continue };
             if !scrape.revisions.contains_key(cluster) {
@@ -70,6 +130,7 @@ impl Scrape {
             let slot = match key {
                 Key::Status(status) => counters.by_status.entry(status).or_default(),
                 Key::UpTo(edge) => counters.up_to.entry(edge).or_default(),
+                Key::Open => &mut counters.open,
             };
             *slot += count;
         }
@@ -99,6 +160,13 @@ impl Scrape {
         }
     }
 
+    /// The counters of a revision, to count on.
+    #[cfg(test)]
+    pub(crate) fn of_mut(&mut self, namespace: &str, revision: &str) -> &mut Counters {
+        let name = format!("{namespace}/{revision}");
+        self.revisions.entry(name).or_default()
+    }
+
     /// What was counted of a revision; nothing is a count too.
     pub fn of(&self, namespace: &str, revision: &str) -> Counters {
         self.revisions
@@ -120,6 +188,7 @@ fn micros(edge: f64) -> u64 {
 enum Key {
     Status(u16),
     UpTo(u64),
+    Open,
 }
 
 impl Counters {
@@ -140,10 +209,11 @@ impl Counters {
         Self {
             by_status: minus(&self.by_status, &earlier.by_status),
             up_to: minus(&self.up_to, &earlier.up_to),
+            open: self.open,
         }
     }
 
-    /// Adds what another time, or another gateway, counted.
+    /// Adds what another time, or another gateway, counted. (What is open is no count.)
     pub fn add(&mut self, other: &Self) {
         for (status, count) in &other.by_status {
             *self.by_status.entry(*status).or_default() += count;
@@ -163,14 +233,31 @@ impl Counters {
         self.up_to.values().max().copied().unwrap_or_default()
     }
 
-    /// The figures to judge: these requests, with the times of those (a warm-up may have
-    /// been left out), of which so many are `due`.
-    pub fn counts(&self, times: &Self, due: u64) -> Counts {
-        // 0 is Envoy's word for an answer that never came.
-        let failed = |status: u16| status >= 500 || status == 0;
-        let mut buckets = Vec::with_capacity(times.up_to.len());
+    /// Those that took longer than `limit` milliseconds for certain: whose whole bucket is over it.
+    pub fn over(&self, limit: f64) -> u64 {
+        let limit = micros(limit);
+        let within = self.up_to.range(limit..).next().map_or(0, |(_, n)| *n);
+        self.timed().saturating_sub(within)
+    }
+
+    /// The figures that are judged, with the limits on the 99th percentile and the median in milliseconds.
+    pub fn tally(&self, limits: [Option<f64>; 2]) -> Tally {
+        let of = |from: u16, to: u16| self.by_status.range(from..=to).map(|(_, n)| n).sum::<u64>();
+        Tally {
+            requests: self.requests(),
+            errors: of(0, 0) + of(500, u16::MAX),
+            redirects: of(300, 399),
+            client_errors: of(400, 499),
+            timed: self.timed(),
+            late: limits.map(|limit| limit.map_or(0, |limit| self.over(limit))),
+        }
+    }
+
+    /// The answer times, in the gateway's own buckets.
+    pub fn latencies(&self) -> Latencies {
+        let mut buckets = Vec::with_capacity(self.up_to.len());
         let (mut over, mut seen) = (0.0, 0);
-        for (edge, count) in &times.up_to {
+        for (edge, count) in &self.up_to {
             let up_to = if *edge == ENDLESS {
                 f64::INFINITY
             } else {
@@ -184,16 +271,57 @@ impl Counters {
             over = up_to;
             seen = seen.max(*count);
         }
-        Counts {
-            requests: self.requests(),
-            times_lag: times.timed().saturating_mul(2) < due,
-            errors: self
-                .by_status
-                .iter()
-                .filter(|(status, _)| failed(**status))
-                .map(|(_, count)| count)
-                .sum(),
-            latencies: Latencies::Buckets(buckets),
+        Latencies::Buckets(buckets)
+    }
+
+    /// Adds requests of our own as this gateway counts them: `edges` has those of its histogram.
+    pub fn book(&mut self, own: &Booked, edges: &Self) {
+        for (status, count) in &own.statuses {
+            *self.by_status.entry(*status).or_default() += count;
+        }
+        for edge in edges.up_to.keys() {
+            let up_to = own.times.iter().filter(|ms| micros(**ms) <= *edge).count();
+            *self.up_to.entry(*edge).or_default() += up_to as u64;
+        }
+    }
+
+    /// Adds requests of our own whose times are still to be told, and that were quick as far as is known.
+    pub fn book_quick(&mut self, count: u64, edges: &Self) {
+        for edge in edges.up_to.keys() {
+            *self.up_to.entry(*edge).or_default() += count;
+        }
+    }
+
+    /// What is left when our own requests are taken off: users'.
+    ///
+    /// Each status is balanced by itself. What we sent and is not found under its status was counted under another: a
+    /// probe that gave up, say, under the one by which the gateway ended it.
+    pub fn without(&self, ours: &Self) -> Self {
+        let mut by_status = self.by_status.clone();
+        let mut missing = 0;
+        for (status, sent) in &ours.by_status {
+            let counted = by_status.entry(*status).or_default();
+            missing += sent.saturating_sub(*counted);
+            *counted = counted.saturating_sub(*sent);
+        }
+        for status in ENDED_BY_A_GATEWAY {
+            if let Some(counted) = by_status.get_mut(&status) {
+                let found = missing.min(*counted);
+                *counted -= found;
+                missing -= found;
+            }
+        }
+        by_status.retain(|_, count| *count > 0);
+        let mut seen = 0;
+        let up_to = self.up_to.iter().map(|(edge, count)| {
+            let own = ours.up_to.get(edge).copied().unwrap_or_default();
+            seen = seen.max(count.saturating_sub(own));
+            (*edge, seen)
+        });
+        Self {
+            up_to: up_to.collect(),
+            by_status,
+            open: self.open,
         }
     }
 }
@@ -210,92 +338,5 @@ fn minus<K: Ord + Copy>(now: &BTreeMap<K, u64>, then: &BTreeMap<K, u64>) -> BTre
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn page(ok: u64, bad: u64, fast: u64, slow: u64) -> String {
-        format!(
-            "{REQUESTS}{{envoy_response_code=\"200\",envoy_cluster_name=\"default/hello-00002\"}} {ok}\n\
-             {REQUESTS}{{envoy_response_code=\"503\",envoy_cluster_name=\"default/hello-00002\"}} {bad}\n\
-             {TIMES}{{envoy_cluster_name=\"default/hello-00002\",le=\"0.5\"}} 0\n\
-             {TIMES}{{envoy_cluster_name=\"default/hello-00002\",le=\"50\"}} {fast}\n\
-             {TIMES}{{envoy_cluster_name=\"default/hello-00002\",le=\"500\"}} {fast}\n\
-             {TIMES}{{envoy_cluster_name=\"default/hello-00002\",le=\"1000\"}} {}\n\
-             {TIMES}{{envoy_cluster_name=\"default/hello-00002\",le=\"+Inf\"}} {}\n",
-            fast + slow,
-            fast + slow
-        )
-    }
-
-    fn between(earlier: &str, later: &str) -> Counts {
-        let of = |page| Scrape::read(page).of("default", "hello-00002");
-        let window = of(later).since(&of(earlier));
-        window.counts(&window, window.requests())
-    }
-
-    #[test]
-    fn a_window_is_what_came_between_two_looks() {
-        let counts = between(&page(100, 1, 100, 1), &page(110, 3, 108, 5));
-        assert_eq!((counts.requests, counts.errors), (12, 2));
-        assert_eq!(
-            counts.latencies.quantile(0.5).unwrap().to_string(),
-            "0.5-50 ms"
-        );
-        assert_eq!(
-            counts.latencies.quantile(0.99).unwrap().to_string(),
-            "500-1000 ms"
-        );
-        assert_eq!(counts.latencies.certainly_over(500.0), 4);
-        assert!(!counts.times_lag);
-    }
-
-    #[test]
-    fn histograms_that_are_flushed_later_than_the_counters_are_noticed() {
-        let counts = between(&page(100, 0, 100, 0), &page(110, 0, 104, 0));
-        assert!(counts.times_lag, "4 of 10 are timed");
-        let counts = between(&page(100, 0, 100, 0), &page(110, 0, 105, 0));
-        assert!(!counts.times_lag, "5 of 10 are");
-    }
-
-    #[test]
-    fn a_gateway_that_started_anew_does_not_make_the_window_negative() {
-        let counts = between(&page(100, 1, 100, 1), &page(5, 0, 5, 0));
-        assert_eq!((counts.requests, counts.errors), (5, 0));
-        assert_eq!(counts.latencies.count(), 5);
-    }
-
-    #[test]
-    fn a_revision_that_nobody_asked_has_counted_nothing() {
-        let counts = between("", "");
-        assert_eq!((counts.requests, counts.latencies.count()), (0, 0));
-        assert_eq!(between("", &page(3, 0, 3, 0)).requests, 3);
-    }
-
-    /// As Knative 1.21's queue-proxy writes it, cut to a few edges.
-    fn pod_page(ok: u64, bad: u64) -> String {
-        let of = |status: u16, count: u64| {
-            format!(
-                "{POD_TIMES}{{http_response_status_code=\"{status}\",le=\"0.005\"}} 0\n\
-                 {POD_TIMES}{{http_response_status_code=\"{status}\",le=\"0.01\"}} {count}\n\
-                 {POD_TIMES}{{http_response_status_code=\"{status}\",le=\"+Inf\"}} {count}\n\
-                 {POD_REQUESTS}{{http_response_status_code=\"{status}\"}} {count}\n"
-            )
-        };
-        format!(
-            "{TARGET}{{container_name=\"queue-proxy\",k8s_namespace_name=\"default\",kn_revision_name=\"hello-00002\"}} 1\n{}{}",
-            of(200, ok),
-            of(500, bad)
-        )
-    }
-
-    #[test]
-    fn a_queue_proxy_tells_of_its_own_revision() {
-        let counts = between(&pod_page(10, 0), &pod_page(16, 3));
-        assert_eq!((counts.requests, counts.errors), (9, 3));
-        assert_eq!(counts.latencies.count(), 9);
-        assert_eq!(
-            counts.latencies.quantile(0.5).unwrap().to_string(),
-            "5-10 ms"
-        );
-    }
-}
+#[path = "metrics_tests.rs"]
+mod tests;

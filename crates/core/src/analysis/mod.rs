@@ -12,30 +12,38 @@
 pub mod check;
 pub mod cluster;
 #[cfg(test)]
-mod error_rates_simulation;
+pub(crate) mod dice;
 pub mod evidence;
 pub mod finding;
+mod in_flight;
 pub mod judge;
-#[cfg(test)]
-mod judge_tests;
 pub mod latency;
+pub mod ledger;
+pub mod limits;
 pub mod metrics;
 pub mod probes;
 pub mod prometheus;
 pub mod requests;
+#[cfg(test)]
+mod requests_tests;
 mod seen;
+pub mod sequential;
 pub mod statistics;
+#[cfg(test)]
+mod watched;
 pub mod window;
 
 pub use check::{Check, CheckId, Judgement, combine};
 pub use cluster::{judge_gone, judge_pods, judge_ready};
 pub use evidence::{
-    Counts, Evidence, Metrics, PathReport, ProbeReport, ProbeRound, Unmeasured, Window,
+    Booked, Counts, Evidence, Metrics, PathReport, ProbeReport, ProbeRound, Unmeasured, Window,
 };
 pub use finding::{Figures, Finding};
 pub use judge::Verdict;
 pub use latency::Latencies;
-pub use metrics::Scrape;
+pub use ledger::{Pair, Tests};
+pub use limits::Limits;
+pub use metrics::{Counters, Scrape, Tally};
 pub use probes::judge_probes;
 pub use requests::{judge_window, wants_synthetic};
 pub use seen::LEAST_TO_COMPARE;

@@ -113,7 +113,9 @@ fn unasked(round: &ProbeRound) -> Option<String> {
     let error = candidate.errors.first();
     if candidate.sent == 0 {
         return Some(match error {
-            Some(error) if candidate.warm_up == 0 => format!("no probe could be sent: {error}"),
+            Some(error) if candidate.booked.statuses.is_empty() => {
+                format!("no probe could be sent: {error}")
+            }
             Some(error) => error.clone(),
             None => "no probe was answered yet".to_owned(),
         });
@@ -212,6 +214,9 @@ impl<'a> Sides<'a> {
             p50: candidate.quantile(0.5),
             p99: candidate.quantile(0.99),
             stable_p99: stable.and_then(|stable| stable.quantile(0.99)),
+            stable_errors: None,
+            of_the_last: false,
+            open: 0,
             cold_start: self.candidate.first,
             paths: paths_of(self.candidate),
             error: self.error.clone(),

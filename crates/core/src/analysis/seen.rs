@@ -4,7 +4,6 @@ use crate::api::rollout::EvidenceSource;
 use crate::api::rollout_policy::LatencyLimit;
 use crate::policy::Policy;
 
-use super::evidence::Counts;
 use super::finding::{Figures, Finding};
 use super::judge::Verdict;
 use super::latency::Latencies;
@@ -27,28 +26,6 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn of_counts(policy: &Policy, candidate: &'a Counts, stable: &'a Counts) -> Self {
-        Self {
-            figures: Figures {
-                source: EvidenceSource::Metrics,
-                errors: candidate.errors,
-                requests: candidate.requests,
-                max_error_rate: policy.analysis.max_error_rate,
-                p50: candidate.latencies.quantile(0.5),
-                p99: candidate.latencies.quantile(0.99),
-                stable_p99: stable.latencies.quantile(0.99),
-                cold_start: None,
-                paths: Vec::new(),
-                error: None,
-                instead_of: None,
-            },
-            candidate: &candidate.latencies,
-            stable: Some(&stable.latencies),
-            stable_errors: stable.errors,
-            stable_requests: stable.requests,
-        }
-    }
-
     /// Figures of our own requests, prepared by [`super::probes`].
     pub(super) fn of_sides(
         figures: Figures,
@@ -68,11 +45,6 @@ impl<'a> Seen<'a> {
     fn sprt(&self, policy: &Policy) -> SprtVerdict {
         Sprt::around(policy.analysis.max_error_rate)
             .judge(self.figures.errors, self.figures.requests)
-    }
-
-    /// Not beyond doubt, and yet nothing that a step is passed on.
-    pub(super) fn leans_sick(&self, policy: &Policy) -> bool {
-        self.sprt(policy) == SprtVerdict::LeansSick
     }
 
     /// What is wrong with the candidate, if anything is beyond doubt.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::object::TemplateHash;
-use crate::api::rollout::RolloutStatus;
+use crate::api::rollout::{EvidenceLedger, RolloutStatus};
 use crate::api::serving::TrafficTarget;
 
 use super::event::Event;
@@ -95,10 +95,10 @@ pub enum Gather {
         weight: u8,
         /// Since when evidence counts.
         since: Timestamp,
-        /// The first part of the window whose answer times do not count.
-        warm_up: Duration,
-        /// What led here were requests of our own, whose times the gateway may still have to tell.
-        ours_before: bool,
+        /// Answer times count from then on.
+        warm_until: Option<Timestamp>,
+        /// The account of the release up to now.
+        remembered: Option<EvidenceLedger>,
         /// Requests of our own as well, for want of users.
         synthetic: Option<ProbeTargets>,
     },

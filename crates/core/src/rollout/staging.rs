@@ -39,6 +39,7 @@ impl DecisionContext<'_> {
         self.candidate.weight = 0;
         self.candidate.failures = 0;
         self.candidate.evidence.clear();
+        self.candidate.ledger = None;
         self.candidate.pending_outcome = None;
         self.service.preserve_adopted_traffic = false;
         self.service.ignored_traffic_drift = None;

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use crate::api::condition::Condition;
 use crate::api::delivery::Expand;
 use crate::api::rollout::{
-    HistoryEntry, Hold, MEMORY_VERSION, PendingOutcome, Phase, Quarantine, Release, RequestAnswer,
-    RolloutStatus, StepEvidence, TemplateState,
+    EvidenceLedger, HistoryEntry, Hold, MEMORY_VERSION, PendingOutcome, Phase, Quarantine, Release,
+    RequestAnswer, RolloutStatus, StepEvidence, TemplateState,
 };
 
 use super::gates;
@@ -58,6 +58,7 @@ pub(super) struct CandidateState {
     pub hold: Option<Hold>,
     pub pending_outcome: Option<PendingOutcome>,
     pub evidence: Vec<StepEvidence>,
+    pub ledger: Option<EvidenceLedger>,
 }
 
 impl State {
@@ -92,6 +93,7 @@ impl State {
                 hold: status.hold.map(gates::with_gates),
                 pending_outcome: status.pending_outcome,
                 evidence: status.evidence,
+                ledger: status.ledger,
             }],
         }
     }
@@ -122,6 +124,7 @@ impl ServiceState {
             template: service.template,
             ignored_traffic_drift: service.ignored_traffic_drift,
             evidence: candidate.evidence,
+            ledger: candidate.ledger,
             history: service.history,
             quarantine: service.quarantine,
             answers: service.answers,

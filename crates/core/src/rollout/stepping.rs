@@ -1,7 +1,5 @@
 //! The candidate before its first user, and before more of them: probing and stepping.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::analysis::{
@@ -9,7 +7,7 @@ use crate::analysis::{
     wants_synthetic,
 };
 use crate::api::duration::HumanDuration;
-use crate::api::rollout::{EvidenceSource, EvidenceVerdict, HoldReason, Outcome, Phase};
+use crate::api::rollout::{EvidenceVerdict, HoldReason, Outcome, Phase};
 use crate::api::serving::{self, TrafficTarget};
 
 use super::allocate::Split;
@@ -238,7 +236,16 @@ impl<'a> DecisionContext<'a> {
         };
         let verdict = judge_window(self.policy, step, window);
         let check = Check::asked(CheckId::Requests, Some(verdict.clone()));
+        let written = |pass: &Self| {
+            let mut entries = pass.candidate.evidence.iter();
+            entries.find(|e| e.weight == weight).map(|e| e.at)
+        };
+        let before = written(self);
         let is_new = self.record(&check, window.at);
+        if written(self) != before {
+            // Not more often than the record, which is what people read.
+            self.candidate.ledger = Some(window.ledger.clone());
+        }
         match &verdict {
             Verdict::Fail { .. } if is_new => self.candidate.failures += 1,
             Verdict::Inconclusive(Finding::Baking { .. }) => self.candidate.failures = 0,
@@ -450,20 +457,21 @@ impl<'a> DecisionContext<'a> {
         } else {
             None
         };
-        let last = self.candidate.evidence.last();
-        let ours_before = last.is_some_and(|entry| entry.source != EvidenceSource::Metrics);
         self.gather = Gather::Metrics {
             candidate: candidate.to_owned(),
             stable: stable.to_owned(),
             weight,
             since: self.candidate.analysis_started_at.unwrap_or(self.now),
-            warm_up: if self.candidate.step == Some(0) {
-                self.policy.analysis.warm_up
-            } else {
-                Duration::ZERO
-            },
-            ours_before,
+            warm_until: self.warm_until(),
+            remembered: self.candidate.ledger.clone(),
             synthetic,
         };
+    }
+
+    /// Until when answer times are those of a warm-up.
+    fn warm_until(&self) -> Option<Timestamp> {
+        let started = self.candidate.analysis_started_at?;
+        let warm_up = self.policy.analysis.warm_up;
+        (self.candidate.step == Some(0)).then(|| started + warm_up)
     }
 }

@@ -136,6 +136,9 @@ impl DecisionContext<'_> {
                 .any(|way| way.to == phase && way.from.is_none_or(|start| start == from)),
             "there is no way from {from} to {phase}"
         );
+        if phase.rests() {
+            self.candidate.ledger = None;
+        }
         self.candidate.phase = phase;
         self.candidate.phase_since = Some(self.now);
         self.candidate.hold = None;

@@ -218,6 +218,7 @@ pub fn render(rows: &[RevisionRow], unrouted: u64) -> String {
 fn write_page(page: &mut String, rows: &[RevisionRow], unrouted: u64) -> std::fmt::Result {
     write_requests(page, rows)?;
     write_times(page, rows)?;
+    write_open(page, rows)?;
     write_own(page, rows)?;
     writeln!(
         page,
@@ -268,6 +269,20 @@ fn write_times(page: &mut String, rows: &[RevisionRow]) -> std::fmt::Result {
         writeln!(
             page,
             "envoy_cluster_external_upstream_rq_time_count{{envoy_cluster_name=\"{cluster}\"}} {total}"
+        )?;
+    }
+    Ok(())
+}
+
+fn write_open(page: &mut String, rows: &[RevisionRow]) -> std::fmt::Result {
+    writeln!(page, "# TYPE envoy_cluster_upstream_rq_active gauge")?;
+    for row in rows {
+        writeln!(
+            page,
+            "envoy_cluster_upstream_rq_active{{envoy_cluster_name=\"{}\"}} {}",
+            row.cluster,
+            // What waits for an instance waits within Knative, behind Kourier's Envoy.
+            row.in_flight.saturating_add(row.waiting)
         )?;
     }
     Ok(())
@@ -396,7 +411,7 @@ mod tests {
                     .any(|e| line.contains(e))
         };
         let shown: Vec<&str> = page.lines().filter(wanted).collect();
-        expect_test::expect![[r#"
+        expect_test::expect![[r##"
             # TYPE envoy_cluster_external_upstream_rq counter
             envoy_cluster_external_upstream_rq{envoy_response_code="200",envoy_cluster_name="default/hello-00001"} 1
             envoy_cluster_external_upstream_rq{envoy_response_code="503",envoy_cluster_name="default/hello-00001"} 1
@@ -407,6 +422,8 @@ mod tests {
             envoy_cluster_external_upstream_rq_time_bucket{envoy_cluster_name="default/hello-00001",le="+Inf"} 2
             envoy_cluster_external_upstream_rq_time_sum{envoy_cluster_name="default/hello-00001"} 3.95
             envoy_cluster_external_upstream_rq_time_count{envoy_cluster_name="default/hello-00001"} 2
+            # TYPE envoy_cluster_upstream_rq_active gauge
+            envoy_cluster_upstream_rq_active{envoy_cluster_name="default/hello-00001"} 3
             # TYPE sluice_gateway_in_flight_requests gauge
             sluice_gateway_in_flight_requests{envoy_cluster_name="default/hello-00001"} 2
             # TYPE sluice_gateway_waiting_requests gauge
@@ -419,7 +436,7 @@ mod tests {
             sluice_gateway_retries_total{envoy_cluster_name="default/hello-00001"} 0
             # TYPE sluice_gateway_unrouted_requests_total counter
             sluice_gateway_unrouted_requests_total 4
-        "#]]
+        "##]]
         .assert_eq(&(shown.join("\n") + "\n"));
     }
 }

@@ -4,16 +4,21 @@
 //! that is not Ready keeps its old split, Pods tell of crashes long before conditions do.
 
 mod agent;
+mod chance;
 mod cluster;
+
+pub use chance::{Chance, Shape, Start};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::analysis::latency::{Bucket, Latencies};
-use crate::analysis::{Counts, Evidence, Metrics, PathReport, ProbeReport, ProbeRound, Window};
+use crate::analysis::{
+    Booked, Counters, Evidence, Latencies, Limits, PathReport, ProbeReport, ProbeRound, Scrape,
+    StepWindow, Unmeasured,
+};
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{Action, Phase, Request, RolloutSpec, RolloutStatus};
@@ -171,7 +176,10 @@ pub struct World {
     clock_skew: i64,
     evidence: Evidence,
     gather: Gather,
-    window_since: Option<(String, u8, Timestamp, u64)>,
+    window: Option<((String, u8, Timestamp), StepWindow)>,
+    /// What the gateway has counted, of users and of our own requests.
+    gateway: Scrape,
+    started: Instant,
     /// What was probed last, and the second of its first round.
     first_probed: Option<((String, Option<Timestamp>), u64)>,
     /// Nobody named a path of probes.
@@ -180,7 +188,11 @@ pub struct World {
     credit: BTreeMap<String, u64>,
     scripts: Vec<(u64, Script)>,
     requests_made: u32,
-    quiet: bool,
+    pub quiet: bool,
+    /// Seconds between two looks of everybody.
+    pub tick: u64,
+    /// Users come and fail by chance.
+    pub chance: Option<Chance>,
 }
 
 impl World {
@@ -242,7 +254,9 @@ impl World {
             clock_skew: 0,
             evidence: Evidence::default(),
             gather: Gather::Nothing,
-            window_since: None,
+            window: None,
+            gateway: Scrape::default(),
+            started: Instant::now(),
             first_probed: None,
             readiness_only: false,
             counted: BTreeMap::new(),
@@ -250,6 +264,8 @@ impl World {
             scripts: vec![],
             requests_made: 0,
             quiet: false,
+            tick: 1,
+            chance: None,
         }
     }
 
@@ -377,6 +393,14 @@ impl World {
         self.forgets(older);
     }
 
+    /// What is taken for stable.
+    pub fn stable_name(&self) -> &str {
+        let stable = self.status.stable.as_ref();
+        stable
+            .and_then(|s| s.revision.as_deref())
+            .unwrap_or_default()
+    }
+
     /// Whether what is taken for stable can take requests.
     pub fn stable_is_ready(&self) -> bool {
         let stable = self.status.stable.as_ref();
@@ -398,7 +422,7 @@ impl World {
         self.watching_since = self.dead_until;
         self.gather = Gather::Nothing;
         self.evidence = Evidence::default();
-        self.window_since = None;
+        self.window = None;
         self.first_probed = None;
     }
 
@@ -507,7 +531,7 @@ impl World {
                 // for it to settle within a second.
                 self.agent();
             }
-            self.second += 1;
+            self.second += self.tick;
         }
     }
 

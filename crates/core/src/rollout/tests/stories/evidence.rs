@@ -69,9 +69,9 @@ fn five_percent_that_only_users_meet_cost_a_handful_of_requests() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:46  hello-00002 rolled back from 20 % to hello-00001: at 20 %: error rate 5.0 % of 100 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:47  hello-00001 has all traffic, confirmed after 1s
-            end    RolledBack; hello-00001 100 %; 6 of 2400 requests harmed
+            00:41  hello-00002 rolled back from 20 % to hello-00001: at 20 %: error rate 5.7 % of 88 requests (limit 1 %), stable 0 of 352, p99 10-25 ms (stable 10-25 ms)
+            00:42  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 5 of 2400 requests harmed
         "#]],
     );
 }
@@ -107,9 +107,9 @@ fn what_only_users_meet_is_found_at_the_first_step() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:11  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 100.0 % of 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:12  hello-00001 has all traffic, confirmed after 1s
-            end    RolledBack; hello-00001 100 %; 6 of 800 requests harmed
+            00:10  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 100.0 % of 3 requests (limit 1 %), stable 0 of 57, p99 10-25 ms (stable 10-25 ms)
+            00:11  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 5 of 800 requests harmed
         "#]],
     );
 }
@@ -129,10 +129,10 @@ fn slowness_that_only_users_meet_is_found_at_the_first_step() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:09  hello-00002 failed judgement 1 of 2: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
-            00:10  hello-00002 rolled back from 5 % to hello-00001: at 5 %: p99 500-1000 ms is over the limit of 500 ms (stable 10-25 ms)
-            00:11  hello-00001 has all traffic, confirmed after 1s
-            end    RolledBack; hello-00001 100 %; 5 of 800 requests harmed
+            00:11  hello-00002 failed judgement 1 of 2: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 57)
+            00:12  hello-00002 rolled back from 5 % to hello-00001: at 5 %: 4 of 4 answers took over 500 ms (p99 limit; stable 0 of 76)
+            00:13  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 7 of 800 requests harmed
         "#]],
     );
 }
@@ -170,17 +170,17 @@ fn after_one_crash_of_a_pod_every_step_takes_twice_its_time() {
         world,
         160,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:30  hello-00002 to 20 %: error rate 0.0 % of 23 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:55  hello-00002 to 50 %: error rate 0.0 % of 92 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:20  hello-00002 to 100 %: error rate 0.0 % of 230 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:21  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 230 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        end    Stable; hello-00002 100 %; 0 of 3200 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:30  hello-00002 to 20 %: error rate 0.0 % of 23 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:55  hello-00002 to 50 %: error rate 0.0 % of 100 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:20  hello-00002 to 100 %: error rate 0.0 % of 250 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:21  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 250 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 0 of 3200 requests harmed
+        "#]],
     );
 }
 
@@ -324,11 +324,11 @@ fn where_nothing_speaks_the_release_holds_and_says_so_and_goes_on_when_something
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             05:05  hello-00002 held at 5 %: no verdict within 5m: no data: metrics from http://gateway:9000: connection refused; `sluice rollout promote hello` promotes it all the same
-            06:40  hello-00002 goes on
-            06:40  hello-00002 to 20 %: error rate 0.0 % of 393 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            06:54  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            07:08  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            07:09  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            06:48  hello-00002 goes on
+            06:48  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            07:02  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            07:16  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            07:17  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 9200 requests harmed
         "#]],
     );
@@ -380,10 +380,10 @@ fn a_stable_revision_that_is_as_bad_excuses_the_candidate_and_the_release_waits(
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:12  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:26  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:27  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            end    Stable; hello-00002 100 %; 380 of 6600 requests harmed
+            01:12  hello-00002 to 50 %: error rate 9.4 % of 64 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:26  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:27  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 695 of 6600 requests harmed
         "#]],
     );
 }

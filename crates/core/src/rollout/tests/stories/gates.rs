@@ -52,21 +52,21 @@ fn no_gate_hides_another_and_it_goes_on_when_the_last_opens() {
         world(),
         120,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
-        00:20  hello-00002 held at 5 %: the policy cannot be read
-        00:30  hello-00002 held at 5 %: the Delivery is suspended
-        01:00  hello-00002 goes on
-        01:00  hello-00002 to 20 %: error rate 0.0 % of 53 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:14  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:28  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:29  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        end    Stable; hello-00002 100 %; 0 of 2400 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
+            00:20  hello-00002 held at 5 %: the policy cannot be read
+            00:30  hello-00002 held at 5 %: the Delivery is suspended
+            01:00  hello-00002 goes on
+            01:00  hello-00002 to 20 %: error rate 0.0 % of 53 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:14  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:28  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:29  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 0 of 2400 requests harmed
+        "#]],
     );
 }
 
@@ -80,19 +80,19 @@ fn a_pause_with_a_time_ends_by_itself() {
         world,
         140,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
-        00:05  hello-00002 to 5 %
-        00:10  hello-00002 held at 5 %: paused until 2023-11-14T22:15:30Z; `sluice rollout resume` goes on
-        01:10  hello-00002 goes on
-        01:10  hello-00002 to 20 %: error rate 0.0 % of 63 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:24  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:38  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:39  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        end    Stable; hello-00002 100 %; 0 of 2800 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 to 5 %
+            00:10  hello-00002 held at 5 %: paused until 2023-11-14T22:15:30Z; `sluice rollout resume` goes on
+            01:10  hello-00002 goes on
+            01:10  hello-00002 to 20 %: error rate 0.0 % of 63 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:24  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:38  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:39  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 0 of 2800 requests harmed
+        "#]],
     );
 }
 

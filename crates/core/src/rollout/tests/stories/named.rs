@@ -62,23 +62,23 @@ fn green_is_shown_at_its_tag_before_it_has_a_share_then_half_then_all() {
         world,
         110,
         expect![[r#"
-        00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:01  hello-00002 staged, 0 %
-        00:02  shown: hello-00001 100 %
-        00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 held at 0 %: the traffic in Git gives the newest revision no share
-        00:10  shown: hello-00001 100 % #stable, hello-00002 0 % #green, hello-00002 0 % #candidate
-        00:30  hello-00002 goes on
-        00:30  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
-        00:30  hello-00002 to 5 %
-        00:40  shown: hello-00001 97 % #stable, hello-00002 0 % #green, hello-00002 3 % #candidate
-        00:45  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:59  hello-00002 to 50 %: error rate 0.0 % of 24 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:13  hello-00002 to 100 %: error rate 0.0 % of 60 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:14  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 60 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:40  shown: hello-00001 50 %, hello-00002 50 % #green
-        end    Stable; hello-00001 0 % #blue, hello-00002 100 % #green; 0 of 2200 requests harmed
-    "#]],
+            00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:01  hello-00002 staged, 0 %
+            00:02  shown: hello-00001 100 %
+            00:03  hello-00002 Ready after 3s
+            00:05  hello-00002 held at 0 %: the traffic in Git gives the newest revision no share
+            00:10  shown: hello-00001 100 % #stable, hello-00002 0 % #green, hello-00002 0 % #candidate
+            00:30  hello-00002 goes on
+            00:30  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            00:30  hello-00002 to 5 %
+            00:40  shown: hello-00001 97 % #stable, hello-00002 0 % #green, hello-00002 3 % #candidate
+            00:45  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:59  hello-00002 to 50 %: error rate 0.0 % of 28 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:13  hello-00002 to 100 %: error rate 0.0 % of 70 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:14  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 70 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:40  shown: hello-00001 50 %, hello-00002 50 % #green
+            end    Stable; hello-00001 0 % #blue, hello-00002 100 % #green; 0 of 2200 requests harmed
+        "#]],
     );
 }
 
@@ -202,21 +202,21 @@ fn a_name_with_no_room_for_a_tag_is_held_before_the_first_step_unless_nothing_is
         world,
         80,
         expect![[r#"
-        00:00  first release of commit 1111111 "v1" begins
-        00:01  hello-00001 staged, 0 %
-        00:03  hello-00001 Ready after 3s
-        00:05  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
-        00:10  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
-        00:11  hello-00002 staged, 0 %
-        00:13  hello-00002 Ready after 3s
-        00:13  hello-00002 held at 0 %: it cannot be probed before its first step: its name has 62 characters, and the host of a tag, TAG-NAME, may have 63 at most; shorten the name, or set probes.count: 0 in its policy
-        00:30  hello-00002 goes on
-        00:30  hello-00002 to 5 %
-        00:44  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        00:58  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:12  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        01:13  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-        end    Stable; hello-00002 100 %; 0 of 1520 requests harmed
-    "#]],
+            00:00  first release of commit 1111111 "v1" begins
+            00:01  hello-00001 staged, 0 %
+            00:03  hello-00001 Ready after 3s
+            00:05  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
+            00:10  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
+            00:11  hello-00002 staged, 0 %
+            00:13  hello-00002 Ready after 3s
+            00:13  hello-00002 held at 0 %: it cannot be probed before its first step: its name has 62 characters, and the host of a tag, TAG-NAME, may have 63 at most; shorten the name, or set probes.count: 0 in its policy
+            00:30  hello-00002 goes on
+            00:30  hello-00002 to 5 %
+            00:44  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:58  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:12  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:13  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 0 of 1520 requests harmed
+        "#]],
     );
 }

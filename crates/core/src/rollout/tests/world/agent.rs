@@ -29,6 +29,10 @@ impl World {
         };
         ProbeReport {
             sent: count,
+            booked: Booked {
+                statuses: [(behaviour.status, count - failed), (500, failed)].into(),
+                times: vec![behaviour.ms; usize::try_from(count).unwrap()],
+            },
             failed,
             statuses: [(behaviour.status, count - failed), (500, failed)]
                 .into_iter()
@@ -57,15 +61,38 @@ impl World {
         self.first_probed = Some((about, first));
         let early = self.second - first < self.policy.probes.slow_start.as_secs();
         let stable = self.status.stable.as_ref();
-        let stable = stable.and_then(|stable| stable.revision.as_deref());
+        let stable = stable.and_then(|stable| stable.revision.clone());
+        let candidate = self.report(&targets.revision, count, early);
+        self.gateway_counts(&targets.revision, &candidate.booked);
+        let stable = stable.map(|name| {
+            let report = self.report(&name, count.min(50), early);
+            self.gateway_counts(&name, &report.booked);
+            report
+        });
         ProbeRound {
             revision: targets.revision.clone(),
             release_since: targets.release_since,
             at: self.now(),
-            candidate: self.report(&targets.revision, count, early),
-            stable: stable.map(|name| self.report(name, count.min(50), early)),
+            candidate,
+            stable,
             readiness_only: self.readiness_only,
         }
+    }
+
+    /// The gateway counts requests, whoever sent them.
+    pub(super) fn gateway_counts(&mut self, revision: &str, requests: &Booked) {
+        let edges = [10, 25, 50, 100, 250, 500, 1000, 2500].map(|ms: u64| ms * 1000);
+        let edges = Counters {
+            up_to: edges
+                .into_iter()
+                .chain([u64::MAX])
+                .map(|e| (e, 0))
+                .collect(),
+            ..Counters::default()
+        };
+        self.gateway
+            .of_mut("default", revision)
+            .book(requests, &edges);
     }
 
     /// What the agent gathers within a second.
@@ -84,87 +111,38 @@ impl World {
                 stable,
                 weight,
                 since,
+                warm_until,
+                remembered,
                 synthetic,
-                ..
             } => {
+                let now = (self.started + Duration::from_secs(self.second), self.now());
                 let about = (candidate.clone(), weight, since);
-                let fresh = self
-                    .window_since
-                    .as_ref()
-                    .is_none_or(|(name, w, at, _)| (name.clone(), *w, *at) != about);
-                if fresh {
-                    self.window_since = Some((candidate.clone(), weight, since, self.second));
-                    self.evidence.window = None;
-                    self.counted.clear();
-                }
-                let opened = self
-                    .window_since
-                    .as_ref()
-                    .map_or(self.second, |(_, _, _, at)| *at);
-                let mut old = self
-                    .evidence
-                    .window
-                    .take()
-                    .and_then(|window| window.synthetic);
-                if let Some(targets) = synthetic {
-                    let round = self.round(&targets);
-                    match &mut old {
-                        Some(old) => old.add(round),
-                        None => old = Some(round),
-                    }
-                }
-                let counts = |name: &str| {
-                    let (requests, errors) = self.counted.get(name).copied().unwrap_or_default();
-                    let ms = self
-                        .revisions
-                        .get(name)
-                        .map_or(20.0, |r| self.behaviour(r).ms);
-                    let edges = [
-                        0.0,
-                        10.0,
-                        25.0,
-                        50.0,
-                        100.0,
-                        250.0,
-                        500.0,
-                        1000.0,
-                        2500.0,
-                        f64::INFINITY,
-                    ];
-                    let buckets = edges.windows(2).map(|edge| Bucket {
-                        over: edge[0],
-                        up_to: edge[1],
-                        count: if ms > edge[0] && ms <= edge[1] {
-                            requests
-                        } else {
-                            0
-                        },
-                    });
-                    Counts {
-                        requests,
-                        errors,
-                        latencies: Latencies::Buckets(buckets.collect()),
-                        times_lag: false,
-                    }
-                };
-                self.evidence.window = Some(Window {
-                    revision: candidate.clone(),
-                    weight,
-                    since,
-                    at: self.now(),
-                    elapsed: Duration::from_secs(self.second - opened),
-                    metrics: if self.blind {
-                        Err(crate::analysis::Unmeasured::Unread(
-                            self.blind_words.clone(),
-                        ))
-                    } else {
-                        Ok(Metrics {
-                            candidate: counts(&candidate),
-                            stable: counts(&stable),
-                        })
+                let open = self.window.take().filter(|(known, _)| *known == about);
+                let mut window = open.map_or_else(
+                    || {
+                        self.evidence.window = None;
+                        StepWindow::open(
+                            "default",
+                            (&candidate, &stable),
+                            weight,
+                            since,
+                            remembered.as_ref(),
+                            Limits::of(&self.policy),
+                            now,
+                        )
                     },
-                    synthetic: old,
-                });
+                    |(_, window)| window,
+                );
+                if self.blind {
+                    window.blind(Unmeasured::Unread(self.blind_words.clone()), now);
+                } else {
+                    window.add("gateway", &self.gateway, warm_until, now);
+                }
+                if let Some(targets) = synthetic {
+                    window.add_synthetic(self.round(&targets));
+                }
+                self.evidence.window = Some(window.window());
+                self.window = Some((about, window));
             }
         }
     }
@@ -197,8 +175,10 @@ impl World {
                 self.now(),
             )
         };
-        let (decision, again) = (once(), once());
-        assert_eq!(decision, again, "the same arguments give the same answer");
+        let decision = once();
+        if self.chance.is_none() {
+            assert_eq!(decision, once(), "the same arguments give the same answer");
+        }
         let first = decision.order == Order::TrafficFirst;
         let stores = decision.status != self.stored && !decision.persist_deferred;
         if stores && self.stores_nothing && !first {

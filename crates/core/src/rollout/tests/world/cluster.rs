@@ -183,6 +183,9 @@ impl World {
 
     /// A second of users: exact shares, exact error rates.
     pub(super) fn users(&mut self) {
+        if self.chance.is_some() {
+            return self.users_by_chance();
+        }
         let Some(route) = &self.route else { return };
         for entry in route.status.clone() {
             let Some(name) = entry.revision_name else {
@@ -196,7 +199,7 @@ impl World {
                 .revisions
                 .get(&name)
                 .map(|r| (self.behaviour(r), self.facts(&name, r)));
-            let (total, bad) = self.counted.entry(name).or_default();
+            let (total, bad) = self.counted.entry(name.clone()).or_default();
             *total += requests;
             let failed = match &behaviour {
                 Some((b, facts)) if facts.is_ready() => {
@@ -206,6 +209,12 @@ impl World {
             };
             *bad += failed;
             self.requests += requests;
+            let ms = behaviour.as_ref().map_or(20.0, |(b, _)| b.ms);
+            let booked = Booked {
+                statuses: [(200, requests - failed), (500, failed)].into(),
+                times: vec![ms; usize::try_from(requests).unwrap()],
+            };
+            self.gateway_counts(&name, &booked);
             let slow = behaviour.is_some_and(|(b, _)| b.ms > 500.0);
             self.harmed += if slow { requests } else { failed };
         }
