@@ -347,7 +347,10 @@ fn resolve(
         |name| policies.get(name),
         PRESETS,
     );
-    found.map_err(|error| error.to_string())
+    let policy = found.map_err(|error| error.to_string())?;
+    policy
+        .with_probe_annotations(&intent.probes)
+        .map_err(|error| error.to_string())
 }
 
 /// What becomes of a service that is not among the plan's.

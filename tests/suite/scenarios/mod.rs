@@ -16,6 +16,7 @@ mod interval;
 mod lifted;
 mod newer;
 mod people;
+mod probes;
 mod quiet;
 mod refusals;
 mod releases;

@@ -22,8 +22,6 @@ pub mod ledger;
 pub mod limits;
 pub mod metrics;
 pub mod probes;
-#[cfg(test)]
-mod probes_tests;
 pub mod prometheus;
 pub mod release_tests;
 pub mod requests;
@@ -39,7 +37,7 @@ pub mod window;
 pub use check::{Check, CheckId, Judgement, combine};
 pub use cluster::{judge_gone, judge_pods, judge_ready};
 pub use evidence::{
-    Booked, Counts, Evidence, Metrics, ProbeReport, ProbeRound, Unmeasured, Window,
+    Booked, Counts, Evidence, Metrics, PathReport, ProbeReport, ProbeRound, Unmeasured, Window,
 };
 pub use finding::{Figures, Finding};
 pub use judge::Verdict;

@@ -4,6 +4,8 @@
 //! or a traffic block is put into an object, so that both modes look the same
 //! from outside.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::api::delivery::Expand;
@@ -43,6 +45,8 @@ pub struct ServiceIntent {
     pub traffic_problem: Option<String>,
     /// The policy named by its annotation.
     pub policy: Option<String>,
+    /// What its annotations say of probes, by their full names.
+    pub probes: BTreeMap<String, String>,
     /// Fields of other managers are taken without asking.
     pub force: bool,
     pub(super) labels: Map<String, Value>,
@@ -78,6 +82,7 @@ impl ServiceIntent {
             traffic,
             traffic_problem: None,
             policy,
+            probes: probes(&value),
             force: false,
             labels: owned_metadata(route, "labels"),
             annotations,
@@ -270,6 +275,15 @@ impl ServiceIntent {
         }
         json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
     }
+}
+
+/// An object's annotations about probes.
+pub(super) fn probes(object: &Value) -> BTreeMap<String, String> {
+    let all = object.pointer("/metadata/annotations");
+    let all = all.and_then(Value::as_object).into_iter().flatten();
+    let ours = all.filter(|(name, _)| name.starts_with(annotations::PROBES));
+    ours.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// A Route's labels or annotations that we applied.

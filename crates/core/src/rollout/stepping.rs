@@ -67,8 +67,10 @@ impl<'a> DecisionContext<'a> {
 
     /// What the probes say: of the first delivery as well.
     pub fn probes(&mut self, candidate: &str) -> Judgement {
+        let release_since = self.release_since();
         let round = self.evidence.probes.as_ref();
-        let round = round.filter(|round| round.revision == candidate);
+        let round = round
+            .filter(|round| round.revision == candidate && round.release_since == release_since);
         let check = (self.policy.probes.count > 0).then(|| {
             let verdict = round.map(|round| judge_probes(self.policy, round));
             Check::asked(CheckId::Probes, verdict)
@@ -129,16 +131,29 @@ impl<'a> DecisionContext<'a> {
                 .clone()
                 .filter(|_| route.status.iter().any(has_all))
         };
-        let stable_url = self
-            .stable_revision()
-            .and_then(|stable| url(tags.stable.as_deref(), &stable));
+        let stable = self.stable_revision();
+        let stable_url = stable
+            .as_deref()
+            .and_then(|stable| url(tags.stable.as_deref(), stable));
         let candidate_url = url(tags.candidate.as_deref(), candidate).or_else(alone)?;
+        let sleeps = |revision: &str| {
+            let revision = self.live.revision(revision);
+            revision.is_none_or(|revision| revision.pods.ready == 0)
+        };
         Some(ProbeTargets {
             revision: candidate.to_owned(),
+            release_since: self.release_since(),
             candidate_url,
+            candidate_sleeps: sleeps(candidate),
             stable_url,
+            stable_sleeps: stable.is_some_and(|stable| sleeps(&stable)),
             count,
         })
+    }
+
+    /// When the release of the candidate began, which tells a revision that is tried again from what it was before.
+    fn release_since(&self) -> Option<Timestamp> {
+        self.candidate.release.as_ref()?.since
     }
 
     /// The candidate has its share; what users meet is judged.
@@ -193,6 +208,11 @@ impl<'a> DecisionContext<'a> {
     fn wait_for(&mut self, check: CheckId, finding: Option<Finding>) {
         let candidate = self.candidate_name();
         match (check, finding) {
+            (CheckId::Requests, Some(finding @ Finding::ReadinessOnly(_))) => {
+                // Waiting alone brings nothing else.
+                let detail = format!("{finding}{}", self.way_on());
+                self.hold(HoldReason::Evidence, detail);
+            }
             (CheckId::Requests | CheckId::Probes, Some(_)) => self.no_verdict(),
             (_, None) => {
                 let weight = self.candidate.weight;
@@ -389,14 +409,26 @@ impl<'a> DecisionContext<'a> {
         }
         if self.in_phase() >= self.policy.step_timeout {
             let detail = format!(
-                "no verdict within {}: {}",
+                "no verdict within {}: {}{}",
                 HumanDuration(self.policy.step_timeout),
-                self.last_word()
+                self.last_word(),
+                self.way_on()
             );
             self.hold(HoldReason::Evidence, detail);
             return;
         }
         self.well_again();
+    }
+
+    /// The command that promotes what no evidence speaks for; of a first delivery there is none.
+    fn way_on(&self) -> String {
+        if self.phase() == Phase::Initial {
+            return String::new();
+        }
+        format!(
+            "; `sluice rollout promote {}` promotes it all the same",
+            self.intent.name
+        )
     }
 
     /// What was seen of the present step, and of nothing before it.

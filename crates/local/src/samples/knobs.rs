@@ -15,6 +15,7 @@ use super::Sample;
 /// | `FAIL_PERCENT`   | share of requests answered with status 500 (0; fractions work)   |
 /// | `DELAY_MS`       | how late an answer is                                            |
 /// | `DELAY_PERCENT`  | share of requests that are late (100)                            |
+/// | `DELAY_FOR_MS`   | how long after the start they are (for ever)                     |
 /// | `LISTEN_AFTER_MS`| how long the start takes before it listens                       |
 /// | `NEVER_READY`    | `1`: listens, but `/healthz` and kubelet probes get 503          |
 /// | `NEVER_LISTEN`   | `1`: never listens                                               |
@@ -39,6 +40,8 @@ pub struct Knobs {
     pub delay: Duration,
     /// Share of requests that are late.
     pub delayed: Share,
+    /// How long after it began to listen they are; for ever when absent.
+    pub delayed_for: Option<Duration>,
     /// How long the start takes.
     pub listen_after: Duration,
     /// Probes are answered with 503.
@@ -102,6 +105,7 @@ impl Knobs {
             fail: share("FAIL_PERCENT", look_up("FAIL_PERCENT"))?.unwrap_or(Share(0.0)),
             delay: Duration::from_millis(milliseconds("DELAY_MS")?.unwrap_or(0)),
             delayed: share("DELAY_PERCENT", look_up("DELAY_PERCENT"))?.unwrap_or(Share(100.0)),
+            delayed_for: milliseconds("DELAY_FOR_MS")?.map(Duration::from_millis),
             listen_after: Duration::from_millis(milliseconds("LISTEN_AFTER_MS")?.unwrap_or(0)),
             never_ready: flag(look_up("NEVER_READY")),
             never_listen: flag(look_up("NEVER_LISTEN")),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -34,6 +34,8 @@ struct App {
     revision: String,
     /// User requests so far; decides which one fails or is late.
     requests: AtomicU64,
+    /// When it began to listen.
+    started: Instant,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -89,6 +91,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         knobs,
         revision: std::env::var("K_REVISION").unwrap_or_default(),
         requests: AtomicU64::new(0),
+        started: Instant::now(),
     };
     println!(
         "{} greets {:?} on 127.0.0.1:{} {}",
@@ -162,7 +165,8 @@ impl App {
             };
         }
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
-        if !self.knobs.delay.is_zero() && self.knobs.delayed.takes(n) {
+        let slow = (self.knobs.delayed_for).is_none_or(|time| self.started.elapsed() < time);
+        if slow && !self.knobs.delay.is_zero() && self.knobs.delayed.takes(n) {
             tokio::time::sleep(self.knobs.delay).await;
         }
         if self.knobs.fail.takes(n) {

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::analysis::{
-    Booked, Counters, Evidence, Latencies, Limits, ProbeReport, ProbeRound, Scrape, StepWindow,
-    Unmeasured,
+    Booked, Counters, Evidence, Latencies, Limits, PathReport, ProbeReport, ProbeRound, Scrape,
+    StepWindow, Unmeasured,
 };
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
@@ -40,6 +40,10 @@ pub struct Behaviour {
     pub errors: u64,
     /// Answer time.
     pub ms: f64,
+    /// What is answered where nothing fails.
+    pub status: u16,
+    /// Seconds of age up to which every probe takes 800 ms.
+    pub slow_until: Option<u64>,
     /// Only users see the errors and the slowness; probes' path is fine.
     pub hidden: bool,
     /// The condition that it ends in at that age.
@@ -53,6 +57,8 @@ pub fn good() -> Behaviour {
         crashes: vec![],
         errors: 0,
         ms: 20.0,
+        status: 200,
+        slow_until: None,
         hidden: false,
         fails_at: None,
     }
@@ -174,6 +180,10 @@ pub struct World {
     /// What the gateway has counted, of users and of our own requests.
     gateway: Scrape,
     started: Instant,
+    /// What was probed last, and the second of its first round.
+    first_probed: Option<((String, Option<Timestamp>), u64)>,
+    /// Nobody named a path of probes.
+    pub readiness_only: bool,
     counted: BTreeMap<String, (u64, u64)>,
     credit: BTreeMap<String, u64>,
     scripts: Vec<(u64, Script)>,
@@ -247,6 +257,8 @@ impl World {
             window: None,
             gateway: Scrape::default(),
             started: Instant::now(),
+            first_probed: None,
+            readiness_only: false,
             counted: BTreeMap::new(),
             credit: BTreeMap::new(),
             scripts: vec![],
@@ -411,6 +423,7 @@ impl World {
         self.gather = Gather::Nothing;
         self.evidence = Evidence::default();
         self.window = None;
+        self.first_probed = None;
     }
 
     pub fn delete_everything(&mut self) {

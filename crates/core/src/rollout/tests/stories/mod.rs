@@ -5,6 +5,7 @@ mod evidence;
 mod gates;
 mod named;
 mod people;
+mod probes;
 mod trouble;
 mod walk;
 
