@@ -9,7 +9,7 @@ use crate::api::rollout::EvidenceLedger;
 
 use super::latency::Latencies;
 use super::metrics::Tally;
-use super::release_tests::Tests;
+use super::whole_release::Tests;
 
 /// What the agent has gathered for the present phase of one release.
 ///

@@ -12,7 +12,7 @@ use super::evidence::{Booked, Counts, Metrics, ProbeRound};
 use super::in_flight::{InFlight, Open};
 use super::limits::Limits;
 use super::metrics::{Counters, Scrape, Tally};
-use super::release_tests::Tests;
+use super::whole_release::Tests;
 
 /// The same of both sides.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -23,7 +23,7 @@ pub mod limits;
 pub mod metrics;
 pub mod probes;
 pub mod prometheus;
-pub mod release_tests;
+pub mod whole_release;
 pub mod requests;
 #[cfg(test)]
 mod requests_tests;
@@ -46,7 +46,7 @@ pub use ledger::Pair;
 pub use limits::Limits;
 pub use metrics::{Counters, Scrape, Tally};
 pub use probes::judge_probes;
-pub use release_tests::Tests;
+pub use whole_release::Tests;
 pub use requests::{judge_window, wants_synthetic};
 pub use seen::LEAST_TO_COMPARE;
 pub use window::StepWindow;
