@@ -21,6 +21,7 @@ mod metrics;
 mod observe;
 mod orphans;
 mod planning;
+mod pods;
 mod queue_proxies;
 mod report;
 mod rollout_store;

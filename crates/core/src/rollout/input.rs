@@ -148,8 +148,16 @@ pub struct PodFacts {
     pub last_exit: Option<String>,
     /// `CrashLoopBackOff`, `ImagePullBackOff`, `CreateContainerError: WHY`, ...
     pub waiting_reason: Option<String>,
-    /// Pods that are Ready.
+    /// Pods that are there to serve: not told to stop, not over, not lost with their node.
+    pub running: u32,
+    /// Those of them that are Ready.
     pub ready: u32,
+    /// When the newest of those became Ready.
+    pub newest_ready: Option<Timestamp>,
+    /// Since when none is Ready, where one was that still runs.
+    pub unready_since: Option<Timestamp>,
+    /// Since when there are Pods of which none was Ready yet: a cold start.
+    pub starting_since: Option<Timestamp>,
 }
 
 impl RevisionFacts {

@@ -457,7 +457,12 @@ impl World {
     }
 
     pub fn now(&self) -> Timestamp {
-        let second = i64::try_from(self.second).unwrap() + self.clock_skew;
+        self.time(self.second)
+    }
+
+    /// What the clock says of a second.
+    fn time(&self, second: u64) -> Timestamp {
+        let second = i64::try_from(second).unwrap() + self.clock_skew;
         Timestamp::from_second(1_700_000_000 + second).unwrap()
     }
 

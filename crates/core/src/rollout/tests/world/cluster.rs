@@ -35,7 +35,14 @@ impl World {
                 crashes: u32::try_from(crashes).unwrap(),
                 last_exit: (crashes > 0).then(|| "exit code 3".to_owned()),
                 waiting_reason: (crashes > 1).then(|| "CrashLoopBackOff".to_owned()),
+                running: 1,
                 ready: u32::from(up),
+                newest_ready: behaviour
+                    .ready_after
+                    .filter(|_| up)
+                    .map(|after| self.time(revision.born + after)),
+                unready_since: None,
+                starting_since: (!up).then(|| self.time(revision.born)),
             },
         }
     }
@@ -51,9 +58,8 @@ impl World {
 
     /// What objects say, by what Git wants now.
     pub(super) fn live_of(&self, objects: Objects) -> Live {
-        let second = i64::try_from(self.watching_since).unwrap() + self.clock_skew;
         Live {
-            watching_since: Timestamp::from_second(1_700_000_000 + second).ok(),
+            watching_since: Some(self.time(self.watching_since)),
             configuration: objects.configuration.as_ref().map(|c| {
                 let written = c.template == self.git.template_hash.0;
                 ConfigurationFacts {
