@@ -30,7 +30,7 @@ use crate::cluster::{self, WriteError};
 use crate::plan::{DeliveryId, ServiceIntent};
 use crate::policy::{self, Policy};
 use crate::rollout::memory::Memory;
-use crate::rollout::{Event, Intent, LEFT_OUT, decide};
+use crate::rollout::{Event, Intent, LEFT_OUT, decide, serves_nobody};
 
 /// How long a loop waits after a write that failed, at first.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -301,7 +301,8 @@ impl ServiceLoop {
                 .clone()
                 .or_else(|| self.refusal(&wanted.intent))
                 .or_else(|| self.refusals.said(&wanted.intent))
-                .or_else(|| not_as_in_git(&self.status)),
+                .or_else(|| not_as_in_git(&self.status))
+                .or_else(|| serves_nobody(&self.status).map(str::to_owned)),
             withdrawn: wanted.withdrawn && !is_on_its_way(&self.status),
         };
         let known = self.counted.replace(summary.phase);

@@ -12,6 +12,7 @@ use super::context::DecisionContext;
 use super::decision::{Decision, Gather, Write};
 use super::gates;
 use super::input::{Intent, Live};
+use super::stable_health::SERVES_NOBODY;
 use super::state::State;
 use super::traffic;
 use super::transition::Transition;
@@ -207,7 +208,10 @@ impl DecisionContext<'_> {
         let resting = matches!(phase, Phase::Stable | Phase::RolledBack | Phase::Failed);
         let ready = phase == Phase::Stable && self.service.confirmed_at.is_some();
         let ready = ready || (phase == Phase::Stable && self.service.preserve_adopted_traffic);
-        self.condition("Ready", ready, &word, message.clone());
+        match self.serves_nobody() {
+            Some(cause) => self.condition("Ready", false, SERVES_NOBODY, cause),
+            None => self.condition("Ready", ready, &word, message.clone()),
+        }
         self.condition(
             "Progressing",
             !resting && phase != Phase::Holding && phase != Phase::Pending,
@@ -219,6 +223,7 @@ impl DecisionContext<'_> {
             Some((reason, message)) => self.condition("Degraded", true, reason, message),
             None => self.condition("Degraded", false, "AsExpected", String::new()),
         }
+        self.say_stable_health();
         match self.left_drift() {
             Some(drift) => self.condition("Drifted", true, "ChangedByHand", drift),
             None if self.has_said("Drifted", "ChangedByHand") => {
@@ -257,7 +262,12 @@ impl DecisionContext<'_> {
 
     fn decision(mut self, wake_after: Option<Duration>) -> Decision {
         let unstored = self.beginning_may_wait();
-        let times = [wake_after, unstored, self.next_opening()];
+        let times = [
+            wake_after,
+            unstored,
+            self.next_opening(),
+            self.patience_left(),
+        ];
         let wake_after = times.into_iter().flatten().min();
         // Suspended, nothing is written but the way back (and the last word of a promotion).
         let frozen =

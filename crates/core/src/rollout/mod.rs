@@ -31,6 +31,7 @@ mod reason;
 mod refusal;
 mod request;
 mod rollback;
+mod stable_health;
 mod staging;
 mod state;
 mod steady;
@@ -50,5 +51,6 @@ pub use input::{
 };
 pub use reason::Reason;
 pub use refusal::{asked_again, way_out};
+pub use stable_health::serves_nobody;
 pub use traffic::{LEFT_OUT, describe, traffic_without_release};
 pub use transition::phases;

@@ -296,17 +296,4 @@ impl DecisionContext<'_> {
             self.want(wanted);
         }
     }
-
-    /// What is wrong with stable, by the cluster's word.
-    pub fn stable_trouble(&self) -> Option<String> {
-        let stable = self.stable_revision()?;
-        match self.live.revision(&stable) {
-            None => Some(format!("{stable} is gone")),
-            Some(revision) if revision.has_failed() => {
-                let ready = revision.ready.as_ref()?;
-                Some(format!("{stable} is not Ready: {}", ready.cause()))
-            }
-            Some(_) => None,
-        }
-    }
 }

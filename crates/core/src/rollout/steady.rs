@@ -364,17 +364,8 @@ impl DecisionContext<'_> {
         }
         // Knative makes a Configuration's newest revision again by itself; any other stays
         // away, and then Git's template is all there is.
-        let waited = self.since(
-            self.service
-                .conditions
-                .iter()
-                .find(|c| c.type_ == "Degraded" && c.reason == "StableUnhealthy")
-                .map(|c| c.last_transition_time),
-        );
-        if self.has_said("Degraded", "StableUnhealthy")
-            && waited >= self.policy.confirm_timeout
-            && self.is_free()
-        {
+        let waited = self.stable_unwell_for();
+        if waited.is_some_and(|waited| waited >= self.policy.confirm_timeout) && self.is_free() {
             let attempt = self
                 .service
                 .stable

@@ -37,6 +37,8 @@ pub struct Behaviour {
     pub ms: f64,
     /// Only users see the errors and the slowness; probes' path is fine.
     pub hidden: bool,
+    /// Seconds of age between which its readiness probe fails, while its Revision stays Ready.
+    pub unready: Option<(u64, u64)>,
     /// The condition that it ends in at that age.
     pub fails_at: Option<(u64, &'static str)>,
 }
@@ -49,6 +51,7 @@ pub fn good() -> Behaviour {
         errors: 0,
         ms: 20.0,
         hidden: false,
+        unready: None,
         fails_at: None,
     }
 }
@@ -339,6 +342,22 @@ impl World {
     pub fn breaks(&mut self, version: &str, reason: Option<&'static str>) {
         if let Some(behaviour) = self.behaviours.get_mut(version) {
             behaviour.fails_at = reason.map(|reason| (0, reason));
+        }
+    }
+
+    /// Its Pods fail their readiness probe from now on, and its Revision's condition stays as it is.
+    pub fn loses_readiness(&mut self, version: &str) {
+        let born = self.revisions.values().filter(|r| r.hash == version);
+        let age = born.map(|r| self.second - r.born).max().unwrap_or(0);
+        if let Some(behaviour) = self.behaviours.get_mut(version) {
+            behaviour.unready = Some((age, u64::MAX));
+        }
+    }
+
+    /// So many of a hundred answers fail from now on.
+    pub fn fails_from_now(&mut self, version: &str, errors: u64) {
+        if let Some(behaviour) = self.behaviours.get_mut(version) {
+            behaviour.errors = errors;
         }
     }
 

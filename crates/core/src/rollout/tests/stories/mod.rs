@@ -1,10 +1,12 @@
 //! The stories: what is printed is what people see as events.
 
+mod dead_stable;
 mod down;
 mod evidence;
 mod gates;
 mod named;
 mod people;
+mod pods;
 mod trouble;
 mod walk;
 

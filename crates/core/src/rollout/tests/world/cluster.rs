@@ -13,6 +13,11 @@ impl World {
         let crashes = behaviour.crashes.iter().filter(|at| **at <= age).count();
         let failed = behaviour.fails_at.filter(|(at, _)| *at <= age);
         let up = behaviour.ready_after.is_some_and(|after| after <= age);
+        let unready = behaviour
+            .unready
+            .filter(|(from, to)| (*from..*to).contains(&age));
+        let has_ready_pod = up && unready.is_none() && failed.is_none();
+        let since = |age: u64| self.time(revision.born + age);
         let (status, reason) = match (failed, up) {
             (Some((_, reason)), _) => ("False", reason),
             (None, true) => ("True", ""),
@@ -36,13 +41,10 @@ impl World {
                 last_exit: (crashes > 0).then(|| "exit code 3".to_owned()),
                 waiting_reason: (crashes > 1).then(|| "CrashLoopBackOff".to_owned()),
                 running: 1,
-                ready: u32::from(up),
-                newest_ready: behaviour
-                    .ready_after
-                    .filter(|_| up)
-                    .map(|after| self.time(revision.born + after)),
-                unready_since: None,
-                starting_since: (!up).then(|| self.time(revision.born)),
+                ready: u32::from(has_ready_pod),
+                newest_ready: behaviour.ready_after.filter(|_| has_ready_pod).map(since),
+                unready_since: unready.map(|(from, _)| since(from)),
+                starting_since: (!up).then(|| since(0)),
             },
         }
     }
@@ -202,6 +204,14 @@ impl World {
                 .revisions
                 .get(&name)
                 .map(|r| (self.behaviour(r), self.facts(&name, r)));
+            // Who finds no Pod that is Ready waits, and is counted once there is an answer.
+            let waits =
+                |(_, facts): &(Behaviour, RevisionFacts)| facts.is_ready() && facts.pods.ready == 0;
+            if behaviour.as_ref().is_some_and(waits) {
+                self.requests += requests;
+                self.harmed += requests;
+                continue;
+            }
             let (total, bad) = self.counted.entry(name).or_default();
             *total += requests;
             let failed = match &behaviour {
