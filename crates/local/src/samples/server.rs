@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -34,6 +34,7 @@ struct App {
     revision: String,
     /// User requests so far; decides which one fails or is late.
     requests: AtomicU64,
+    listens_since: Instant,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -89,6 +90,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         knobs,
         revision: std::env::var("K_REVISION").unwrap_or_default(),
         requests: AtomicU64::new(0),
+        listens_since: Instant::now(),
     };
     println!(
         "{} greets {:?} on 127.0.0.1:{} {}",
@@ -145,6 +147,12 @@ async fn crash_timer(after: Option<Duration>) {
 }
 
 impl App {
+    /// What probes are told.
+    fn is_ready(&self) -> bool {
+        let lasts = |after: Duration| self.listens_since.elapsed() < after;
+        !self.knobs.never_ready && self.knobs.unready_after.is_none_or(lasts)
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         if self.knobs.crash_on_path.as_deref() == Some(path) {
@@ -153,12 +161,12 @@ impl App {
             std::process::exit(1);
         }
         if path == grpc_health::PATH {
-            return health(!self.knobs.never_ready);
+            return health(self.is_ready());
         }
         if path == "/healthz" || is_probe(request.headers()) {
-            return match self.knobs.never_ready {
-                true => self.text(StatusCode::SERVICE_UNAVAILABLE, "never ready, as asked\n"),
-                false => self.text(StatusCode::OK, "ok\n"),
+            return match self.is_ready() {
+                false => self.text(StatusCode::SERVICE_UNAVAILABLE, "not ready, as asked\n"),
+                true => self.text(StatusCode::OK, "ok\n"),
             };
         }
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
