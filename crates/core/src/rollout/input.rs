@@ -83,6 +83,9 @@ pub struct ConfigurationFacts {
     /// The object that we write (this one, or the Service above it) has Git's template on
     /// every field that Git sets.
     pub template_written: bool,
+    /// It has it but for the name that Git gives its revision, and none in its place: a template that was put back under
+    /// a new name, since Knative could not take the old one.
+    pub written_but_for_name: bool,
     /// Nobody but Sluice has written what that object asks for, and Sluice once: its first delivery was begun.
     pub begun_here: bool,
     /// Knative's controller has looked at that object as it is now, whatever came of it.

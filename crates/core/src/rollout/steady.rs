@@ -216,10 +216,11 @@ impl DecisionContext<'_> {
             .stable
             .as_ref()
             .map_or(0, |stable| stable.attempt);
-        let mended =
-            self.live.configuration.as_ref().is_some_and(|c| {
-                c.template_written && (c.attempt == attempt || self.names_itself())
-            });
+        let mended = self.live.configuration.as_ref().is_some_and(|c| {
+            let under_a_new_name = c.written_but_for_name && self.names_itself();
+            under_a_new_name
+                || (c.template_written && (c.attempt == attempt || self.names_itself()))
+        });
         let settled = format!("{stable} serves what Git says");
         if mended {
             self.service.template = TemplateState::Written;

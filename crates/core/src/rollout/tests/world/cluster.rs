@@ -70,6 +70,7 @@ impl World {
                     latest_created: (c.observed > 0).then(|| format!("hello-{:05}", c.observed)),
                     latest_ready: None,
                     template_written: written,
+                    written_but_for_name: false,
                     begun_here: c.generation == 1,
                     written_observed: c.observed == c.generation,
                     template_taken_up: written && !self.foreign,
