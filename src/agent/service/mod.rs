@@ -152,6 +152,7 @@ impl ServiceLoop {
                 () = cluster::back(&mut reach) => self.backoff.reset(),
                 () = wake.notified() => {}
                 () = self.gatherer.news() => {}
+                () = self.refusals.answered() => {}
                 changed = self.wanted.changed() => {
                     if changed.is_err() {
                         break;
@@ -204,8 +205,7 @@ impl ServiceLoop {
         self.refusals.traffic_is_of(intent.mode);
         self.check_template(&wanted, &live, waits, now).await;
         self.template_facts(intent, &mut live);
-        self.check_traffic(&wanted, &policy, &spec, &live, now)
-            .await;
+        self.check_traffic(&wanted, &policy, &spec, &live, now);
         if let Some(route) = &mut live.route {
             route.refused = self.refusals.traffic(intent).cloned();
         }
