@@ -24,7 +24,7 @@ use super::evidence::Gatherer;
 use super::{observe, rollout_store};
 use crate::api::delivery::Drift;
 use crate::api::object::TemplateHash;
-use crate::api::rollout::{HoldReason, Phase, RolloutStatus};
+use crate::api::rollout::{ConfigChange, HoldReason, Phase, RolloutStatus};
 use crate::backoff::Backoff;
 use crate::cluster::{self, WriteError};
 use crate::plan::{DeliveryId, ServiceIntent};
@@ -56,6 +56,8 @@ pub struct DesiredService {
     pub source_problem: Option<String>,
     /// What is done about changes by hand.
     pub drift: Drift,
+    /// What commits have changed of the ConfigMaps and Secrets that its template names, since this agent began.
+    pub config_changes: Vec<ConfigChange>,
 }
 
 /// Where the loop of a service stands, for its Delivery.
@@ -302,7 +304,7 @@ impl ServiceLoop {
                 .or_else(|| self.refusal(&wanted.intent))
                 .or_else(|| self.refusals.said(&wanted.intent))
                 .or_else(|| not_as_in_git(&self.status))
-                .or_else(|| serves_nobody(&self.status).map(str::to_owned)),
+                .or_else(|| down(&self.status).map(str::to_owned)),
             withdrawn: wanted.withdrawn && !is_on_its_way(&self.status),
         };
         let known = self.counted.replace(summary.phase);
@@ -330,6 +332,11 @@ fn not_as_in_git(status: &RolloutStatus) -> Option<String> {
     let mut conditions = status.conditions.iter();
     let left_out = conditions.find(|c| c.type_ == LEFT_OUT && c.is_true())?;
     Some(left_out.message.clone())
+}
+
+/// What keeps every user from being served, unless a release that may mend it is on its way.
+fn down(status: &RolloutStatus) -> Option<&str> {
+    serves_nobody(status).filter(|_| !is_on_its_way(status))
 }
 
 /// Whether a release is between two revisions, or held there.
@@ -377,5 +384,6 @@ fn intent_of(wanted: &DesiredService, memory: &Memory) -> Intent {
         memory_problem: memory.problem.as_ref().map(ToString::to_string),
         source_problem: wanted.source_problem.clone(),
         drift: wanted.drift,
+        config_changes: wanted.config_changes.clone(),
     }
 }

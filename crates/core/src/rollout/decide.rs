@@ -53,6 +53,7 @@ const MOST_TURNS: usize = 16;
 ///     memory_problem: None,
 ///     source_problem: None,
 ///     drift: Drift::Correct,
+///     config_changes: Vec::new(),
 /// };
 /// let policy = policy::read(
 ///     "{apiVersion: sluice.dev/v1alpha1, kind: RolloutPolicy, metadata: {name: mine}, spec: {}}",
@@ -112,6 +113,7 @@ pub fn decide(
     pass.ask_again();
     pass.lift();
     pass.requests();
+    pass.note_config_changes();
 
     let mut wake_after = None;
     for _ in 0..MOST_TURNS {
@@ -245,7 +247,7 @@ impl DecisionContext<'_> {
             ));
         }
         if let Some(cause) = self.stable_trouble() {
-            return Some(("StableUnhealthy", cause));
+            return Some(("StableUnhealthy", self.with_config_change(cause)));
         }
         if status.phase == Phase::Failed {
             return Some(("Failed", status.message.clone()));

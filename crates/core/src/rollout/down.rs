@@ -251,6 +251,7 @@ mod tests {
             memory_problem: None,
             source_problem: None,
             drift: Drift::Correct,
+            config_changes: vec![],
         }
     }
 

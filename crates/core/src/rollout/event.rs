@@ -157,6 +157,11 @@ pub enum Event {
         /// What decided.
         figure: String,
     },
+    /// A commit changed a ConfigMap or Secret that the template names.
+    ConfigChanged {
+        /// Which commit, which object, and the diff.
+        words: String,
+    },
     /// Nothing of the service is left; it is delivered anew.
     Vanished,
     /// A request was refused.
@@ -198,6 +203,7 @@ impl Event {
             Self::EntryLeftOut { .. } => "TrafficEntryLeftOut",
             Self::StableUnhealthy { .. } => "StableUnhealthy",
             Self::StableYields { .. } => "StableYields",
+            Self::ConfigChanged { .. } => "ConfigChanged",
             Self::Vanished => "ServiceVanished",
             Self::RequestRefused { .. } => "RequestRefused",
             Self::Retried { .. } => "Retried",
@@ -353,6 +359,7 @@ impl fmt::Display for Event {
             Self::StableYields { figure } => {
                 write!(f, "no further step is needed beside stable: {figure}")
             }
+            Self::ConfigChanged { words } => write!(f, "{words}, which every revision reads"),
             Self::Vanished => f.write_str("nothing of the service is left; delivered anew"),
             Self::RequestRefused { action, why } => write!(f, "{action} refused: {why}"),
             Self::Retried { attempt, by } => {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
+use crate::api::rollout::ConfigChange;
 use crate::api::serving::{KnativeCondition, TrafficTarget};
 
 /// How late at most the cluster is asked again about what it refused: whose policy it was may have changed it.
@@ -48,6 +49,8 @@ pub struct Intent {
     pub source_problem: Option<String>,
     /// What is done about changes by hand while nothing is on its way.
     pub drift: Drift,
+    /// What commits have changed of the ConfigMaps and Secrets that its template names, as far as this agent has seen it.
+    pub config_changes: Vec<ConfigChange>,
 }
 
 /// What the cluster says of the service, read from the watch caches.

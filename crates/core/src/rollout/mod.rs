@@ -17,6 +17,7 @@
 
 mod allocate;
 mod checks;
+mod config_change;
 mod context;
 mod decide;
 mod decision;

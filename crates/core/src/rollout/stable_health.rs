@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::analysis::{Judgement, stable_fails_everybody, stable_is_worse};
 use crate::api::duration::HumanDuration;
 use crate::api::rollout::{Phase, RolloutStatus};
@@ -100,11 +102,17 @@ impl DecisionContext<'_> {
             .is_some_and(|time| time >= self.policy.confirm_timeout)
     }
 
-    /// For how long something has been wrong with stable, if so; its condition says since when.
+    /// For how long something has been wrong with stable, if so.
     pub fn stable_unwell_for(&self) -> Option<Duration> {
+        let since = self.stable_unwell_since()?;
+        Some(self.since(Some(since)))
+    }
+
+    /// Since when, by its condition.
+    pub fn stable_unwell_since(&self) -> Option<Timestamp> {
         let mut conditions = self.service.conditions.iter();
         let said = conditions.find(|c| c.type_ == STABLE_HEALTHY && !c.is_true())?;
-        Some(self.since(Some(said.last_transition_time)))
+        Some(said.last_transition_time)
     }
 
     /// Says whether stable is well, once there was any doubt of it.

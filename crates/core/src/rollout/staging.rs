@@ -255,6 +255,10 @@ impl DecisionContext<'_> {
             reason: reason.clone(),
         });
         self.remember(release.clone(), outcome, reason, 100);
+        // Its Pods have read what was changed before it began, and it was judged with that.
+        let begun = release.since;
+        let changes = &mut self.service.config_changes;
+        changes.retain(|change| begun.is_none_or(|begun| change.since >= begun));
         self.service.stable = Some(release);
         self.candidate.step = None;
         self.candidate.weight = 0;

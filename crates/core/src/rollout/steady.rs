@@ -350,7 +350,7 @@ impl DecisionContext<'_> {
         if !self.has_said("Degraded", "StableUnhealthy") {
             self.events.push(Event::StableUnhealthy {
                 stable: stable.to_owned(),
-                cause: cause.clone(),
+                cause: self.with_config_change(cause.clone()),
             });
         }
         // One that is there and not Ready may come right, and an older one may fail in the

@@ -5,6 +5,7 @@
 
 mod agent;
 mod cluster;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -195,6 +196,7 @@ impl World {
             memory_problem: None,
             source_problem: None,
             drift: Drift::Correct,
+            config_changes: vec![],
         };
         Self {
             second: 0,
@@ -342,22 +344,6 @@ impl World {
     pub fn breaks(&mut self, version: &str, reason: Option<&'static str>) {
         if let Some(behaviour) = self.behaviours.get_mut(version) {
             behaviour.fails_at = reason.map(|reason| (0, reason));
-        }
-    }
-
-    /// Its Pods fail their readiness probe from now on, and its Revision's condition stays as it is.
-    pub fn loses_readiness(&mut self, version: &str) {
-        let born = self.revisions.values().filter(|r| r.hash == version);
-        let age = born.map(|r| self.second - r.born).max().unwrap_or(0);
-        if let Some(behaviour) = self.behaviours.get_mut(version) {
-            behaviour.unready = Some((age, u64::MAX));
-        }
-    }
-
-    /// So many of a hundred answers fail from now on.
-    pub fn fails_from_now(&mut self, version: &str, errors: u64) {
-        if let Some(behaviour) = self.behaviours.get_mut(version) {
-            behaviour.errors = errors;
         }
     }
 

@@ -1,5 +1,6 @@
 //! The stories: what is printed is what people see as events.
 
+mod config_change;
 mod dead_stable;
 mod down;
 mod evidence;
