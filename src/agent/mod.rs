@@ -5,6 +5,7 @@
 //! Nothing is decided here: `plan` makes the plans, `rollout` decides about releases, `analysis` judges
 //! the evidence.
 
+mod config_changes;
 mod context;
 mod delivery;
 mod delivery_manager;
@@ -21,6 +22,7 @@ mod metrics;
 mod observe;
 mod orphans;
 mod planning;
+mod pods;
 mod queue_proxies;
 mod report;
 mod rollout_store;

@@ -236,9 +236,34 @@ pub struct RolloutStatus {
     /// What became of requests, newest first (the last fifty).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<RequestAnswer>,
-    /// `Ready`, `Progressing`, `Degraded`, `Drifted`.
+    /// What commits changed of the ConfigMaps and Secrets that the template names, since the stable revision was promoted:
+    /// newest first (the last five).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config_changes: Vec<ConfigChange>,
+    /// `Ready`, `Progressing`, `Degraded`, `Drifted`, `StableHealthy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// A commit that changed a ConfigMap or Secret which the template names. Every revision of the service reads it, the good
+/// ones of before as well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigChange {
+    /// `ConfigMap` or `Secret`.
+    pub kind: String,
+    /// Its name, in the service's namespace.
+    pub name: String,
+    /// The commit.
+    pub commit: String,
+    /// The commit's first line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// What changed, line by line; of a Secret only which keys.
+    pub diff: Vec<String>,
+    /// When it was applied.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
 }
 
 impl RolloutStatus {

@@ -113,6 +113,24 @@ pub enum Finding {
         /// How it ended last.
         last_exit: Option<String>,
     },
+    /// It has Pods, and none of them is Ready at the moment.
+    Unready {
+        /// So many that should serve.
+        running: u32,
+        /// How long that may last.
+        patience: Duration,
+        /// Why one waits, where the cluster says it.
+        cause: Option<String>,
+    },
+    /// None of them was Ready for longer than may be.
+    StayedUnready {
+        /// So many that should serve.
+        running: u32,
+        /// For how long.
+        waited: Duration,
+        /// Why one waits, where the cluster says it.
+        cause: Option<String>,
+    },
 }
 
 /// The figures that a finding rests on.
@@ -205,7 +223,9 @@ impl Finding {
             | Self::NotReady { .. }
             | Self::Gone
             | Self::CrashedOnce
-            | Self::Crashed { .. } => None,
+            | Self::Crashed { .. }
+            | Self::Unready { .. }
+            | Self::StayedUnready { .. } => None,
         }
     }
 }
@@ -351,6 +371,30 @@ impl fmt::Display for Finding {
                 write!(f, "crashed {crashes} times")?;
                 match last_exit {
                     Some(exit) => write!(f, ", last with {exit}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Unready {
+                running,
+                patience,
+                cause,
+            } => {
+                write!(f, "is without a Ready Pod (0 of {running}")?;
+                if let Some(cause) = cause {
+                    write!(f, ", {cause}")?;
+                }
+                let patience = HumanDuration(*patience);
+                write!(f, "); it is rolled back after {patience} of that")
+            }
+            Self::StayedUnready {
+                running,
+                waited,
+                cause,
+            } => {
+                let waited = HumanDuration::from_secs(waited.as_secs());
+                write!(f, "0 of {running} Pods Ready for {waited}")?;
+                match cause {
+                    Some(cause) => write!(f, ": {cause}"),
                     None => Ok(()),
                 }
             }

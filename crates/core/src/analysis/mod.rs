@@ -23,19 +23,20 @@ pub mod limits;
 pub mod metrics;
 pub mod probes;
 pub mod prometheus;
-pub mod whole_release;
 pub mod requests;
 #[cfg(test)]
 mod requests_tests;
 mod seen;
 pub mod sequential;
+mod stable;
 pub mod statistics;
 #[cfg(test)]
 mod watched;
+pub mod whole_release;
 pub mod window;
 
 pub use check::{Check, CheckId, Judgement, combine};
-pub use cluster::{judge_gone, judge_pods, judge_ready};
+pub use cluster::{judge_gone, judge_pods, judge_ready, judge_unready};
 pub use evidence::{
     Booked, Counts, Evidence, Metrics, PathReport, ProbeReport, ProbeRound, Unmeasured, Window,
 };
@@ -46,7 +47,8 @@ pub use ledger::Pair;
 pub use limits::Limits;
 pub use metrics::{Counters, Scrape, Tally};
 pub use probes::judge_probes;
-pub use whole_release::Tests;
 pub use requests::{judge_window, wants_synthetic};
 pub use seen::LEAST_TO_COMPARE;
+pub use stable::{stable_fails_everybody, stable_is_worse};
+pub use whole_release::Tests;
 pub use window::StepWindow;

@@ -10,7 +10,9 @@ use super::metrics::Tally;
 use super::sequential::{Ceiling, TwoSample, Wager, healthy};
 
 /// Requests that say how a revision is now: so many of the last ones.
-const LATEST: f64 = 300.0;
+const LATELY: f64 = 300.0;
+/// And how it is at this moment.
+const NOW: f64 = 20.0;
 /// What stable had is estimated, and may be somewhat more.
 const USUAL: f64 = 1.25;
 
@@ -25,8 +27,9 @@ struct Recent {
 }
 
 impl Recent {
-    fn add(&mut self, new: &Tally) {
-        let kept = (LATEST / self.requests.max(LATEST)).min(1.0);
+    /// Adds new ones, and keeps so many of the former.
+    fn add(&mut self, new: &Tally, latest: f64) {
+        let kept = (latest / self.requests.max(latest)).min(1.0);
         self.errors = self.errors * kept + new.errors as f64;
         self.requests = self.requests * kept + new.requests as f64;
     }
@@ -55,6 +58,7 @@ pub struct Tests {
     score: f64,
     /// Stable's latest answers.
     stable_now: Recent,
+    stable_lately: Recent,
     /// Stable's answers before all this, as so many of them as are not too old to say anything.
     stable_before: Recent,
 }
@@ -81,7 +85,7 @@ impl Tests {
             before.errors + all.errors as f64,
             before.requests + all.requests as f64,
         );
-        let lately = usual(self.stable_now.errors, self.stable_now.requests);
+        let lately = usual(self.stable_lately.errors, self.stable_lately.requests);
         let at_once = if now.errors >= 2 {
             now.errors as f64 / now.requests.max(1) as f64
         } else {
@@ -101,7 +105,8 @@ impl Tests {
             .look((mine.redirects, theirs.redirects), requests);
         self.client_errors
             .look((mine.client_errors, theirs.client_errors), requests);
-        self.stable_now.add(theirs);
+        self.stable_now.add(theirs, NOW);
+        self.stable_lately.add(theirs, LATELY);
         let expected = self.expected_of_both(theirs);
         self.ceiling.look(
             mine.errors,

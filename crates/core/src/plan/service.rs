@@ -16,7 +16,8 @@ use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
 use super::annotations::{self, DeliveryId};
 use super::live::LiveObject;
 use super::manager::Manager;
-use super::normalize::FieldChange;
+use super::normalize::{ChangeKind, FieldChange};
+use super::path::FieldPath;
 use super::{digest, spelling, template};
 
 /// A service as Git wants it.
@@ -134,6 +135,15 @@ impl ServiceIntent {
                 || (digest::template_in(known).is_none() && known == self.manifest())
         });
         template::changes_in(&self.template.value(), live, last_written)
+    }
+
+    /// Whether the live object has Git's template but for the name that Git gives its revision, and none in its place.
+    pub fn is_written_unnamed(&self, live: &LiveObject) -> bool {
+        let name = FieldPath::fields(&["spec", "template", "metadata", "name"]);
+        let changes = self.template_changes(live);
+        let is_its_name =
+            |change: &FieldChange| change.kind == ChangeKind::Added && change.path == name;
+        !changes.is_empty() && changes.iter().all(is_its_name)
     }
 
     /// Says whether a Revision was made from Git's template, as [`template::makes_revision`] does. Where that is

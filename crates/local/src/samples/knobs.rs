@@ -18,6 +18,7 @@ use super::Sample;
 /// | `DELAY_FOR_MS`   | how long after the start they are (for ever)                     |
 /// | `LISTEN_AFTER_MS`| how long the start takes before it listens                       |
 /// | `NEVER_READY`    | `1`: listens, but `/healthz` and kubelet probes get 503          |
+/// | `UNREADY_AFTER_MS`| `/healthz` and kubelet probes get 503 this long after it listens |
 /// | `NEVER_LISTEN`   | `1`: never listens                                               |
 /// | `CRASH_AT_START` | exits at once with this status                                   |
 /// | `CRASH_AFTER_MS` | exits with status 1 this long after it listens                   |
@@ -46,6 +47,8 @@ pub struct Knobs {
     pub listen_after: Duration,
     /// Probes are answered with 503.
     pub never_ready: bool,
+    /// Probes are answered with 503 this long after it listens.
+    pub unready_after: Option<Duration>,
     /// Does not listen at all.
     pub never_listen: bool,
     /// Exits at once with this status.
@@ -108,6 +111,7 @@ impl Knobs {
             delayed_for: milliseconds("DELAY_FOR_MS")?.map(Duration::from_millis),
             listen_after: Duration::from_millis(milliseconds("LISTEN_AFTER_MS")?.unwrap_or(0)),
             never_ready: flag(look_up("NEVER_READY")),
+            unready_after: milliseconds("UNREADY_AFTER_MS")?.map(Duration::from_millis),
             never_listen: flag(look_up("NEVER_LISTEN")),
             crash_at_start: number(
                 "CRASH_AT_START",

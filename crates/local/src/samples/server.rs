@@ -35,7 +35,7 @@ struct App {
     /// User requests so far; decides which one fails or is late.
     requests: AtomicU64,
     /// When it began to listen.
-    started: Instant,
+    listens_since: Instant,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -91,7 +91,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         knobs,
         revision: std::env::var("K_REVISION").unwrap_or_default(),
         requests: AtomicU64::new(0),
-        started: Instant::now(),
+        listens_since: Instant::now(),
     };
     println!(
         "{} greets {:?} on 127.0.0.1:{} {}",
@@ -148,6 +148,12 @@ async fn crash_timer(after: Option<Duration>) {
 }
 
 impl App {
+    /// What probes are told.
+    fn is_ready(&self) -> bool {
+        let lasts = |after: Duration| self.listens_since.elapsed() < after;
+        !self.knobs.never_ready && self.knobs.unready_after.is_none_or(lasts)
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         if self.knobs.crash_on_path.as_deref() == Some(path) {
@@ -156,16 +162,16 @@ impl App {
             std::process::exit(1);
         }
         if path == grpc_health::PATH {
-            return health(!self.knobs.never_ready);
+            return health(self.is_ready());
         }
         if path == "/healthz" || is_probe(request.headers()) {
-            return match self.knobs.never_ready {
-                true => self.text(StatusCode::SERVICE_UNAVAILABLE, "never ready, as asked\n"),
-                false => self.text(StatusCode::OK, "ok\n"),
+            return match self.is_ready() {
+                false => self.text(StatusCode::SERVICE_UNAVAILABLE, "not ready, as asked\n"),
+                true => self.text(StatusCode::OK, "ok\n"),
             };
         }
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
-        let slow = (self.knobs.delayed_for).is_none_or(|time| self.started.elapsed() < time);
+        let slow = (self.knobs.delayed_for).is_none_or(|time| self.listens_since.elapsed() < time);
         if slow && !self.knobs.delay.is_zero() && self.knobs.delayed.takes(n) {
             tokio::time::sleep(self.knobs.delay).await;
         }

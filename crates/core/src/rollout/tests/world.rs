@@ -6,6 +6,7 @@
 mod agent;
 mod chance;
 mod cluster;
+mod trouble;
 
 pub use chance::{Chance, Shape, Start};
 
@@ -46,6 +47,8 @@ pub struct Behaviour {
     pub slow_until: Option<u64>,
     /// Only users see the errors and the slowness; probes' path is fine.
     pub hidden: bool,
+    /// Seconds of age between which its readiness probe fails, while its Revision stays Ready.
+    pub unready: Option<(u64, u64)>,
     /// The condition that it ends in at that age.
     pub fails_at: Option<(u64, &'static str)>,
 }
@@ -60,6 +63,7 @@ pub fn good() -> Behaviour {
         status: 200,
         slow_until: None,
         hidden: false,
+        unready: None,
         fails_at: None,
     }
 }
@@ -214,6 +218,7 @@ impl World {
             memory_problem: None,
             source_problem: None,
             drift: Drift::Correct,
+            config_changes: vec![],
         };
         Self {
             second: 0,
@@ -494,7 +499,12 @@ impl World {
     }
 
     pub fn now(&self) -> Timestamp {
-        let second = i64::try_from(self.second).unwrap() + self.clock_skew;
+        self.time(self.second)
+    }
+
+    /// What the clock says of a second.
+    fn time(&self, second: u64) -> Timestamp {
+        let second = i64::try_from(second).unwrap() + self.clock_skew;
         Timestamp::from_second(1_700_000_000 + second).unwrap()
     }
 

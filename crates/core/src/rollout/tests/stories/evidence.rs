@@ -129,10 +129,10 @@ fn slowness_that_only_users_meet_is_found_at_the_first_step() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:11  hello-00002 failed judgement 1 of 2: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 57)
-            00:12  hello-00002 rolled back from 5 % to hello-00001: at 5 %: 4 of 4 answers took over 500 ms (p99 limit; stable 0 of 76)
-            00:13  hello-00001 has all traffic, confirmed after 1s
-            end    RolledBack; hello-00001 100 %; 7 of 800 requests harmed
+            00:10  hello-00002 failed judgement 1 of 2: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 57)
+            00:11  hello-00002 rolled back from 5 % to hello-00001: at 5 %: 4 of 4 answers took over 500 ms (p99 limit; stable 0 of 76)
+            00:12  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 6 of 800 requests harmed
         "#]],
     );
 }

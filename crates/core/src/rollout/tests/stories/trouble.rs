@@ -103,7 +103,7 @@ fn a_stable_revision_that_breaks_in_the_middle_never_drives_the_release_forward(
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(12, |world| world.breaks("v1", Some("ExitCode9")))
-        .at(60, |world| world.breaks("v1", None));
+        .at(25, |world| world.breaks("v1", None));
     check(
         world,
         120,
@@ -113,13 +113,13 @@ fn a_stable_revision_that_breaks_in_the_middle_never_drives_the_release_forward(
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:12  hello-00002 held at 5 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9); nothing goes up because of that
-            01:00  hello-00002 goes on
-            01:00  hello-00002 to 20 %: error rate 0.0 % of 53 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:14  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:28  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:29  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            end    Stable; hello-00002 100 %; 912 of 2400 requests harmed
+            00:12  hello-00002 held at 5 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9), and nothing goes up because of that; `sluice rollout promote hello` gives all traffic to hello-00002
+            00:25  hello-00002 goes on
+            00:25  hello-00002 to 20 %: error rate 0.0 % of 18 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:39  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:53  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:54  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 247 of 2400 requests harmed
         "#]],
     );
 }
@@ -316,7 +316,7 @@ fn a_stable_revision_deleted_in_the_middle_is_replaced_by_an_older_one_and_the_r
             01:05  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:05  hello-00003 to 5 %
             01:19  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:20  hello-00003 held at 20 %: the stable revision is not well (hello-00002 is gone); nothing goes up because of that
+            01:20  hello-00003 held at 20 %: the stable revision is not well (hello-00002 is gone), and nothing goes up because of that; `sluice rollout promote hello` gives all traffic to hello-00003
             01:40  hello-00003 rolled back from 20 % to hello-00002: the stable revision hello-00002 was deleted, and another must take its place first
             01:40  the stable revision hello-00002 is not well: hello-00002 is gone
             01:41  hello-00001 has all traffic, confirmed after 1s

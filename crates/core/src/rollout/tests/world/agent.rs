@@ -226,6 +226,7 @@ impl World {
             ));
         }
         self.expect_to_be_woken(decision.wake_after);
+        self.expect_patience_to_end(&live, decision.wake_after);
         self.gather = decision.gather;
     }
 
@@ -237,6 +238,27 @@ impl World {
         if wake_after.is_none_or(|wait| self.now() + wait > until) {
             let broken = format!("{}: nobody wakes it at {until}", self.clock());
             self.broken.push(broken);
+        }
+    }
+
+    /// No event says that Pods have been without readiness for too long.
+    fn expect_patience_to_end(&mut self, live: &Live, wake_after: Option<Duration>) {
+        let status = &self.status;
+        let names = [&status.stable, &status.candidate];
+        let names = names
+            .into_iter()
+            .flatten()
+            .filter_map(|r| r.revision.as_ref());
+        for revision in names.filter_map(|name| live.revision(name)) {
+            let Some(since) = revision.pods.unready_since.max(live.watching_since) else {
+                continue;
+            };
+            let end = since + self.policy.confirm_timeout;
+            let is_due = revision.pods.unready_since.is_some() && end > self.now();
+            if is_due && wake_after.is_none_or(|wait| self.now() + wait > end) {
+                let broken = format!("{}: nobody looks at its Pods at {end}", self.clock());
+                self.broken.push(broken);
+            }
         }
     }
 
@@ -366,13 +388,27 @@ impl World {
                 ));
             }
             let unasked = self.asks_for_no_probes();
-            if candidate && percent > 0 && !first && !judged && !known && !unasked {
+            let exempt = first || judged || known || unasked || self.stable_is_dead();
+            if candidate && percent > 0 && !exempt {
                 self.broken.push(format!(
                     "{}: {name} gets {percent} % unanalysed",
                     self.clock()
                 ));
             }
         }
+    }
+
+    /// No Route can name it, so nothing can be probed beside it.
+    fn stable_is_dead(&self) -> bool {
+        let stable = self
+            .status
+            .stable
+            .as_ref()
+            .and_then(|s| s.revision.as_ref());
+        stable.is_some_and(|name| {
+            let revision = self.revisions.get(name);
+            revision.is_none_or(|revision| !self.facts(name, revision).is_ready())
+        })
     }
 
     /// The first step of a policy with `probes.count: 0` has nothing to be judged by.
