@@ -207,6 +207,9 @@ pub struct RolloutStatus {
     /// How the release ends, in `RollingBack` and `Promoting`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_outcome: Option<PendingOutcome>,
+    /// The stable revision was promoted a short while ago and is watched: a fault of it rolls back by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
     /// The split that was found at adoption is left alone until the first release.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub preserve_adopted_traffic: bool,
@@ -321,6 +324,12 @@ impl std::fmt::Display for Action {
 }
 
 impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for WatchHoldReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(self, f)
     }
@@ -443,6 +452,45 @@ pub enum HoldReason {
     Memory,
     /// Git cannot be read, and what it wants is not known any more.
     Source,
+}
+
+/// What is known of the stable revision while it is watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Watch {
+    /// What was stable before it, and is again after a fault: tagged, warm and kept from garbage collection until then.
+    pub previous: Release,
+    /// When its promotion was confirmed.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
+    /// When it has been watched for long enough; later where the cluster could not be watched all the time.
+    #[schemars(with = "String")]
+    pub until: Timestamp,
+    /// A fault that is not rolled back, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<WatchHold>,
+}
+
+/// A fault of a watched revision that is not rolled back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchHold {
+    /// Why not.
+    pub reason: WatchHoldReason,
+    /// Since when.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
+    /// The fault, and why it is not rolled back, in words.
+    pub message: String,
+}
+
+/// Why a fault of a watched revision is not rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WatchHoldReason {
+    /// The previous revision fails as well.
+    SharedFault,
+    /// The previous revision is gone or not Ready.
+    PreviousUnusable,
 }
 
 /// How a release ends.

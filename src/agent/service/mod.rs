@@ -170,7 +170,8 @@ impl ServiceLoop {
     /// pass holds what it is about to write, and a release under way goes before all of them.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         let phase = self.status.phase;
-        if phase.rests() || phase == Phase::Initial {
+        let rests = phase.rests() && self.status.watch.is_none();
+        if rests || phase == Phase::Initial {
             // Nobody closes it.
             self.context.turns.clone().acquire_owned().await.ok()
         } else {
@@ -331,8 +332,11 @@ fn not_as_in_git(status: &RolloutStatus) -> Option<String> {
     Some(left_out.message.clone())
 }
 
-/// Whether a release is between two revisions, or held there.
+/// Whether a release is between two revisions, or held there, or watched at its end.
 pub fn is_on_its_way(status: &RolloutStatus) -> bool {
+    if status.watch.is_some() {
+        return true;
+    }
     let under = status.hold.as_ref().map_or(status.phase, |hold| hold.phase);
     matches!(
         under,

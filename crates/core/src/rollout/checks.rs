@@ -12,7 +12,12 @@ use super::reason::Reason;
 impl DecisionContext<'_> {
     /// What is wrong with a candidate that was Ready before, by the cluster's word.
     pub fn fault(&self) -> Option<Reason> {
-        match combine(&self.cluster_checks(true)) {
+        self.fault_of(self.candidate_revision().as_deref())
+    }
+
+    /// The same of any revision.
+    pub fn fault_of(&self, revision: Option<&str>) -> Option<Reason> {
+        match combine(&self.cluster_checks(revision, true)) {
             Judgement::Fail { finding, .. } => Some(Reason::Check(finding)),
             Judgement::Pass(_) | Judgement::Wait { .. } => None,
         }
@@ -20,14 +25,15 @@ impl DecisionContext<'_> {
 
     /// Whether the candidate is Ready, or will never be; `settled`: it was before.
     pub fn readiness(&self, settled: bool) -> Judgement {
-        let [pods, mut revision] = self.cluster_checks(settled);
+        let [pods, mut revision] =
+            self.cluster_checks(self.candidate_revision().as_deref(), settled);
         revision.asked = true;
         combine(&[pods, revision])
     }
 
     /// All checks of a step, with the one of its requests.
     pub fn step_checks(&self, requests: Check) -> [Check; 3] {
-        let [mut pods, revision] = self.cluster_checks(true);
+        let [mut pods, revision] = self.cluster_checks(self.candidate_revision().as_deref(), true);
         // One crash may be bad luck: it is watched twice as long for the second.
         let crashed = matches!(pods.verdict, Some(Verdict::Inconclusive(_)));
         let step = self.policy.step_at(self.candidate.weight);
@@ -37,9 +43,8 @@ impl DecisionContext<'_> {
     }
 
     /// Pods come first: they tell of a crash minutes before any condition does.
-    fn cluster_checks(&self, settled: bool) -> [Check; 2] {
-        let name = self.candidate_revision();
-        let (pods, ready) = match name.map(|name| self.live.revision(&name)) {
+    fn cluster_checks(&self, name: Option<&str>, settled: bool) -> [Check; 2] {
+        let (pods, ready) = match name.map(|name| self.live.revision(name)) {
             // The cluster has made none yet.
             None => (None, None),
             Some(None) => (None, Some(judge_gone())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::analysis::Evidence;
-use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus, WatchHoldReason};
 use crate::policy::Policy;
 
 use super::context::DecisionContext;
@@ -178,6 +178,9 @@ impl DecisionContext<'_> {
         back(&mut self.service.traffic_requested_at);
         back(&mut self.service.confirmed_at);
         back(&mut self.candidate.analysis_started_at);
+        if let Some(watch) = &mut self.service.watch {
+            watch.since = watch.since.min(now);
+        }
         if let Some(hold) = &mut self.candidate.hold {
             gates::mend_times(hold, now);
         }
@@ -207,6 +210,7 @@ impl DecisionContext<'_> {
         let resting = matches!(phase, Phase::Stable | Phase::RolledBack | Phase::Failed);
         let ready = phase == Phase::Stable && self.service.confirmed_at.is_some();
         let ready = ready || (phase == Phase::Stable && self.service.preserve_adopted_traffic);
+        let ready = ready && !self.serves_nobody();
         self.condition("Ready", ready, &word, message.clone());
         self.condition(
             "Progressing",
@@ -239,7 +243,14 @@ impl DecisionContext<'_> {
                 traffic::cause(self.live.route.as_ref()),
             ));
         }
-        if let Some(cause) = self.stable_trouble() {
+        if let Some(held) = self.service.watch.as_ref().and_then(|w| w.held.as_ref()) {
+            let reason = match held.reason {
+                WatchHoldReason::SharedFault => "SharedFault",
+                WatchHoldReason::PreviousUnusable => "PreviousUnusable",
+            };
+            return Some((reason, held.message.clone()));
+        }
+        if let Some(cause) = self.serving_trouble() {
             return Some(("StableUnhealthy", cause));
         }
         if status.phase == Phase::Failed {

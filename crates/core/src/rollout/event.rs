@@ -90,6 +90,31 @@ pub enum Event {
         /// In words.
         reason: String,
     },
+    /// What was promoted is watched from here on.
+    Watched {
+        /// The Revision.
+        revision: String,
+        /// What it is rolled back to after a fault.
+        previous: String,
+        /// For how long.
+        period: Duration,
+    },
+    /// What is watched has a fault, and is not rolled back.
+    WatchHeld {
+        /// The Revision.
+        revision: String,
+        /// The fault, and why it is not.
+        detail: String,
+    },
+    /// What was promoted is not watched any more: only a person moves its traffic.
+    WatchEnded {
+        /// The Revision.
+        revision: String,
+        /// The service.
+        service: String,
+        /// Why.
+        because: WatchEnd,
+    },
     /// It is being rolled back.
     RollingBack {
         /// The Revision, where there is one yet.
@@ -170,6 +195,25 @@ pub enum Event {
     },
 }
 
+/// Why a watch ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WatchEnd {
+    /// Its time is up.
+    Over {
+        /// How long it was.
+        watched: Duration,
+        /// A fault that was there at its end and was not rolled back.
+        held: Option<String>,
+    },
+    /// Git has a newer template.
+    Superseded {
+        /// Its commit.
+        by: Option<String>,
+    },
+    /// The Delivery was deleted.
+    Withdrawn,
+}
+
 impl Event {
     /// One CamelCase word: the `reason` of a Kubernetes event.
     pub fn word(&self) -> &'static str {
@@ -184,6 +228,9 @@ impl Event {
             Self::Held { .. } => "ReleaseHeld",
             Self::Resumed { .. } => "ReleaseResumed",
             Self::Promoted { .. } => "Promoted",
+            Self::Watched { .. } => "Watched",
+            Self::WatchHeld { .. } => "WatchHeld",
+            Self::WatchEnded { .. } => "WatchEnded",
             Self::RollingBack { .. } => "RollingBack",
             Self::RolledBack { .. } => "RolledBack",
             Self::RollbackUnconfirmed { .. } => "RollbackUnconfirmed",
@@ -207,7 +254,11 @@ impl Event {
             Self::RollingBack { reason, .. } => {
                 !matches!(reason, Reason::Superseded { .. } | Reason::Reverted { .. })
             }
+            Self::WatchEnded { because, .. } => {
+                matches!(because, WatchEnd::Over { held: Some(_), .. })
+            }
             Self::Doubtful { .. }
+            | Self::WatchHeld { .. }
             | Self::RollbackUnconfirmed { .. }
             | Self::Failed { .. }
             | Self::TrafficDrift { .. }
@@ -286,6 +337,47 @@ impl fmt::Display for Event {
             Self::Promoted {
                 revision, reason, ..
             } => write!(f, "{revision} is stable: {reason}"),
+            Self::Watched {
+                revision,
+                previous,
+                period,
+            } => write!(
+                f,
+                "{revision} is watched for {}: a fault rolls back to {previous}",
+                rounded(*period)
+            ),
+            Self::WatchHeld { revision, detail } => {
+                write!(f, "{revision} has a fault and keeps its traffic: {detail}")
+            }
+            Self::WatchEnded {
+                revision,
+                service,
+                because,
+            } => match because {
+                WatchEnd::Over { watched, held } => {
+                    write!(f, "{revision} was watched for {}", rounded(*watched))?;
+                    if let Some(held) = held {
+                        write!(f, " and has a fault ({held})")?;
+                    }
+                    write!(
+                        f,
+                        "; from here on only `sluice rollout undo {service}` rolls it back"
+                    )
+                }
+                WatchEnd::Superseded { by: Some(commit) } => {
+                    write!(
+                        f,
+                        "{revision} is watched no more: commit {} begins",
+                        short(commit)
+                    )
+                }
+                WatchEnd::Superseded { by: None } => {
+                    write!(f, "{revision} is watched no more: a newer template begins")
+                }
+                WatchEnd::Withdrawn => {
+                    write!(f, "{revision} is watched no more: its Delivery was deleted")
+                }
+            },
             Self::RollingBack {
                 revision,
                 stable,

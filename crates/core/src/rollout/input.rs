@@ -152,6 +152,14 @@ pub struct PodFacts {
     pub ready: u32,
 }
 
+impl PodFacts {
+    /// Whether a container ends again and again, by the kubelet's word.
+    pub fn is_crash_looping(&self) -> bool {
+        let waiting = self.waiting_reason.as_deref();
+        waiting.is_some_and(|reason| reason.starts_with("CrashLoopBackOff"))
+    }
+}
+
 impl RevisionFacts {
     /// Whether it can take requests (a revision that is scaled to zero can).
     pub fn is_ready(&self) -> bool {

@@ -37,6 +37,7 @@ mod steady;
 mod stepping;
 mod traffic;
 mod transition;
+mod watching;
 mod words;
 
 #[cfg(test)]
@@ -44,7 +45,7 @@ mod tests;
 
 pub use decide::decide;
 pub use decision::{Decision, Gather, Order, ProbeTargets, Write};
-pub use event::Event;
+pub use event::{Event, WatchEnd};
 pub use input::{
     ASKED_AGAIN, ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts,
 };

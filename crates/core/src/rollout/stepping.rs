@@ -391,12 +391,18 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// What was seen of the present step, and of nothing before it.
-    fn window(&self, candidate: &str, weight: u8) -> Option<&'a Window> {
+    pub fn window(&self, candidate: &str, weight: u8) -> Option<&'a Window> {
         self.evidence.window.as_ref().filter(|window| {
             window.revision == candidate
                 && window.weight == weight
                 && Some(window.since) == self.candidate.analysis_started_at
         })
+    }
+
+    /// Whether the evidence of the weight before was requests of our own.
+    pub fn ours_before(&self) -> bool {
+        let last = self.candidate.evidence.last();
+        last.is_some_and(|entry| entry.source != EvidenceSource::Metrics)
     }
 
     /// Says what is to be gathered about the present step.
@@ -416,8 +422,7 @@ impl<'a> DecisionContext<'a> {
         } else {
             None
         };
-        let last = self.candidate.evidence.last();
-        let ours_before = last.is_some_and(|entry| entry.source != EvidenceSource::Metrics);
+        let ours_before = self.ours_before();
         self.gather = Gather::Metrics {
             candidate: candidate.to_owned(),
             stable: stable.to_owned(),

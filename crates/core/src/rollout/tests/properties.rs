@@ -1,6 +1,8 @@
 //! What holds in every story, told or not: the invariants, by random order of events and by
 //! killing the agent after each of its calls.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::world::{Behaviour, World, failing, good, slow};
@@ -39,6 +41,17 @@ enum Happening {
     Downgrade(bool),
     /// Git cannot be read.
     SourceAway(bool),
+    /// What was good for as long as it takes is not any more, or is again.
+    Turn(u8, Late),
+}
+
+/// How a template behaves from some time on.
+#[derive(Clone, Copy, Debug)]
+enum Late {
+    Well,
+    Fails,
+    Crashes,
+    Slows,
 }
 
 const VERSIONS: [&str; 8] = ["v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8"];
@@ -72,6 +85,12 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Action::Retry),
         Just(Action::Undo)
     ];
+    let late = prop_oneof![
+        Just(Late::Well),
+        Just(Late::Fails),
+        Just(Late::Crashes),
+        Just(Late::Slows)
+    ];
     prop_oneof![
         6 => (0u8..8).prop_map(Commit),
         3 => action.prop_map(Ask),
@@ -96,6 +115,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0u8..8).prop_map(Lag),
         1 => any::<bool>().prop_map(Downgrade),
         1 => any::<bool>().prop_map(SourceAway),
+        3 => (0u8..8, late).prop_map(|(version, late)| Turn(version, late)),
     ]
 }
 
@@ -140,6 +160,18 @@ fn apply(world: &mut World, what: &Happening) {
         Happening::SourceAway(on) => {
             world.git.source_problem = on.then(|| "the forge is away".to_owned());
         }
+        Happening::Turn(version, late) => {
+            let behaviour = match late {
+                Late::Well => good(),
+                Late::Fails => failing(60),
+                Late::Crashes => Behaviour {
+                    crashes: vec![0, 0],
+                    ..good()
+                },
+                Late::Slows => slow(900.0),
+            };
+            world.behaves(VERSIONS[usize::from(*version)], behaviour);
+        }
         Happening::Die(calls) => world.dies_after = Some(world.calls + usize::from(*calls)),
     }
 }
@@ -166,7 +198,7 @@ fn heal(world: &mut World) {
 /// Where a release may stay without anybody being at fault for it.
 fn rests(world: &World) -> bool {
     match world.status.phase {
-        Phase::Stable | Phase::RolledBack | Phase::Failed => true,
+        Phase::Stable | Phase::RolledBack | Phase::Failed => world.status.watch.is_none(),
         Phase::Holding => match world.status.hold.as_ref().map(|hold| hold.reason) {
             Some(HoldReason::Evidence) => true,
             // A memory of another time may name a stable revision that is never Ready: it is said.
@@ -188,8 +220,10 @@ proptest! {
     fn whatever_happens_nothing_unanalysed_serves_and_every_phase_ends(
         happenings in proptest::collection::vec((0u64..150, happening()), 0..14),
         first in any::<bool>(),
+        watch in prop_oneof![Just(0u64), Just(20), Just(100)],
     ) {
         let mut world = if first { World::new("demo") } else { World::at_rest("demo") };
+        world.policy.watch = Duration::from_secs(watch);
         for (second, what) in &happenings {
             let what = what.clone();
             world = world.at(*second, move |world| apply(world, &what));
@@ -258,6 +292,36 @@ fn a_rollback_survives_the_agent_s_death_at_any_call() {
         ..good()
     };
     ends_the_same(move || World::at_rest("demo").push("v2", crashes()), 60);
+}
+
+#[test]
+fn a_watch_and_its_rollback_survive_the_agent_s_death_at_any_call() {
+    let watched = || {
+        let mut world = World::at_rest("demo").push("v2", good());
+        world.policy.watch = Duration::from_secs(30);
+        world
+    };
+    ends_the_same(watched, 120);
+    let late = |behaviour: fn() -> Behaviour| {
+        // Killed before, it is watched later as well.
+        ends_the_same(
+            move || watched().at(45, move |world| world.behaves("v2", behaviour())),
+            120,
+        );
+    };
+    late(|| failing(100));
+    late(|| Behaviour {
+        crashes: vec![0, 0],
+        ..good()
+    });
+    ends_the_same(
+        move || watched().at(45, |world| world.ask(Action::Undo, None)),
+        120,
+    );
+    ends_the_same(
+        move || watched().at(45, |world| world.commit("v3", good())),
+        150,
+    );
 }
 
 #[test]

@@ -196,7 +196,11 @@ impl World {
         Self {
             second: 0,
             zero: 0,
-            policy: preset(policy).unwrap(),
+            policy: Policy {
+                // Stories that are about the watch have one.
+                watch: Duration::ZERO,
+                ..preset(policy).unwrap()
+            },
             git,
             spec: RolloutSpec::default(),
             status: RolloutStatus::default(),

@@ -323,12 +323,12 @@ fn a_stable_revision_deleted_in_the_middle_is_replaced_by_an_older_one_and_the_r
             01:41  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
             01:41  hello-00003 staged, 0 %
             01:41  hello-00003 Ready after 0s
-            01:42  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-            01:42  hello-00003 to 5 %
-            01:56  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            02:10  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            02:24  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            02:25  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:43  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:43  hello-00003 to 5 %
+            01:57  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:11  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:25  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:26  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00003 100 %; 399 of 3600 requests harmed
         "#]],
     );

@@ -41,6 +41,7 @@ impl World {
                 .status
                 .stable
                 .as_ref()
+                .filter(|_| targets.stable_url.is_some())
                 .and_then(|s| s.revision.as_deref())
                 .map(|name| self.report(name, count.min(50))),
         }
@@ -73,6 +74,7 @@ impl World {
                 if fresh {
                     self.window_since = Some((candidate.clone(), weight, since, self.second));
                     self.evidence.window = None;
+                    self.evidence.probes = None;
                     self.counted.clear();
                 }
                 let opened = self
