@@ -16,7 +16,7 @@ use crate::analysis::latency::{Bucket, Latencies};
 use crate::analysis::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
-use crate::api::rollout::{Action, Phase, Request, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{Action, Outcome, Phase, Request, RolloutSpec, RolloutStatus};
 use crate::api::serving::{KnativeCondition, TrafficTarget};
 use crate::policy::{Policy, preset};
 use crate::rollout::{
@@ -147,6 +147,8 @@ pub struct World {
     pub refuses_splits: bool,
     /// Templates that traffic was taken from for what they did, and that nobody asked to retry since.
     pub condemned: BTreeSet<String>,
+    /// Those of them that were promoted, and failed while they were watched.
+    condemned_in_watch: BTreeSet<String>,
     /// The agent's caches are so many seconds behind.
     pub lag: usize,
     /// What the cluster said in the last seconds, newest first.
@@ -223,6 +225,7 @@ impl World {
             stores_nothing: false,
             refuses_splits: false,
             condemned: BTreeSet::new(),
+            condemned_in_watch: BTreeSet::new(),
             lag: 0,
             said: VecDeque::new(),
             dies_after: None,
@@ -292,6 +295,7 @@ impl World {
         self.requests_made += 1;
         if action == Action::Retry {
             self.condemned.clear();
+            self.condemned_in_watch.clear();
         }
         let seen = self.status.seen();
         self.spec.requests.push(Request {
@@ -360,6 +364,8 @@ impl World {
                 || self.stored.quarantine.iter().any(of)
         };
         self.condemned.retain(remembered);
+        self.condemned_in_watch
+            .retain(|hash| self.condemned.contains(hash));
         self.restart();
     }
 

@@ -225,6 +225,10 @@ impl World {
                 self.status.phase
             ));
         }
+        if self.status.watch.is_some() && decision.wake_after.is_none() {
+            let broken = format!("{}: nobody looks at what is watched", self.clock());
+            self.broken.push(broken);
+        }
         self.expect_to_be_woken(decision.wake_after);
         self.gather = decision.gather;
     }
@@ -301,6 +305,9 @@ impl World {
                     && !waits
                 {
                     self.condemned.insert(hash.0.clone());
+                    if self.was_promoted(hash) {
+                        self.condemned_in_watch.insert(hash.0.clone());
+                    }
                 }
                 let second = self.second;
                 let route = self.route.get_or_insert_with(Route::default);
@@ -365,6 +372,13 @@ impl World {
                     self.clock()
                 ));
             }
+            // What a watch rolled back serves by no memory.
+            if percent > 0 && !first && hash.is_some_and(|h| self.condemned_in_watch.contains(h)) {
+                self.broken.push(format!(
+                    "{}: {name} gets {percent} % after its watch rolled it back",
+                    self.clock()
+                ));
+            }
             let unasked = self.asks_for_no_probes();
             if candidate && percent > 0 && !first && !judged && !known && !unasked {
                 self.broken.push(format!(
@@ -373,6 +387,18 @@ impl World {
                 ));
             }
         }
+    }
+
+    /// Whether what is being rolled back was promoted, and is taken back for what it did since.
+    fn was_promoted(&self, hash: &TemplateHash) -> bool {
+        let status = &self.status;
+        let pending = status.pending_outcome.as_ref().map(|p| p.outcome);
+        status.phase == Phase::RollingBack
+            && pending == Some(Outcome::RolledBack)
+            && status.history.first().is_some_and(|newest| {
+                newest.outcome == Outcome::Promoted
+                    && newest.release.template_hash.as_ref() == Some(hash)
+            })
     }
 
     /// The first step of a policy with `probes.count: 0` has nothing to be judged by.
