@@ -13,6 +13,7 @@ pub mod dns_names;
 pub mod duration;
 pub mod inventory;
 pub mod json_text;
+pub mod min_scale;
 pub mod object;
 pub mod quantity;
 pub mod rollout;

@@ -8,6 +8,7 @@ use tracing::warn;
 use super::refusals::traffic_refused_for_good;
 use super::{DesiredService, ServiceLoop};
 use crate::agent::rollout_store;
+use crate::api::min_scale;
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::rollout::Phase;
 use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
@@ -180,6 +181,21 @@ impl ServiceLoop {
                     {"name": name, "namespace": intent.namespace, "annotations": annotations}});
                 self.write_other(wanted, write, &object, now).await?;
             }
+            Write::MinScale {
+                revision,
+                min_scale,
+                raised,
+            } => {
+                let key = ObjectKey::namespaced(GROUP, "Revision", &intent.namespace, revision);
+                let raised = raised.as_ref().map(ToString::to_string);
+                let annotations =
+                    json!({min_scale::MIN_SCALE: min_scale, min_scale::RAISED: raised});
+                let change = json!({"metadata": {"annotations": annotations}});
+                let written = cluster
+                    .merge(&key, API_VERSION, &change, Manager::Objects)
+                    .await;
+                self.written_other(wanted, write, written, now)?;
+            }
         }
         Ok(())
     }
@@ -193,8 +209,19 @@ impl ServiceLoop {
         object: &Value,
         now: Instant,
     ) -> Result<(), WriteError> {
-        match self.context.cluster.apply(object, Manager::Objects).await {
-            Ok(_) => self.refusals.written(write),
+        let written = self.context.cluster.apply(object, Manager::Objects).await;
+        self.written_other(wanted, write, written.map(drop), now)
+    }
+
+    fn written_other(
+        &mut self,
+        wanted: &DesiredService,
+        write: &Write,
+        written: Result<(), WriteError>,
+        now: Instant,
+    ) -> Result<(), WriteError> {
+        match written {
+            Ok(()) => self.refusals.written(write),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 let (service, ..) = self.subject(wanted);

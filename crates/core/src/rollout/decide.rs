@@ -281,6 +281,7 @@ impl DecisionContext<'_> {
                 writes.push(Write::Template { attempt });
             }
             writes.append(&mut self.keep);
+            writes.extend(self.scale_writes());
         }
         Decision {
             order: self.order(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::delivery::{Drift, Expand};
+use crate::api::min_scale::ScaleBounds;
 use crate::api::object::TemplateHash;
 use crate::api::serving::{KnativeCondition, TrafficTarget};
 
@@ -137,6 +138,8 @@ pub struct RevisionFacts {
     pub made_from_git: Option<bool>,
     /// What its Pods say.
     pub pods: PodFacts,
+    /// The bounds of their number.
+    pub scale: ScaleBounds,
 }
 
 /// What a Revision's Pods say, long before its conditions do.

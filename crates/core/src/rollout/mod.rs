@@ -37,6 +37,7 @@ mod steady;
 mod stepping;
 mod traffic;
 mod transition;
+mod warm;
 mod watching;
 mod words;
 

@@ -95,7 +95,8 @@ impl DecisionContext<'_> {
     /// The watch of the stable revision, at rest: judges what there is of it and asks for more. A transition where it is
     /// rolled back.
     pub fn watch_stable(&mut self, stable: &str) -> Option<Transition> {
-        if self.intent.withdrawn {
+        // What it keeps warm is put back first: nobody will come to it later.
+        if self.intent.withdrawn && !self.keeps_any_warm() {
             self.end_watch(WatchEnd::Withdrawn);
         }
         let previous = self.service.watch.as_ref()?.previous.revision.clone()?;

@@ -224,6 +224,8 @@ proptest! {
     ) {
         let mut world = if first { World::new("demo") } else { World::at_rest("demo") };
         world.policy.watch = Duration::from_secs(watch);
+        world.per_pod = Some(7);
+        world.min_scales.insert("v2".to_owned(), "2".to_owned());
         for (second, what) in &happenings {
             let what = what.clone();
             world = world.at(*second, move |world| apply(world, &what));
@@ -233,6 +235,9 @@ proptest! {
         world.run(300);
         prop_assert!(world.broken.is_empty(), "{}", world.told());
         prop_assert!(rests(&world), "{}", world.told());
+        if world.status.phase.rests() {
+            prop_assert!(world.left_warm().is_empty(), "{:?} {}", world.left_warm(), world.told());
+        }
         // At rest it is silent: not one more call.
         let calls = world.calls;
         world.run(60);
@@ -247,6 +252,7 @@ fn ends_the_same(scenario: impl Fn() -> World, seconds: u64) {
     let mut whole = scenario();
     whole.run(seconds);
     assert!(rests(&whole) && whole.broken.is_empty(), "{}", whole.told());
+    assert!(whole.left_warm().is_empty(), "{}", whole.told());
     let calls = whole.calls;
     assert!(calls > 2, "nothing to kill: {}", whole.told());
     for call in 1..=calls {
@@ -256,6 +262,11 @@ fn ends_the_same(scenario: impl Fn() -> World, seconds: u64) {
         killed.run(seconds + 60);
         assert!(
             killed.broken.is_empty(),
+            "killed after call {call}:\n{}",
+            killed.told()
+        );
+        assert!(
+            killed.left_warm().is_empty(),
             "killed after call {call}:\n{}",
             killed.told()
         );

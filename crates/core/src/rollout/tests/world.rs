@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use crate::analysis::latency::{Bucket, Latencies};
 use crate::analysis::{Counts, Evidence, Metrics, ProbeReport, ProbeRound, Window};
 use crate::api::delivery::{Drift, Expand};
+use crate::api::min_scale::{Raised, ScaleBounds};
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{Action, Outcome, Phase, Request, RolloutSpec, RolloutStatus};
 use crate::api::serving::{KnativeCondition, TrafficTarget};
@@ -69,6 +70,8 @@ struct Rev {
     hash: String,
     born: u64,
     kept: bool,
+    min_scale: Option<String>,
+    raised: Option<Raised>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -119,6 +122,13 @@ pub struct World {
     backups: VecDeque<RolloutStatus>,
     pub route: Option<Route>,
     pub story: String,
+    /// Requests a second that one Pod takes; `None`: one Pod is there whatever comes.
+    pub per_pod: Option<u64>,
+    /// What templates say of the fewest instances.
+    pub min_scales: BTreeMap<String, String>,
+    pub max_scale: Option<u32>,
+    /// Requests in the last second.
+    rates: BTreeMap<String, u64>,
     /// Requests of users a second.
     pub users: u64,
     pub requests: u64,
@@ -210,6 +220,10 @@ impl World {
             backups: VecDeque::new(),
             route: None,
             story: String::new(),
+            per_pod: None,
+            min_scales: BTreeMap::new(),
+            max_scale: None,
+            rates: BTreeMap::new(),
             users: 20,
             requests: 0,
             harmed: 0,
@@ -399,6 +413,31 @@ impl World {
         self.window_since = None;
     }
 
+    /// How many Pods of a revision are Ready.
+    pub fn ready(&self, name: &str) -> u32 {
+        let live = self.live();
+        live.revision(name)
+            .map_or(0, |revision| revision.pods.ready)
+    }
+
+    /// The fewest instances that a Revision asks for, and what Sluice noted beside it.
+    pub fn min_scale(&self, name: &str) -> (Option<&str>, Option<String>) {
+        let revision = &self.revisions[name];
+        let raised = revision.raised.as_ref().map(ToString::to_string);
+        (revision.min_scale.as_deref(), raised)
+    }
+
+    /// Revisions that ask for other instances than their templates.
+    pub fn left_warm(&self) -> Vec<&String> {
+        let is_warm = |revision: &Rev| {
+            revision.raised.is_some()
+                || revision.min_scale.as_ref() != self.min_scales.get(&revision.hash)
+        };
+        let revisions = self.revisions.iter();
+        let warm = revisions.filter(|(_, revision)| is_warm(revision));
+        warm.map(|(name, _)| name).collect()
+    }
+
     pub fn delete_everything(&mut self) {
         self.revisions.clear();
         self.route = None;
@@ -426,6 +465,8 @@ impl World {
                 hash: version.to_owned(),
                 born: 0,
                 kept: false,
+                min_scale: self.min_scales.get(version).cloned(),
+                raised: None,
             };
             self.revisions
                 .insert(format!("hello-{generation:05}"), revision);

@@ -7,6 +7,7 @@ mod named;
 mod people;
 mod trouble;
 mod walk;
+mod warm;
 mod watching;
 
 use expect_test::Expect;

@@ -274,10 +274,10 @@ fn a_delivery_that_is_deleted_in_mid_watch_leaves_what_was_promoted() {
         world,
         80,
         expect![[r#"
-        00:48  hello-00002 is watched for 5m: a fault rolls back to hello-00001
-        01:00  hello-00002 is watched no more: its Delivery was deleted
-        end    Stable; hello-00002 100 %; 0 of 1600 requests harmed
-    "#]],
+            00:48  hello-00002 is watched for 5m: a fault rolls back to hello-00001
+            01:01  hello-00002 is watched no more: its Delivery was deleted
+            end    Stable; hello-00002 100 %; 0 of 1600 requests harmed
+        "#]],
     );
 }
 

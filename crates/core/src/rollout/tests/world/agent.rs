@@ -323,6 +323,16 @@ impl World {
                     revision.kept = keep;
                 }
             }
+            Write::MinScale {
+                revision,
+                min_scale,
+                raised,
+            } => {
+                if let Some(revision) = self.revisions.get_mut(&revision) {
+                    revision.min_scale = min_scale;
+                    revision.raised = raised;
+                }
+            }
         }
     }
 

@@ -13,6 +13,15 @@ impl World {
         let crashes = behaviour.crashes.iter().filter(|at| **at <= age).count();
         let failed = behaviour.fails_at.filter(|(at, _)| *at <= age);
         let up = behaviour.ready_after.is_some_and(|after| after <= age);
+        let scale = ScaleBounds {
+            min_scale: revision.min_scale.clone(),
+            least: revision
+                .min_scale
+                .as_ref()
+                .map_or(0, |min| min.parse().unwrap()),
+            most: self.max_scale,
+            raised: revision.raised.clone(),
+        };
         let (status, reason) = match (failed, up) {
             (Some((_, reason)), _) => ("False", reason),
             (None, true) => ("True", ""),
@@ -35,9 +44,23 @@ impl World {
                 crashes: u32::try_from(crashes).unwrap(),
                 last_exit: (crashes > 0).then(|| "exit code 3".to_owned()),
                 waiting_reason: (crashes > 1).then(|| "CrashLoopBackOff".to_owned()),
-                ready: u32::from(up),
+                ready: if up { self.pods_of(name, &scale) } else { 0 },
             },
+            scale,
         }
+    }
+
+    /// As many Pods as its requests need, and no fewer than it asks for while a Route names it.
+    fn pods_of(&self, name: &str, scale: &ScaleBounds) -> u32 {
+        let Some(per_pod) = self.per_pod else {
+            return 1;
+        };
+        let rate = self.rates.get(name).copied().unwrap_or_default();
+        let mut named = self.route.iter().flat_map(|route| &route.status);
+        let is_named = named.any(|entry| entry.revision_name.as_deref() == Some(name));
+        let least = if is_named { scale.least } else { 0 };
+        let needed = u32::try_from(rate.div_ceil(per_pod)).unwrap();
+        needed.max(least).min(scale.most.unwrap_or(u32::MAX))
     }
 
     pub(super) fn live(&self) -> Live {
@@ -102,6 +125,8 @@ impl World {
                 hash: c.template.clone(),
                 born: self.second,
                 kept: false,
+                min_scale: self.min_scales.get(&c.template).cloned(),
+                raised: None,
             };
             self.revisions.insert(name, revision);
         }
@@ -115,6 +140,8 @@ impl World {
                 hash: c.template.clone(),
                 born: self.second,
                 kept: false,
+                min_scale: self.min_scales.get(&c.template).cloned(),
+                raised: None,
             };
             self.revisions.entry(name).or_insert(revision);
         }
@@ -184,6 +211,7 @@ impl World {
     /// A second of users: exact shares, exact error rates.
     pub(super) fn users(&mut self) {
         let Some(route) = &self.route else { return };
+        self.rates.clear();
         for entry in route.status.clone() {
             let Some(name) = entry.revision_name else {
                 continue;
@@ -191,6 +219,7 @@ impl World {
             let credit = self.credit.entry(name.clone()).or_default();
             *credit += self.users * u64::try_from(entry.percent.unwrap_or(0)).unwrap();
             let requests = *credit / 100;
+            *self.rates.entry(name.clone()).or_default() += requests;
             *credit %= 100;
             let behaviour = self
                 .revisions
