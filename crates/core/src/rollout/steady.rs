@@ -409,6 +409,13 @@ impl DecisionContext<'_> {
         }
         self.events.push(Event::Vanished);
         self.service.watch = None;
+        // Knative counts from 1 again: what has one of these names next is another revision.
+        for entry in &mut self.service.history {
+            entry.release.revision = None;
+        }
+        for quarantine in &mut self.service.quarantine {
+            quarantine.revision = None;
+        }
         self.service.stable = None;
         self.candidate.release = None;
         self.candidate.pending_outcome = None;

@@ -135,7 +135,7 @@ fn apply(world: &mut World, what: &Happening) {
             world.by_hand(&[(&name(*number), percent), (&name(1), 100 - percent)]);
         }
         Happening::DeleteRevision(number) => world.delete_revision(&name(*number)),
-        Happening::DeleteRoute => world.route = None,
+        Happening::DeleteRoute => world.delete_route(),
         Happening::DeleteEverything => world.delete_everything(),
         Happening::Break(version, on) => {
             world.breaks(VERSIONS[usize::from(*version)], on.then_some("ExitCode9"));

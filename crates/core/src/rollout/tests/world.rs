@@ -126,7 +126,8 @@ pub struct World {
     pub per_pod: Option<u64>,
     /// What templates say of the fewest instances.
     pub min_scales: BTreeMap<String, String>,
-    pub max_scale: Option<u32>,
+    /// What no minimum may be over.
+    pub most: Option<u32>,
     /// Requests in the last second.
     rates: BTreeMap<String, u64>,
     /// Requests of users a second.
@@ -222,7 +223,7 @@ impl World {
             story: String::new(),
             per_pod: None,
             min_scales: BTreeMap::new(),
-            max_scale: None,
+            most: None,
             rates: BTreeMap::new(),
             users: 20,
             requests: 0,
@@ -367,6 +368,18 @@ impl World {
     /// The agent is killed, and what it had stored is gone as well, or as it was at another time.
     pub fn forgets(&mut self, to: RolloutStatus) {
         self.stored = to;
+        self.forget_condemned();
+        self.restart();
+    }
+
+    /// Deletes the Route, and its mark with it.
+    pub fn delete_route(&mut self) {
+        self.route = None;
+        self.forget_condemned();
+    }
+
+    /// Templates that nothing tells of any more, neither the memory nor the Route's mark.
+    fn forget_condemned(&mut self) {
         // Of what it does not remember, the Route's mark tells of the newest.
         let mark = self
             .route
@@ -380,7 +393,6 @@ impl World {
         self.condemned.retain(remembered);
         self.condemned_in_watch
             .retain(|hash| self.condemned.contains(hash));
-        self.restart();
     }
 
     /// The agent begins anew with what was stored a minute ago.

@@ -87,7 +87,7 @@ fn a_quiet_service_keeps_one_of_each_and_no_more_when_it_is_over() {
 #[test]
 fn a_users_own_bounds_are_respected_and_come_back() {
     let mut world = busy(60);
-    world.max_scale = Some(4);
+    world.most = Some(4);
     world.min_scales.insert("v2".to_owned(), "3".to_owned());
     world.commit("v2", good());
     world.run(30);

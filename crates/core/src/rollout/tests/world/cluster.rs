@@ -19,7 +19,7 @@ impl World {
                 .min_scale
                 .as_ref()
                 .map_or(0, |min| min.parse().unwrap()),
-            most: self.max_scale,
+            most: self.most,
             raised: revision.raised.clone(),
         };
         let (status, reason) = match (failed, up) {
@@ -60,7 +60,7 @@ impl World {
         let is_named = named.any(|entry| entry.revision_name.as_deref() == Some(name));
         let least = if is_named { scale.least } else { 0 };
         let needed = u32::try_from(rate.div_ceil(per_pod)).unwrap();
-        needed.max(least).min(scale.most.unwrap_or(u32::MAX))
+        needed.max(least)
     }
 
     pub(super) fn live(&self) -> Live {
