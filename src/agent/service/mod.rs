@@ -69,6 +69,8 @@ pub struct ServiceSummary {
     pub template: Option<TemplateHash>,
     /// That template is the one at rest.
     pub settled: bool,
+    /// It was promoted a short while ago, and a fault would still roll it back.
+    pub watched: bool,
     /// What a person must mend, if anything.
     pub problem: Option<String>,
     /// The Delivery was deleted, and nothing is on its way any more.
@@ -297,6 +299,7 @@ impl ServiceLoop {
             template: Some(wanted.intent.template_hash.clone()),
             settled: self.status.phase == Phase::Stable
                 && stable == Some(&wanted.intent.template_hash),
+            watched: self.status.watch.is_some(),
             problem: self
                 .problem
                 .clone()

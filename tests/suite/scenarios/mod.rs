@@ -23,3 +23,4 @@ mod several;
 mod spelling;
 mod traffic;
 mod vanishing;
+mod watch;
