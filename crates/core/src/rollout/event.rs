@@ -89,15 +89,8 @@ pub enum Event {
         outcome: Outcome,
         /// In words.
         reason: String,
-    },
-    /// What was promoted is watched from here on.
-    Watched {
-        /// The Revision.
-        revision: String,
-        /// What it is rolled back to after a fault.
-        previous: String,
-        /// For how long.
-        period: Duration,
+        /// For how long it is watched, and what it is rolled back to after a fault.
+        watched: Option<(Duration, String)>,
     },
     /// What is watched has a fault, and is not rolled back.
     WatchHeld {
@@ -228,7 +221,6 @@ impl Event {
             Self::Held { .. } => "ReleaseHeld",
             Self::Resumed { .. } => "ReleaseResumed",
             Self::Promoted { .. } => "Promoted",
-            Self::Watched { .. } => "Watched",
             Self::WatchHeld { .. } => "WatchHeld",
             Self::WatchEnded { .. } => "WatchEnded",
             Self::RollingBack { .. } => "RollingBack",
@@ -335,17 +327,21 @@ impl fmt::Display for Event {
             } => write!(f, "{revision} held at {weight} %: {detail}"),
             Self::Resumed { revision } => write!(f, "{revision} goes on"),
             Self::Promoted {
-                revision, reason, ..
-            } => write!(f, "{revision} is stable: {reason}"),
-            Self::Watched {
                 revision,
-                previous,
-                period,
-            } => write!(
-                f,
-                "{revision} is watched for {}: a fault rolls back to {previous}",
-                rounded(*period)
-            ),
+                reason,
+                watched,
+                ..
+            } => {
+                write!(f, "{revision} is stable: {reason}")?;
+                match watched {
+                    Some((period, previous)) => write!(
+                        f,
+                        "; watched for {}, a fault rolls back to {previous}",
+                        rounded(*period)
+                    ),
+                    None => Ok(()),
+                }
+            }
             Self::WatchHeld { revision, detail } => {
                 write!(f, "{revision} has a fault and keeps its traffic: {detail}")
             }

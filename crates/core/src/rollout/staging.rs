@@ -258,14 +258,11 @@ impl DecisionContext<'_> {
             revision: release.revision.clone().unwrap_or_default(),
             outcome,
             reason: reason.clone(),
+            watched: watch.as_ref().map(|watch| {
+                let previous = watch.previous.revision.clone();
+                (self.policy.watch, previous.unwrap_or_default())
+            }),
         });
-        if let Some(watch) = &watch {
-            self.events.push(Event::Watched {
-                revision: release.revision.clone().unwrap_or_default(),
-                previous: watch.previous.revision.clone().unwrap_or_default(),
-                period: self.policy.watch,
-            });
-        }
         self.service.watch = watch;
         self.remember(release.clone(), outcome, reason, 100);
         self.service.stable = Some(release);

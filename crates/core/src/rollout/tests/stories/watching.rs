@@ -21,7 +21,7 @@ fn check(mut world: World, seconds: u64, expected: Expect) {
     let told = world.told();
     let lines = told
         .lines()
-        .skip_while(|line| !line.contains("is watched for"));
+        .skip_while(|line| !line.contains("; watched for "));
     let lines: Vec<String> = lines.map(|line| format!("{line}\n")).collect();
     expected.assert_eq(&lines.concat());
 }
@@ -54,10 +54,10 @@ fn a_good_release_is_done_at_100_percent_and_watched_from_there() {
         world,
         80,
         expect![[r#"
-        00:48  hello-00002 is watched for 1m: a fault rolls back to hello-00001
-        01:48  hello-00002 was watched for 1m; from here on only `sluice rollout undo hello` rolls it back
-        end    Stable; hello-00002 100 %; 0 of 2600 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            01:48  hello-00002 was watched for 1m; from here on only `sluice rollout undo hello` rolls it back
+            end    Stable; hello-00002 100 %; 0 of 2600 requests harmed
+        "#]],
     );
 }
 
@@ -68,11 +68,11 @@ fn errors_that_begin_a_minute_after_the_promotion_are_rolled_back() {
         world,
         130,
         expect![[r#"
-        00:48  hello-00002 is watched for 5m: a fault rolls back to hello-00001
-        01:49  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 1.7 % of 1180 requests (limit 1 %), p99 10-25 ms
-        01:50  hello-00001 has all traffic, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 40 of 2600 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            01:49  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 1.7 % of 1180 requests (limit 1 %), p99 10-25 ms
+            01:50  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 40 of 2600 requests harmed
+        "#]],
     );
 }
 
@@ -83,11 +83,11 @@ fn crashes_that_begin_forty_seconds_after_the_promotion_are_rolled_back() {
         world,
         100,
         expect![[r#"
-        00:48  hello-00002 is watched for 1m: a fault rolls back to hello-00001
-        01:28  hello-00002 rolled back from 100 % to hello-00001: crashed 2 times, last with exit code 3
-        01:29  hello-00001 has all traffic, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 0 of 2000 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            01:28  hello-00002 rolled back from 100 % to hello-00001: crashed 2 times, last with exit code 3
+            01:29  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 0 of 2000 requests harmed
+        "#]],
     );
 }
 
@@ -104,11 +104,11 @@ fn late_answers_after_the_promotion_are_rolled_back() {
         world,
         90,
         expect![[r#"
-        00:48  hello-00002 is watched for 5m: a fault rolls back to hello-00001
-        01:02  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 0.0 % of 240 requests (limit 1 %), p99 500-1000 ms; over the absolute limit, and stable was asked too little to compare with
-        01:03  hello-00001 has all traffic, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 60 of 1800 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            01:02  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 0.0 % of 240 requests (limit 1 %), p99 500-1000 ms; over the absolute limit, and stable was asked too little to compare with
+            01:03  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 60 of 1800 requests harmed
+        "#]],
     );
 }
 
@@ -128,11 +128,11 @@ fn what_the_previous_revision_fails_at_as_well_is_nobody_s_fault() {
         world,
         100,
         expect![[r#"
-        00:48  hello-00002 is watched for 1m: a fault rolls back to hello-00001
-        01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 9.1 % of 220 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms: HTTP 500)
-        01:48  hello-00002 was watched for 1m; from here on only `sluice rollout undo hello` rolls it back
-        end    Stable; hello-00002 100 %; 400 of 3400 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 9.1 % of 220 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms: HTTP 500)
+            01:48  hello-00002 was watched for 1m; from here on only `sluice rollout undo hello` rolls it back
+            end    Stable; hello-00002 100 %; 400 of 3400 requests harmed
+        "#]],
     );
 }
 
@@ -146,11 +146,11 @@ fn what_both_fail_at_for_good_ends_the_watch_in_twice_its_time() {
         world,
         200,
         expect![[r#"
-        00:48  hello-00002 is watched for 1m: a fault rolls back to hello-00001
-        01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 9.1 % of 220 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms: HTTP 500)
-        02:49  hello-00002 was watched for 2m1s and has a fault (at 100 %: error rate 100.0 % of 20 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms: HTTP 500)); from here on only `sluice rollout undo hello` rolls it back
-        end    Stable; hello-00002 100 %; 2800 of 4000 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 9.1 % of 220 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms: HTTP 500)
+            02:49  hello-00002 was watched for 2m1s and has a fault (at 100 %: error rate 100.0 % of 20 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms: HTTP 500)); from here on only `sluice rollout undo hello` rolls it back
+            end    Stable; hello-00002 100 %; 2800 of 4000 requests harmed
+        "#]],
     );
 }
 
@@ -164,12 +164,12 @@ fn nothing_is_rolled_back_onto_a_revision_that_cannot_take_requests() {
         world,
         120,
         expect![[r#"
-        00:48  hello-00002 is watched for 1m: a fault rolls back to hello-00001
-        01:00  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 50.0 % of 40 requests (limit 1 %), p99 10-25 ms; not rolled back: hello-00001 is not Ready: NodeLost
-        01:30  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 96.9 % of 640 requests (limit 1 %), p99 10-25 ms
-        01:31  hello-00001 has all traffic, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 620 of 2400 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            01:00  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 50.0 % of 40 requests (limit 1 %), p99 10-25 ms; not rolled back: hello-00001 is not Ready: NodeLost
+            01:30  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 96.9 % of 640 requests (limit 1 %), p99 10-25 ms
+            01:31  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 620 of 2400 requests harmed
+        "#]],
     );
 }
 
@@ -192,12 +192,12 @@ fn after_the_watch_only_a_person_moves_traffic_and_what_is_wrong_is_said() {
         world,
         30,
         expect![[r#"
-        00:48  hello-00002 is watched for 30s: a fault rolls back to hello-00001
-        01:18  hello-00002 was watched for 30s; from here on only `sluice rollout undo hello` rolls it back
-        01:40  the stable revision hello-00002 is not well: the Pods of hello-00002 crash again and again, last with exit code 3; `sluice rollout undo hello` rolls back to hello-00001
-        02:01  hello-00001 is stable: undone by ada
-        end    RolledBack; hello-00001 100 %; 220 of 2900 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 30s, a fault rolls back to hello-00001
+            01:18  hello-00002 was watched for 30s; from here on only `sluice rollout undo hello` rolls it back
+            01:40  the stable revision hello-00002 is not well: the Pods of hello-00002 crash again and again, last with exit code 3; `sluice rollout undo hello` rolls back to hello-00001
+            02:01  hello-00001 is stable: undone by ada
+            end    RolledBack; hello-00001 100 %; 220 of 2900 requests harmed
+        "#]],
     );
 }
 
@@ -208,15 +208,15 @@ fn a_commit_in_mid_watch_ends_it_and_begins_from_what_was_promoted() {
         world,
         70,
         expect![[r#"
-        00:48  hello-00002 is watched for 5m: a fault rolls back to hello-00001
-        01:00  hello-00002 is watched no more: commit v3ccccc begins
-        01:00  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
-        01:02  hello-00003 staged, 0 %
-        01:04  hello-00003 Ready after 3s
-        01:06  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-        01:06  hello-00003 to 5 %
-        end    Stepping with hello-00003; hello-00002 95 % #stable, hello-00003 5 % #candidate; 0 of 1400 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            01:00  hello-00002 is watched no more: commit v3ccccc begins
+            01:00  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
+            01:02  hello-00003 staged, 0 %
+            01:04  hello-00003 Ready after 3s
+            01:06  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:06  hello-00003 to 5 %
+            end    Stepping with hello-00003; hello-00002 95 % #stable, hello-00003 5 % #candidate; 0 of 1400 requests harmed
+        "#]],
     );
 }
 
@@ -274,7 +274,7 @@ fn a_delivery_that_is_deleted_in_mid_watch_leaves_what_was_promoted() {
         world,
         80,
         expect![[r#"
-            00:48  hello-00002 is watched for 5m: a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
             01:01  hello-00002 is watched no more: its Delivery was deleted
             end    Stable; hello-00002 100 %; 0 of 1600 requests harmed
         "#]],
@@ -290,11 +290,11 @@ fn an_agent_that_begins_anew_in_mid_watch_watches_on() {
         world,
         160,
         expect![[r#"
-        00:48  hello-00002 is watched for 1m: a fault rolls back to hello-00001
-        02:01  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 3.7 % of 540 requests (limit 1 %), p99 10-25 ms
-        02:02  hello-00001 has all traffic, confirmed after 1s
-        end    RolledBack; hello-00001 100 %; 40 of 3200 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            02:01  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 3.7 % of 540 requests (limit 1 %), p99 10-25 ms
+            02:02  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 40 of 3200 requests harmed
+        "#]],
     );
 }
 
@@ -313,13 +313,13 @@ fn a_rollback_of_the_watch_that_was_not_remembered_is_finished() {
         world,
         60,
         expect![[r#"
-        00:48  hello-00002 is watched for 5m: a fault rolls back to hello-00001
-        01:00  hello-00002 rolled back from 100 % to hello-00001: crashed 2 times, last with exit code 3
-        01:01  hello-00001 has all traffic, confirmed after 1s
-        01:04  hello-00002 rolled back from 100 % to hello-00001: its rollback was found on the Route; the agent that began it ended before it could write why
-        01:04  hello-00001 has all traffic, confirmed after 0s
-        end    RolledBack; hello-00001 100 %; 0 of 2440 requests harmed
-    "#]],
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            01:00  hello-00002 rolled back from 100 % to hello-00001: crashed 2 times, last with exit code 3
+            01:01  hello-00001 has all traffic, confirmed after 1s
+            01:04  hello-00002 rolled back from 100 % to hello-00001: its rollback was found on the Route; the agent that began it ended before it could write why
+            01:04  hello-00001 has all traffic, confirmed after 0s
+            end    RolledBack; hello-00001 100 %; 0 of 2440 requests harmed
+        "#]],
     );
 }
 
