@@ -18,6 +18,7 @@ pub mod object;
 pub mod quantity;
 pub mod rollout;
 pub mod rollout_policy;
+mod rollout_watch;
 pub mod scope;
 pub mod serving;
 

@@ -194,7 +194,8 @@ impl ServiceLoop {
                 let written = cluster
                     .merge(&key, API_VERSION, &change, Manager::Objects)
                     .await;
-                self.written_other(wanted, write, written, now)?;
+                let error = self.written_other(wanted, write, written.err(), now);
+                return error.map_or(Ok(()), Err);
             }
         }
         Ok(())
@@ -210,26 +211,28 @@ impl ServiceLoop {
         now: Instant,
     ) -> Result<(), WriteError> {
         let written = self.context.cluster.apply(object, Manager::Objects).await;
-        self.written_other(wanted, write, written.map(drop), now)
+        let error = self.written_other(wanted, write, written.err(), now);
+        error.map_or(Ok(()), Err)
     }
 
+    /// Notes what became of such a write; an error that may pass is given back.
     fn written_other(
         &mut self,
         wanted: &DesiredService,
         write: &Write,
-        written: Result<(), WriteError>,
+        error: Option<WriteError>,
         now: Instant,
-    ) -> Result<(), WriteError> {
-        match written {
-            Ok(()) => self.refusals.written(write),
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => {
+    ) -> Option<WriteError> {
+        match error {
+            None => self.refusals.written(write),
+            Some(error) if error.is_transient() => return Some(error),
+            Some(error) => {
                 let (service, ..) = self.subject(wanted);
                 warn!(delivery = %wanted.intent.delivery, service, "{error}; {}", asked_again());
                 self.refusals.refused(write, error.to_string(), now);
             }
         }
-        Ok(())
+        None
     }
 
     /// Writes the traffic over the object as it was read. Where somebody wrote it in between it is read again:

@@ -5,6 +5,8 @@
 
 mod agent;
 mod cluster;
+mod forgetting;
+mod scale;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -365,42 +367,6 @@ impl World {
         }
     }
 
-    /// The agent is killed, and what it had stored is gone as well, or as it was at another time.
-    pub fn forgets(&mut self, to: RolloutStatus) {
-        self.stored = to;
-        self.forget_condemned();
-        self.restart();
-    }
-
-    /// Deletes the Route, and its mark with it.
-    pub fn delete_route(&mut self) {
-        self.route = None;
-        self.forget_condemned();
-    }
-
-    /// Templates that nothing tells of any more, neither the memory nor the Route's mark.
-    fn forget_condemned(&mut self) {
-        // Of what it does not remember, the Route's mark tells of the newest.
-        let mark = self
-            .route
-            .as_ref()
-            .and_then(|route| route.rolled_back.clone());
-        let remembered = |hash: &String| {
-            let of = |q: &crate::api::rollout::Quarantine| q.template_hash.0 == *hash;
-            mark.as_ref().is_some_and(|mark| mark.0 == *hash)
-                || self.stored.quarantine.iter().any(of)
-        };
-        self.condemned.retain(remembered);
-        self.condemned_in_watch
-            .retain(|hash| self.condemned.contains(hash));
-    }
-
-    /// The agent begins anew with what was stored a minute ago.
-    pub fn remembers_an_older_state(&mut self) {
-        let older = self.backups.front().cloned().unwrap_or_default();
-        self.forgets(older);
-    }
-
     /// Whether what is taken for stable can take requests.
     pub fn stable_is_ready(&self) -> bool {
         let stable = self.status.stable.as_ref();
@@ -423,31 +389,6 @@ impl World {
         self.gather = Gather::Nothing;
         self.evidence = Evidence::default();
         self.window_since = None;
-    }
-
-    /// How many Pods of a revision are Ready.
-    pub fn ready(&self, name: &str) -> u32 {
-        let live = self.live();
-        live.revision(name)
-            .map_or(0, |revision| revision.pods.ready)
-    }
-
-    /// The fewest instances that a Revision asks for, and what Sluice noted beside it.
-    pub fn min_scale(&self, name: &str) -> (Option<&str>, Option<String>) {
-        let revision = &self.revisions[name];
-        let raised = revision.raised.as_ref().map(ToString::to_string);
-        (revision.min_scale.as_deref(), raised)
-    }
-
-    /// Revisions that ask for other instances than their templates.
-    pub fn left_warm(&self) -> Vec<&String> {
-        let is_warm = |revision: &Rev| {
-            revision.raised.is_some()
-                || revision.min_scale.as_ref() != self.min_scales.get(&revision.hash)
-        };
-        let revisions = self.revisions.iter();
-        let warm = revisions.filter(|(_, revision)| is_warm(revision));
-        warm.map(|(name, _)| name).collect()
     }
 
     pub fn delete_everything(&mut self) {

@@ -13,15 +13,7 @@ impl World {
         let crashes = behaviour.crashes.iter().filter(|at| **at <= age).count();
         let failed = behaviour.fails_at.filter(|(at, _)| *at <= age);
         let up = behaviour.ready_after.is_some_and(|after| after <= age);
-        let scale = ScaleBounds {
-            min_scale: revision.min_scale.clone(),
-            least: revision
-                .min_scale
-                .as_ref()
-                .map_or(0, |min| min.parse().unwrap()),
-            most: self.most,
-            raised: revision.raised.clone(),
-        };
+        let scale = self.scale_of(revision);
         let (status, reason) = match (failed, up) {
             (Some((_, reason)), _) => ("False", reason),
             (None, true) => ("True", ""),
@@ -48,19 +40,6 @@ impl World {
             },
             scale,
         }
-    }
-
-    /// As many Pods as its requests need, and no fewer than it asks for while a Route names it.
-    fn pods_of(&self, name: &str, scale: &ScaleBounds) -> u32 {
-        let Some(per_pod) = self.per_pod else {
-            return 1;
-        };
-        let rate = self.rates.get(name).copied().unwrap_or_default();
-        let mut named = self.route.iter().flat_map(|route| &route.status);
-        let is_named = named.any(|entry| entry.revision_name.as_deref() == Some(name));
-        let least = if is_named { scale.least } else { 0 };
-        let needed = u32::try_from(rate.div_ceil(per_pod)).unwrap();
-        needed.max(least)
     }
 
     pub(super) fn live(&self) -> Live {
