@@ -138,6 +138,8 @@ impl Gatherer {
                 }
                 self.stop().await;
                 self.evidence.window = None;
+                // What was probed before it is about another time.
+                self.evidence.probes = None;
                 let (ask, asked) = watch::channel(asked);
                 let (context, namespace, service) = self.names();
                 let watcher = WindowWatcher {

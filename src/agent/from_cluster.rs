@@ -69,12 +69,14 @@ pub fn under_way(cluster: &Cluster, rollout: &LiveObject) -> Option<UnderWay> {
     // Not the ServiceRollout's own word: a service may have gone over to another Delivery.
     let delivery = template.delivery.clone()?;
     let candidate = status.candidate.as_ref();
+    let watch = status.watch.as_ref();
     let release = candidate.or(status.stable.as_ref())?;
     let spec = route.value().pointer("/spec/traffic").cloned()?;
     let traffic = traffic_without_release(
         &serde_json::from_value::<Vec<_>>(spec).ok()?,
         stable,
         candidate.and_then(|candidate| candidate.revision.as_deref()),
+        watch.and_then(|watch| watch.previous.revision.as_deref()),
         &rollout.key.name,
     );
     let intent = ServiceIntent::of_cluster(

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::pods;
+use crate::api::min_scale::ScaleBounds;
 use crate::api::serving::{KnativeCondition, label};
 use crate::rollout::{PodFacts, RevisionFacts};
 
@@ -114,6 +115,11 @@ fn revision_facts(name: &str, revision: &Value, kept: bool) -> Option<RevisionFa
         kept,
         made_from_git: None,
         pods: PodFacts::default(),
+        scale: revision
+            .pointer("/metadata/annotations")
+            .and_then(Value::as_object)
+            .map(ScaleBounds::of)
+            .unwrap_or_default(),
     })
 }
 

@@ -268,8 +268,16 @@ fn ready<'a>(
     (
         "True",
         "Delivered",
-        format!("{short} delivered; {} at rest", services(counts.total)),
+        delivered(&short, counts, knowledge.services),
     )
+}
+
+fn delivered(commit: &str, counts: &ServiceCounts, summaries: &[ServiceSummary]) -> String {
+    let words = format!("{commit} delivered; {} at rest", services(counts.total));
+    match summaries.iter().filter(|summary| summary.watched).count() {
+        0 => words,
+        watched => format!("{words}, {watched} of them still watched after a promotion"),
+    }
 }
 
 fn services(number: u32) -> String {
@@ -460,6 +468,24 @@ mod tests {
             problem.message,
             "this Delivery has 15000 objects, whose inventory takes 3046 kB of its status, and the limit is 700 kB: \
              nothing of this commit was applied; split the Delivery into several (spec.source.path)"
+        );
+    }
+
+    #[test]
+    fn what_is_delivered_and_still_watched_is_said() {
+        let counts = ServiceCounts {
+            total: 2,
+            ..ServiceCounts::default()
+        };
+        let mut services = vec![summary(Phase::Stable, true), summary(Phase::Stable, true)];
+        assert_eq!(
+            delivered("abc", &counts, &services),
+            "abc delivered; 2 services at rest"
+        );
+        services[0].watched = true;
+        assert_eq!(
+            delivered("abc", &counts, &services),
+            "abc delivered; 2 services at rest, 1 of them still watched after a promotion"
         );
     }
 

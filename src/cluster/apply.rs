@@ -77,6 +77,43 @@ impl Cluster {
         })
     }
 
+    /// Changes some fields of an object that is there by a merge patch: where `null` stands they are taken away, whoever
+    /// they belong to. For what is somebody else's and is put back later; what is ours is applied.
+    pub async fn merge(
+        &self,
+        key: &ObjectKey,
+        api_version: &str,
+        change: &Value,
+        manager: Manager,
+    ) -> Result<(), WriteError> {
+        let failed = |cause| WriteError {
+            object: key.clone(),
+            cause,
+        };
+        let lock = self.0.locks.of(key);
+        let _one_at_a_time = lock.lock().await;
+        let kind = self.kind(api_version, &key.kind).await.map_err(failed)?;
+        let path = DynamicObject::url_path(&kind.resource, key.namespace.as_deref());
+        let requests = Request::new(path);
+        let params = PatchParams {
+            field_manager: Some(manager.name().to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(change);
+        let answer = self
+            .with_retries(key, Some(change), || {
+                requests.patch(&key.name, &params, &patch)
+            })
+            .await;
+        let live = LiveObject::new(answer.map_err(failed)?);
+        if let Some(live) = live
+            && self.is_watched(key)
+        {
+            self.0.store.put(Arc::new(live));
+        }
+        Ok(())
+    }
+
     /// Reads an object from the server, past the watches; `None` where it is not there.
     pub async fn refresh(
         &self,

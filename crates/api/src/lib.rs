@@ -13,11 +13,13 @@ pub mod dns_names;
 pub mod duration;
 pub mod inventory;
 pub mod json_text;
+pub mod min_scale;
 pub mod object;
 pub mod probe;
 pub mod quantity;
 pub mod rollout;
 pub mod rollout_policy;
+mod rollout_watch;
 pub mod scope;
 pub mod serving;
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::Condition;
 use super::delivery::Expand;
 use super::object::TemplateHash;
+pub use super::rollout_watch::{Watch, WatchHold, WatchHoldReason};
 
 pub use ledger::{EvidenceLedger, GatewayCounts, SequentialTest};
 
@@ -211,6 +212,9 @@ pub struct RolloutStatus {
     /// How the release ends, in `RollingBack` and `Promoting`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_outcome: Option<PendingOutcome>,
+    /// The stable revision was promoted a short while ago and is watched: a fault of it rolls back by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
     /// The split that was found at adoption is left alone until the first release.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub preserve_adopted_traffic: bool,

@@ -43,6 +43,9 @@ pub struct RolloutPolicySpec {
     /// A traffic write that `status.traffic` has not confirmed after this long is written again
     /// and, while a release is going up, counts against it.
     pub confirm_timeout: HumanDuration,
+    /// How long a promoted revision is watched: a fault rolls it back by itself, to the revision before it, which is kept
+    /// ready for that; `0s`: not at all.
+    pub watch: HumanDuration,
     /// Requests to the candidate's tag URL before it gets any user traffic.
     pub probes: Probes,
     /// What the evidence of a step must show.
@@ -59,6 +62,7 @@ impl Default for RolloutPolicySpec {
             step_timeout: HumanDuration::from_secs(1800),
             progress_deadline: HumanDuration::from_secs(600),
             confirm_timeout: HumanDuration::from_secs(30),
+            watch: HumanDuration::from_secs(600),
             probes: Probes::default(),
             analysis: Analysis::default(),
         }

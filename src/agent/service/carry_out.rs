@@ -8,6 +8,7 @@ use tracing::warn;
 use super::refusals::traffic_refused_for_good;
 use super::{DesiredService, ServiceLoop};
 use crate::agent::rollout_store;
+use crate::api::min_scale;
 use crate::api::object::{ObjectKey, TemplateHash};
 use crate::api::rollout::Phase;
 use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
@@ -183,6 +184,22 @@ impl ServiceLoop {
                     {"name": name, "namespace": intent.namespace, "annotations": annotations}});
                 self.write_other(wanted, write, &object, now).await?;
             }
+            Write::MinScale {
+                revision,
+                min_scale,
+                raised,
+            } => {
+                let key = ObjectKey::namespaced(GROUP, "Revision", &intent.namespace, revision);
+                let raised = raised.as_ref().map(ToString::to_string);
+                let annotations =
+                    json!({min_scale::MIN_SCALE: min_scale, min_scale::RAISED: raised});
+                let change = json!({"metadata": {"annotations": annotations}});
+                let written = cluster
+                    .merge(&key, API_VERSION, &change, Manager::Objects)
+                    .await;
+                let error = self.written_other(wanted, write, written.err(), now);
+                return error.map_or(Ok(()), Err);
+            }
         }
         Ok(())
     }
@@ -196,16 +213,29 @@ impl ServiceLoop {
         object: &Value,
         now: Instant,
     ) -> Result<(), WriteError> {
-        match self.context.cluster.apply(object, Manager::Objects).await {
-            Ok(_) => self.refusals.written(write),
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => {
+        let written = self.context.cluster.apply(object, Manager::Objects).await;
+        let error = self.written_other(wanted, write, written.err(), now);
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Notes what became of such a write; an error that may pass is given back.
+    fn written_other(
+        &mut self,
+        wanted: &DesiredService,
+        write: &Write,
+        error: Option<WriteError>,
+        now: Instant,
+    ) -> Option<WriteError> {
+        match error {
+            None => self.refusals.written(write),
+            Some(error) if error.is_transient() => return Some(error),
+            Some(error) => {
                 let (service, ..) = self.subject(wanted);
                 warn!(delivery = %wanted.intent.delivery, service, "{error}; {}", asked_again());
                 self.refusals.refused(write, error.to_string(), now);
             }
         }
-        Ok(())
+        None
     }
 
     /// Writes the traffic over the object as it was read. Where somebody wrote it in between it is read again:

@@ -71,6 +71,8 @@ pub struct ServiceSummary {
     pub template: Option<TemplateHash>,
     /// That template is the one at rest.
     pub settled: bool,
+    /// It was promoted a short while ago, and a fault would still roll it back.
+    pub watched: bool,
     /// What a person must mend, if anything.
     pub problem: Option<String>,
     /// The Delivery was deleted, and nothing is on its way any more.
@@ -173,7 +175,8 @@ impl ServiceLoop {
     /// pass holds what it is about to write, and a release under way goes before all of them.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         let phase = self.status.phase;
-        if phase.rests() || phase == Phase::Initial {
+        let rests = phase.rests() && self.status.watch.is_none();
+        if rests || phase == Phase::Initial {
             // Nobody closes it.
             self.context.turns.clone().acquire_owned().await.ok()
         } else {
@@ -298,6 +301,7 @@ impl ServiceLoop {
             template: Some(wanted.intent.template_hash.clone()),
             settled: self.status.phase == Phase::Stable
                 && stable == Some(&wanted.intent.template_hash),
+            watched: self.status.watch.is_some(),
             problem: self
                 .problem
                 .clone()
@@ -339,8 +343,11 @@ fn down(status: &RolloutStatus) -> Option<&str> {
     serves_nobody(status).filter(|_| !is_on_its_way(status))
 }
 
-/// Whether a release is between two revisions, or held there.
+/// Whether a release is between two revisions, or held there, or watched at its end.
 pub fn is_on_its_way(status: &RolloutStatus) -> bool {
+    if status.watch.is_some() {
+        return true;
+    }
     let under = status.hold.as_ref().map_or(status.phase, |hold| hold.phase);
     matches!(
         under,

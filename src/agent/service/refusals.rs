@@ -35,8 +35,8 @@ pub(super) struct Refusals {
     traffic_retry: Retry<Vec<TrafficTarget>>,
     /// The cluster is being asked again about that traffic.
     traffic_trial: Option<Trial>,
-    /// Writes that nothing else of a release waits for: of each revision its `no-gc`, and stable's template, under
-    /// no name.
+    /// Writes that nothing else of a release waits for: of each revision its `no-gc` and its minimum of instances, and
+    /// stable's template, under no name.
     others: BTreeMap<String, (Retry<Write>, String)>,
 }
 
@@ -150,17 +150,17 @@ impl Refusals {
 
     /// Takes the writes out that were refused and are not due yet.
     pub fn hold(&mut self, writes: &mut Vec<Write>, now: Instant) {
-        let wanted: BTreeSet<&str> = writes.iter().filter_map(slot).collect();
+        let wanted: BTreeSet<String> = writes.iter().filter_map(slot).collect();
         self.others.retain(|slot, _| wanted.contains(slot.as_str()));
         writes.retain(|write| {
-            let refused = slot(write).and_then(|slot| self.others.get(slot));
+            let refused = slot(write).and_then(|slot| self.others.get(&slot));
             refused.is_none_or(|(retry, _)| retry.due_in(write, now).is_zero())
         });
     }
 
     /// One of the other writes was refused, in these words.
     pub fn refused(&mut self, write: &Write, words: String, now: Instant) {
-        let slot = slot(write).unwrap_or_default().to_owned();
+        let slot = slot(write).unwrap_or_default();
         let known = self.others.entry(slot);
         let (retry, said) = known.or_insert_with(|| (Retry::new(), String::new()));
         retry.tried(write.clone(), now);
@@ -170,7 +170,7 @@ impl Refusals {
     /// One of the other writes was taken.
     pub fn written(&mut self, write: &Write) {
         if let Some(slot) = slot(write) {
-            self.others.remove(slot);
+            self.others.remove(&slot);
         }
     }
 
@@ -195,10 +195,11 @@ impl Refusals {
 const STABLE_TEMPLATE: &str = "";
 
 /// Under which name a write is remembered that is refused, where it is one that nothing else waits for.
-fn slot(write: &Write) -> Option<&str> {
+fn slot(write: &Write) -> Option<String> {
     match write {
-        Write::KeepRevision { name, .. } => Some(name),
-        Write::StableTemplate { .. } => Some(STABLE_TEMPLATE),
+        Write::KeepRevision { name, .. } => Some(name.clone()),
+        Write::MinScale { revision, .. } => Some(format!("{revision} min-scale")),
+        Write::StableTemplate { .. } => Some(STABLE_TEMPLATE.to_owned()),
         Write::Traffic { .. } | Write::Template { .. } => None,
     }
 }

@@ -186,7 +186,7 @@ async fn watch(one: One) -> anyhow::Result<CommandOutcome> {
             let Some(status) = &rollout.status else {
                 return Ok(ControlFlow::Continue(()));
             };
-            let line = telling::line(status);
+            let line = telling::line(status, Timestamp::now());
             if line != last {
                 output::print_next(one.output, &rollout, || {
                     format!("{} {line}", Timestamp::now().strftime("%H:%M:%S"))

@@ -1,9 +1,12 @@
 //! A release in words: a line in a list, its story with its evidence, its history.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::api::rollout::{Gate, Phase, Release, Request, RolloutStatus, ServiceRollout};
+use crate::api::duration::HumanDuration;
+use crate::api::rollout::{Gate, Phase, Release, Request, RolloutStatus, ServiceRollout, Watch};
 
 use super::super::output::{self, Tone, paint};
 
@@ -37,6 +40,7 @@ pub fn table(rollouts: &[ServiceRollout]) -> String {
 /// The release with its evidence, and what people asked of it.
 pub fn story(rollout: &ServiceRollout) -> String {
     let status = rollout.status.clone().unwrap_or_default();
+    let now = Timestamp::now();
     let gates: Vec<&Gate> = status.hold.iter().flat_map(|hold| &hold.gates).collect();
     let mut facts = vec![
         ("Service", full_name(rollout)),
@@ -45,6 +49,14 @@ pub fn story(rollout: &ServiceRollout) -> String {
         ("Candidate", candidate(&status)),
         ("Traffic", status.traffic.clone()),
     ];
+    facts.push((
+        "Watched",
+        status
+            .watch
+            .as_ref()
+            .map(|watch| watched(watch, now))
+            .unwrap_or_default(),
+    ));
     // Each gate tells its part of the message.
     if gates.is_empty() {
         facts.push(("Message", status.message.clone()));
@@ -80,7 +92,6 @@ pub fn story(rollout: &ServiceRollout) -> String {
         text = format!("{text}\n{}", output::columns(&titles, rows.collect()));
     }
     if !status.quarantine.is_empty() {
-        let now = Timestamp::now();
         let rows = status.quarantine.iter().map(|q| {
             vec![
                 q.template_hash.to_string(),
@@ -108,6 +119,27 @@ fn waits_for(gate: &Gate) -> String {
     format!("{:?} for {since}: {}", gate.reason, gate.message)
 }
 
+/// `for 8m more; a fault rolls back to hello-00001`.
+fn watched(watch: &Watch, now: Timestamp) -> String {
+    let kept = revision(Some(&watch.previous));
+    match &watch.held {
+        Some(held) => {
+            let since = output::ago(held.since, now);
+            format!("{} for {since}: {}", held.reason, held.message)
+        }
+        None => format!("{}; a fault rolls back to {kept}", more(watch, now)),
+    }
+}
+
+/// `for 8m more`.
+fn more(watch: &Watch, now: Timestamp) -> String {
+    let left = watch.until.duration_since(now);
+    match Duration::try_from(left).unwrap_or_default().as_secs() {
+        0 => "until the agent comes to it".to_owned(),
+        left => format!("for {} more", HumanDuration::from_secs(left)),
+    }
+}
+
 /// Past releases and how they ended.
 pub fn history(rollout: &ServiceRollout) -> String {
     let status = rollout.status.clone().unwrap_or_default();
@@ -130,7 +162,18 @@ pub fn history(rollout: &ServiceRollout) -> String {
 }
 
 /// Where it stands now, in a line.
-pub fn line(status: &RolloutStatus) -> String {
+pub fn line(status: &RolloutStatus, now: Timestamp) -> String {
+    if let (Phase::Stable, Some(watch)) = (status.phase, &status.watch) {
+        let stable = revision(status.stable.as_ref());
+        let rest = match &watch.held {
+            Some(held) => held.message.clone(),
+            None => format!("watched {}", more(watch, now)),
+        };
+        return format!(
+            "100 %  {:<12} {stable} has 100 %; {rest}",
+            status.phase.to_string()
+        );
+    }
     format!(
         "{:>3} %  {:<12} {}",
         status.weight,
@@ -197,4 +240,60 @@ fn asked(request: &Request, status: &RolloutStatus) -> String {
         None => "not answered yet".to_owned(),
     };
     format!("{}{by}: {answer}", request.action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::rollout::{WatchHold, WatchHoldReason};
+
+    fn watched_status() -> RolloutStatus {
+        let named = |name: &str| Release {
+            revision: Some(name.to_owned()),
+            ..Release::default()
+        };
+        RolloutStatus {
+            phase: Phase::Stable,
+            message: "hello-00002 serves what Git says".to_owned(),
+            stable: Some(named("hello-00002")),
+            watch: Some(Watch {
+                previous: named("hello-00001"),
+                since: Timestamp::UNIX_EPOCH,
+                until: Timestamp::from_second(600).unwrap(),
+                held: None,
+            }),
+            ..RolloutStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_promotion_that_is_still_watched_says_so_and_for_how_long() {
+        let mut status = watched_status();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(
+            line(&status, at(120)),
+            "100 %  Stable       hello-00002 has 100 %; watched for 8m more"
+        );
+        assert!(line(&status, at(601)).ends_with("; watched until the agent comes to it"));
+        let watch = status.watch.clone().unwrap();
+        assert_eq!(
+            watched(&watch, at(120)),
+            "for 8m more; a fault rolls back to hello-00001"
+        );
+        if let Some(watch) = &mut status.watch {
+            watch.held = Some(WatchHold {
+                reason: WatchHoldReason::SharedFault,
+                since: at(60),
+                message: "both fail".to_owned(),
+            });
+        }
+        assert!(line(&status, at(120)).ends_with("hello-00002 has 100 %; both fail"));
+        let watch = status.watch.clone().unwrap();
+        assert_eq!(watched(&watch, at(120)), "SharedFault for 60s: both fail");
+        status.watch = None;
+        assert_eq!(
+            line(&status, at(120)),
+            "  0 %  Stable       hello-00002 serves what Git says"
+        );
+    }
 }

@@ -242,6 +242,7 @@ impl Harness {
     /// Applies the Delivery of `apps/`.
     pub async fn deliver(&self) {
         self.policy(BRISK, brisk()).await;
+        self.policy("demo", unwatched_demo()).await;
         self.deliver_as(DELIVERY, |_| {}).await;
     }
 
@@ -581,6 +582,7 @@ pub fn brisk() -> RolloutPolicySpec {
         step_timeout: HumanDuration::from_secs(60),
         progress_deadline: HumanDuration::from_secs(30),
         confirm_timeout: HumanDuration::from_secs(20),
+        watch: HumanDuration::from_secs(0),
         ..RolloutPolicySpec::default()
     };
     policy.analysis.min_requests = 2;
@@ -589,6 +591,16 @@ pub fn brisk() -> RolloutPolicySpec {
     policy.analysis.low_traffic.requests = 10;
     policy.analysis.low_traffic.readiness_only = ReadinessOnly::Promote;
     policy
+}
+
+/// The preset `demo` without its watch: a story that is not about that does not wait for its end.
+fn unwatched_demo() -> RolloutPolicySpec {
+    let preset = include_str!("../../../policies/demo.yaml");
+    let preset: RolloutPolicy = serde_yaml::from_str(preset).unwrap();
+    RolloutPolicySpec {
+        watch: HumanDuration::from_secs(0),
+        ..preset.spec
+    }
 }
 
 /// A kind by the names that manifests give it.

@@ -24,3 +24,4 @@ mod several;
 mod spelling;
 mod traffic;
 mod vanishing;
+mod watch;

@@ -19,6 +19,12 @@ pub struct EvidenceLedger {
     pub gateways: BTreeMap<String, GatewayCounts>,
     /// Requests of our own that it had not counted by then.
     pub ours: GatewayCounts,
+    /// After so many milliseconds an answer is late, by the limit on the 99th percentile and stable's figure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_after_ms: Option<f64>,
+    /// The same by the limit on the median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub median_late_after_ms: Option<f64>,
     /// The tests, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tests: BTreeMap<String, SequentialTest>,

@@ -53,6 +53,8 @@ pub struct Ledger {
     in_flight: InFlight,
     /// The first look.
     opened: Option<Instant>,
+    /// The limits on times by stable's figures, as they were last.
+    limits_ms: [Option<f64>; 2],
     tests: Tests,
 }
 
@@ -80,6 +82,7 @@ impl Ledger {
             warm: false,
             in_flight: InFlight::default(),
             opened: None,
+            limits_ms: [None; 2],
             tests: Tests::default(),
         };
         let remembered = remembered.filter(|known| {
@@ -102,6 +105,7 @@ impl Ledger {
             ledger.ours.candidate = counters(&known.ours.candidate);
             ledger.ours.stable = counters(&known.ours.stable);
             ledger.tests = Tests::read(&known.tests);
+            ledger.limits_ms = [known.late_after_ms, known.median_late_after_ms];
         }
         ledger
     }
@@ -125,6 +129,8 @@ impl Ledger {
                 stable: self.ours_since.stable.statuses.clone(),
             },
             tests: self.tests.stored(),
+            late_after_ms: self.limits_ms[0],
+            median_late_after_ms: self.limits_ms[1],
         }
     }
 
@@ -197,7 +203,8 @@ impl Ledger {
     /// Feeds the tests with what is new.
     fn feed(&mut self, limits: &Limits, times_count: bool, now: Instant) {
         let users = self.users();
-        let limits_ms = limits.milliseconds(&users.stable);
+        let limits_ms = limits.milliseconds(&users.stable, self.limits_ms);
+        self.limits_ms = limits_ms;
         let tally = Pair {
             candidate: users.candidate.tally(limits_ms),
             stable: users.stable.tally(limits_ms),
@@ -253,7 +260,7 @@ impl Ledger {
     /// What users met since it was opened, and what the tests know.
     pub fn metrics(&self, limits: &Limits) -> Metrics {
         let users = self.users();
-        let limits_ms = limits.milliseconds(&users.stable);
+        let limits_ms = limits.milliseconds(&users.stable, self.limits_ms);
         let of = |users: &Counters, untimed: &Counters, open: u64| {
             let timed = users.since(untimed);
             Counts {

@@ -42,8 +42,9 @@ impl TimeLimit {
         self.max_ratio.is_some()
     }
 
-    /// Over every limit that is set is over the highest of them, in milliseconds.
-    fn milliseconds(&self, stable: &Counters) -> Option<f64> {
+    /// Over every limit that is set is over the highest of them, in milliseconds. Where stable says nothing now, what it
+    /// said before holds.
+    fn milliseconds(&self, stable: &Counters, before: Option<f64>) -> Option<f64> {
         let relative = || {
             let latencies = stable.latencies();
             (latencies.count() >= LEAST_TO_COMPARE).then_some(())?;
@@ -51,6 +52,7 @@ impl TimeLimit {
         };
         match (self.max, relative()) {
             (Some(absolute), Some(relative)) => Some(absolute.max(relative)),
+            (absolute, None) if self.compares() => before.or(absolute),
             (absolute, relative) => absolute.or(relative),
         }
     }
@@ -68,8 +70,15 @@ impl Limits {
     }
 
     /// The limits on the 99th percentile and the median in milliseconds, with stable's figures as they are now.
-    pub fn milliseconds(&self, stable: &Counters) -> [Option<f64>; 2] {
-        [self.p99.milliseconds(stable), self.p50.milliseconds(stable)]
+    pub fn milliseconds(
+        &self,
+        stable: &Counters,
+        [p99, p50]: [Option<f64>; 2],
+    ) -> [Option<f64>; 2] {
+        [
+            self.p99.milliseconds(stable, p99),
+            self.p50.milliseconds(stable, p50),
+        ]
     }
 
     /// Whether times are limited at all.

@@ -34,6 +34,8 @@ mod limit {
     pub const GROSS: f64 = 10.0;
 }
 
+/// The share of who has been promoted.
+const EVERYBODY: u8 = 100;
 /// One or two bad answers may be one user's, or one connection's.
 const LEAST_TO_BLAME: u64 = 3;
 /// A class of status must be so much more frequent than stable's, of 1, to be a fault and no detail.
@@ -64,7 +66,8 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
         }
     };
 
-    let users = Users::of(policy, metrics);
+    let everybody = window.weight == EVERYBODY;
+    let users = Users::of(policy, metrics, everybody);
     let sent = metrics.candidate.tally.requests;
     let too_few = || format!("users sent {sent} of {}", step.min_requests);
     // Failing needs neither a bake nor a minimum: bad is bad.
@@ -140,15 +143,18 @@ struct Users<'a> {
     metrics: &'a Metrics,
     limits: Limits,
     figures: Figures,
+    /// It has all users, and stable is what the revision before it was.
+    alone: bool,
 }
 
 impl<'a> Users<'a> {
-    fn of(policy: &'a Policy, metrics: &'a Metrics) -> Self {
+    fn of(policy: &'a Policy, metrics: &'a Metrics, alone: bool) -> Self {
         let (candidate, stable) = (&metrics.candidate, &metrics.stable);
         Self {
             policy,
             metrics,
             limits: Limits::of(policy),
+            alone,
             figures: Figures {
                 source: EvidenceSource::Metrics,
                 errors: candidate.tally.errors,
@@ -250,7 +256,8 @@ impl<'a> Users<'a> {
         let tests = &self.metrics.tests;
         let limits = [&self.limits.p99, &self.limits.p50];
         let ceiling = tests.late_ceiling.get(which)?.value();
-        Some(if limits.get(which)?.compares() {
+        // Without anybody beside it, what the revision before it had is in the ceiling.
+        Some(if limits.get(which)?.compares() && !self.alone {
             tests.late.get(which)?.value().min(ceiling)
         } else {
             ceiling

@@ -26,6 +26,11 @@ struct Recent {
     requests: f64,
 }
 
+/// A share that is nothing to speak of where a revision had so many bad answers among these; few of them say little.
+fn usual(bad: f64, of: f64) -> f64 {
+    USUAL * (bad + 1.0) / (of + 200.0)
+}
+
 impl Recent {
     /// Adds new ones, and keeps so many of the former.
     fn add(&mut self, new: &Tally, latest: f64) {
@@ -79,7 +84,6 @@ impl Tests {
     /// The share of errors that is nothing to speak of by what stable had, at any time and now: what both suffer is no
     /// question for a limit.
     fn expected_of_both(&self, now: &Tally) -> f64 {
-        let usual = |errors: f64, requests: f64| USUAL * (errors + 1.0) / (requests + 200.0);
         let (all, before) = (&self.seen.stable, &self.stable_before);
         let at_any_time = usual(
             before.errors + all.errors as f64,
@@ -146,7 +150,9 @@ impl Tests {
             }
             if let (Some(two), Some(one)) = (self.late.get_mut(i), self.late_ceiling.get_mut(i)) {
                 two.look(late, timed);
-                one.look(late.0, new.candidate.timed + stuck.0, healthy(share));
+                let usual = usual(of(&self.seen.stable) as f64, self.seen.stable.timed as f64);
+                let expected = usual.max(healthy(share)).min(0.9);
+                one.look(late.0, new.candidate.timed + stuck.0, expected);
             }
             for (seen, late) in [
                 (&mut self.seen.candidate, late.0),

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::api::min_scale;
+
 /// What Knative itself writes on a Revision.
 const KNATIVE_S: &str = "serving.knative.dev/";
 
@@ -13,13 +15,14 @@ pub fn restored_template(revision: &Value, named: bool) -> Value {
         metadata.insert("name".to_owned(), name.clone());
     }
     for part in ["labels", "annotations"] {
-        let kept: Map<String, Value> = revision
+        let found = revision
             .pointer(&format!("/metadata/{part}"))
             .and_then(Value::as_object)
+            .map(min_scale::without_raised);
+        let kept: Map<String, Value> = found
             .into_iter()
             .flatten()
             .filter(|(name, _)| !name.starts_with(KNATIVE_S))
-            .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         if !kept.is_empty() {
             metadata.insert(part.to_owned(), kept.into());
@@ -48,6 +51,14 @@ mod tests {
         assert_eq!(
             restored_template(&revision, false)["metadata"].get("name"),
             None
+        );
+        // Kept warm, it gives back what its template said.
+        let mut warm = revision.clone();
+        warm["metadata"]["annotations"][min_scale::MIN_SCALE] = "3".into();
+        warm["metadata"]["annotations"][min_scale::RAISED] = "1/3".into();
+        assert_eq!(
+            restored_template(&warm, true),
+            restored_template(&revision, true)
         );
     }
 }

@@ -10,6 +10,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::api::min_scale;
 use crate::api::serving;
 
 use super::canonical;
@@ -92,7 +93,8 @@ pub fn made_from(template: &Value, revision: &Value) -> Option<bool> {
     let wanted_template = canonical::template(template);
     let mut more = false;
     for part in ["/metadata/labels", "/metadata/annotations"] {
-        let (wanted, mut has) = (map(&wanted_template, part), map(revision, part));
+        let (wanted, has) = (map(&wanted_template, part), map(revision, part));
+        let mut has = min_scale::without_raised(&has);
         has.retain(|name, _| !canonical::is_mark(name) && !is_of_knative(name));
         if wanted
             .iter()

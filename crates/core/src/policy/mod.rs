@@ -39,6 +39,8 @@ pub struct Policy {
     pub progress_deadline: Duration,
     /// A traffic write must be confirmed within this time.
     pub confirm_timeout: Duration,
+    /// How long a promoted revision is watched; zero: not at all.
+    pub watch: Duration,
     /// Requests to the tag URL before the first step.
     pub probes: Probes,
     /// What the evidence of a step must show.
@@ -118,6 +120,7 @@ impl Policy {
             step_timeout: spec.step_timeout.get(),
             progress_deadline: spec.progress_deadline.get(),
             confirm_timeout: spec.confirm_timeout.get(),
+            watch: spec.watch.get(),
             probes: Probes::from_checked(spec),
             analysis: Analysis {
                 consecutive_failures: spec.analysis.consecutive_failures,

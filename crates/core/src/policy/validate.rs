@@ -343,7 +343,7 @@ mod tests {
         complains(
             "{stepps: []}",
             expect![
-                "RolloutPolicy cannot be read: spec: unknown field `stepps`, expected one of `steps`, `bake`, `interval`, `stepTimeout`, `progressDeadline`, `confirmTimeout`, `probes`, `analysis` at line 4 column 8"
+                "RolloutPolicy cannot be read: spec: unknown field `stepps`, expected one of `steps`, `bake`, `interval`, `stepTimeout`, `progressDeadline`, `confirmTimeout`, `watch`, `probes`, `analysis` at line 4 column 8"
             ],
         );
         expect![[r#"there is no RolloutPolicy "bold" in the namespace and no preset of that name; the presets are standard, cautious, fast, demo"#]]

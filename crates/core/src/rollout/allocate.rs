@@ -28,6 +28,8 @@ pub(super) struct Split<'a> {
     pub stable: &'a str,
     /// Whether stable gets a tag as well, to be probed in the same way.
     pub tag_stable: bool,
+    /// Gets no share and a tag, to be rolled back to.
+    pub previous: Option<&'a str>,
     /// Who gets a part of it. Where their weights are more than there is, who comes first is served first.
     pub candidates: Vec<Part<'a>>,
 }
@@ -49,6 +51,7 @@ impl<'a> Split<'a> {
         Self {
             stable,
             tag_stable: false,
+            previous: None,
             candidates: Vec::new(),
         }
     }
@@ -66,6 +69,7 @@ impl<'a> Split<'a> {
         Self {
             stable,
             tag_stable: true,
+            previous: None,
             candidates: vec![Part {
                 revision,
                 weight,
@@ -165,6 +169,9 @@ pub(super) fn allocate(
             .tag
             .map_or_else(|| own.candidate.clone(), |tag| Some(tag.to_owned()));
         add(&mut targets, named(tag, candidate.revision, part));
+    }
+    if let Some(previous) = split.previous {
+        add(&mut targets, named(own.previous.clone(), previous, 0));
     }
     // An untagged entry without a share says nothing.
     targets.retain(|entry| entry.tag.is_some() || entry.percent != Some(0));

@@ -13,7 +13,12 @@ use super::reason::Reason;
 impl DecisionContext<'_> {
     /// What is wrong with a candidate that was Ready before, by the cluster's word.
     pub fn fault(&self) -> Option<Reason> {
-        match combine(&self.cluster_checks(true)) {
+        self.fault_of(self.candidate_revision().as_deref())
+    }
+
+    /// The same of any revision.
+    pub fn fault_of(&self, revision: Option<&str>) -> Option<Reason> {
+        match combine(&self.cluster_checks(revision, true)) {
             Judgement::Fail { finding, .. } => Some(Reason::Check(finding)),
             Judgement::Pass(_) | Judgement::Wait { .. } => None,
         }
@@ -21,7 +26,7 @@ impl DecisionContext<'_> {
 
     /// Whether the candidate is Ready, or will never be; `settled`: it was before.
     pub fn readiness(&self, settled: bool) -> Judgement {
-        let mut checks = self.cluster_checks(settled);
+        let mut checks = self.cluster_checks(self.candidate_revision().as_deref(), settled);
         for check in &mut checks {
             check.asked = check.id == CheckId::Revision;
         }
@@ -30,7 +35,8 @@ impl DecisionContext<'_> {
 
     /// All checks of a step, with the one of its requests.
     pub fn step_checks(&self, requests: Check) -> [Check; 4] {
-        let [mut crashes, mut unready, revision] = self.cluster_checks(true);
+        let candidate = self.candidate_revision();
+        let [mut crashes, mut unready, revision] = self.cluster_checks(candidate.as_deref(), true);
         let is_open = |check: &Check| matches!(check.verdict, Some(Verdict::Inconclusive(_)));
         // One crash may be bad luck: it is watched twice as long for the second.
         let step = self.policy.step_at(self.candidate.weight);
@@ -43,9 +49,8 @@ impl DecisionContext<'_> {
     }
 
     /// Pods come first: they tell of a crash minutes before any condition does.
-    fn cluster_checks(&self, settled: bool) -> [Check; 3] {
-        let name = self.candidate_revision();
-        let (crashes, unready, ready) = match name.map(|name| self.live.revision(&name)) {
+    fn cluster_checks(&self, name: Option<&str>, settled: bool) -> [Check; 3] {
+        let (crashes, unready, ready) = match name.map(|name| self.live.revision(name)) {
             // The cluster has made none yet.
             None => (None, None, None),
             Some(None) => (None, None, Some(judge_gone())),

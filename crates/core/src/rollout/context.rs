@@ -80,6 +80,11 @@ impl<'a> DecisionContext<'a> {
         self.service.stable.as_ref()?.revision.clone()
     }
 
+    /// The revision that the watched one is rolled back to after a fault.
+    pub fn kept_revision(&self) -> Option<&str> {
+        self.service.watch.as_ref()?.previous.revision.as_deref()
+    }
+
     /// Git's template as a release.
     pub fn new_release(&self, attempt: u32) -> Release {
         Release {
@@ -128,6 +133,7 @@ impl<'a> DecisionContext<'a> {
                 &route.spec,
                 &stable,
                 self.candidate_revision().as_deref(),
+                self.kept_revision(),
                 &self.intent.name,
             )),
             _ => Cow::Borrowed(&self.intent.final_traffic),
@@ -320,6 +326,11 @@ impl<'a> DecisionContext<'a> {
     /// often than people read. Says whether this evidence is new; of a check that says nothing, or of which no
     /// record is kept, none is.
     pub fn record(&mut self, check: &Check, at: Timestamp) -> bool {
+        self.record_at(self.candidate.weight, check, at)
+    }
+
+    /// The same of any weight.
+    pub fn record_at(&mut self, weight: u8, check: &Check, at: Timestamp) -> bool {
         let (Some(verdict), Some(source)) = (&check.verdict, check.source()) else {
             return false;
         };
@@ -329,7 +340,7 @@ impl<'a> DecisionContext<'a> {
             Verdict::Inconclusive(_) => EvidenceVerdict::Inconclusive,
         };
         let entry = StepEvidence {
-            weight: self.candidate.weight,
+            weight,
             at,
             verdict: word,
             reason: briefer(&verdict.finding().to_string()),

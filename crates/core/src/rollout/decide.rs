@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::analysis::Evidence;
-use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{HoldReason, Phase, RolloutSpec, RolloutStatus, WatchHoldReason};
 use crate::policy::Policy;
 
 use super::context::DecisionContext;
@@ -181,6 +181,9 @@ impl DecisionContext<'_> {
         back(&mut self.service.traffic_requested_at);
         back(&mut self.service.confirmed_at);
         back(&mut self.candidate.analysis_started_at);
+        if let Some(watch) = &mut self.service.watch {
+            watch.since = watch.since.min(now);
+        }
         if let Some(hold) = &mut self.candidate.hold {
             gates::mend_times(hold, now);
         }
@@ -246,7 +249,14 @@ impl DecisionContext<'_> {
                 traffic::cause(self.live.route.as_ref()),
             ));
         }
-        if let Some(cause) = self.stable_trouble() {
+        if let Some(held) = self.service.watch.as_ref().and_then(|w| w.held.as_ref()) {
+            let reason = match held.reason {
+                WatchHoldReason::SharedFault => "SharedFault",
+                WatchHoldReason::PreviousUnusable => "PreviousUnusable",
+            };
+            return Some((reason, held.message.clone()));
+        }
+        if let Some(cause) = self.serving_trouble() {
             return Some(("StableUnhealthy", self.with_config_change(cause)));
         }
         if status.phase == Phase::Failed {
@@ -282,6 +292,7 @@ impl DecisionContext<'_> {
                 writes.push(Write::Template { attempt });
             }
             writes.append(&mut self.keep);
+            writes.extend(self.scale_writes());
         }
         Decision {
             order: self.order(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::api::min_scale::Raised;
 use crate::api::object::TemplateHash;
 use crate::api::rollout::{EvidenceLedger, RolloutStatus};
 use crate::api::serving::TrafficTarget;
@@ -72,6 +73,15 @@ pub enum Write {
         name: String,
         /// Whether it is to be kept.
         keep: bool,
+    },
+    /// `autoscaling.knative.dev/min-scale` on a Revision, and our note of what it was.
+    MinScale {
+        /// The Revision.
+        revision: String,
+        /// What it is to be; without one it is taken away.
+        min_scale: Option<String>,
+        /// The note; without one it is taken away.
+        raised: Option<Raised>,
     },
 }
 

@@ -89,6 +89,24 @@ pub enum Event {
         outcome: Outcome,
         /// In words.
         reason: String,
+        /// For how long it is watched, and what it is rolled back to after a fault.
+        watched: Option<(Duration, String)>,
+    },
+    /// What is watched has a fault, and is not rolled back.
+    WatchHeld {
+        /// The Revision.
+        revision: String,
+        /// The fault, and why it is not.
+        detail: String,
+    },
+    /// What was promoted is not watched any more: only a person moves its traffic.
+    WatchEnded {
+        /// The Revision.
+        revision: String,
+        /// The service.
+        service: String,
+        /// Why.
+        because: WatchEnd,
     },
     /// It is being rolled back.
     RollingBack {
@@ -180,6 +198,25 @@ pub enum Event {
     },
 }
 
+/// Why a watch ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WatchEnd {
+    /// Its time is up.
+    Over {
+        /// How long it was.
+        watched: Duration,
+        /// A fault that was there at its end and was not rolled back.
+        held: Option<String>,
+    },
+    /// Git has a newer template.
+    Superseded {
+        /// Its commit.
+        by: Option<String>,
+    },
+    /// The Delivery was deleted.
+    Withdrawn,
+}
+
 impl Event {
     /// One CamelCase word: the `reason` of a Kubernetes event.
     pub fn word(&self) -> &'static str {
@@ -194,6 +231,8 @@ impl Event {
             Self::Held { .. } => "ReleaseHeld",
             Self::Resumed { .. } => "ReleaseResumed",
             Self::Promoted { .. } => "Promoted",
+            Self::WatchHeld { .. } => "WatchHeld",
+            Self::WatchEnded { .. } => "WatchEnded",
             Self::RollingBack { .. } => "RollingBack",
             Self::RolledBack { .. } => "RolledBack",
             Self::RollbackUnconfirmed { .. } => "RollbackUnconfirmed",
@@ -219,7 +258,11 @@ impl Event {
             Self::RollingBack { reason, .. } => {
                 !matches!(reason, Reason::Superseded { .. } | Reason::Reverted { .. })
             }
+            Self::WatchEnded { because, .. } => {
+                matches!(because, WatchEnd::Over { held: Some(_), .. })
+            }
             Self::Doubtful { .. }
+            | Self::WatchHeld { .. }
             | Self::RollbackUnconfirmed { .. }
             | Self::Failed { .. }
             | Self::TrafficDrift { .. }
@@ -297,8 +340,53 @@ impl fmt::Display for Event {
             } => write!(f, "{revision} held at {weight} %: {detail}"),
             Self::Resumed { revision } => write!(f, "{revision} goes on"),
             Self::Promoted {
-                revision, reason, ..
-            } => write!(f, "{revision} is stable: {reason}"),
+                revision,
+                reason,
+                watched,
+                ..
+            } => {
+                write!(f, "{revision} is stable: {reason}")?;
+                match watched {
+                    Some((period, previous)) => write!(
+                        f,
+                        "; watched for {}, a fault rolls back to {previous}",
+                        rounded(*period)
+                    ),
+                    None => Ok(()),
+                }
+            }
+            Self::WatchHeld { revision, detail } => {
+                write!(f, "{revision} has a fault and keeps its traffic: {detail}")
+            }
+            Self::WatchEnded {
+                revision,
+                service,
+                because,
+            } => match because {
+                WatchEnd::Over { watched, held } => {
+                    write!(f, "{revision} was watched for {}", rounded(*watched))?;
+                    if let Some(held) = held {
+                        write!(f, " and has a fault ({held})")?;
+                    }
+                    write!(
+                        f,
+                        "; from here on only `sluice rollout undo {service}` rolls it back"
+                    )
+                }
+                WatchEnd::Superseded { by: Some(commit) } => {
+                    write!(
+                        f,
+                        "{revision} is watched no more: commit {} begins",
+                        short(commit)
+                    )
+                }
+                WatchEnd::Superseded { by: None } => {
+                    write!(f, "{revision} is watched no more: a newer template begins")
+                }
+                WatchEnd::Withdrawn => {
+                    write!(f, "{revision} is watched no more: its Delivery was deleted")
+                }
+            },
             Self::RollingBack {
                 revision,
                 stable,

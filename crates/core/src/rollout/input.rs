@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::delivery::{Drift, Expand};
+use crate::api::min_scale::ScaleBounds;
 use crate::api::object::TemplateHash;
 use crate::api::rollout::ConfigChange;
 use crate::api::serving::{KnativeCondition, TrafficTarget};
@@ -143,6 +144,8 @@ pub struct RevisionFacts {
     pub made_from_git: Option<bool>,
     /// What its Pods say.
     pub pods: PodFacts,
+    /// The bounds of their number.
+    pub scale: ScaleBounds,
 }
 
 /// What a Revision's Pods say, long before its conditions do.
@@ -164,6 +167,14 @@ pub struct PodFacts {
     pub unready_since: Option<Timestamp>,
     /// Since when there are Pods of which none was Ready yet: a cold start.
     pub starting_since: Option<Timestamp>,
+}
+
+impl PodFacts {
+    /// Whether a container ends again and again, by the kubelet's word.
+    pub fn is_crash_looping(&self) -> bool {
+        let waiting = self.waiting_reason.as_deref();
+        waiting.is_some_and(|reason| reason.starts_with("CrashLoopBackOff"))
+    }
 }
 
 impl RevisionFacts {

@@ -39,6 +39,8 @@ mod steady;
 mod stepping;
 mod traffic;
 mod transition;
+mod warm;
+mod watching;
 mod words;
 
 #[cfg(test)]
@@ -46,7 +48,7 @@ mod tests;
 
 pub use decide::decide;
 pub use decision::{Decision, Gather, Order, ProbeTargets, Write};
-pub use event::Event;
+pub use event::{Event, WatchEnd};
 pub use input::{
     ASKED_AGAIN, ConfigurationFacts, Intent, Live, PodFacts, RevisionFacts, RouteFacts,
 };

@@ -11,6 +11,8 @@ pub(super) struct OwnTags {
     pub candidate: Option<String>,
     /// Stable's beside it.
     pub stable: Option<String>,
+    /// That of the revision that a watched one is rolled back to.
+    pub previous: Option<String>,
 }
 
 /// The tags that a release uses for the candidate and for stable beside it.
@@ -22,6 +24,7 @@ pub(super) fn tags(git: &[TrafficTarget], service: &str) -> OwnTags {
     OwnTags {
         candidate: own_tag(CANDIDATE, service, &user_tags),
         stable: own_tag(STABLE, service, &user_tags),
+        previous: own_tag(PREVIOUS, service, &user_tags),
     }
 }
 
@@ -29,10 +32,20 @@ pub(super) fn tags(git: &[TrafficTarget], service: &str) -> OwnTags {
 type TagWords = [&'static str; 4];
 const CANDIDATE: TagWords = ["candidate", "candidate-sluice", "new", "n"];
 const STABLE: TagWords = ["stable", "stable-sluice", "old", "o"];
+const PREVIOUS: TagWords = ["previous", "previous-sluice", "prev", "p"];
 
 /// Whether a candidate's tag may be one of ours.
 pub(super) fn is_own(tag: &str) -> bool {
-    CANDIDATE
+    is_one_of(CANDIDATE, tag)
+}
+
+/// Whether a previous revision's tag may be one of ours.
+pub(super) fn is_own_previous(tag: &str) -> bool {
+    is_one_of(PREVIOUS, tag)
+}
+
+fn is_one_of(words: TagWords, tag: &str) -> bool {
+    words
         .iter()
         .any(|word| tag.trim_end_matches(|c: char| c.is_ascii_digit()) == *word)
 }

@@ -123,6 +123,8 @@ impl DecisionContext<'_> {
                     now.candidate.unwrap_or_default()
                 ));
             }
+            // It was promoted since, and is watched: that is what is aborted.
+            Action::Abort if self.watches(seen.candidate.as_ref()) => return None,
             Action::Abort if seen.candidate != now.candidate && seen.candidate.is_some() => {
                 ("the candidate was", &seen.candidate, &now.candidate)
             }
@@ -202,6 +204,12 @@ impl DecisionContext<'_> {
                 Answer::Done
             }
             Phase::RollingBack => Answer::Done,
+            _ if self.service.watch.is_some() => {
+                if let Some(next) = self.abort_watched(reason) {
+                    self.take(next);
+                }
+                Answer::Done
+            }
             _ => Answer::Refused(
                 "no release is on its way; `sluice rollout undo` rolls back to the one before"
                     .to_owned(),

@@ -25,6 +25,14 @@ pub(super) fn is_known_good(entry: &HistoryEntry) -> bool {
     }
 }
 
+/// Whether the release of an entry of the history was rolled back after it: it was promoted, and failed while it was
+/// watched. (A retry lifts the quarantine, and makes the old revision no better.)
+fn was_rolled_back_since(history: &[HistoryEntry], at: usize, release: &Release) -> bool {
+    history.iter().take(at).any(|later| {
+        later.outcome == Outcome::RolledBack && later.release.revision == release.revision
+    })
+}
+
 impl DecisionContext<'_> {
     /// Takes the candidate back. It is decided, quarantined and stored at once; the write
     /// follows.
@@ -207,11 +215,12 @@ impl DecisionContext<'_> {
 
     /// Releases that are known to be good and whose revision can take requests, best first.
     pub fn known_good(&self) -> impl Iterator<Item = &Release> {
-        self.service
-            .history
-            .iter()
-            .filter(|entry| is_known_good(entry))
-            .map(|entry| &entry.release)
+        let history = &self.service.history;
+        (0..)
+            .zip(history)
+            .filter(|(_, entry)| is_known_good(entry))
+            .filter(|(at, entry)| !was_rolled_back_since(history, *at, &entry.release))
+            .map(|(_, entry)| &entry.release)
             .filter(|release| {
                 let quarantined = release.template_hash.as_ref().is_some_and(|hash| {
                     self.service

@@ -7,7 +7,7 @@ use crate::api::rollout::{
 
 use super::allocate::Split;
 use super::context::DecisionContext;
-use super::event::Event;
+use super::event::{Event, WatchEnd};
 use super::input::ConfigurationFacts;
 use super::reason::Reason;
 use super::rollback::is_known_good;
@@ -23,6 +23,9 @@ const GOOD: usize = 5;
 impl DecisionContext<'_> {
     /// Begins the release of Git's template; stable is there.
     pub fn start_release(&mut self, attempt: u32) -> Transition {
+        self.end_watch(WatchEnd::Superseded {
+            by: self.intent.commit.clone(),
+        });
         self.events.push(Event::Started {
             commit: self.intent.commit.clone(),
             subject: self.intent.subject.clone(),
@@ -41,6 +44,7 @@ impl DecisionContext<'_> {
         self.candidate.evidence.clear();
         self.candidate.ledger = None;
         self.candidate.pending_outcome = None;
+        self.service.watch = None;
         self.service.preserve_adopted_traffic = false;
         self.service.ignored_traffic_drift = None;
         self.service.template = TemplateState::Unwritten;
@@ -229,7 +233,7 @@ impl DecisionContext<'_> {
         let Some(candidate) = self.candidate_revision() else {
             return Transition::To(Phase::RollingBack);
         };
-        let wanted = self.target_traffic(Split::alone(&candidate));
+        let wanted = self.target_traffic(self.promoted_split(&candidate));
         if self.want(wanted) {
             self.go_on();
             return self.promoted();
@@ -240,6 +244,7 @@ impl DecisionContext<'_> {
 
     /// The candidate is the stable revision now.
     pub fn promoted(&mut self) -> Transition {
+        let watch = self.begin_watch();
         let Some(release) = self.candidate.release.take() else {
             return Transition::To(Phase::Stable);
         };
@@ -254,7 +259,12 @@ impl DecisionContext<'_> {
             revision: release.revision.clone().unwrap_or_default(),
             outcome,
             reason: reason.clone(),
+            watched: watch.as_ref().map(|watch| {
+                let previous = watch.previous.revision.clone();
+                (self.policy.watch, previous.unwrap_or_default())
+            }),
         });
+        self.service.watch = watch;
         self.remember(release.clone(), outcome, reason, 100);
         // Its Pods have read what was changed before it began, and it was judged with that.
         let begun = release.since;

@@ -10,7 +10,7 @@ use crate::api::condition::Condition;
 use crate::api::delivery::Expand;
 use crate::api::rollout::{
     ConfigChange, EvidenceLedger, HistoryEntry, Hold, MEMORY_VERSION, PendingOutcome, Phase,
-    Quarantine, Release, RequestAnswer, RolloutStatus, StepEvidence, TemplateState,
+    Quarantine, Release, RequestAnswer, RolloutStatus, StepEvidence, TemplateState, Watch,
 };
 
 use super::gates;
@@ -32,6 +32,7 @@ pub(super) struct ServiceState {
     pub traffic: String,
     pub traffic_requested_at: Option<Timestamp>,
     pub confirmed_at: Option<Timestamp>,
+    pub watch: Option<Watch>,
     pub preserve_adopted_traffic: bool,
     pub template: TemplateState,
     pub ignored_traffic_drift: Option<String>,
@@ -73,6 +74,7 @@ impl State {
                 traffic: status.traffic,
                 traffic_requested_at: status.traffic_requested_at,
                 confirmed_at: status.confirmed_at,
+                watch: status.watch,
                 preserve_adopted_traffic: status.preserve_adopted_traffic,
                 template: status.template,
                 ignored_traffic_drift: status.ignored_traffic_drift,
@@ -122,6 +124,7 @@ impl ServiceState {
             failures: candidate.failures,
             hold: candidate.hold,
             pending_outcome: candidate.pending_outcome,
+            watch: service.watch,
             preserve_adopted_traffic: service.preserve_adopted_traffic,
             template: service.template,
             ignored_traffic_drift: service.ignored_traffic_drift,

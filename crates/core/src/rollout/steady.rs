@@ -3,7 +3,7 @@
 use crate::api::delivery::{Drift, Expand};
 use crate::api::rollout::{HistoryEntry, Outcome, Phase, Quarantine, Release, TemplateState};
 
-use super::allocate::{Split, TargetTraffic};
+use super::allocate::TargetTraffic;
 use super::context::DecisionContext;
 use super::decision::Write;
 use super::event::Event;
@@ -155,6 +155,9 @@ impl DecisionContext<'_> {
         let Some(stable) = self.stable_revision() else {
             return Transition::To(Phase::Pending);
         };
+        if let Some(turn) = self.watch_stable(&stable) {
+            return turn;
+        }
         if let Some(turn) = self.restore(&stable) {
             return turn;
         }
@@ -174,7 +177,8 @@ impl DecisionContext<'_> {
                 } else {
                     format!("{commit} waits: {}", self.shut_words())
                 };
-                return Transition::Wait(None);
+                self.say_watched();
+                return Transition::Wait(self.watch_wait());
             }
             return self.begin_with_git();
         }
@@ -204,8 +208,9 @@ impl DecisionContext<'_> {
                 self.service.traffic
             );
         }
+        self.say_watched();
         self.keep_revisions(&stable);
-        Transition::Wait(None)
+        Transition::Wait(self.watch_wait())
     }
 
     /// A template that differs from Git's while Git's is what serves: a revert, whose old
@@ -251,7 +256,7 @@ impl DecisionContext<'_> {
             return true;
         }
         self.service.preserve_adopted_traffic = false;
-        let wanted = self.target_traffic(Split::alone(stable));
+        let wanted = self.target_traffic(self.resting_split(stable));
         if self.leaves_traffic(&wanted) {
             return true;
         }
@@ -346,8 +351,10 @@ impl DecisionContext<'_> {
     /// The stable revision is gone while nothing is on its way: the best one left takes its
     /// place; without one there is only waiting, and saying so.
     fn restore(&mut self, stable: &str) -> Option<Transition> {
-        let cause = self.stable_trouble()?;
-        if !self.has_said("Degraded", "StableUnhealthy") {
+        let cause = self.serving_trouble()?;
+        let watch = self.service.watch.as_ref();
+        let held = watch.is_some_and(|watch| watch.held.is_some());
+        if !held && !self.has_said("Degraded", "StableUnhealthy") {
             self.events.push(Event::StableUnhealthy {
                 stable: stable.to_owned(),
                 cause: self.with_config_change(cause.clone()),
@@ -358,6 +365,7 @@ impl DecisionContext<'_> {
         if self.intent.suspended || self.live.revision(stable).is_some() {
             return None;
         }
+        let cause = self.stable_trouble()?;
         if let Some(other) = self.best_left(stable) {
             self.begin(other.attempt);
             self.candidate.release = Some(other);
@@ -392,6 +400,14 @@ impl DecisionContext<'_> {
             return;
         }
         self.events.push(Event::Vanished);
+        self.service.watch = None;
+        // Knative counts from 1 again: what has one of these names next is another revision.
+        for entry in &mut self.service.history {
+            entry.release.revision = None;
+        }
+        for quarantine in &mut self.service.quarantine {
+            quarantine.revision = None;
+        }
         self.service.stable = None;
         self.candidate.release = None;
         self.candidate.pending_outcome = None;

@@ -143,19 +143,21 @@ impl<'a> DecisionContext<'a> {
             .as_deref()
             .and_then(|stable| url(tags.stable.as_deref(), stable));
         let candidate_url = url(tags.candidate.as_deref(), candidate).or_else(alone)?;
-        let sleeps = |revision: &str| {
-            let revision = self.live.revision(revision);
-            revision.is_none_or(|revision| revision.pods.ready == 0)
-        };
         Some(ProbeTargets {
             revision: candidate.to_owned(),
             release_since: self.release_since(),
             candidate_url,
-            candidate_sleeps: sleeps(candidate),
+            candidate_sleeps: self.sleeps(candidate),
             stable_url,
-            stable_sleeps: stable.is_some_and(|stable| sleeps(&stable)),
+            stable_sleeps: stable.is_some_and(|stable| self.sleeps(&stable)),
             count,
         })
+    }
+
+    /// Whether a revision has no Pod that could answer at once.
+    pub fn sleeps(&self, revision: &str) -> bool {
+        let revision = self.live.revision(revision);
+        revision.is_none_or(|revision| revision.pods.ready == 0)
     }
 
     /// When the release of the candidate began, which tells a revision that is tried again from what it was before.
@@ -488,13 +490,17 @@ impl<'a> DecisionContext<'a> {
     /// Until when answer times are those of a warm-up: of the instance that was Ready last; where no Pod is known, of the
     /// first step.
     fn warm_until(&self) -> Option<Timestamp> {
-        let warm_up = self.policy.analysis.warm_up;
-        let name = self.candidate_revision()?;
-        let pods = self.live.revision(&name).map(|revision| &revision.pods);
-        if let Some(newest) = pods.and_then(|pods| pods.newest_ready) {
-            return Some(newest + warm_up);
-        }
-        let started = self.candidate.analysis_started_at?;
-        (self.candidate.step == Some(0)).then(|| started + warm_up)
+        let of_instance = self.warm_until_of(&self.candidate_revision()?);
+        let of_step = || {
+            let started = self.candidate.analysis_started_at?;
+            (self.candidate.step == Some(0)).then(|| started + self.policy.analysis.warm_up)
+        };
+        of_instance.or_else(of_step)
+    }
+
+    /// Until when the newest instance of a revision warms up.
+    pub fn warm_until_of(&self, revision: &str) -> Option<Timestamp> {
+        let newest = self.live.revision(revision)?.pods.newest_ready?;
+        Some(newest + self.policy.analysis.warm_up)
     }
 }

@@ -6,7 +6,7 @@ use crate::api::serving::TrafficTarget;
 
 use super::allocate::named;
 use super::input::RouteFacts;
-use super::own_tags::{is_own, tags};
+use super::own_tags::{is_own, is_own_previous, tags};
 use super::words;
 
 /// The condition of a ServiceRollout that is `True` while entries of Git's traffic cannot be had.
@@ -24,15 +24,26 @@ pub fn traffic_without_release(
     spec: &[TrafficTarget],
     stable: &str,
     candidate: Option<&str>,
+    previous: Option<&str>,
     service: &str,
 ) -> Vec<TrafficTarget> {
     let own = tags(&[], service);
+    // What is kept for a rollback has no share, and a tag that goes with the watch.
+    let is_kept_for_rollback = |entry: &&TrafficTarget| {
+        previous.is_some()
+            && entry.revision_name.as_deref() == previous
+            && entry.percent.unwrap_or(0) == 0
+            && entry.tag.as_deref().is_some_and(is_own_previous)
+    };
     let is_release_s = |entry: &&TrafficTarget| match entry.revision_name.as_deref() {
         None => false,
         Some(name) if name == stable => entry.tag.is_none() || entry.tag == own.stable,
         name => name == candidate,
     };
-    let (release, kept): (Vec<_>, Vec<_>) = spec.iter().partition(is_release_s);
+    let (release, kept): (Vec<_>, Vec<_>) = spec
+        .iter()
+        .filter(|entry| !is_kept_for_rollback(entry))
+        .partition(is_release_s);
     // The user's own tags of the candidate.
     let previews = release.iter().filter(|entry| {
         let tag = entry.tag.as_deref();

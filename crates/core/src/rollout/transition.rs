@@ -61,11 +61,13 @@ const WAYS: &[Way] = &[
     way(Phase::Stable, Phase::Pinning, "another template in Git; `retry`"),
     way(Phase::Stable, Phase::Promoting, "`undo`; Git reverts to a template that is known to be good; stable is deleted, and a known good revision is left"),
     way(Phase::Stable, Phase::RolledBack, "Git goes to a template that is in quarantine, or that is refused"),
+    way(Phase::Stable, Phase::RollingBack, "it is watched after its promotion, and: the second crash of a Pod; Ready is `False`; the revision is deleted; users' evidence fails and the previous revision's probes do not; `abort`"),
     way(Phase::Stable, Phase::Initial, "stable is deleted and stays away, and no good revision is left"),
     way(Phase::RolledBack, Phase::Stable, "Git goes to stable's template; or to a new one that waits"),
     way(Phase::RolledBack, Phase::Pinning, "another template in Git; `retry`"),
     way(Phase::RolledBack, Phase::Promoting, "as from `Stable`"),
     way(Phase::RolledBack, Phase::RolledBack, "Git goes to another template that is refused"),
+    way(Phase::RolledBack, Phase::RollingBack, "as from `Stable`, where what serves is still watched"),
     way(Phase::RolledBack, Phase::Initial, "stable is deleted and stays away, no good revision is left, and Git's template is not in quarantine"),
     way(Phase::RolledBack, Phase::Failed, "stable is deleted and stays away, and no good revision is left"),
     way(Phase::Failed, Phase::Initial, "another template in Git; `retry`"),
@@ -101,8 +103,11 @@ const WANTED: &[(Phase, &str)] = &[
         Phase::RollingBack,
         "Git's own block with stable in it, and nothing of the candidate; stable alone after `confirmTimeout`, or where that is refused",
     ),
-    (Phase::Stable, "Git's own block"),
-    (Phase::RolledBack, "Git's own block, on stable"),
+    (
+        Phase::Stable,
+        "Git's own block; while it is watched, the previous revision at 0 % with the tag `previous` as well",
+    ),
+    (Phase::RolledBack, "as in `Stable`"),
     (Phase::Failed, "what is there"),
 ];
 
@@ -136,7 +141,7 @@ impl DecisionContext<'_> {
                 .any(|way| way.to == phase && way.from.is_none_or(|start| start == from)),
             "there is no way from {from} to {phase}"
         );
-        if phase.rests() {
+        if phase.rests() && self.service.watch.is_none() {
             self.candidate.ledger = None;
         }
         self.candidate.phase = phase;

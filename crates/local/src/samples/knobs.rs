@@ -37,6 +37,8 @@ pub struct Knobs {
     pub max: u32,
     /// Share of requests that fail.
     pub fail: Share,
+    /// All of them fail from when this path is asked for.
+    pub fail_from_path: Option<String>,
     /// How late an answer is.
     pub delay: Duration,
     /// Share of requests that are late.
@@ -106,6 +108,7 @@ impl Knobs {
                 .unwrap_or(100)
                 .max(1),
             fail: share("FAIL_PERCENT", look_up("FAIL_PERCENT"))?.unwrap_or(Share(0.0)),
+            fail_from_path: look_up("FAIL_FROM_PATH"),
             delay: Duration::from_millis(milliseconds("DELAY_MS")?.unwrap_or(0)),
             delayed: share("DELAY_PERCENT", look_up("DELAY_PERCENT"))?.unwrap_or(Share(100.0)),
             delayed_for: milliseconds("DELAY_FOR_MS")?.map(Duration::from_millis),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -36,6 +36,8 @@ struct App {
     requests: AtomicU64,
     /// When it began to listen.
     listens_since: Instant,
+    /// It was asked to fail from now on.
+    fails: AtomicBool,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -92,6 +94,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         revision: std::env::var("K_REVISION").unwrap_or_default(),
         requests: AtomicU64::new(0),
         listens_since: Instant::now(),
+        fails: AtomicBool::new(false),
     };
     println!(
         "{} greets {:?} on 127.0.0.1:{} {}",
@@ -175,7 +178,10 @@ impl App {
         if slow && !self.knobs.delay.is_zero() && self.knobs.delayed.takes(n) {
             tokio::time::sleep(self.knobs.delay).await;
         }
-        if self.knobs.fail.takes(n) {
+        if self.knobs.fail_from_path.as_deref() == Some(path) {
+            self.fails.store(true, Ordering::Relaxed);
+        }
+        if self.knobs.fail.takes(n) || self.fails.load(Ordering::Relaxed) {
             return self.text(StatusCode::INTERNAL_SERVER_ERROR, "failing, as asked\n");
         }
         match path {

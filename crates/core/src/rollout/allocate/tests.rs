@@ -49,7 +49,7 @@ fn way_back(git: &[&str], expected: Expect) {
         newest: [Some("c"), None],
     };
     let mid_release = allocate(&git, &split(Some(("c", 20))), &known).targets;
-    let found = traffic_without_release(&mid_release, "s", Some("c"), "hello");
+    let found = traffic_without_release(&mid_release, "s", Some("c"), None, "hello");
     expected.assert_eq(&describe(&allocate(&found, &split(None), &known).targets));
 }
 
@@ -191,8 +191,42 @@ fn without_room_for_a_tag_the_shares_are_written_alone() {
     assert_eq!(text(0), "s 100 %");
     assert_eq!(text(5), "s 95 %, c 5 %");
     let split = allocate(&[], &Split::beside("s", "c", 5), &known).targets;
-    let back = traffic_without_release(&split, "s", Some("c"), &service);
+    let back = traffic_without_release(&split, "s", Some("c"), None, &service);
     assert_eq!(describe(&back), "latest 100 %");
+}
+
+#[test]
+fn what_a_watched_revision_is_rolled_back_to_keeps_a_tag_and_loses_it_without_a_trace() {
+    let of = |service: &str, git: &[TrafficTarget]| {
+        let known = Known {
+            service,
+            usable: &|_| true,
+            tainted: &BTreeSet::new(),
+            newest: [None, None],
+        };
+        let split = Split {
+            previous: Some("p"),
+            ..Split::alone("s")
+        };
+        allocate(git, &split, &known).targets
+    };
+    let watched = of("hello", &[]);
+    assert_eq!(describe(&watched), "s 100 %, p 0 % #previous");
+    let back = traffic_without_release(&watched, "s", None, Some("p"), "hello");
+    assert_eq!(describe(&back), "latest 100 %");
+    // No room for a tag: no entry.
+    assert_eq!(describe(&of(&"x".repeat(62), &[])), "s 100 %");
+    // The user's own word goes before ours.
+    let theirs = |tag: &str| TrafficTarget {
+        tag: Some(tag.to_owned()),
+        latest_revision: Some(true),
+        percent: Some(100),
+        ..TrafficTarget::default()
+    };
+    assert_eq!(
+        describe(&of("hello", &[theirs("previous")])),
+        "s 100 % #previous, p 0 % #previous-sluice"
+    );
 }
 
 #[test]
@@ -230,6 +264,7 @@ proptest! {
     fn the_sum_is_always_100(
         cuts in proptest::collection::vec((0i64..=100, 0u8..6, proptest::option::of("[a-c]")), 0..5),
         weights in proptest::collection::vec(0u8..=99, 0..4),
+        kept in any::<bool>(),
     ) {
         let mut git = Vec::new();
         let mut left = 100;
@@ -247,7 +282,7 @@ proptest! {
         let known = Known { service: "hello", usable: &|name| name != "gone", tainted: &["bad".to_owned()].into(), newest: [Some("c"), None] };
         let of = [("c", None), ("p", Some("pr-1")), ("q", Some("pr-2")), ("r", Some("pr-3"))];
         let candidates: Vec<Part<'_>> = of.iter().zip(&weights).map(|((revision, tag), weight)| Part { revision, weight: *weight, tag: *tag }).collect();
-        let split = Split { stable: "s", tag_stable: !candidates.is_empty(), candidates };
+        let split = Split { stable: "s", tag_stable: !candidates.is_empty(), previous: kept.then_some("p"), candidates };
         let wanted = allocate(&git, &split, &known);
         prop_assert_eq!(wanted.targets.iter().filter_map(|t| t.percent).sum::<i64>(), 100);
         prop_assert!(wanted.targets.iter().all(|t| t.percent >= Some(0)));

@@ -1,6 +1,8 @@
 //! What holds in every story, told or not: the invariants, by random order of events and by
 //! killing the agent after each of its calls.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::world::{Behaviour, World, failing, good, slow};
@@ -39,6 +41,17 @@ enum Happening {
     Downgrade(bool),
     /// Git cannot be read.
     SourceAway(bool),
+    /// What was good for as long as it takes is not any more, or is again.
+    Turn(u8, Late),
+}
+
+/// How a template behaves from some time on.
+#[derive(Clone, Copy, Debug)]
+enum Late {
+    Well,
+    Fails,
+    Crashes,
+    Slows,
 }
 
 const VERSIONS: [&str; 8] = ["v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8"];
@@ -72,6 +85,12 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Action::Retry),
         Just(Action::Undo)
     ];
+    let late = prop_oneof![
+        Just(Late::Well),
+        Just(Late::Fails),
+        Just(Late::Crashes),
+        Just(Late::Slows)
+    ];
     prop_oneof![
         6 => (0u8..8).prop_map(Commit),
         3 => action.prop_map(Ask),
@@ -96,6 +115,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0u8..8).prop_map(Lag),
         1 => any::<bool>().prop_map(Downgrade),
         1 => any::<bool>().prop_map(SourceAway),
+        3 => (0u8..8, late).prop_map(|(version, late)| Turn(version, late)),
     ]
 }
 
@@ -115,7 +135,7 @@ fn apply(world: &mut World, what: &Happening) {
             world.by_hand(&[(&name(*number), percent), (&name(1), 100 - percent)]);
         }
         Happening::DeleteRevision(number) => world.delete_revision(&name(*number)),
-        Happening::DeleteRoute => world.route = None,
+        Happening::DeleteRoute => world.delete_route(),
         Happening::DeleteEverything => world.delete_everything(),
         Happening::Break(version, on) => {
             world.breaks(VERSIONS[usize::from(*version)], on.then_some("ExitCode9"));
@@ -139,6 +159,18 @@ fn apply(world: &mut World, what: &Happening) {
         }
         Happening::SourceAway(on) => {
             world.git.source_problem = on.then(|| "the forge is away".to_owned());
+        }
+        Happening::Turn(version, late) => {
+            let behaviour = match late {
+                Late::Well => good(),
+                Late::Fails => failing(60),
+                Late::Crashes => Behaviour {
+                    crashes: vec![0, 0],
+                    ..good()
+                },
+                Late::Slows => slow(900.0),
+            };
+            world.behaves(VERSIONS[usize::from(*version)], behaviour);
         }
         Happening::Die(calls) => world.dies_after = Some(world.calls + usize::from(*calls)),
     }
@@ -166,7 +198,7 @@ fn heal(world: &mut World) {
 /// Where a release may stay without anybody being at fault for it.
 fn rests(world: &World) -> bool {
     match world.status.phase {
-        Phase::Stable | Phase::RolledBack | Phase::Failed => true,
+        Phase::Stable | Phase::RolledBack | Phase::Failed => world.status.watch.is_none(),
         Phase::Holding => match world.status.hold.as_ref().map(|hold| hold.reason) {
             Some(HoldReason::Evidence) => true,
             // A memory of another time may name a stable revision that is never Ready: it is said.
@@ -188,8 +220,12 @@ proptest! {
     fn whatever_happens_nothing_unanalysed_serves_and_every_phase_ends(
         happenings in proptest::collection::vec((0u64..150, happening()), 0..14),
         first in any::<bool>(),
+        watch in prop_oneof![Just(0u64), Just(20), Just(100)],
     ) {
         let mut world = if first { World::new("demo") } else { World::at_rest("demo") };
+        world.policy.watch = Duration::from_secs(watch);
+        world.per_pod = Some(7);
+        world.min_scales.insert("v2".to_owned(), "2".to_owned());
         for (second, what) in &happenings {
             let what = what.clone();
             world = world.at(*second, move |world| apply(world, &what));
@@ -199,6 +235,9 @@ proptest! {
         world.run(300);
         prop_assert!(world.broken.is_empty(), "{}", world.told());
         prop_assert!(rests(&world), "{}", world.told());
+        if world.status.phase.rests() {
+            prop_assert!(world.left_warm().is_empty(), "{:?} {}", world.left_warm(), world.told());
+        }
         // At rest it is silent: not one more call.
         let calls = world.calls;
         world.run(60);
@@ -213,6 +252,7 @@ fn ends_the_same(scenario: impl Fn() -> World, seconds: u64) {
     let mut whole = scenario();
     whole.run(seconds);
     assert!(rests(&whole) && whole.broken.is_empty(), "{}", whole.told());
+    assert!(whole.left_warm().is_empty(), "{}", whole.told());
     let calls = whole.calls;
     assert!(calls > 2, "nothing to kill: {}", whole.told());
     for call in 1..=calls {
@@ -222,6 +262,11 @@ fn ends_the_same(scenario: impl Fn() -> World, seconds: u64) {
         killed.run(seconds + 60);
         assert!(
             killed.broken.is_empty(),
+            "killed after call {call}:\n{}",
+            killed.told()
+        );
+        assert!(
+            killed.left_warm().is_empty(),
             "killed after call {call}:\n{}",
             killed.told()
         );
@@ -258,6 +303,36 @@ fn a_rollback_survives_the_agent_s_death_at_any_call() {
         ..good()
     };
     ends_the_same(move || World::at_rest("demo").push("v2", crashes()), 60);
+}
+
+#[test]
+fn a_watch_and_its_rollback_survive_the_agent_s_death_at_any_call() {
+    let watched = || {
+        let mut world = World::at_rest("demo").push("v2", good());
+        world.policy.watch = Duration::from_secs(30);
+        world
+    };
+    ends_the_same(watched, 120);
+    let late = |behaviour: fn() -> Behaviour| {
+        // Killed before, it is watched later as well.
+        ends_the_same(
+            move || watched().at(45, move |world| world.behaves("v2", behaviour())),
+            120,
+        );
+    };
+    late(|| failing(100));
+    late(|| Behaviour {
+        crashes: vec![0, 0],
+        ..good()
+    });
+    ends_the_same(
+        move || watched().at(45, |world| world.ask(Action::Undo, None)),
+        120,
+    );
+    ends_the_same(
+        move || watched().at(45, |world| world.commit("v3", good())),
+        150,
+    );
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod agent;
 mod chance;
 mod cluster;
+mod forgetting;
+mod scale;
 mod trouble;
 
 pub use chance::{Chance, Shape, Start};
@@ -21,8 +23,9 @@ use crate::analysis::{
     StepWindow, Unmeasured,
 };
 use crate::api::delivery::{Drift, Expand};
+use crate::api::min_scale::{Raised, ScaleBounds};
 use crate::api::object::TemplateHash;
-use crate::api::rollout::{Action, Phase, Request, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{Action, Outcome, Phase, Request, RolloutSpec, RolloutStatus};
 use crate::api::serving::{KnativeCondition, TrafficTarget};
 use crate::policy::{Policy, preset};
 use crate::rollout::{
@@ -84,6 +87,8 @@ struct Rev {
     hash: String,
     born: u64,
     kept: bool,
+    min_scale: Option<String>,
+    raised: Option<Raised>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -134,6 +139,14 @@ pub struct World {
     backups: VecDeque<RolloutStatus>,
     pub route: Option<Route>,
     pub story: String,
+    /// Requests a second that one Pod takes; `None`: one Pod is there whatever comes.
+    pub per_pod: Option<u64>,
+    /// What templates say of the fewest instances.
+    pub min_scales: BTreeMap<String, String>,
+    /// What no minimum may be over.
+    pub most: Option<u32>,
+    /// Requests in the last second.
+    rates: BTreeMap<String, u64>,
     /// Requests of users a second.
     pub users: u64,
     pub requests: u64,
@@ -162,6 +175,8 @@ pub struct World {
     pub refuses_splits: bool,
     /// Templates that traffic was taken from for what they did, and that nobody asked to retry since.
     pub condemned: BTreeSet<String>,
+    /// Those of them that were promoted, and failed while they were watched.
+    condemned_in_watch: BTreeSet<String>,
     /// The agent's caches are so many seconds behind.
     pub lag: usize,
     /// What the cluster said in the last seconds, newest first.
@@ -223,7 +238,11 @@ impl World {
         Self {
             second: 0,
             zero: 0,
-            policy: preset(policy).unwrap(),
+            policy: Policy {
+                // Stories that are about the watch have one.
+                watch: Duration::ZERO,
+                ..preset(policy).unwrap()
+            },
             git,
             spec: RolloutSpec::default(),
             status: RolloutStatus::default(),
@@ -231,6 +250,10 @@ impl World {
             backups: VecDeque::new(),
             route: None,
             story: String::new(),
+            per_pod: None,
+            min_scales: BTreeMap::new(),
+            most: None,
+            rates: BTreeMap::new(),
             users: 20,
             requests: 0,
             harmed: 0,
@@ -246,6 +269,7 @@ impl World {
             stores_nothing: false,
             refuses_splits: false,
             condemned: BTreeSet::new(),
+            condemned_in_watch: BTreeSet::new(),
             lag: 0,
             said: VecDeque::new(),
             dies_after: None,
@@ -321,6 +345,7 @@ impl World {
         self.requests_made += 1;
         if action == Action::Retry {
             self.condemned.clear();
+            self.condemned_in_watch.clear();
         }
         let seen = self.status.seen();
         self.spec.requests.push(Request {
@@ -373,29 +398,6 @@ impl World {
         if let Some(behaviour) = self.behaviours.get_mut(version) {
             behaviour.fails_at = reason.map(|reason| (0, reason));
         }
-    }
-
-    /// The agent is killed, and what it had stored is gone as well, or as it was at another time.
-    pub fn forgets(&mut self, to: RolloutStatus) {
-        self.stored = to;
-        // Of what it does not remember, the Route's mark tells of the newest.
-        let mark = self
-            .route
-            .as_ref()
-            .and_then(|route| route.rolled_back.clone());
-        let remembered = |hash: &String| {
-            let of = |q: &crate::api::rollout::Quarantine| q.template_hash.0 == *hash;
-            mark.as_ref().is_some_and(|mark| mark.0 == *hash)
-                || self.stored.quarantine.iter().any(of)
-        };
-        self.condemned.retain(remembered);
-        self.restart();
-    }
-
-    /// The agent begins anew with what was stored a minute ago.
-    pub fn remembers_an_older_state(&mut self) {
-        let older = self.backups.front().cloned().unwrap_or_default();
-        self.forgets(older);
     }
 
     /// What is taken for stable.
@@ -458,6 +460,8 @@ impl World {
                 hash: version.to_owned(),
                 born: 0,
                 kept: false,
+                min_scale: self.min_scales.get(version).cloned(),
+                raised: None,
             };
             self.revisions
                 .insert(format!("hello-{generation:05}"), revision);

@@ -27,10 +27,10 @@ fn a_fix_for_a_stable_revision_that_is_not_ready_is_probed_as_a_first_delivery_i
             00:13  hello-00002 Ready after 3s
             00:13  hello-00002 held at 0 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9), and nothing goes up because of that; `sluice rollout promote hello` gives all traffic to hello-00002
             00:21  hello-00002 goes on
-            00:22  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            00:22  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
             00:22  no further step is needed beside stable: hello-00001 is not Ready: ExitCode9
             00:22  hello-00002 to 100 %
-            00:23  hello-00002 is stable: no further step was needed: hello-00001 is not Ready: ExitCode9; at 0 %: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            00:23  hello-00002 is stable: no further step was needed: hello-00001 is not Ready: ExitCode9; at 0 %: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
             end    Stable; hello-00002 100 %; 420 of 1200 requests harmed
         "#]],
     );
@@ -52,15 +52,15 @@ fn a_fix_that_fails_its_probes_beside_a_dead_stable_is_rolled_back_and_the_next_
             00:13  hello-00002 Ready after 3s
             00:13  hello-00002 held at 0 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9), and nothing goes up because of that; `sluice rollout promote hello` gives all traffic to hello-00002
             00:21  hello-00002 goes on
-            00:22  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
+            00:22  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500
             00:42  the cluster does not confirm the rollback to hello-00001: RevisionMissing: Revision "hello-00001" is not yet ready.
             01:10  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
             01:11  hello-00003 staged, 0 %
             01:13  hello-00003 Ready after 3s
-            01:15  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            01:15  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
             01:15  no further step is needed beside stable: hello-00001 is not Ready: ExitCode9
             01:15  hello-00003 to 100 %
-            01:16  hello-00003 is stable: no further step was needed: hello-00001 is not Ready: ExitCode9; at 0 %: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            01:16  hello-00003 is stable: no further step was needed: hello-00001 is not Ready: ExitCode9; at 0 %: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
             end    Stable; hello-00003 100 %; 1480 of 2600 requests harmed
         "#]],
     );

@@ -11,6 +11,8 @@ mod pods;
 mod probes;
 mod trouble;
 mod walk;
+mod warm;
+mod watching;
 
 use expect_test::Expect;
 

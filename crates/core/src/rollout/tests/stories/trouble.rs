@@ -333,3 +333,19 @@ fn a_stable_revision_deleted_in_the_middle_is_replaced_by_an_older_one_and_the_r
         "#]],
     );
 }
+
+#[test]
+fn a_revision_with_the_name_of_one_that_was_deleted_is_another_one() {
+    let mut world = World::at_rest("demo")
+        .push("v3", failing(100))
+        .at(5, World::delete_everything)
+        .at(20, |world| world.commit("v1", good()))
+        .at(40, |world| world.ask(Action::Undo, None));
+    world.run(60);
+    let told = world.told();
+    assert!(
+        told.contains("undo refused: there is no earlier good revision"),
+        "{told}"
+    );
+    assert!(world.broken.is_empty(), "{told}");
+}

@@ -61,6 +61,7 @@ impl World {
         self.first_probed = Some((about, first));
         let early = self.second - first < self.policy.probes.slow_start.as_secs();
         let stable = self.status.stable.as_ref();
+        let stable = stable.filter(|_| targets.stable_url.is_some());
         let stable = stable.and_then(|stable| stable.revision.clone());
         let candidate = self.report(&targets.revision, count, early);
         self.gateway_counts(&targets.revision, &candidate.booked);
@@ -121,6 +122,7 @@ impl World {
                 let mut window = open.map_or_else(
                     || {
                         self.evidence.window = None;
+                        self.evidence.probes = None;
                         StepWindow::open(
                             "default",
                             (&candidate, &stable),
@@ -225,6 +227,10 @@ impl World {
                 self.status.phase
             ));
         }
+        if self.status.watch.is_some() && decision.wake_after.is_none() {
+            let broken = format!("{}: nobody looks at what is watched", self.clock());
+            self.broken.push(broken);
+        }
         self.expect_to_be_woken(decision.wake_after);
         self.expect_patience_to_end(&live, decision.wake_after);
         self.gather = decision.gather;
@@ -323,6 +329,9 @@ impl World {
                     && !waits
                 {
                     self.condemned.insert(hash.0.clone());
+                    if self.was_promoted(hash) {
+                        self.condemned_in_watch.insert(hash.0.clone());
+                    }
                 }
                 let second = self.second;
                 let route = self.route.get_or_insert_with(Route::default);
@@ -336,6 +345,16 @@ impl World {
             Write::KeepRevision { name, keep } => {
                 if let Some(revision) = self.revisions.get_mut(&name) {
                     revision.kept = keep;
+                }
+            }
+            Write::MinScale {
+                revision,
+                min_scale,
+                raised,
+            } => {
+                if let Some(revision) = self.revisions.get_mut(&revision) {
+                    revision.min_scale = min_scale;
+                    revision.raised = raised;
                 }
             }
         }
@@ -387,6 +406,13 @@ impl World {
                     self.clock()
                 ));
             }
+            // What a watch rolled back serves by no memory.
+            if percent > 0 && !first && hash.is_some_and(|h| self.condemned_in_watch.contains(h)) {
+                self.broken.push(format!(
+                    "{}: {name} gets {percent} % after its watch rolled it back",
+                    self.clock()
+                ));
+            }
             let unasked = self.asks_for_no_probes();
             let exempt = first || judged || known || unasked || self.stable_is_dead();
             if candidate && percent > 0 && !exempt {
@@ -409,6 +435,18 @@ impl World {
             let revision = self.revisions.get(name);
             revision.is_none_or(|revision| !self.facts(name, revision).is_ready())
         })
+    }
+
+    /// Whether what is being rolled back was promoted, and is taken back for what it did since.
+    fn was_promoted(&self, hash: &TemplateHash) -> bool {
+        let status = &self.status;
+        let pending = status.pending_outcome.as_ref().map(|p| p.outcome);
+        status.phase == Phase::RollingBack
+            && pending == Some(Outcome::RolledBack)
+            && status.history.first().is_some_and(|newest| {
+                newest.outcome == Outcome::Promoted
+                    && newest.release.template_hash.as_ref() == Some(hash)
+            })
     }
 
     /// The first step of a policy with `probes.count: 0` has nothing to be judged by.

@@ -18,6 +18,8 @@ impl World {
             .filter(|(from, to)| (*from..*to).contains(&age));
         let has_ready_pod = up && unready.is_none() && failed.is_none();
         let since = |age: u64| self.time(revision.born + age);
+        let scale = self.scale_of(revision);
+        let pods = self.pods_of(name, &scale);
         let (status, reason) = match (failed, up) {
             (Some((_, reason)), _) => ("False", reason),
             (None, true) => ("True", ""),
@@ -40,12 +42,13 @@ impl World {
                 crashes: u32::try_from(crashes).unwrap(),
                 last_exit: (crashes > 0).then(|| "exit code 3".to_owned()),
                 waiting_reason: (crashes > 1).then(|| "CrashLoopBackOff".to_owned()),
-                running: 1,
-                ready: u32::from(has_ready_pod),
+                running: pods,
+                ready: if has_ready_pod { pods } else { 0 },
                 newest_ready: behaviour.ready_after.filter(|_| has_ready_pod).map(since),
                 unready_since: unready.map(|(from, _)| since(from)),
                 starting_since: (!up).then(|| since(0)),
             },
+            scale,
         }
     }
 
@@ -111,6 +114,8 @@ impl World {
                 hash: c.template.clone(),
                 born: self.second,
                 kept: false,
+                min_scale: self.min_scales.get(&c.template).cloned(),
+                raised: None,
             };
             self.revisions.insert(name, revision);
         }
@@ -124,6 +129,8 @@ impl World {
                 hash: c.template.clone(),
                 born: self.second,
                 kept: false,
+                min_scale: self.min_scales.get(&c.template).cloned(),
+                raised: None,
             };
             self.revisions.entry(name).or_insert(revision);
         }
@@ -196,6 +203,7 @@ impl World {
             return self.users_by_chance();
         }
         let Some(route) = &self.route else { return };
+        self.rates.clear();
         for entry in route.status.clone() {
             let Some(name) = entry.revision_name else {
                 continue;
@@ -203,6 +211,7 @@ impl World {
             let credit = self.credit.entry(name.clone()).or_default();
             *credit += self.users * u64::try_from(entry.percent.unwrap_or(0)).unwrap();
             let requests = *credit / 100;
+            *self.rates.entry(name.clone()).or_default() += requests;
             *credit %= 100;
             let behaviour = self
                 .revisions
