@@ -28,6 +28,8 @@ pub struct Gatherer {
     namespace: String,
     service: String,
     evidence: Evidence,
+    /// Rounds of probes since the last window was opened, which gateways have counted.
+    unbooked: Vec<ProbeRound>,
     /// The slow start of what was probed last.
     starting: Option<(Probed, Starts)>,
     job: Option<Job>,
@@ -83,6 +85,7 @@ impl Gatherer {
             namespace: namespace.to_owned(),
             service: service.to_owned(),
             evidence: Evidence::default(),
+            unbooked: Vec::new(),
             starting: None,
             job: None,
             news,
@@ -99,10 +102,13 @@ impl Gatherer {
     pub async fn news(&mut self) {
         // The sender lives in `self`, so there is always an answer.
         match self.news.recv().await.map(|news| *news) {
-            Some(News::Round(round)) => match &mut self.evidence.probes {
-                Some(known) if round.continues(known) => known.add(round),
-                probes => *probes = Some(round),
-            },
+            Some(News::Round(round)) => {
+                self.unbooked.push(round.clone());
+                match &mut self.evidence.probes {
+                    Some(known) if round.continues(known) => known.add(round),
+                    probes => *probes = Some(round),
+                }
+            }
             Some(News::Window(window)) => self.evidence.window = Some(window),
             None => {}
         }
@@ -152,7 +158,7 @@ impl Gatherer {
                     asked,
                     tell: self.tell.clone(),
                 };
-                let window = StepWindow::open(
+                let mut window = StepWindow::open(
                     &self.namespace,
                     (&candidate, &stable),
                     weight,
@@ -161,6 +167,11 @@ impl Gatherer {
                     Limits::of(policy),
                     (Instant::now(), Timestamp::now()),
                 );
+                // What is not gone on with is counted from now on, after all of these.
+                let ours = std::mem::take(&mut self.unbooked);
+                for round in ours.iter().filter(|_| remembered.is_some()) {
+                    window.book(round);
+                }
                 self.start(
                     Subject::Window {
                         candidate,

@@ -136,7 +136,12 @@ impl Ledger {
 
     /// Books requests of our own. The next look at a gateway will have counted them.
     pub fn book(&mut self, round: &ProbeRound) {
-        self.ours_since.candidate.add(&round.candidate.booked);
+        // Where the revision before it was asked alone, that is stable here.
+        if round.revision == self.names.stable {
+            self.ours_since.stable.add(&round.candidate.booked);
+        } else {
+            self.ours_since.candidate.add(&round.candidate.booked);
+        }
         if let Some(stable) = &round.stable {
             self.ours_since.stable.add(&stable.booked);
         }

@@ -86,6 +86,11 @@ impl StepWindow {
         self.elapsed = now.saturating_duration_since(self.opened);
     }
 
+    /// Books requests of our own that were sent since what is remembered.
+    pub fn book(&mut self, round: &ProbeRound) {
+        self.ledger.book(round);
+    }
+
     /// Adds requests of our own at this weight. The gateway's next look will have counted
     /// them too.
     pub fn add_synthetic(&mut self, mut round: ProbeRound) {

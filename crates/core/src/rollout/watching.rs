@@ -260,6 +260,7 @@ impl DecisionContext<'_> {
                 let check = Check::asked(CheckId::Requests, Some(verdict.clone()));
                 if self.record_at(ALL, &check, window.at) {
                     self.candidate.failures += 1;
+                    self.candidate.ledger = Some(window.ledger.clone());
                 }
             }
             _ => self.candidate.failures = 0,

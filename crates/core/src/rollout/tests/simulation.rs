@@ -59,7 +59,7 @@ impl Ends {
                     self.rolled_back += 1;
                     break;
                 }
-                Phase::Stable if world.stable_name() == "hello-00002" => break,
+                Phase::Stable if world.is_over("hello-00002") => break,
                 _ if world.second - began > patience => {
                     self.held += 1;
                     break;
@@ -159,9 +159,10 @@ const FAULTS: [(&str, f64, f64); 6] = [
     ("2 % late answers", 0.0, 0.02),
 ];
 
-const STARTS: [(&str, Start); 2] = [
+const STARTS: [(&str, Start); 3] = [
     ("from the start", Start::AtOnce),
     ("in mid-bake", Start::InBake(0.6)),
+    ("after promotion", Start::AfterPromotion(20)),
 ];
 
 const POLICIES: [&str; 2] = ["fast", "standard"];

@@ -196,6 +196,8 @@ pub struct World {
     evidence: Evidence,
     gather: Gather,
     window: Option<((String, u8, Timestamp), StepWindow)>,
+    /// Our own requests since the last window was opened.
+    unbooked: Vec<ProbeRound>,
     /// What the gateway has counted, of users and of our own requests.
     gateway: Scrape,
     started: Instant,
@@ -284,6 +286,7 @@ impl World {
             evidence: Evidence::default(),
             gather: Gather::Nothing,
             window: None,
+            unbooked: vec![],
             gateway: Scrape::default(),
             started: Instant::now(),
             first_probed: None,

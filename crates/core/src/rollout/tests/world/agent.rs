@@ -102,6 +102,7 @@ impl World {
             Gather::Nothing => {}
             Gather::Probes(targets) => {
                 let round = self.round(&targets);
+                self.unbooked.push(round.clone());
                 match &mut self.evidence.probes {
                     Some(old) if round.continues(old) => old.add(round),
                     slot => *slot = Some(round),
@@ -123,7 +124,7 @@ impl World {
                     || {
                         self.evidence.window = None;
                         self.evidence.probes = None;
-                        StepWindow::open(
+                        let mut window = StepWindow::open(
                             "default",
                             (&candidate, &stable),
                             weight,
@@ -131,7 +132,13 @@ impl World {
                             remembered.as_ref(),
                             Limits::of(&self.policy),
                             now,
-                        )
+                        );
+                        for round in std::mem::take(&mut self.unbooked) {
+                            if remembered.is_some() {
+                                window.book(&round);
+                            }
+                        }
+                        window
                     },
                     |(_, window)| window,
                 );

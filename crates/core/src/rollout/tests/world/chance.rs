@@ -80,6 +80,11 @@ impl World {
         self.harmed = 0;
     }
 
+    /// Whether this revision serves, and is watched no more.
+    pub fn is_over(&self, name: &str) -> bool {
+        self.stable_name() == name && self.status.watch.is_none()
+    }
+
     pub(super) fn users_by_chance(&mut self) {
         let (Some(route), Some(mut chance)) = (&self.route, self.chance.take()) else {
             return;
