@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::api::rollout::EvidenceLedger;
 
 use super::latency::Latencies;
-use super::ledger::Tests;
 use super::metrics::Tally;
+use super::whole_release::Tests;
 
 /// What the agent has gathered for the present phase of one release.
 ///

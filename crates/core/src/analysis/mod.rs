@@ -23,6 +23,7 @@ pub mod limits;
 pub mod metrics;
 pub mod probes;
 pub mod prometheus;
+pub mod whole_release;
 pub mod requests;
 #[cfg(test)]
 mod requests_tests;
@@ -41,10 +42,11 @@ pub use evidence::{
 pub use finding::{Figures, Finding};
 pub use judge::Verdict;
 pub use latency::Latencies;
-pub use ledger::{Pair, Tests};
+pub use ledger::Pair;
 pub use limits::Limits;
 pub use metrics::{Counters, Scrape, Tally};
 pub use probes::judge_probes;
+pub use whole_release::Tests;
 pub use requests::{judge_window, wants_synthetic};
 pub use seen::LEAST_TO_COMPARE;
 pub use window::StepWindow;

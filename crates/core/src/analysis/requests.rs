@@ -1,7 +1,7 @@
 //! Judges what users met.
 //!
 //! Errors, late answers and classes of status are judged by tests that may be looked at at any time, that notice a change,
-//! and that go on over the whole release ([`Tests`]). A step is passed on what users met since it began.
+//! and that go on over the whole release ([`Tests`](super::Tests)). A step is passed on what users met since it began.
 
 use crate::api::rollout::EvidenceSource;
 use crate::policy::{Policy, Step};
