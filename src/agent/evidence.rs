@@ -33,8 +33,8 @@ pub struct Gatherer {
     /// The slow start of what was probed last.
     starting: Option<(Probed, Starts)>,
     job: Option<Job>,
-    news: mpsc::Receiver<Box<News>>,
-    tell: mpsc::Sender<Box<News>>,
+    news: mpsc::Receiver<News>,
+    tell: mpsc::Sender<News>,
 }
 
 /// A revision, and when the release began that it is probed for: a revision that is tried again has the same name.
@@ -67,13 +67,13 @@ struct Asked {
     /// Times count from then on.
     warm_until: Option<Timestamp>,
     /// Our own requests, where they are wanted as well.
-    synthetic: Option<ProbeTargets>,
+    synthetic: Option<Box<ProbeTargets>>,
 }
 
 /// Boxed on its way: a channel keeps room for 32 of them, and there is one a service.
 enum News {
-    Round(ProbeRound),
-    Window(Window),
+    Round(Box<ProbeRound>),
+    Window(Box<Window>),
 }
 
 impl Gatherer {
@@ -101,15 +101,15 @@ impl Gatherer {
     /// Resolves when there is more. Safe to drop and call again.
     pub async fn news(&mut self) {
         // The sender lives in `self`, so there is always an answer.
-        match self.news.recv().await.map(|news| *news) {
+        match self.news.recv().await {
             Some(News::Round(round)) => {
-                self.unbooked.push(round.clone());
+                self.unbooked.push((*round).clone());
                 match &mut self.evidence.probes {
-                    Some(known) if round.continues(known) => known.add(round),
-                    probes => *probes = Some(round),
+                    Some(known) if round.continues(known) => known.add(*round),
+                    probes => *probes = Some(*round),
                 }
             }
-            Some(News::Window(window)) => self.evidence.window = Some(window),
+            Some(News::Window(window)) => self.evidence.window = Some(*window),
             None => {}
         }
     }
@@ -212,7 +212,7 @@ impl Gatherer {
         self.start(Subject::Probes(about), async move {
             tokio::time::sleep(wait).await;
             let round = round.run(&context.gateway, &namespace, &service).await;
-            let _ = tell.send(Box::new(News::Round(round))).await;
+            let _ = tell.send(News::Round(Box::new(round))).await;
         });
     }
 
@@ -394,7 +394,7 @@ struct WindowWatcher {
     own_pages: HashMap<String, Arc<evidence::Gateway>>,
     template: Value,
     asked: watch::Receiver<Asked>,
-    tell: mpsc::Sender<Box<News>>,
+    tell: mpsc::Sender<News>,
 }
 
 impl WindowWatcher {
@@ -422,7 +422,7 @@ impl WindowWatcher {
                     let known = starts.take().filter(|_| !to.candidate_sleeps);
                     let starts =
                         starts.insert(known.unwrap_or_else(|| Starts::awake(&asked.policy, &to)));
-                    Round::new(&asked.policy, to, &self.template, starts.clone())
+                    Round::new(&asked.policy, *to, &self.template, starts.clone())
                 });
                 (asked.policy.interval, asked.warm_until, round)
             };
@@ -439,7 +439,7 @@ impl WindowWatcher {
                 window.add_synthetic(round);
                 ours_ended = Instant::now();
             }
-            let news = Box::new(News::Window(window.window()));
+            let news = News::Window(Box::new(window.window()));
             if self.tell.send(news).await.is_err() {
                 return;
             }

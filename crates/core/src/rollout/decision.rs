@@ -110,7 +110,7 @@ pub enum Gather {
         /// The account of the release up to now.
         remembered: Option<EvidenceLedger>,
         /// Requests of our own as well, for want of users.
-        synthetic: Option<ProbeTargets>,
+        synthetic: Option<Box<ProbeTargets>>,
     },
 }
 

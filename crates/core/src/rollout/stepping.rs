@@ -472,7 +472,7 @@ impl<'a> DecisionContext<'a> {
         };
         let count = self.policy.analysis.synthetic_probes;
         let synthetic = if wanted && count > 0 {
-            self.probe_targets(candidate, count)
+            self.probe_targets(candidate, count).map(Box::new)
         } else {
             None
         };
