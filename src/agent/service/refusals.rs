@@ -401,10 +401,10 @@ async fn try_traffic(cluster: &Cluster, object: &Value) -> TrialAnswer {
     })
 }
 
-/// Whether users are on a candidate, by what the Route has or is asked for. Its rollback waits for nothing.
+/// Whether users are on a candidate beside stable, by what the Route has or is asked for. Its rollback waits for nothing.
 fn has_users(status: &RolloutStatus, live: &Live) -> bool {
     let candidate = status.candidate.as_ref().and_then(|c| c.revision.as_ref());
-    let (Some(candidate), Some(route)) = (candidate, &live.route) else {
+    let (Some(candidate), Some(route), Some(_)) = (candidate, &live.route, &status.stable) else {
         return false;
     };
     route.spec.iter().chain(&route.status).any(|target| {

@@ -5,6 +5,7 @@
 //! is delivered in; those of faults and of people in one.
 
 mod adoption;
+mod configuration;
 mod convert;
 mod deleted;
 mod drift;
