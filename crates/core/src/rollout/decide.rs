@@ -111,6 +111,7 @@ pub fn decide(
     pass.ask_again();
     pass.lift();
     pass.requests();
+    pass.finish_watch_rollback();
 
     let mut wake_after = None;
     for _ in 0..MOST_TURNS {
