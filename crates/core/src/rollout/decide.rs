@@ -113,6 +113,7 @@ pub fn decide(
     pass.ask_again();
     pass.lift();
     pass.requests();
+    pass.finish_watch_rollback();
     pass.note_config_changes();
 
     let mut wake_after = None;

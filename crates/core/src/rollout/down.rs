@@ -158,7 +158,7 @@ impl DecisionContext<'_> {
                 self.take(back);
             }
             // What serves by a memory that is older, or newer, than the mark is judged by nobody here.
-            _ if self.serves(&hash) => self.finish_watch_rollback(),
+            _ if self.serves(&hash) => {}
             _ => {
                 let release = Release {
                     template_hash: Some(hash),

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::analysis::{
     Check, CheckId, Finding, ProbeRound, Verdict, Window, judge_probes, judge_window,
 };
-use crate::api::rollout::{Action, Outcome, Release, Request, Watch, WatchHold, WatchHoldReason};
+use crate::api::rollout::{Outcome, Release, Watch, WatchHold, WatchHoldReason};
 use crate::api::serving::TrafficTarget;
 use crate::policy::Step;
 
@@ -83,7 +83,8 @@ impl DecisionContext<'_> {
     pub fn begin_watch(&self) -> Option<Watch> {
         let previous = self.to_be_kept()?.clone();
         let (since, held) = (self.now, None);
-        let until = self.now + self.policy.watch;
+        let until = self.now.saturating_add(self.policy.watch);
+        let until = until.unwrap_or(since);
         Some(Watch {
             previous,
             since,
@@ -160,14 +161,17 @@ impl DecisionContext<'_> {
         })
     }
 
-    /// Adds to the message that it is watched, or why it should not be trusted.
+    /// Adds to the message that it is watched, or what is wrong with it.
     pub fn say_watched(&mut self) {
-        let Some(watch) = &self.service.watch else {
-            return;
+        let held = |watch: &Watch| watch.held.as_ref().map(|held| held.message.clone());
+        let more = match &self.service.watch {
+            Some(watch) => {
+                held(watch).or_else(|| Some(format!("watched until {:.0}", watch.until)))
+            }
+            None => self.serving_trouble(),
         };
-        let more = match &watch.held {
-            Some(held) => held.message.clone(),
-            None => format!("watched until {:.0}", watch.until),
+        let Some(more) = more else {
+            return;
         };
         self.candidate.message = format!("{}; {more}", self.candidate.message);
     }
@@ -186,20 +190,20 @@ impl DecisionContext<'_> {
     }
 
     /// A mark of a rollback on the Route that is about the watched revision: the agent before this one took the traffic
-    /// from it and was killed before it could store that. (An undo that is not answered yet does it in its own way.)
+    /// from it and was killed before it could store that. After the requests of people, since an undo leaves the same mark
+    /// and is carried out again in its own way.
     pub fn finish_watch_rollback(&mut self) {
-        let asked = |request: &Request| {
-            let answers = &self.service.answers;
-            request.action == Action::Undo && !answers.iter().any(|answer| answer.id == request.id)
-        };
-        if self.spec.requests.iter().any(asked) {
+        let route = self.live.route.as_ref();
+        let mark = route.and_then(|route| route.rolled_back.as_ref());
+        let stable = self.service.stable.as_ref();
+        let serving = stable.and_then(|stable| stable.template_hash.as_ref());
+        if !self.phase().rests() || mark.is_none() || mark != serving {
             return;
         }
-        let Some(watch) = self.service.watch.take() else {
-            return;
-        };
-        let back = self.take_back(watch.previous, Reason::FoundRolledBack);
-        self.take(back);
+        if let Some(watch) = self.service.watch.take() {
+            let back = self.take_back(watch.previous, Reason::FoundRolledBack);
+            self.take(back);
+        }
     }
 
     /// A person wants what is watched taken back.

@@ -184,6 +184,8 @@ fn after_the_watch_only_a_person_moves_traffic_and_what_is_wrong_is_said() {
         "{}",
         degraded.message
     );
+    let message = &world.status.message;
+    assert!(message.contains("crash again and again"), "{message}");
     world = world
         .at(110, |world| world.breaks("v2", Some("ExitCode3")))
         .at(120, |world| world.ask(Action::Undo, None));
@@ -321,6 +323,27 @@ fn a_rollback_of_the_watch_that_was_not_remembered_is_finished() {
             01:04  hello-00001 has all traffic, confirmed after 0s
             end    RolledBack; hello-00001 100 %; 0 of 2440 requests harmed
         "#]],
+    );
+}
+
+#[test]
+fn a_rollback_of_the_watch_that_was_not_remembered_is_finished_beside_a_request_that_is_refused() {
+    let mut world = promoted(300).at(60, |world| {
+        world.stores_nothing = true;
+        world.behaves("v2", crashing());
+    });
+    world.run(62);
+    world.behaves("v2", good());
+    world.stores_nothing = false;
+    world.restart();
+    world.ask(Action::Undo, Some("hello-00007"));
+    world.run(20);
+    let told = world.told();
+    assert!(told.contains("undo refused"), "{told}");
+    assert!(world.broken.is_empty(), "{told}");
+    assert!(
+        told.contains("end    RolledBack; hello-00001 100 %;"),
+        "{told}"
     );
 }
 
