@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -21,11 +21,15 @@ use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::knobs::Knobs;
+use super::knobs::{Fate, Knobs};
 use super::{Answer, Sample};
 use crate::node::grpc_health;
 
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Body = UnsyncBoxBody<Bytes, BodyError>;
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// So long after its head an answer breaks off: whoever passes it on has passed its beginning on.
+const BREAKS_OFF_AFTER: Duration = Duration::from_millis(20);
 
 /// One sample at work.
 struct App {
@@ -34,6 +38,8 @@ struct App {
     revision: String,
     /// User requests so far; decides which one fails or is late.
     requests: AtomicU64,
+    /// When the first of them came.
+    first: OnceLock<Instant>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -89,6 +95,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         knobs,
         revision: std::env::var("K_REVISION").unwrap_or_default(),
         requests: AtomicU64::new(0),
+        first: OnceLock::new(),
     };
     println!(
         "{} greets {:?} on 127.0.0.1:{} {}",
@@ -162,11 +169,15 @@ impl App {
             };
         }
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
-        if !self.knobs.delay.is_zero() && self.knobs.delayed.takes(n) {
-            tokio::time::sleep(self.knobs.delay).await;
+        let since_first = self.first.get_or_init(Instant::now).elapsed();
+        if let Some(delay) = self.knobs.delay(n, since_first) {
+            tokio::time::sleep(delay).await;
         }
-        if self.knobs.fail.takes(n) {
-            return self.text(StatusCode::INTERNAL_SERVER_ERROR, "failing, as asked\n");
+        match self.knobs.fate(n, since_first) {
+            Fate::Answered => {}
+            Fate::Fails => return self.text(self.knobs.fail_status, "failing, as asked\n"),
+            Fate::Hangs => std::future::pending().await,
+            Fate::BreaksOff => return self.broken_off(),
         }
         match path {
             "/echo" => echo(request),
@@ -191,7 +202,23 @@ impl App {
 
     fn text(&self, status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
         let body = Full::new(text.into()).map_err(|never: Infallible| match never {});
-        let mut response = Response::new(body.boxed_unsync());
+        self.response(status, body.boxed_unsync())
+    }
+
+    /// An answer whose connection is closed after the head and a piece of the body.
+    fn broken_off(&self) -> Response<Body> {
+        let beginning =
+            futures::stream::once(async { Ok(Frame::data(Bytes::from_static(b"Hel"))) });
+        let end = futures::stream::once(async {
+            tokio::time::sleep(BREAKS_OFF_AFTER).await;
+            Err("breaking off, as asked".into())
+        });
+        let body = StreamBody::new(beginning.chain(end));
+        self.response(StatusCode::OK, body.boxed_unsync())
+    }
+
+    fn response(&self, status: StatusCode, body: Body) -> Response<Body> {
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(
@@ -235,7 +262,7 @@ fn health(is_serving: bool) -> Response<Body> {
 /// Sends the request's body back as it comes.
 fn echo(request: Request<Incoming>) -> Response<Body> {
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-    let mut response = Response::new(request.into_body().boxed_unsync());
+    let mut response = Response::new(request.into_body().map_err(Into::into).boxed_unsync());
     if let Some(kind) = kind {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
