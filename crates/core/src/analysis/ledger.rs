@@ -204,7 +204,7 @@ impl Ledger {
         let timed = earlier.is_some_and(|earlier| earlier.timed);
         if let Some(earlier) = earlier {
             let since = |now: &Counters, then: &Counters| {
-                let mut since = now.since(then);
+                let mut since = now.since(then).settled(now);
                 if !timed {
                     since.up_to.clear();
                 }
@@ -221,12 +221,15 @@ impl Ledger {
         self.ours.stable.book(&own.stable, &seen.stable);
         if !timed {
             // What is counted by now and not told yet is told later, and is none of what begins here.
-            self.tests.before(&seen.stable.tally([None, None]));
+            let settled = |seen: &Counters| seen.clone().settled(seen);
+            self.tests
+                .before(&settled(&seen.stable).tally([None, None]));
             for (ours, seen) in [
                 (&mut self.ours.candidate, &seen.candidate),
                 (&mut self.ours.stable, &seen.stable),
             ] {
-                ours.book_quick(seen.requests().saturating_sub(seen.timed()), seen);
+                let untold = settled(seen).to_be_timed().saturating_sub(seen.timed());
+                ours.book_quick(untold, seen);
             }
         }
         let timed = true;
@@ -289,7 +292,7 @@ impl Ledger {
         if !past_warm_up || self.warm {
             // What is counted by a first look after it was asked before.
             self.warm = !past_warm_up;
-            self.catch_up = Some(counted.requests());
+            self.catch_up = Some(counted.to_be_timed());
             return false;
         }
         let told = counted.timed().max(ours.timed());
@@ -313,7 +316,7 @@ impl Ledger {
                     ..users.tally(limits_ms)
                 },
                 latencies: timed.latencies(),
-                due: timed.requests(),
+                due: timed.to_be_timed(),
                 open,
             }
         };
