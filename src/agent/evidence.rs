@@ -15,7 +15,7 @@ use super::context::Context;
 use super::gateway::{Gateway, NoWay};
 use super::queue_proxies;
 use crate::analysis::{Evidence, Limits, ProbeReport, ProbeRound, StepWindow, Unmeasured, Window};
-use crate::evidence::{self, ProbePlan, ProbeTarget, probe};
+use crate::evidence::{self, ProbePlan, ProbeTarget, SlowStart, probe};
 use crate::policy::Policy;
 use crate::rollout::{Gather, ProbeTargets};
 
@@ -28,10 +28,15 @@ pub struct Gatherer {
     namespace: String,
     service: String,
     evidence: Evidence,
+    /// The slow start of what was probed last.
+    starting: Option<(Probed, Starts)>,
     job: Option<Job>,
     news: mpsc::Receiver<Box<News>>,
     tell: mpsc::Sender<Box<News>>,
 }
+
+/// A revision, and when the release began that it is probed for: a revision that is tried again has the same name.
+type Probed = (String, Option<Timestamp>);
 
 /// What is under way.
 struct Job {
@@ -41,8 +46,8 @@ struct Job {
 }
 
 enum Subject {
-    /// Probes of this revision.
-    Probes(String),
+    /// Probes of this revision, in the release that began then.
+    Probes(Probed),
     /// The window of a step; the sender says how it is to be looked at.
     Window {
         candidate: String,
@@ -78,6 +83,7 @@ impl Gatherer {
             namespace: namespace.to_owned(),
             service: service.to_owned(),
             evidence: Evidence::default(),
+            starting: None,
             job: None,
             news,
             tell,
@@ -94,7 +100,7 @@ impl Gatherer {
         // The sender lives in `self`, so there is always an answer.
         match self.news.recv().await.map(|news| *news) {
             Some(News::Round(round)) => match &mut self.evidence.probes {
-                Some(known) if known.revision == round.revision => known.add(round),
+                Some(known) if round.continues(known) => known.add(round),
                 probes => *probes = Some(round),
             },
             Some(News::Window(window)) => self.evidence.window = Some(window),
@@ -169,24 +175,28 @@ impl Gatherer {
 
     /// Sends a round of probes to a revision, where none is under way.
     async fn probe(&mut self, targets: ProbeTargets, policy: &Policy, template: &Value) {
-        if self.is_probing(&targets.revision) {
+        let about = (targets.revision.clone(), targets.release_since);
+        if self.is_probing(&about) {
             return;
         }
         self.stop().await;
-        let again = self
-            .evidence
-            .probes
-            .as_ref()
-            .is_some_and(|round| round.revision == targets.revision);
+        let known = self.evidence.probes.as_ref();
+        let again =
+            known.is_some_and(|round| round.revision == about.0 && round.release_since == about.1);
         let wait = if again {
             policy.interval.min(BETWEEN_ROUNDS)
         } else {
             Duration::ZERO
         };
-        let subject = Subject::Probes(targets.revision.clone());
-        let (tell, round) = (self.tell.clone(), Round::new(policy, targets, template));
+        let starts = match &self.starting {
+            Some((known, starts)) if *known == about => starts.clone(),
+            _ => Starts::of(policy),
+        };
+        self.starting = Some((about.clone(), starts.clone()));
+        let round = Round::new(policy, targets, template, starts);
+        let tell = self.tell.clone();
         let (context, namespace, service) = self.names();
-        self.start(subject, async move {
+        self.start(Subject::Probes(about), async move {
             tokio::time::sleep(wait).await;
             let round = round.run(&context.gateway, &namespace, &service).await;
             let _ = tell.send(Box::new(News::Round(round))).await;
@@ -201,9 +211,9 @@ impl Gatherer {
         )
     }
 
-    fn is_probing(&self, revision: &str) -> bool {
+    fn is_probing(&self, about: &Probed) -> bool {
         self.job.as_ref().is_some_and(|job| {
-            matches!(&job.subject, Subject::Probes(under_way) if under_way == revision)
+            matches!(&job.subject, Subject::Probes(under_way) if under_way == about)
                 && !job.task.is_finished()
         })
     }
@@ -256,60 +266,99 @@ impl Gatherer {
     }
 }
 
+/// The slow starts of both sides, the same for all rounds that follow one another.
+#[derive(Clone)]
+struct Starts {
+    candidate: SlowStart,
+    stable: SlowStart,
+}
+
+impl Starts {
+    fn of(policy: &Policy) -> Self {
+        Self {
+            candidate: SlowStart::of(policy),
+            stable: SlowStart::of(policy),
+        }
+    }
+
+    /// Those of revisions that were probed before: only what sleeps starts once more.
+    fn awake(policy: &Policy, targets: &ProbeTargets) -> Self {
+        let of = |sleeps: bool| {
+            if sleeps {
+                SlowStart::of(policy)
+            } else {
+                SlowStart::over()
+            }
+        };
+        Self {
+            candidate: of(targets.candidate_sleeps),
+            stable: of(targets.stable_sleeps),
+        }
+    }
+}
+
 /// One round of probes.
 struct Round {
     policy: Policy,
     plan: ProbePlan,
     targets: ProbeTargets,
+    starts: Starts,
 }
 
 impl Round {
-    fn new(policy: &Policy, targets: ProbeTargets, template: &Value) -> Self {
+    fn new(policy: &Policy, targets: ProbeTargets, template: &Value, starts: Starts) -> Self {
         let plan = ProbePlan::of(policy, targets.count, readiness_path(template));
         Self {
             policy: policy.clone(),
             plan,
             targets,
+            starts,
         }
     }
 
     /// Without a way to the candidate nothing is sent, which blames nobody.
     async fn run(&self, gateway: &Gateway, namespace: &str, service: &str) -> ProbeRound {
-        let target = async |url: &str| {
+        let round = match self.ask(gateway, namespace, service).await {
+            Ok(round) => round,
+            Err(why) => ProbeRound {
+                at: Timestamp::now(),
+                candidate: ProbeReport {
+                    errors: vec![why.to_string()],
+                    ..ProbeReport::default()
+                },
+                ..ProbeRound::default()
+            },
+        };
+        ProbeRound {
+            revision: self.targets.revision.clone(),
+            release_since: self.targets.release_since,
+            ..round
+        }
+    }
+
+    async fn ask(
+        &self,
+        gateway: &Gateway,
+        namespace: &str,
+        service: &str,
+    ) -> Result<ProbeRound, NoWay> {
+        let target = async |url: &str, sleeps: bool, slow_start: &SlowStart| {
             let connect_to = gateway.way_to(namespace, service, url).await?;
             Ok::<_, NoWay>(ProbeTarget {
                 url: url.to_owned(),
                 connect_to: Some(connect_to),
+                sleeps,
+                slow_start: slow_start.clone(),
             })
         };
-        let candidate = match target(&self.targets.candidate_url).await {
-            Ok(candidate) => candidate,
-            Err(why) => return self.unsent(why.to_string()),
-        };
-        let stable = match &self.targets.stable_url {
-            Some(url) => target(url).await.ok(),
+        let (to, starts) = (&self.targets, &self.starts);
+        let candidate = target(&to.candidate_url, to.candidate_sleeps, &starts.candidate).await?;
+        let stable = match &to.stable_url {
+            Some(url) => target(url, to.stable_sleeps, &starts.stable).await.ok(),
             None => None,
         };
-        probe::round(
-            &self.policy,
-            &self.targets.revision,
-            &candidate,
-            stable.as_ref(),
-            &self.plan,
-        )
-        .await
-    }
-
-    fn unsent(&self, why: String) -> ProbeRound {
-        ProbeRound {
-            revision: self.targets.revision.clone(),
-            at: Timestamp::now(),
-            candidate: ProbeReport {
-                errors: vec![why],
-                ..ProbeReport::default()
-            },
-            stable: None,
-        }
+        let trust = gateway.trust();
+        Ok(probe::round(&self.policy, trust, &candidate, stable.as_ref(), &self.plan).await)
     }
 }
 
@@ -342,6 +391,8 @@ impl WindowWatcher {
         // Our own requests are no users': no reading from before their end is taken, neither of
         // the probes that led here nor of those that are sent meanwhile.
         let mut ours_ended = Instant::now();
+        // Probes saw the slow start of what is awake; what went to sleep for want of users has another one.
+        let mut starts = None;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
@@ -354,7 +405,12 @@ impl WindowWatcher {
             let (interval, warm_until, round) = {
                 let asked = self.asked.borrow_and_update();
                 let targets = asked.synthetic.clone();
-                let round = targets.map(|to| Round::new(&asked.policy, to, &self.template));
+                let round = targets.map(|to| {
+                    let known = starts.take().filter(|_| !to.candidate_sleeps);
+                    let starts =
+                        starts.insert(known.unwrap_or_else(|| Starts::awake(&asked.policy, &to)));
+                    Round::new(&asked.policy, to, &self.template, starts.clone())
+                });
                 (asked.policy.interval, asked.warm_until, round)
             };
             if tick.period() != interval {
@@ -423,11 +479,10 @@ impl WindowWatcher {
             queue_proxies::pages(&self.context.cluster, &self.namespace, &[candidate, stable]);
         self.own_pages.retain(|url, _| urls.contains(url));
         for url in urls {
-            if !self.own_pages.contains_key(&url)
-                && let Ok(page) = evidence::Gateway::new(&url)
-            {
-                self.own_pages.insert(url, Arc::new(page));
-            }
+            let trust = self.context.gateway.trust();
+            self.own_pages
+                .entry(url)
+                .or_insert_with_key(|url| Arc::new(evidence::Gateway::new(url, trust)));
         }
         self.own_pages.values().cloned().collect()
     }

@@ -44,6 +44,7 @@ impl UnderWay {
             withdrawn,
             source_problem,
             drift: Drift::default(),
+            config_changes: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::pods;
 use crate::api::serving::{KnativeCondition, label};
 use crate::rollout::{PodFacts, RevisionFacts};
 
@@ -63,7 +64,7 @@ impl Index {
         self.by_revision
             .entry((name.0.clone(), revision.to_owned()))
             .or_default()
-            .insert(name.1.clone(), pod_facts(pod));
+            .insert(name.1.clone(), pods::facts(pod));
         let entry = Pod {
             revision: revision.to_owned(),
             configuration: configuration.to_owned(),
@@ -88,25 +89,15 @@ impl Index {
             .filter_map(|name| {
                 let key = (namespace.to_owned(), name.clone());
                 let mut facts = self.revisions.get(&key)?.clone();
-                facts.pods = self.by_revision.get(&key).map(sum).unwrap_or_default();
+                facts.pods = self
+                    .by_revision
+                    .get(&key)
+                    .map(|pods| pods::sum(pods.values()))
+                    .unwrap_or_default();
                 Some(facts)
             })
             .collect()
     }
-}
-
-/// What the Pods of one revision say together: the worst of them, and how many are ready.
-fn sum(pods: &BTreeMap<String, PodFacts>) -> PodFacts {
-    let mut all = PodFacts::default();
-    for pod in pods.values() {
-        if pod.crashes > all.crashes || all.last_exit.is_none() {
-            all.last_exit = pod.last_exit.clone().or(all.last_exit);
-        }
-        all.crashes = all.crashes.max(pod.crashes);
-        all.waiting_reason = all.waiting_reason.or_else(|| pod.waiting_reason.clone());
-        all.ready += pod.ready;
-    }
-    all
 }
 
 fn revision_facts(name: &str, revision: &Value, kept: bool) -> Option<RevisionFacts> {
@@ -139,86 +130,6 @@ fn text<'a>(object: &'a Value, path: &[&str]) -> Option<&'a str> {
     path.iter()
         .try_fold(object, |at, name| at.get(name))?
         .as_str()
-}
-
-fn pod_facts(pod: &Value) -> PodFacts {
-    let mut facts = PodFacts::default();
-    let ready = condition(pod, "Ready").is_some_and(|c| c.is_true());
-    facts.ready = u32::from(ready && pod.pointer("/metadata/deletionTimestamp").is_none());
-    let lists = ["initContainerStatuses", "containerStatuses"];
-    let containers = lists
-        .iter()
-        .filter_map(|list| pod.get("status")?.get(list)?.as_array())
-        .flatten();
-    for container in containers {
-        // Knative's own sidecar ends badly when the container beside it does.
-        if container.get("name").and_then(Value::as_str) == Some("queue-proxy") {
-            continue;
-        }
-        let (crashes, exit) = crashes(container);
-        if crashes >= facts.crashes && exit.is_some() {
-            facts.last_exit = exit;
-        }
-        facts.crashes = facts.crashes.max(crashes);
-        let waiting = container.pointer("/state/waiting").and_then(why_it_waits);
-        facts.waiting_reason = facts.waiting_reason.or(waiting);
-    }
-    facts
-}
-
-/// Why a container waits: in a word, and in the kubelet's words where the word alone says
-/// nothing of what to do.
-fn why_it_waits(waiting: &Value) -> Option<String> {
-    let reason = text(waiting, &["reason"])?;
-    let message = text(waiting, &["message"]).filter(|message| !message.is_empty());
-    let is_mute = matches!(
-        reason,
-        "CreateContainerError" | "CreateContainerConfigError" | "RunContainerError"
-    );
-    Some(match message.filter(|_| is_mute) {
-        Some(message) => format!("{reason}: {message}"),
-        None => reason.to_owned(),
-    })
-}
-
-/// How often a container ended with an error, and how the last time.
-///
-/// `restartCount` counts clean ends too, so it only counts while the last end was not clean.
-fn crashes(container: &Value) -> (u32, Option<String>) {
-    let restarts = container
-        .get("restartCount")
-        .and_then(Value::as_u64)
-        .unwrap_or_default();
-    let before = container.pointer("/lastState/terminated").and_then(bad_end);
-    let now = container.pointer("/state/terminated").and_then(bad_end);
-    let mut count = u32::try_from(restarts).unwrap_or(u32::MAX);
-    if before.is_none() {
-        count = 0;
-    }
-    if now.is_some() {
-        count = count.saturating_add(1);
-    }
-    (count, now.or(before))
-}
-
-fn bad_end(terminated: &Value) -> Option<String> {
-    // What container engines say of a container that went with its node.
-    if terminated.get("reason").and_then(Value::as_str) == Some("Unknown") {
-        return None;
-    }
-    let code = terminated
-        .get("exitCode")
-        .and_then(Value::as_i64)
-        .unwrap_or_default();
-    let signal = terminated
-        .get("signal")
-        .and_then(Value::as_i64)
-        .unwrap_or_default();
-    match (code, signal) {
-        (0, 0) => None,
-        (_, signal) if signal != 0 => Some(format!("signal {signal}")),
-        (code, _) => Some(format!("exit code {code}")),
-    }
 }
 
 #[cfg(test)]
@@ -298,33 +209,5 @@ mod tests {
             index.revisions("default", "hello", &[])[0].pods,
             PodFacts::default()
         );
-    }
-
-    #[test]
-    fn a_clean_end_is_no_crash() {
-        let clean = json!({"name": "user-container", "restartCount": 4, "state": {"running": {}},
-            "lastState": {"terminated": {"exitCode": 0}}});
-        let sidecar = json!({"name": "queue-proxy", "restartCount": 4, "state": {"running": {}},
-            "lastState": {"terminated": {"exitCode": 1}}});
-        let lost = json!({"name": "user-container", "restartCount": 4, "state": {"running": {}},
-            "lastState": {"terminated": {"exitCode": 255, "reason": "Unknown"}}});
-        for container in [clean, sidecar, lost] {
-            let facts = pod_facts(&pod("hello-1", &container));
-            assert_eq!(facts.crashes, 0);
-        }
-    }
-
-    #[test]
-    fn a_container_that_cannot_be_created_says_why() {
-        let why = |waiting: Value| {
-            let container = json!({"name": "user-container", "state": {"waiting": waiting}});
-            pod_facts(&pod("hello-1", &container)).waiting_reason
-        };
-        assert_eq!(
-            why(json!({"reason": "CreateContainerError", "message": "`command` is not allowed"})),
-            Some("CreateContainerError: `command` is not allowed".to_owned())
-        );
-        let word = json!({"reason": "CreateContainerConfigError"});
-        assert_eq!(why(word), Some("CreateContainerConfigError".to_owned()));
     }
 }

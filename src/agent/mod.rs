@@ -5,6 +5,7 @@
 //! Nothing is decided here: `plan` makes the plans, `rollout` decides about releases, `analysis` judges
 //! the evidence.
 
+mod config_changes;
 mod context;
 mod delivery;
 mod delivery_manager;
@@ -21,6 +22,7 @@ mod metrics;
 mod observe;
 mod orphans;
 mod planning;
+mod pods;
 mod queue_proxies;
 mod report;
 mod rollout_store;
@@ -46,6 +48,7 @@ use crate::api::delivery::Delivery;
 use crate::api::object::ObjectKey;
 use crate::api::{GROUP, VERSION, serving};
 use crate::cluster::{Cluster, Refusal, WatchError, WriteError};
+use crate::evidence::{Trust, TrustError};
 use crate::plan::DeliveryId;
 
 /// How an agent is set up.
@@ -69,6 +72,8 @@ pub struct AgentConfig {
     ///
     /// Whoever writes a Delivery has what is read there: not for agents that serve others.
     pub file_repositories: bool,
+    /// A PEM file of authorities whose certificates are believed of the gateway, beside the public ones.
+    pub gateway_ca: Option<PathBuf>,
 }
 
 impl AgentConfig {
@@ -88,6 +93,7 @@ impl AgentConfig {
             cluster_wide: ClusterWide::All,
             cache_dir: cache.join("sluice/git"),
             file_repositories: true,
+            gateway_ca: None,
         }
     }
 }
@@ -138,6 +144,9 @@ pub enum AgentError {
     /// A kind was installed, and the API server does not serve it.
     #[error("{0} is installed but not served yet; try again in a moment")]
     NotServed(String),
+    /// Whom to believe over https cannot be read.
+    #[error("the certificates that the gateway's are checked with cannot be used: {0}")]
+    Trust(#[from] TrustError),
 }
 
 impl AgentError {
@@ -177,6 +186,10 @@ const WATCHED: [(&str, &str); 8] = [
 impl Agent {
     /// Installs the kinds, opens the watches, and waits until the caches are filled.
     pub async fn prepare(config: AgentConfig) -> Result<Self, AgentError> {
+        let trust = match &config.gateway_ca {
+            Some(file) => Trust::with_file(file)?,
+            None => Trust::public()?,
+        };
         let stop = CancellationToken::new();
         let cluster = Cluster::over(config.client.clone(), stop.clone());
         if config.install_crds {
@@ -205,7 +218,7 @@ impl Agent {
                 config.namespace.as_deref(),
             )
             .await?;
-        let gateway = Gateway::new(cluster.client());
+        let gateway = Gateway::new(cluster.client(), trust);
         let namespace = config.namespace.clone();
         let context = Arc::new(Context::new(cluster, wakeups, gateway, config));
         Ok(Self {

@@ -93,6 +93,7 @@ fn configuration_facts(
 ) -> ConfigurationFacts {
     let template_written =
         written.is_some_and(|written| intent.template_changes(written).is_empty());
+    let written_but_for_name = written.is_some_and(|written| intent.is_written_unnamed(written));
     let (child, parent) = (
         configuration.map(LiveObject::value),
         written.map(LiveObject::value),
@@ -137,6 +138,7 @@ fn configuration_facts(
         latest_created: text("/status/latestCreatedRevisionName"),
         latest_ready: text("/status/latestReadyRevisionName"),
         template_written,
+        written_but_for_name,
         begun_here: written.is_some_and(is_our_first),
         written_observed,
         template_taken_up,

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::config_changes::ConfigChanges;
 use super::context::Context;
 use super::from_cluster::{self, Footing};
 use super::index::Name;
@@ -20,9 +22,10 @@ use super::source::Checkout;
 use super::template_origin::TemplateOrigins;
 use crate::api::delivery::{DeliverySpec, Problem};
 use crate::api::object::ObjectKey;
+use crate::api::rollout::ConfigChange;
 use crate::api::rollout_policy::RolloutPolicySpec;
 use crate::api::{GROUP, VERSION, serving};
-use crate::plan::{Action, DeliveryId, Plan, ServiceIntent, Why};
+use crate::plan::{Action, ConfigDiff, DeliveryId, Plan, ServiceIntent, Why};
 use crate::policy::{self, Policy};
 use crate::presets::PRESETS;
 
@@ -36,6 +39,7 @@ pub struct Services {
     /// Of these, the ones that left Git and may not be pruned.
     kept: BTreeSet<Name>,
     template_origins: TemplateOrigins,
+    config_changes: ConfigChanges,
     /// Told whenever a service stands differently.
     news: Arc<Notify>,
     cancel: CancellationToken,
@@ -87,8 +91,30 @@ impl Services {
             running: BTreeMap::new(),
             kept: BTreeSet::new(),
             template_origins: TemplateOrigins::default(),
+            config_changes: ConfigChanges::default(),
             news,
             cancel,
+        }
+    }
+
+    /// Notes what a commit has changed of what the services' templates name: their loops hear of it with
+    /// [`Self::sync`].
+    pub fn note_config_changes(&mut self, plan: &Plan, checkout: &Checkout, diffs: &[ConfigDiff]) {
+        let snapshot = &checkout.snapshot;
+        for diff in diffs {
+            let change = ConfigChange {
+                kind: diff.object.kind.clone(),
+                name: diff.object.name.clone(),
+                commit: snapshot.commit.to_string(),
+                subject: snapshot.subject.clone(),
+                diff: diff.lines.clone(),
+                since: Timestamp::now(),
+            };
+            let named = plan.services.iter();
+            for intent in named.filter(|intent| intent.names_config(&diff.object)) {
+                let name = (intent.namespace.clone(), intent.name.clone());
+                self.config_changes.note(name, change.clone());
+            }
         }
     }
 
@@ -114,6 +140,7 @@ impl Services {
                 withdrawn: false,
                 source_problem: None,
                 drift: spec.drift,
+                config_changes: self.config_changes.of(&name),
             });
             match self.running.get(&name) {
                 // One that broke is begun again, from what its ServiceRollout remembers.
@@ -236,6 +263,7 @@ impl Services {
             return false;
         };
         running.end().await;
+        self.config_changes.forget(name);
         self.template_origins.forget(name);
         true
     }
@@ -347,7 +375,10 @@ fn resolve(
         |name| policies.get(name),
         PRESETS,
     );
-    found.map_err(|error| error.to_string())
+    let policy = found.map_err(|error| error.to_string())?;
+    policy
+        .with_probe_annotations(&intent.probes)
+        .map_err(|error| error.to_string())
 }
 
 /// What becomes of a service that is not among the plan's.

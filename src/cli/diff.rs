@@ -49,6 +49,8 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
         },
     )
     .with_context(|| format!("{} cannot be read", args.path.display()))?;
+    // No cluster is needed to say so, and it may be far away.
+    tell_broken(&loaded.errors);
     let stop = CancellationToken::new();
     let cluster = Cluster::over(session.client.clone(), stop.clone());
     look(&cluster, &loaded, &target)
@@ -71,7 +73,9 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<CommandOutcome> {
     let differences = diff::differences(&plan, &cluster);
     stop.cancel();
     cluster.join().await;
-    tell(&rendered);
+    for notice in folder::notices(&rendered) {
+        output::note(notice);
+    }
     let dangling = rendered.dangling(plan.dangling());
     tell_broken(&dangling);
     let is_told = |left: &&LeftAlone| matches!(left.why, Why::Dangling(_));
@@ -154,14 +158,6 @@ async fn look(cluster: &Cluster, loaded: &Loaded, namespace: &str) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// Says what of the folder cannot be read, and what else is to be known of it.
-fn tell(rendered: &Rendered) {
-    tell_broken(rendered.errors());
-    for notice in folder::notices(rendered) {
-        output::note(notice);
-    }
 }
 
 fn make_plan(cluster: &Cluster, delivery: &Delivery, rendered: &Rendered) -> plan::Plan {

@@ -165,6 +165,10 @@ pub struct RunArgs {
     /// the cluster: whoever writes a Delivery reads them
     #[arg(long)]
     allow_file_repositories: bool,
+    /// Believe certificates of the gateway that these authorities signed (PEM), beside the public ones: probes of
+    /// https URLs need it where the gateway's certificate is of an authority of your own
+    #[arg(long, value_name = "FILE")]
+    gateway_ca: Option<std::path::PathBuf>,
     /// Serve /metrics, /healthz and /readyz over HTTP here
     #[arg(long, value_name = "ADDR")]
     metrics_listen: Option<SocketAddr>,
@@ -183,6 +187,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<CommandOutcome> {
         .collect();
     config.cluster_wide = cluster_wide(args.cluster_wide.as_deref(), session.in_cluster);
     config.file_repositories = !session.in_cluster || args.allow_file_repositories;
+    config.gateway_ca = args.gateway_ca;
     config.identity = match args.identity {
         Some(identity) => identity,
         // A Pod has its name to itself: after a crash its next container goes on at once.

@@ -124,8 +124,12 @@ impl Cluster {
                 cause: Refusal::NoIdentity,
             });
         };
+        // What writes nothing keeps no write waiting, however long a webhook takes over it.
         let lock = self.0.locks.of(&key);
-        let _one_at_a_time = lock.lock().await;
+        let mut one_at_a_time = match part {
+            Part::Nothing => None,
+            Part::Object | Part::Status => Some(lock.lock().await),
+        };
         let failed = |cause| WriteError {
             object: key.clone(),
             cause,
@@ -146,9 +150,15 @@ impl Cluster {
             known.is_some_and(|live| takeover::is_foreign_name(&live, object, manager))
         };
         if part == Part::Object || (part == Part::Nothing && takes_name()) {
+            if one_at_a_time.is_none() {
+                one_at_a_time = Some(lock.lock().await);
+            }
             self.take_over(&key, object, manager)
                 .await
                 .map_err(failed)?;
+        }
+        if part == Part::Nothing {
+            drop(one_at_a_time.take());
         }
         let first = self.patch(&key, object, manager, part, false).await;
         let (answer, taken) = match first {

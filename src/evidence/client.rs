@@ -1,16 +1,19 @@
 //! The HTTP client behind probes and scrapes: one connection pool, an address of our choosing.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri};
+use http::header::USER_AGENT as USER_AGENT_NAME;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::CertificateError;
 use tokio::net::TcpStream;
+
+use super::trust::Trust;
 
 /// What we call ourselves; a service's logs tell our requests from its users'.
 const USER_AGENT: &str = concat!("sluice-probe/", env!("CARGO_PKG_VERSION"));
@@ -38,6 +41,14 @@ pub enum FetchError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
+    /// The other side's certificate is signed by nobody that is known here: nothing was asked of it.
+    #[error(
+        "{host} shows a certificate of an unknown authority; give the agent that one's certificate with --gateway-ca"
+    )]
+    Untrusted {
+        /// The host of the URL.
+        host: String,
+    },
 }
 
 /// An answer.
@@ -49,6 +60,19 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// The method.
+    pub method: Method,
+    /// The URL.
+    pub url: &'a str,
+    /// Headers beside those that every request has.
+    pub headers: &'a HeaderMap,
+    /// When it is given up.
+    pub timeout: Duration,
+}
+
 /// A client with connections that are kept.
 #[derive(Clone)]
 pub struct HttpClient {
@@ -58,48 +82,63 @@ pub struct HttpClient {
 impl HttpClient {
     /// A client that connects to the URL's own host, or to `connect_to` whatever the URL
     /// says: a tag's host often has no DNS entry where the agent runs.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up.
-    pub fn new(connect_to: Option<SocketAddr>) -> Result<Self, FetchError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+    pub fn new(connect_to: Option<SocketAddr>, trust: &Trust) -> Self {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(provider)
-            .map_err(|error| FetchError::Tls(error.to_string()))?
+            .with_tls_config(trust.config())
             .https_or_http()
             .enable_http1()
             .wrap_connector(Dial { connect_to });
-        Ok(Self {
+        Self {
             client: Client::builder(TokioExecutor::new())
                 .pool_idle_timeout(Duration::from_secs(10))
                 .build(connector),
-        })
+        }
     }
 
     /// Asks for a URL, reads the answer to its end, and gives up after `timeout`.
     ///
     /// # Errors
     /// When no whole answer came.
-    pub async fn get(
-        &self,
-        url: &str,
-        host: Option<&str>,
-        timeout: Duration,
-    ) -> Result<Answer, FetchError> {
+    pub async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, FetchError> {
+        self.ask(Ask {
+            method: Method::GET,
+            url,
+            headers: &HeaderMap::new(),
+            timeout,
+        })
+        .await
+    }
+
+    /// Sends a request, reads the answer to its end, and gives up after its timeout. No redirect is followed.
+    ///
+    /// # Errors
+    /// When no whole answer came.
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, FetchError> {
+        let Ask {
+            method,
+            url,
+            headers,
+            timeout,
+        } = ask;
         let refused = |why: String| FetchError::Url {
             url: url.to_owned(),
             why,
         };
         let uri: Uri = url.parse().map_err(|e| refused(format!("{e}")))?;
-        let mut request = Request::get(uri).header(http::header::USER_AGENT, USER_AGENT);
-        if let Some(host) = host {
-            request = request.header(http::header::HOST, host);
-        }
-        let request = request
+        let host = uri.host().unwrap_or_default().to_owned();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
             .body(Empty::new())
             .map_err(|error| refused(error.to_string()))?;
+        let ours = HeaderValue::from_static(USER_AGENT);
+        request.headers_mut().insert(USER_AGENT_NAME, ours);
+        for (name, value) in headers {
+            request.headers_mut().insert(name, value.clone());
+        }
         let answer = async {
-            let answer = self.client.request(request).await.map_err(|e| broken(&e))?;
+            let answer = self.client.request(request).await;
+            let answer = answer.map_err(|error| broken(&error, &host))?;
             let status = answer.status();
             let body = http_body_util::Limited::new(answer.into_body(), LONGEST_BODY)
                 .collect()
@@ -115,12 +154,35 @@ impl HttpClient {
 }
 
 /// The innermost cause says what happened ("connection refused"); the outer ones only where.
-fn broken(error: &(dyn std::error::Error + 'static)) -> FetchError {
+fn broken(error: &(dyn std::error::Error + 'static), host: &str) -> FetchError {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;
     }
+    if is_untrusted(inner) {
+        return FetchError::Untrusted {
+            host: host.to_owned(),
+        };
+    }
     FetchError::Broken(inner.to_string())
+}
+
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    // An I/O error that wraps another one gives that one's cause for its own, so it is opened layer by layer.
+    let mut error = error;
+    while let Some(wrapped) = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        error = wrapped;
+    }
+    let error = error.downcast_ref::<rustls::Error>();
+    matches!(
+        error,
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer
+        ))
+    )
 }
 
 /// Connects to the URL's host, or to the one address that was given.

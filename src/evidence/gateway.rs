@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::client::{FetchError, HttpClient};
+use super::trust::Trust;
 use crate::analysis::Scrape;
 
 /// A page that takes longer than this is no evidence.
@@ -48,15 +49,12 @@ struct Look {
 
 impl Gateway {
     /// A gateway's metrics page: `http://127.0.0.1:9000/stats/prometheus`.
-    ///
-    /// # Errors
-    /// When no client can be made.
-    pub fn new(url: &str) -> Result<Self, FetchError> {
-        Ok(Self {
+    pub fn new(url: &str, trust: &Trust) -> Self {
+        Self {
             url: url.to_owned(),
-            client: HttpClient::new(None)?,
+            client: HttpClient::new(None, trust),
             last: Mutex::new(None),
-        })
+        }
     }
 
     /// Where it is.
@@ -87,7 +85,7 @@ impl Gateway {
     async fn read(&self) -> Result<Arc<Scrape>, ScrapeError> {
         let answer = self
             .client
-            .get(&self.url, None, PATIENCE)
+            .get(&self.url, PATIENCE)
             .await
             .map_err(|source| ScrapeError::Fetch {
                 url: self.url.clone(),
@@ -133,7 +131,7 @@ mod tests {
             tokio::spawn(
                 async move { axum::serve(listener, Router::new().route("/", page)).await },
             );
-        let gateway = Gateway::new(&url).unwrap();
+        let gateway = Gateway::new(&url, &Trust::public().unwrap());
         let requests = |scrape: Arc<Scrape>| {
             let counters = scrape.of("default", "hello-00002");
             counters.requests()

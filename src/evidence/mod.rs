@@ -6,8 +6,11 @@
 
 pub mod client;
 pub mod gateway;
+mod plan;
 pub mod probe;
+mod trust;
 
 pub use client::FetchError;
 pub use gateway::{Gateway, ScrapeError};
-pub use probe::{ProbePlan, ProbeTarget};
+pub use plan::{ProbePlan, ProbeTarget, SlowStart};
+pub use trust::{Trust, TrustError};

@@ -25,6 +25,18 @@ pub const FORCE: &str = "sluice.dev/force";
 pub const EXPAND: &str = "sluice.dev/expand";
 /// The rollout policy of this service, instead of the Delivery's.
 pub const POLICY: &str = "sluice.dev/policy";
+/// The paths that probes of this service ask for, separated by commas, instead of the policy's.
+pub const PROBE_PATH: &str = "sluice.dev/probe-path";
+/// `GET`, `HEAD`, `OPTIONS` or `POST`, instead of the policy's.
+pub const PROBE_METHOD: &str = "sluice.dev/probe-method";
+/// The headers of probes, `NAME: VALUE`, one a line, instead of the policy's.
+pub const PROBE_HEADERS: &str = "sluice.dev/probe-headers";
+/// The statuses that pass, such as `200-299, 404`, instead of the policy's.
+pub const PROBE_EXPECTED_STATUS: &str = "sluice.dev/probe-expected-status";
+/// A text that the answer's body contains, or `.FIELD=VALUE` for a field of its JSON, instead of the policy's.
+pub const PROBE_EXPECTED_BODY: &str = "sluice.dev/probe-expected-body";
+/// What the names of these begin with.
+pub const PROBES: &str = "sluice.dev/probe-";
 
 /// A Delivery by namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

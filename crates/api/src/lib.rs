@@ -14,6 +14,7 @@ pub mod duration;
 pub mod inventory;
 pub mod json_text;
 pub mod object;
+pub mod probe;
 pub mod quantity;
 pub mod rollout;
 pub mod rollout_policy;

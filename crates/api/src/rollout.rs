@@ -3,7 +3,7 @@
 //! The status is the agent's only memory: killed between any two calls, it goes
 //! on from here. `spec` is what people ask for (`sluice rollout pause`, ...).
 
-use std::collections::BTreeMap;
+mod ledger;
 
 use jiff::Timestamp;
 use kube_derive::CustomResource;
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::condition::Condition;
 use super::delivery::Expand;
 use super::object::TemplateHash;
+
+pub use ledger::{EvidenceLedger, GatewayCounts, SequentialTest};
 
 /// What people ask of a service's rollout. The object has the service's name and namespace.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -234,9 +236,34 @@ pub struct RolloutStatus {
     /// What became of requests, newest first (the last fifty).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<RequestAnswer>,
-    /// `Ready`, `Progressing`, `Degraded`, `Drifted`.
+    /// What commits changed of the ConfigMaps and Secrets that the template names, since the stable revision was promoted:
+    /// newest first (the last five).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config_changes: Vec<ConfigChange>,
+    /// `Ready`, `Progressing`, `Degraded`, `Drifted`, `StableHealthy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// A commit that changed a ConfigMap or Secret which the template names. Every revision of the service reads it, the good
+/// ones of before as well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigChange {
+    /// `ConfigMap` or `Secret`.
+    pub kind: String,
+    /// Its name, in the service's namespace.
+    pub name: String,
+    /// The commit.
+    pub commit: String,
+    /// The commit's first line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// What changed, line by line; of a Secret only which keys.
+    pub diff: Vec<String>,
+    /// When it was applied.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
 }
 
 impl RolloutStatus {
@@ -523,51 +550,6 @@ pub enum EvidenceSource {
     Metrics,
     /// Our own requests through the gateway, for want of users.
     SyntheticProbes,
-}
-
-/// The account of what candidate and stable answered, as far as it outlives the agent: with it an agent that begins anew
-/// forgets neither a failure that users met meanwhile nor what the tests of this release know.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct EvidenceLedger {
-    /// The revision that is judged.
-    pub candidate: String,
-    /// The one that it is compared with.
-    pub stable: String,
-    /// What each gateway had counted at the last look, by the address of its page.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub gateways: BTreeMap<String, GatewayCounts>,
-    /// Requests of our own that it had not counted by then.
-    pub ours: GatewayCounts,
-    /// The tests, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub tests: BTreeMap<String, SequentialTest>,
-}
-
-/// Answers by status, 0 where there was none.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GatewayCounts {
-    /// The candidate's.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, u64>")]
-    pub candidate: BTreeMap<u16, u64>,
-    /// Stable's.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, u64>")]
-    pub stable: BTreeMap<u16, u64>,
-}
-
-/// A test that is valid at any look: what it has won against "nothing is wrong".
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct SequentialTest {
-    /// Beginnings of a fault that it reckons with so far.
-    pub begun: u64,
-    /// The prior weight of all later ones.
-    pub left: f64,
-    /// What was won, for each of its alternatives.
-    pub won: Vec<f64>,
 }
 
 /// How one release ended.

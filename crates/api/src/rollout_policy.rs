@@ -3,11 +3,14 @@
 //! Every field has a default (the preset `standard`), so a policy says only
 //! where it differs. The presets in `policies/` are files of this kind.
 
+use std::collections::BTreeMap;
+
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::HumanDuration;
+use super::probe::{ExpectedBody, ExpectedStatus, ProbeMethod};
 
 /// How a release goes from 0 to 100 %, and what rolls it back.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -96,30 +99,52 @@ impl Step {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Probes {
-    /// Path to ask for; the container's HTTP readiness path, or `/`, when absent.
+    /// Path to ask for; the container's HTTP readiness path, or `/`, when no path is named.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^/"))]
     pub path: Option<String>,
-    /// The one status that passes; anything below 500 when absent.
+    /// Paths to ask for in turn, instead of one `path`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(regex(pattern = r"^/")))]
+    pub paths: Vec<String>,
+    /// The method.
+    pub method: ProbeMethod,
+    /// Headers of each request. Everybody who reads the policy reads them: no place for secrets.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The statuses that pass: `204`, `200-299` or `200-299, 404`. When absent, what is below 500
+    /// and in no worse class (2xx, 3xx, 4xx) than what stable answers. No redirect is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 100, max = 599))]
-    pub expected_status: Option<u16>,
-    /// How many must pass before the first step; 0 switches the gate off.
+    pub expected_status: Option<ExpectedStatus>,
+    /// What the body of an answer must have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_body: Option<ExpectedBody>,
+    /// How many must pass before the first step, over all paths; 0 switches the gate off.
     pub count: u32,
     /// How many are under way at once.
     #[schemars(range(min = 1, max = 64))]
     pub concurrency: u32,
     /// An answer later than this has failed.
     pub timeout: HumanDuration,
+    /// Answers that are late this soon after a revision's first one blame nobody: probing goes on
+    /// until it is over, and what comes then is judged. Quick answers are not waited for. At most half
+    /// of `stepTimeout`.
+    pub slow_start: HumanDuration,
 }
 
 impl Default for Probes {
     fn default() -> Self {
         Self {
             path: None,
+            paths: Vec::new(),
+            method: ProbeMethod::Get,
+            headers: BTreeMap::new(),
             expected_status: None,
+            expected_body: None,
             count: 20,
             concurrency: 4,
             timeout: HumanDuration::from_secs(5),
+            slow_start: HumanDuration::from_secs(30),
         }
     }
 }
@@ -209,6 +234,19 @@ pub struct LowTraffic {
     pub synthetic_probes: bool,
     /// How many of them in a round; rounds follow until it is clear what they say.
     pub requests: u32,
+    /// What becomes of a step at which no user spoke and probes asked for nothing but what a kubelet
+    /// asks, since nobody named a path of `probes`.
+    pub readiness_only: ReadinessOnly,
+}
+
+/// What a readiness path is good for where nothing else speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReadinessOnly {
+    /// The release holds until users come or a person promotes it.
+    #[default]
+    Hold,
+    /// It speaks for the step.
+    Promote,
 }
 
 impl Default for LowTraffic {
@@ -216,6 +254,7 @@ impl Default for LowTraffic {
         Self {
             synthetic_probes: true,
             requests: 100,
+            readiness_only: ReadinessOnly::Hold,
         }
     }
 }

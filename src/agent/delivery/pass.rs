@@ -16,7 +16,7 @@ use crate::api::object::ObjectKey;
 use crate::api::serving;
 use crate::cluster::{Done, StepOutcome, WatchError};
 use crate::manifest::ManifestError;
-use crate::plan::{Plan, Stage, Why};
+use crate::plan::{ConfigDiff, Plan, Stage, Why};
 use crate::render::{Remark, Rendered};
 
 /// How soon it is looked again at what another Delivery has seen, or a new kind is watched.
@@ -158,15 +158,22 @@ impl DeliveryLoop {
             info!(delivery = %self.id, commit = %checkout.snapshot.commit.short(), "plan:\n{plan}");
         }
         let cluster = self.context.cluster.clone();
+        // From what the cluster has before they are applied.
+        let diffs = plan.config_diffs(&cluster);
         let mut objects = pin!(cluster.carry_out(plan, Stage::Namespaces..=Stage::Objects));
         let mut outcomes = match tokio::time::timeout(SERVICES_WAIT, &mut objects).await {
             Ok(outcomes) => {
+                self.note_config(checkout, plan, diffs, &outcomes);
                 self.sync(delivery, checkout, plan);
                 outcomes
             }
             Err(_) => {
                 self.sync(delivery, checkout, plan);
-                objects.await
+                let outcomes = objects.await;
+                if self.note_config(checkout, plan, diffs, &outcomes) {
+                    self.sync(delivery, checkout, plan);
+                }
+                outcomes
             }
         };
         self.services.stop_pruned(plan).await;
@@ -183,6 +190,23 @@ impl DeliveryLoop {
             }
         }
         outcomes
+    }
+
+    /// Notes what was changed of what templates name, as far as the cluster took it, and says whether anything was.
+    fn note_config(
+        &mut self,
+        checkout: &Checkout,
+        plan: &Plan,
+        mut diffs: Vec<ConfigDiff>,
+        outcomes: &[StepOutcome],
+    ) -> bool {
+        let took = |diff: &ConfigDiff| {
+            let mut outcomes = outcomes.iter();
+            outcomes.any(|outcome| outcome.key == diff.object && outcome.result.is_ok())
+        };
+        diffs.retain(took);
+        self.services.note_config_changes(plan, checkout, &diffs);
+        !diffs.is_empty()
     }
 
     /// What a plan that was carried out came to.

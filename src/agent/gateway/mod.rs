@@ -16,7 +16,7 @@ use kube::{Api, Client};
 use tokio::sync::Mutex;
 
 pub use self::dial::NoWay;
-use crate::evidence::{FetchError, Gateway as Metrics};
+use crate::evidence::{Gateway as Metrics, Trust};
 
 /// The ConfigMap that names the gateway's metrics page, in Knative's namespace.
 const CONFIG: (&str, &str) = ("knative-serving", "sluice-gateway");
@@ -36,9 +36,6 @@ pub enum NoMetrics {
         CONFIG.0, CONFIG.1
     )]
     Nowhere,
-    /// No client for them can be made.
-    #[error(transparent)]
-    Client(#[from] FetchError),
 }
 
 /// One page for each instance of the gateway, or why there is none.
@@ -47,18 +44,25 @@ type Pages = Result<Vec<Arc<Metrics>>, NoMetrics>;
 /// The cluster's gateway, as far as evidence needs it.
 pub struct Gateway {
     client: Client,
+    trust: Trust,
     pages: Mutex<Option<(Instant, Pages)>>,
     ways: Mutex<HashMap<String, (Instant, SocketAddr)>>,
 }
 
 impl Gateway {
     /// The gateway of the cluster behind `client`.
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: Client, trust: Trust) -> Self {
         Self {
             client,
+            trust,
             pages: Mutex::new(None),
             ways: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Whose certificates are believed of it.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Its counters, or why none can be had.
@@ -73,7 +77,7 @@ impl Gateway {
             .and_then(|(_, pages)| pages.ok())
             .unwrap_or_default();
         let found = match self.urls().await {
-            Ok(urls) => urls.iter().map(|url| page(url, &known)).collect(),
+            Ok(urls) => Ok(urls.iter().map(|url| self.page(url, &known)).collect()),
             // Counters that were found go on counting while the API server is away.
             Err(_) if !known.is_empty() => Ok(known),
             Err(why) => Err(why),
@@ -121,12 +125,12 @@ impl Gateway {
         ways.insert(target.authority().to_owned(), (Instant::now(), address));
         Ok(address)
     }
-}
 
-/// A page that is known goes on with its connections.
-fn page(url: &str, known: &[Arc<Metrics>]) -> Result<Arc<Metrics>, NoMetrics> {
-    match known.iter().find(|page| page.url() == url) {
-        Some(page) => Ok(page.clone()),
-        None => Ok(Arc::new(Metrics::new(url)?)),
+    /// A page that is known goes on with its connections.
+    fn page(&self, url: &str, known: &[Arc<Metrics>]) -> Arc<Metrics> {
+        match known.iter().find(|page| page.url() == url) {
+            Some(page) => page.clone(),
+            None => Arc::new(Metrics::new(url, &self.trust)),
+        }
     }
 }

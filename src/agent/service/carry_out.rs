@@ -37,6 +37,9 @@ impl ServiceLoop {
             Order::StatusFirst => (Vec::new(), writes),
             Order::TrafficFirst => writes.into_iter().partition(is_urgent),
         };
+        if !first.is_empty() {
+            self.refusals.ask_no_more();
+        }
         for write in &first {
             self.write(wanted, write, decided.order, now).await?;
         }

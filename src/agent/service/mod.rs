@@ -24,13 +24,13 @@ use super::evidence::Gatherer;
 use super::{observe, rollout_store};
 use crate::api::delivery::Drift;
 use crate::api::object::TemplateHash;
-use crate::api::rollout::{HoldReason, Phase, RolloutStatus};
+use crate::api::rollout::{ConfigChange, HoldReason, Phase, RolloutStatus};
 use crate::backoff::Backoff;
 use crate::cluster::{self, WriteError};
 use crate::plan::{DeliveryId, ServiceIntent};
 use crate::policy::{self, Policy};
 use crate::rollout::memory::Memory;
-use crate::rollout::{Event, Intent, LEFT_OUT, decide};
+use crate::rollout::{Event, Intent, LEFT_OUT, decide, serves_nobody};
 
 /// How long a loop waits after a write that failed, at first.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -56,6 +56,8 @@ pub struct DesiredService {
     pub source_problem: Option<String>,
     /// What is done about changes by hand.
     pub drift: Drift,
+    /// What commits have changed of the ConfigMaps and Secrets that its template names, since this agent began.
+    pub config_changes: Vec<ConfigChange>,
 }
 
 /// Where the loop of a service stands, for its Delivery.
@@ -152,6 +154,7 @@ impl ServiceLoop {
                 () = cluster::back(&mut reach) => self.backoff.reset(),
                 () = wake.notified() => {}
                 () = self.gatherer.news() => {}
+                () = self.refusals.answered() => {}
                 changed = self.wanted.changed() => {
                     if changed.is_err() {
                         break;
@@ -204,8 +207,7 @@ impl ServiceLoop {
         self.refusals.traffic_is_of(intent.mode);
         self.check_template(&wanted, &live, waits, now).await;
         self.template_facts(intent, &mut live);
-        self.check_traffic(&wanted, &policy, &spec, &live, now)
-            .await;
+        self.check_traffic(&wanted, &policy, &spec, &live, now);
         if let Some(route) = &mut live.route {
             route.refused = self.refusals.traffic(intent).cloned();
         }
@@ -301,7 +303,8 @@ impl ServiceLoop {
                 .clone()
                 .or_else(|| self.refusal(&wanted.intent))
                 .or_else(|| self.refusals.said(&wanted.intent))
-                .or_else(|| not_as_in_git(&self.status)),
+                .or_else(|| not_as_in_git(&self.status))
+                .or_else(|| down(&self.status).map(str::to_owned)),
             withdrawn: wanted.withdrawn && !is_on_its_way(&self.status),
         };
         let known = self.counted.replace(summary.phase);
@@ -329,6 +332,11 @@ fn not_as_in_git(status: &RolloutStatus) -> Option<String> {
     let mut conditions = status.conditions.iter();
     let left_out = conditions.find(|c| c.type_ == LEFT_OUT && c.is_true())?;
     Some(left_out.message.clone())
+}
+
+/// What keeps every user from being served, unless a release that may mend it is on its way.
+fn down(status: &RolloutStatus) -> Option<&str> {
+    serves_nobody(status).filter(|_| !is_on_its_way(status))
 }
 
 /// Whether a release is between two revisions, or held there.
@@ -376,5 +384,6 @@ fn intent_of(wanted: &DesiredService, memory: &Memory) -> Intent {
         memory_problem: memory.problem.as_ref().map(ToString::to_string),
         source_problem: wanted.source_problem.clone(),
         drift: wanted.drift,
+        config_changes: wanted.config_changes.clone(),
     }
 }

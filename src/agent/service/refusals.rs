@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use super::retry::Retry;
 use super::{DesiredService, ServiceLoop, intent_of};
 use crate::api::delivery::Expand;
-use crate::api::rollout::{Quarantine, RolloutSpec};
+use crate::api::rollout::{Quarantine, RolloutSpec, RolloutStatus};
 use crate::api::serving::TrafficTarget;
-use crate::cluster::{Refusal, WriteError};
+use crate::cluster::{Cluster, Refusal, WriteError};
 use crate::plan::{Manager, ServiceIntent};
 use crate::policy::Policy;
 use crate::rollout::{Live, Write, asked_again, decide, way_out};
@@ -32,10 +33,24 @@ pub(super) struct Refusals {
     /// The form that this is about.
     form: Option<Expand>,
     traffic_retry: Retry<Vec<TrafficTarget>>,
+    /// The cluster is being asked again about that traffic.
+    traffic_trial: Option<Trial>,
     /// Writes that nothing else of a release waits for: of each revision its `no-gc`, and stable's template, under
     /// no name.
     others: BTreeMap<String, (Retry<Write>, String)>,
 }
+
+/// A question to the cluster that is under way beside the loop: a webhook that does not answer delays no rollback.
+#[derive(Debug)]
+struct Trial {
+    /// Git's traffic then.
+    block: Vec<TrafficTarget>,
+    task: AbortOnDropHandle<TrialAnswer>,
+    answer: Option<TrialAnswer>,
+}
+
+/// `Err` where the traffic is not taken, with the API server's words where it has any.
+type TrialAnswer = Result<(), Option<String>>;
 
 impl Refusals {
     /// Nothing is known to be refused.
@@ -47,6 +62,7 @@ impl Refusals {
             traffic: None,
             form: None,
             traffic_retry: Retry::new(),
+            traffic_trial: None,
             others: BTreeMap::new(),
         }
     }
@@ -74,6 +90,48 @@ impl Refusals {
         if self.form.replace(form) != Some(form) {
             self.traffic = None;
             self.traffic_retry.forget();
+            self.traffic_trial = None;
+        }
+    }
+
+    /// Waits for the answer to the question that is under way; for ever where there is none. Nothing is lost where the
+    /// wait is given up.
+    pub async fn answered(&mut self) {
+        match &mut self.traffic_trial {
+            Some(trial) if trial.answer.is_none() => {
+                // One that broke off has told nothing.
+                let answer = (&mut trial.task).await.unwrap_or(Err(None));
+                trial.answer = Some(answer);
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Gives up the question that is under way, whose answer nobody needs any more: it would hold its turn among the
+    /// requests.
+    pub fn ask_no_more(&mut self) {
+        self.traffic_trial = None;
+    }
+
+    /// Takes in what the cluster has said of traffic that it refused.
+    fn hear_of_traffic(&mut self, intent: &ServiceIntent, now: Instant) {
+        let heard = self.traffic_trial.take_if(|trial| trial.answer.is_some());
+        let Some((block, answer)) = heard.and_then(|heard| Some((heard.block, heard.answer?)))
+        else {
+            return;
+        };
+        if block != intent.traffic || self.traffic(intent).is_none() {
+            return;
+        }
+        match answer {
+            Ok(()) => {
+                self.traffic_retry.tried(block, now);
+                self.traffic = None;
+            }
+            Err(words) => {
+                let words = words.or_else(|| self.traffic(intent).cloned());
+                self.traffic_refused(&block, words.unwrap_or_default(), now);
+            }
         }
     }
 
@@ -161,6 +219,10 @@ impl ServiceLoop {
         if waits && self.status.phase.rests() {
             self.refusals.template = None;
             self.refusals.checked = None;
+            return;
+        }
+        // A newer template comes after the candidate's end, and is tried then.
+        if has_users(&self.status, live) {
             return;
         }
         let manifest = intent.manifest();
@@ -258,8 +320,8 @@ impl ServiceLoop {
     }
 
     /// Traffic that the cluster refused is tried without effect when it is due: what would be written if nobody
-    /// had refused it. Where there is nothing to write any more, nothing is refused.
-    pub(super) async fn check_traffic(
+    /// had refused it. Where there is nothing to write any more, nothing is refused. The answer comes in with a later pass.
+    pub(super) fn check_traffic(
         &mut self,
         wanted: &DesiredService,
         policy: &Policy,
@@ -268,9 +330,12 @@ impl ServiceLoop {
         now: Instant,
     ) {
         let intent = &wanted.intent;
+        self.refusals.hear_of_traffic(intent, now);
         let waits = self.refusals.traffic_retry.due_in(&intent.traffic, now);
+        let is_asked = self.refusals.traffic_trial.is_some();
         // Suspended, nothing is written.
-        if self.refusals.traffic(intent).is_none() || !waits.is_zero() || wanted.suspended {
+        let is_due = self.refusals.traffic(intent).is_some() && waits.is_zero();
+        if !is_due || is_asked || wanted.suspended {
             return;
         }
         let decided = decide(
@@ -290,32 +355,19 @@ impl ServiceLoop {
             } => Some(intent.traffic_write(targets, rolled_back.as_ref())),
             _ => None,
         });
-        let answer = match write {
-            Some(object) => self.try_traffic(&object).await,
-            None => Ok(()),
+        let Some(object) = write else {
+            let block = intent.traffic.clone();
+            self.refusals.traffic_retry.tried(block, now);
+            self.refusals.traffic = None;
+            return;
         };
-        match answer {
-            Ok(()) => {
-                self.refusals
-                    .traffic_retry
-                    .tried(intent.traffic.clone(), now);
-                self.refusals.traffic = None;
-            }
-            Err(words) => {
-                let words = words.or_else(|| self.refusals.traffic(intent).cloned());
-                self.refusals
-                    .traffic_refused(&intent.traffic, words.unwrap_or_default(), now);
-            }
-        }
-    }
-
-    /// `Err` where it is not taken, with the API server's words where it has any.
-    async fn try_traffic(&self, object: &Value) -> Result<(), Option<String>> {
-        let answer = self.context.cluster.dry_run(object, Manager::Traffic).await;
-        answer.map(drop).map_err(|error| {
-            debug!("the traffic is still refused: {error}");
-            traffic_refused_for_good(&error)
-        })
+        let cluster = self.context.cluster.clone();
+        let task = tokio::spawn(async move { try_traffic(&cluster, &object).await });
+        self.refusals.traffic_trial = Some(Trial {
+            block: intent.traffic.clone(),
+            task: AbortOnDropHandle::new(task),
+            answer: None,
+        });
     }
 
     /// How long until the cluster is to be asked again about template or traffic, if it is.
@@ -333,10 +385,30 @@ impl ServiceLoop {
             && self.refusal(intent).is_some()
             && self.refusals.checked.as_ref() != Some(&manifest))
         .then(|| template.due_in(&manifest, now));
-        let traffic = (!wanted.suspended && self.refusals.traffic(intent).is_some())
+        let is_asked = self.refusals.traffic_trial.is_some();
+        let traffic = (!wanted.suspended && !is_asked && self.refusals.traffic(intent).is_some())
             .then(|| traffic.due_in(&intent.traffic, now));
         template.into_iter().chain(traffic).min()
     }
+}
+
+async fn try_traffic(cluster: &Cluster, object: &Value) -> TrialAnswer {
+    let answer = cluster.dry_run(object, Manager::Traffic).await;
+    answer.map(drop).map_err(|error| {
+        debug!("the traffic is still refused: {error}");
+        traffic_refused_for_good(&error)
+    })
+}
+
+/// Whether users are on a candidate, by what the Route has or is asked for. Its rollback waits for nothing.
+fn has_users(status: &RolloutStatus, live: &Live) -> bool {
+    let candidate = status.candidate.as_ref().and_then(|c| c.revision.as_ref());
+    let (Some(candidate), Some(route)) = (candidate, &live.route) else {
+        return false;
+    };
+    route.spec.iter().chain(&route.status).any(|target| {
+        target.revision_name.as_ref() == Some(candidate) && target.percent.unwrap_or(0) > 0
+    })
 }
 
 /// Whether the cluster would say the same of the same object at once.

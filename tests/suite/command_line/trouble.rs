@@ -52,6 +52,12 @@ async fn without_a_cluster_each_command_says_what_to_do() {
             "{command}"
         );
     }
+    // What is wrong with the files needs no cluster to be said.
+    home.write("apps/broken.yaml", "kind: [");
+    let words = ["diff", "apps", "--kubeconfig", "dead.yaml"];
+    let error = home.run(&words).await.failed();
+    assert!(error.starts_with("broken: broken.yaml:1:7: "), "{error}");
+    assert!(error.contains("cannot be reached"), "{error}");
     home.shows(
         "status --kubeconfig dead.yaml --context b",
         expect![[r#"

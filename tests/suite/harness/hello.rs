@@ -15,6 +15,7 @@ pub struct Hello {
     traffic: Option<Value>,
     concurrency: Option<i64>,
     readiness_path: bool,
+    is_probed_every_second: bool,
 }
 
 impl Hello {
@@ -30,6 +31,7 @@ impl Hello {
             traffic: None,
             concurrency: None,
             readiness_path: true,
+            is_probed_every_second: false,
         };
         bare.env("TARGET", target)
     }
@@ -78,6 +80,12 @@ impl Hello {
     /// Without a readiness path of its own: Sluice's probes ask for `/`, as users do.
     pub fn without_readiness_path(mut self) -> Self {
         self.readiness_path = false;
+        self
+    }
+
+    /// Asked every second whether it is ready, and not ready once it says so.
+    pub fn probed_every_second(mut self) -> Self {
+        self.is_probed_every_second = true;
         self
     }
 
@@ -136,6 +144,11 @@ impl Hello {
         if self.readiness_path {
             template["spec"]["containers"][0]["readinessProbe"] =
                 json!({"httpGet": {"path": "/healthz"}});
+        }
+        if self.is_probed_every_second {
+            let probe = &mut template["spec"]["containers"][0]["readinessProbe"];
+            probe["periodSeconds"] = 1.into();
+            probe["failureThreshold"] = 1.into();
         }
         if let Some(limit) = self.concurrency {
             template["spec"]["containerConcurrency"] = limit.into();

@@ -34,7 +34,7 @@ use sluice::api::delivery::{
 };
 use sluice::api::duration::HumanDuration;
 use sluice::api::rollout::{Phase, RolloutStatus, ServiceRollout};
-use sluice::api::rollout_policy::{RolloutPolicy, RolloutPolicySpec};
+use sluice::api::rollout_policy::{ReadinessOnly, RolloutPolicy, RolloutPolicySpec};
 use sluice::local::apiserver::Admission;
 use sluice::local::cluster::LocalCluster;
 use tokio::task::JoinHandle;
@@ -593,6 +593,7 @@ pub fn brisk() -> RolloutPolicySpec {
     policy.analysis.warm_up.requests = 3;
     policy.analysis.warm_up.duration = HumanDuration::from_millis(0);
     policy.analysis.low_traffic.requests = 10;
+    policy.analysis.low_traffic.readiness_only = ReadinessOnly::Promote;
     policy
 }
 

@@ -37,7 +37,7 @@ async fn quick_policy(harness: &Harness, bake: &str) {
         "bake": bake, "interval": "100ms", "progressDeadline": "20s", "confirmTimeout": "10s",
         "stepTimeout": "20m", "probes": {"count": 3},
         "analysis": {"minRequests": 2, "p99": {"max": "30s"}, "p50": {"max": "30s"}, "warmUp": {"requests": 0, "duration": "0s"},
-            "lowTraffic": {"requests": 3}},
+            "lowTraffic": {"requests": 3, "readinessOnly": "Promote"}},
     }});
     let api: Api<RolloutPolicy> = Api::namespaced(harness.client.clone(), harness.namespace());
     let params = PatchParams::apply("test").force();

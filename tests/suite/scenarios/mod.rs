@@ -17,6 +17,7 @@ mod interval;
 mod lifted;
 mod newer;
 mod people;
+mod probes;
 mod quiet;
 mod refusals;
 mod releases;

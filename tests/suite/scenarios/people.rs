@@ -26,7 +26,7 @@ fn house(namespace: &str) -> Value {
         "bake": "300ms", "interval": "100ms", "progressDeadline": "30s", "confirmTimeout": "10s",
         "probes": {"count": 3},
         "analysis": {"minRequests": 2, "p99": {"max": "30s"}, "p50": {"max": "30s"}, "warmUp": {"requests": 0, "duration": "0s"},
-            "lowTraffic": {"requests": 3}},
+            "lowTraffic": {"requests": 3, "readinessOnly": "Promote"}},
     }})
 }
 

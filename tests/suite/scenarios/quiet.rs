@@ -63,10 +63,7 @@ async fn without_synthetic_probes_it_holds_says_so_and_goes_on_when_users_come(e
     let good = harness.push("Greet two", &[Hello::new("hello", "two")]);
     let held = harness
         .until("hello", "held, and what for", |status| {
-            status.phase == Phase::Holding
-                && status
-                    .message
-                    .contains("0 requests are too few, 2 are needed")
+            status.phase == Phase::Holding && status.message.contains("users sent 0 of 2")
         })
         .await;
     assert_eq!(held.hold.as_ref().unwrap().reason, HoldReason::Evidence);

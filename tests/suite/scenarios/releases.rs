@@ -20,6 +20,7 @@ in_both_forms!(
     five_percent_500_that_only_users_meet_is_rolled_back_on_the_way_up,
     answers_that_are_800_ms_late_are_rolled_back_at_the_first_step,
     what_is_never_ready_harms_nobody,
+    what_is_not_ready_any_more_is_rolled_back,
     a_crash_before_it_listens_is_told_by_its_pods_and_harms_nobody,
     a_crash_while_it_is_probed_harms_nobody,
     a_crash_at_20_percent_is_rolled_back,
@@ -210,6 +211,31 @@ async fn what_is_never_ready_harms_nobody(expand: Expand) {
     let taken = roll_back(&harness, Hello::new("hello", "two").env("NEVER_READY", "1")).await;
     taken.harmed_nobody();
     taken.says("not Ready after 12s");
+    harness.end().await;
+}
+
+async fn what_is_not_ready_any_more_is_rolled_back(expand: Expand) {
+    let harness = Harness::set(Setting {
+        expand,
+        policy: "attentive".to_owned(),
+        ..Setting::default()
+    })
+    .await;
+    // A step takes longer than the candidate stays Ready.
+    let attentive = RolloutPolicySpec {
+        bake: HumanDuration::from_secs(10),
+        confirm_timeout: HumanDuration::from_secs(4),
+        ..brisk()
+    };
+    harness.policy("attentive", attentive).await;
+    let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
+    harness.promoted("hello", &first).await;
+    let bad = Hello::new("hello", "two")
+        .probed_every_second()
+        .env("UNREADY_AFTER_MS", "5000");
+    let taken = roll_back(&harness, bad).await;
+    assert!(taken.status.history[0].weight > 0, "it met users");
+    taken.says("0 of 1 Pods Ready for 4s");
     harness.end().await;
 }
 

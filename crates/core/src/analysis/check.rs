@@ -12,7 +12,7 @@ use super::judge::Verdict;
 /// Which check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CheckId {
-    /// Whether its containers end with an error.
+    /// Whether its containers end with an error, and whether any of its Pods is Ready.
     Pods,
     /// Whether its Revision is there, and Ready.
     Revision,

@@ -2,6 +2,8 @@
 //!
 //! It is beyond doubt where it fails, and long before any user tells.
 
+use std::time::Duration;
+
 use crate::api::serving::KnativeCondition;
 
 use super::finding::Finding;
@@ -20,6 +22,31 @@ pub fn judge_pods(crashes: u32, last_exit: Option<&str>) -> Option<Verdict> {
             last_exit: last_exit.map(str::to_owned),
         })),
     }
+}
+
+/// Judges that of `running` Pods, which are there to serve, none has been Ready for `waited`. `cause` is why one waits.
+///
+/// Conditions do not tell: a Revision that was Ready stays so while its Pods fail their probes, and its users wait. Less
+/// than `patience` may be a container that is restarted, or a cold start.
+pub fn judge_unready(
+    running: u32,
+    waited: Duration,
+    patience: Duration,
+    cause: Option<&str>,
+) -> Verdict {
+    let cause = cause.map(str::to_owned);
+    if waited < patience {
+        return Verdict::Inconclusive(Finding::Unready {
+            running,
+            patience,
+            cause,
+        });
+    }
+    failed(Finding::StayedUnready {
+        running,
+        waited,
+        cause,
+    })
 }
 
 /// Judges a Revision's `Ready` condition; `None` before there is one. `settled`: it was Ready before.
@@ -90,6 +117,20 @@ mod tests {
         assert_eq!(said(judge_pods(1, Some("exit code 3"))), once);
         let twice = "fail, true: crashed 2 times, last with exit code 3";
         assert_eq!(said(judge_pods(2, Some("exit code 3"))), twice);
+    }
+
+    #[test]
+    fn pods_that_are_not_ready_have_their_patience_and_no_more() {
+        let told = |waited, cause| {
+            let seconds = Duration::from_secs;
+            said(Some(judge_unready(3, seconds(waited), seconds(20), cause)))
+        };
+        let waits =
+            "inconclusive: is without a Ready Pod (0 of 3); it is rolled back after 20s of that";
+        assert_eq!(told(19, None), waits);
+        assert_eq!(told(20, None), "fail, true: 0 of 3 Pods Ready for 20s");
+        let cause = "fail, true: 0 of 3 Pods Ready for 31s: ErrImagePull";
+        assert_eq!(told(31, Some("ErrImagePull")), cause);
     }
 
     #[test]

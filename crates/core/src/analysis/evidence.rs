@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::api::rollout::EvidenceLedger;
 
 use super::latency::Latencies;
-use super::ledger::Tests;
 use super::metrics::Tally;
+use super::whole_release::Tests;
 
 /// What the agent has gathered for the present phase of one release.
 ///
@@ -24,16 +24,20 @@ pub struct Evidence {
 }
 
 /// Requests of our own to the candidate, and to stable in the same way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProbeRound {
     /// The candidate.
     pub revision: String,
+    /// When the release began that this is about: a revision that is tried again has the same name.
+    pub release_since: Option<Timestamp>,
     /// When the round ended.
     pub at: Timestamp,
     /// What the candidate answered.
     pub candidate: ProbeReport,
     /// What stable answered; `None` where there is none, or none that can be asked.
     pub stable: Option<ProbeReport>,
+    /// Nobody named a path: it was the container's readiness path that was asked for, or `/`.
+    pub readiness_only: bool,
 }
 
 /// What came back from one series of requests.
@@ -41,20 +45,33 @@ pub struct ProbeRound {
 pub struct ProbeReport {
     /// Requests that count (the warm-up's do not).
     pub sent: u64,
-    /// All of this series, the warm-up's too, as a gateway has counted them.
+    /// All of this series, the warm-up's and those of a slow start too, as a gateway has counted them.
     pub booked: Booked,
-    /// Those of them that were answered otherwise than expected, or not at all.
+    /// Those that count and were answered otherwise than expected, or not at all.
     pub failed: u64,
     /// Those of them that got no HTTP answer: refused, reset, timed out before the headers.
     pub unanswered: u64,
-    /// Answers by status.
+    /// Answers by status, of the requests that count.
     pub statuses: BTreeMap<u16, u64>,
-    /// Time to the whole answer, of the requests that count.
+    /// What each path answered, by the request's line: `/healthz`, `HEAD /healthz`.
+    pub paths: BTreeMap<String, PathReport>,
+    /// Time to the whole answer, of the requests that count, without those of a slow start.
     pub latencies: Latencies,
+    /// The same of those that were sent while a slow start may last.
+    pub early: Latencies,
     /// The very first request, warm-up included: the cold start, told apart.
     pub first: Option<Duration>,
     /// Different errors, in words (the first few).
     pub errors: Vec<String>,
+}
+
+/// What one path answered, of the requests that count.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathReport {
+    /// Answers that were as expected, by status.
+    pub passed: BTreeMap<u16, u64>,
+    /// Those that were not.
+    pub failed: u64,
 }
 
 /// What users met at one weight.
@@ -144,11 +161,15 @@ impl ProbeReport {
         for (status, count) in later.statuses {
             *self.statuses.entry(status).or_default() += count;
         }
-        if let (Latencies::Exact(mine), Latencies::Exact(theirs)) =
-            (&self.latencies, later.latencies)
-        {
-            self.latencies = Latencies::exact([mine.as_slice(), &theirs].concat());
+        for (path, theirs) in later.paths {
+            let mine = self.paths.entry(path).or_default();
+            mine.failed += theirs.failed;
+            for (status, count) in theirs.passed {
+                *mine.passed.entry(status).or_default() += count;
+            }
         }
+        self.latencies = self.latencies.with(&later.latencies);
+        self.early = self.early.with(&later.early);
         // The cold start is the first one's.
         self.first = self.first.or(later.first);
         self.errors.extend(later.errors);
@@ -158,9 +179,15 @@ impl ProbeReport {
 }
 
 impl ProbeRound {
+    /// Whether two rounds are about one revision in one release, so that they may be added.
+    pub fn continues(&self, earlier: &Self) -> bool {
+        self.revision == earlier.revision && self.release_since == earlier.release_since
+    }
+
     /// Adds a later round of the same revision.
     pub fn add(&mut self, later: Self) {
         self.at = later.at;
+        self.readiness_only = later.readiness_only;
         self.candidate.add(later.candidate);
         match (&mut self.stable, later.stable) {
             (Some(mine), Some(theirs)) => mine.add(theirs),

@@ -68,6 +68,15 @@ pub enum Finding {
     },
     /// Enough requests, but more likely sick than healthy.
     Undecided(Figures),
+    /// Late answers of our own requests, as early in its life as they blame nobody.
+    SlowStart {
+        /// What was seen.
+        figures: Figures,
+        /// For how long they blame nobody.
+        slow_start: Duration,
+    },
+    /// No user spoke, and our own requests asked for nothing but a readiness path.
+    ReadinessOnly(Figures),
     /// Stable fails as much in the same minutes.
     StableAsBad {
         /// The candidate's.
@@ -104,6 +113,24 @@ pub enum Finding {
         /// How it ended last.
         last_exit: Option<String>,
     },
+    /// It has Pods, and none of them is Ready at the moment.
+    Unready {
+        /// So many that should serve.
+        running: u32,
+        /// How long that may last.
+        patience: Duration,
+        /// Why one waits, where the cluster says it.
+        cause: Option<String>,
+    },
+    /// None of them was Ready for longer than may be.
+    StayedUnready {
+        /// So many that should serve.
+        running: u32,
+        /// For how long.
+        waited: Duration,
+        /// Why one waits, where the cluster says it.
+        cause: Option<String>,
+    },
 }
 
 /// The figures that a finding rests on.
@@ -131,6 +158,8 @@ pub struct Figures {
     pub stable_errors: Option<(u64, u64)>,
     /// The cold start, of probes.
     pub cold_start: Option<Duration>,
+    /// What was asked for, of probes: `/healthz`, `HEAD /healthz`.
+    pub paths: Vec<String>,
     /// An error in words, of probes.
     pub error: Option<String>,
     /// Why our own requests speak and not users': `users sent 3 of 8`.
@@ -146,6 +175,11 @@ impl Figures {
         }
     }
 
+    /// ` at /healthz`; nothing where users spoke.
+    fn at(&self) -> String {
+        at_paths(&self.paths)
+    }
+
     /// Failed answers in percent.
     pub fn error_rate(&self) -> f64 {
         if self.requests == 0 {
@@ -156,6 +190,17 @@ impl Figures {
     }
 }
 
+/// ` at /healthz, /api`; of many paths the first three.
+pub(super) fn at_paths(paths: &[String]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<&str> = paths.iter().take(NAMED).map(String::as_str).collect();
+    match paths.len().saturating_sub(NAMED) {
+        _ if named.is_empty() => String::new(),
+        0 => format!(" at {}", named.join(", ")),
+        more => format!(" at {} and {more} more", named.join(", ")),
+    }
+}
+
 impl Finding {
     /// Whose requests spoke, where any did.
     pub fn source(&self) -> Option<EvidenceSource> {
@@ -163,6 +208,8 @@ impl Finding {
             Self::Healthy(figures)
             | Self::Errors(figures)
             | Self::Undecided(figures)
+            | Self::ReadinessOnly(figures)
+            | Self::SlowStart { figures, .. }
             | Self::NothingToCompare(figures)
             | Self::Untimed(figures)
             | Self::Slow { figures, .. }
@@ -176,7 +223,9 @@ impl Finding {
             | Self::NotReady { .. }
             | Self::Gone
             | Self::CrashedOnce
-            | Self::Crashed { .. } => None,
+            | Self::Crashed { .. }
+            | Self::Unready { .. }
+            | Self::StayedUnready { .. } => None,
         }
     }
 }
@@ -191,10 +240,11 @@ impl fmt::Display for Figures {
         };
         write!(
             f,
-            "error rate {:.1} % of {}{} {unit} (limit {} %)",
+            "error rate {:.1} % of {}{} {unit}{} (limit {} %)",
             self.error_rate(),
             if self.of_the_last { "the last " } else { "" },
             self.requests,
+            self.at(),
             self.max_error_rate
         )?;
         if let Some((errors, of)) = self.stable_errors {
@@ -241,7 +291,10 @@ impl fmt::Display for Finding {
                 if let (99, Some(stable)) = (percentile, figures.stable_p99) {
                     write!(f, " (stable {stable})")?;
                 }
-                Ok(())
+                match figures.paths.as_slice() {
+                    [] => Ok(()),
+                    paths => write!(f, ", probed{}", at_paths(paths)),
+                }
             }
             Self::Late {
                 late: (late, of),
@@ -277,9 +330,21 @@ impl fmt::Display for Finding {
                 HumanDuration(*bake)
             ),
             Self::TooFew { have, need } => {
-                write!(f, "{have} requests are too few, {need} are needed")
+                write!(f, "users sent {have} of {need}: too few to tell")
             }
             Self::Undecided(figures) => write!(f, "{figures}; too few requests to tell"),
+            Self::SlowStart {
+                figures,
+                slow_start,
+            } => write!(
+                f,
+                "{figures}; late in its first {}, which blames nobody: probed on",
+                HumanDuration(*slow_start)
+            ),
+            Self::ReadinessOnly(figures) => write!(
+                f,
+                "{figures}; nobody named a path of probes, and a readiness path says nothing of what users ask for"
+            ),
             Self::StableAsBad {
                 figures,
                 stable_errors,
@@ -306,6 +371,30 @@ impl fmt::Display for Finding {
                 write!(f, "crashed {crashes} times")?;
                 match last_exit {
                     Some(exit) => write!(f, ", last with {exit}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Unready {
+                running,
+                patience,
+                cause,
+            } => {
+                write!(f, "is without a Ready Pod (0 of {running}")?;
+                if let Some(cause) = cause {
+                    write!(f, ", {cause}")?;
+                }
+                let patience = HumanDuration(*patience);
+                write!(f, "); it is rolled back after {patience} of that")
+            }
+            Self::StayedUnready {
+                running,
+                waited,
+                cause,
+            } => {
+                let waited = HumanDuration::from_secs(waited.as_secs());
+                write!(f, "0 of {running} Pods Ready for {waited}")?;
+                match cause {
+                    Some(cause) => write!(f, ": {cause}"),
                     None => Ok(()),
                 }
             }

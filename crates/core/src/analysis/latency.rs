@@ -50,6 +50,16 @@ impl Latencies {
         Self::Exact(milliseconds)
     }
 
+    /// Exact times with others of their kind; what is in buckets is left as it is.
+    pub(super) fn with(&self, others: &Self) -> Self {
+        match (self, others) {
+            (Self::Exact(mine), Self::Exact(theirs)) => {
+                Self::exact([mine.as_slice(), theirs].concat())
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// How many answers there are.
     pub fn count(&self) -> u64 {
         match self {

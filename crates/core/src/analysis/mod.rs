@@ -22,31 +22,33 @@ pub mod ledger;
 pub mod limits;
 pub mod metrics;
 pub mod probes;
-#[cfg(test)]
-mod probes_tests;
 pub mod prometheus;
 pub mod requests;
 #[cfg(test)]
 mod requests_tests;
 mod seen;
 pub mod sequential;
+mod stable;
 pub mod statistics;
 #[cfg(test)]
 mod watched;
+pub mod whole_release;
 pub mod window;
 
 pub use check::{Check, CheckId, Judgement, combine};
-pub use cluster::{judge_gone, judge_pods, judge_ready};
+pub use cluster::{judge_gone, judge_pods, judge_ready, judge_unready};
 pub use evidence::{
-    Booked, Counts, Evidence, Metrics, ProbeReport, ProbeRound, Unmeasured, Window,
+    Booked, Counts, Evidence, Metrics, PathReport, ProbeReport, ProbeRound, Unmeasured, Window,
 };
 pub use finding::{Figures, Finding};
 pub use judge::Verdict;
 pub use latency::Latencies;
-pub use ledger::{Pair, Tests};
+pub use ledger::Pair;
 pub use limits::Limits;
 pub use metrics::{Counters, Scrape, Tally};
 pub use probes::judge_probes;
 pub use requests::{judge_window, wants_synthetic};
 pub use seen::LEAST_TO_COMPARE;
+pub use stable::{stable_fails_everybody, stable_is_worse};
+pub use whole_release::Tests;
 pub use window::StepWindow;

@@ -1,7 +1,7 @@
 //! Judges what users met.
 //!
 //! Errors, late answers and classes of status are judged by tests that may be looked at at any time, that notice a change,
-//! and that go on over the whole release ([`Tests`]). A step is passed on what users met since it began.
+//! and that go on over the whole release ([`Tests`](super::Tests)). A step is passed on what users met since it began.
 
 use crate::api::rollout::EvidenceSource;
 use crate::policy::{Policy, Step};
@@ -11,7 +11,7 @@ use super::finding::{Figures, Finding};
 use super::judge::Verdict;
 use super::limits::Limits;
 use super::metrics::Tally;
-use super::probes::judge_reports;
+use super::probes::{alone, judge_round};
 use super::seen::LEAST_TO_COMPARE;
 use super::statistics::{Sprt, SprtVerdict, binomial_tail};
 
@@ -47,13 +47,8 @@ const SHARED: f64 = 0.1;
 pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
     let synthetic = window.synthetic.as_ref();
     let by_synthetic = |round: &ProbeRound, instead_of: String| {
-        let verdict = judge_reports(
-            policy,
-            EvidenceSource::SyntheticProbes,
-            &round.candidate,
-            round.stable.as_ref(),
-            u64::from(policy.analysis.synthetic_probes),
-        );
+        let need = u64::from(policy.analysis.synthetic_probes);
+        let verdict = judge_round(policy, EvidenceSource::SyntheticProbes, round, need);
         verdict.instead_of(instead_of)
     };
     let metrics = match (&window.metrics, synthetic) {
@@ -64,7 +59,8 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
             });
         }
         (Err(why), Some(round)) => {
-            return bake(by_synthetic(round, why.to_string()), window, step);
+            let verdict = bake(by_synthetic(round, why.to_string()), window, step);
+            return alone(policy, round, verdict);
         }
     };
 
@@ -75,7 +71,14 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
     if let Some(verdict) = users.blame() {
         return verdict;
     }
-    let synthetic = synthetic.map(|round| by_synthetic(round, too_few()));
+    let synthetic = synthetic.map(|round| {
+        let verdict = by_synthetic(round, too_few());
+        if sent == 0 {
+            alone(policy, round, verdict)
+        } else {
+            verdict
+        }
+    });
     if let Some(verdict @ Verdict::Fail { .. }) = synthetic {
         return verdict;
     }
@@ -107,6 +110,8 @@ pub fn wants_synthetic(verdict: &Verdict, window: &Window, step: &Step) -> bool 
     let silent = match verdict {
         Verdict::Inconclusive(Finding::TooFew { .. } | Finding::NoData { .. }) => true,
         Verdict::Inconclusive(Finding::Baking { .. }) => uncounted,
+        // All that they can say is said.
+        Verdict::Inconclusive(Finding::ReadinessOnly(_)) => false,
         Verdict::Inconclusive(finding) | Verdict::Fail { finding, .. } => {
             finding.source() == Some(EvidenceSource::SyntheticProbes)
         }
@@ -156,6 +161,7 @@ impl<'a> Users<'a> {
                 of_the_last: false,
                 open: candidate.open,
                 cold_start: None,
+                paths: Vec::new(),
                 error: None,
                 instead_of: None,
             },

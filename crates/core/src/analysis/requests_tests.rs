@@ -51,7 +51,7 @@ fn enough_clean_answers_after_the_bake_pass() {
     );
     says(
         fast().seconds(12, |second| [good(u64::from(second < 7)), good(19)]),
-        expect!["inconclusive: 7 requests are too few, 8 are needed"],
+        expect!["inconclusive: users sent 7 of 8: too few to tell"],
     );
 }
 
@@ -297,7 +297,7 @@ fn a_quiet_service_is_judged_on_our_own_requests_and_they_are_no_users() {
     let quiet = || fast().seconds(12, |second| [good(u64::from(second < 3)), good(2)]);
     says(
         quiet(),
-        expect!["inconclusive: 3 requests are too few, 8 are needed"],
+        expect!["inconclusive: users sent 3 of 8: too few to tell"],
     );
     says(
         quiet().probed(100, 0),

@@ -4,7 +4,6 @@ use crate::api::rollout::EvidenceSource;
 use crate::api::rollout_policy::LatencyLimit;
 use crate::policy::Policy;
 
-use super::evidence::ProbeReport;
 use super::finding::{Figures, Finding};
 use super::judge::Verdict;
 use super::latency::Latencies;
@@ -27,32 +26,19 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn of_reports(
-        policy: &Policy,
-        source: EvidenceSource,
-        candidate: &'a ProbeReport,
-        stable: Option<&'a ProbeReport>,
+    /// Figures of our own requests, prepared by [`super::probes`].
+    pub(super) fn of_sides(
+        figures: Figures,
+        candidate: &'a Latencies,
+        stable: Option<&'a Latencies>,
+        (stable_errors, stable_requests): (u64, u64),
     ) -> Self {
         Self {
-            figures: Figures {
-                source,
-                errors: candidate.failed,
-                requests: candidate.sent,
-                max_error_rate: policy.analysis.max_error_rate,
-                p50: candidate.latencies.quantile(0.5),
-                p99: candidate.latencies.quantile(0.99),
-                stable_p99: stable.and_then(|stable| stable.latencies.quantile(0.99)),
-                stable_errors: None,
-                of_the_last: false,
-                open: 0,
-                cold_start: candidate.first,
-                error: candidate.errors.first().cloned(),
-                instead_of: None,
-            },
-            candidate: &candidate.latencies,
-            stable: stable.map(|stable| &stable.latencies),
-            stable_errors: stable.map_or(0, |stable| stable.failed),
-            stable_requests: stable.map_or(0, |stable| stable.sent),
+            figures,
+            candidate,
+            stable,
+            stable_errors,
+            stable_requests,
         }
     }
 

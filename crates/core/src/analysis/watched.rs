@@ -176,6 +176,7 @@ impl Watched {
             at,
             candidate,
             stable: Some(stable),
+            ..ProbeRound::default()
         });
         self.look();
         self

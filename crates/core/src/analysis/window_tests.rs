@@ -60,7 +60,7 @@ fn probed(sent: u64) -> ProbeRound {
             booked,
             ..ProbeReport::default()
         },
-        stable: None,
+        ..ProbeRound::default()
     }
 }
 

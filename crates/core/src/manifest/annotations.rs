@@ -4,18 +4,27 @@ use super::node::{Entry, Node};
 use super::schema::{join, nearest};
 use super::words::say;
 use super::yaml::Wrong;
+use crate::api::annotations::PROBES;
 use crate::api::dns_names;
 use crate::api::object::ObjectKey;
+use crate::api::probe::ProbeSetting;
 use crate::api::serving;
 
 const PREFIX: &str = "sluice.dev/";
-/// What people write, and what it may say; a policy's name is free.
-const PEOPLE_S: [(&str, &[&str]); 4] = [
+/// What people write, and what it may say; of a policy's name and of probes there is no list.
+const PEOPLE_S: [(&str, &[&str]); 9] = [
     ("expand", &["Routes", "Service"]),
     ("force", &["true", "false"]),
     ("policy", &[]),
+    ("probe-expected-body", &[]),
+    ("probe-expected-status", &[]),
+    ("probe-headers", &[]),
+    ("probe-method", &[]),
+    ("probe-path", &[]),
     ("prune", &["disabled"]),
 ];
+/// What only a Service is read for.
+const SERVICE_S: [&str; 2] = ["expand", "policy"];
 /// What Sluice writes, and an object that was read out of a cluster may have.
 const OURS: [&str; 6] = [
     "attempt",
@@ -33,8 +42,12 @@ pub(super) fn check(object: &Node) -> Vec<Wrong> {
     ours(object, &METADATA)
         .filter_map(|(name, entry)| {
             let field = join("metadata.annotations", &entry.key);
-            let wrong = |message, hint| Wrong::new(entry.at, message).field(field).hint(hint);
             let value = entry.value.as_str()?;
+            if let Some(read) = ProbeSetting::read(&entry.key, value) {
+                let refused = read.err()?;
+                return Some(Wrong::new(entry.at, say("").quote(refused)).field(field));
+            }
+            let wrong = |message, hint| Wrong::new(entry.at, message).field(field).hint(hint);
             let Some((_, values)) = PEOPLE_S.iter().find(|(known, _)| *known == name) else {
                 if OURS.contains(&name) {
                     return None;
@@ -67,8 +80,10 @@ pub(super) fn check(object: &Node) -> Vec<Wrong> {
 /// Those that stand where nobody reads them: the place's path, and why.
 pub(super) fn misplaced(object: &Node, key: &ObjectKey) -> Vec<(Vec<String>, String)> {
     let is_service = key.group == serving::GROUP && key.kind == "Service";
-    let on_object = ours(object, &METADATA)
-        .filter(|(name, _)| !is_service && matches!(*name, "expand" | "policy"));
+    let on_object = ours(object, &METADATA).filter(|(name, entry)| {
+        let read = SERVICE_S.contains(name) || entry.key.starts_with(PROBES);
+        read && !is_service
+    });
     let why = |entry: &Entry| {
         let kind = &key.kind;
         format!(

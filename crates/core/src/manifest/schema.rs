@@ -9,6 +9,7 @@ use super::node::{Kind, Node};
 use super::words::{Words, say};
 use super::yaml::{Wrong, quote_it};
 use crate::api::duration::HumanDuration;
+use crate::api::probe::{ExpectedStatus, check_path};
 
 /// What is said of a field that the schema does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +69,10 @@ impl Schema {
         }
         let schema = self.resolve(schema);
         if flag(schema, "x-kubernetes-int-or-string") {
-            if !matches!(node.kind, Kind::String(_) | Kind::Number(_)) {
-                wrong.push(mismatch(node, field, "a number or a string", None));
+            match &node.kind {
+                Kind::String(text) => string(node, text, schema, field, wrong),
+                Kind::Number(number) => range(node, number.as_f64(), schema, field, wrong),
+                _ => wrong.push(mismatch(node, field, "a number or a string", None)),
             }
             return;
         }
@@ -180,8 +183,16 @@ fn string(node: &Node, text: &str, schema: &Value, field: &str, wrong: &mut Vec<
             );
         }
     }
-    // HumanDuration's own schema says it by this pattern.
+    // The schemas of HumanDuration, ExpectedStatus and of a probe's path say it by a pattern.
     let pattern = schema.get("pattern").and_then(Value::as_str);
+    let refused = match pattern {
+        Some(ExpectedStatus::PATTERN) => text.parse::<ExpectedStatus>().err(),
+        Some("^/") => check_path(text).err(),
+        _ => None,
+    };
+    if let Some(refused) = refused {
+        wrong.push(Wrong::new(node.at, say("").quote(refused)).field(field));
+    }
     if pattern.is_some_and(|pattern| pattern.contains("(ms|s|m|h)"))
         && text.parse::<HumanDuration>().is_err()
     {

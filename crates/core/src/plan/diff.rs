@@ -131,6 +131,7 @@ fn of_release(
             ReleaseReason::Traffic | ReleaseReason::Missing(_) => true,
             ReleaseReason::Metadata(_)
             | ReleaseReason::Template(_)
+            | ReleaseReason::RevisionName { .. }
             | ReleaseReason::Drift { .. } => false,
         });
     let traffic = match shown {

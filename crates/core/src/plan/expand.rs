@@ -13,7 +13,7 @@ use crate::render::{Destination, Rendered, RenderedObject};
 
 use super::annotations::{self, DeliveryId};
 use super::live::Live;
-use super::service::ServiceIntent;
+use super::service::{ServiceIntent, probes};
 use super::steps::{LeftAlone, Why};
 use super::{digest, live};
 
@@ -132,6 +132,7 @@ fn service(
         traffic: Vec::new(),
         traffic_problem: None,
         policy: annotations::annotation(object, annotations::POLICY).map(str::to_owned),
+        probes: probes(object),
         force: annotations::annotation(object, annotations::FORCE) == Some("true"),
         labels,
         annotations: map("annotations"),

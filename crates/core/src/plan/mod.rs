@@ -8,6 +8,7 @@
 
 pub mod canonical;
 mod claims;
+mod config_changes;
 pub mod convert;
 pub mod diff;
 pub mod digest;
@@ -37,6 +38,7 @@ pub use crate::api::annotations;
 pub use crate::api::scope::Scope;
 pub use annotations::DeliveryId;
 pub use claims::Claims;
+pub use config_changes::ConfigDiff;
 pub use live::{FieldOwner, Live, LiveObject, Operation, is_ours};
 pub use manager::Manager;
 pub use normalize::{ChangeKind, FieldChange};

@@ -11,12 +11,14 @@ use crate::api::rollout::Phase;
 use crate::api::serving::{self, TrafficTarget};
 
 use super::digest;
-use super::live::LiveObject;
+use super::live::{LiveObject, is_ours};
 use super::manager::Manager;
 use super::normalize::{self, FieldChange};
+use super::path::FieldPath;
 use super::planner::{Comparison, Gate, Input, classify, gate, is_mark, who};
 use super::service::ServiceIntent;
 use super::steps::{Action, LeftAlone, Plan, ReleaseReason, Settled, Stage, Step, Why};
+use super::takeover;
 
 /// Tags that a rollout sets and removes; they are no part of the user's traffic.
 const OWN_TAGS: [&str; 2] = ["candidate", "stable"];
@@ -184,7 +186,7 @@ fn template_reasons(
         reasons
     };
     let changed = template.into_iter().chain(metadata).collect();
-    match classify(input, live, Manager::Objects, changed, same_git) {
+    let mut reasons = match classify(input, live, Manager::Objects, changed, same_git) {
         Comparison::Holds => Vec::new(),
         Comparison::Foreign { from, changed } => {
             let mut reasons = vec![ReleaseReason::Adopted { from }];
@@ -203,7 +205,31 @@ fn template_reasons(
             let (by, at) = who(live, &changed);
             vec![ReleaseReason::Drift { changed, by, at }]
         }
+    };
+    let writes_template = |reason: &ReleaseReason| matches!(reason, ReleaseReason::Template(_));
+    if reasons.iter().any(writes_template) {
+        reasons.extend(foreign_name(live, &object));
     }
+    reasons
+}
+
+/// The name that somebody else gave the template's revision, where a write of the template takes it away.
+fn foreign_name(live: &LiveObject, object: &Value) -> Option<ReleaseReason> {
+    if !takeover::is_foreign_name(live, object, Manager::Objects) {
+        return None;
+    }
+    let path = FieldPath::fields(&["spec", "template", "metadata", "name"]);
+    let value = live.value();
+    let name = value.pointer("/spec/template/metadata/name")?.as_str()?;
+    let mut others = live
+        .managers
+        .iter()
+        .filter(|owner| !is_ours(&owner.manager));
+    let by = others.find(|owner| owner.owns(&path));
+    Some(ReleaseReason::RevisionName {
+        name: name.to_owned(),
+        by: by.map(|owner| owner.manager.clone()),
+    })
 }
 
 /// A Route's metadata; its traffic is the rollout's.

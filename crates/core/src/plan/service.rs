@@ -4,6 +4,8 @@
 //! or a traffic block is put into an object, so that both modes look the same
 //! from outside.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::api::delivery::Expand;
@@ -14,7 +16,8 @@ use crate::api::serving::{API_VERSION, GROUP, TrafficTarget, annotation};
 use super::annotations::{self, DeliveryId};
 use super::live::LiveObject;
 use super::manager::Manager;
-use super::normalize::FieldChange;
+use super::normalize::{ChangeKind, FieldChange};
+use super::path::FieldPath;
 use super::{digest, spelling, template};
 
 /// A service as Git wants it.
@@ -43,6 +46,8 @@ pub struct ServiceIntent {
     pub traffic_problem: Option<String>,
     /// The policy named by its annotation.
     pub policy: Option<String>,
+    /// What its annotations say of probes, by their full names.
+    pub probes: BTreeMap<String, String>,
     /// Fields of other managers are taken without asking.
     pub force: bool,
     pub(super) labels: Map<String, Value>,
@@ -78,6 +83,7 @@ impl ServiceIntent {
             traffic,
             traffic_problem: None,
             policy,
+            probes: probes(&value),
             force: false,
             labels: owned_metadata(route, "labels"),
             annotations,
@@ -129,6 +135,15 @@ impl ServiceIntent {
                 || (digest::template_in(known).is_none() && known == self.manifest())
         });
         template::changes_in(&self.template.value(), live, last_written)
+    }
+
+    /// Whether the live object has Git's template but for the name that Git gives its revision, and none in its place.
+    pub fn is_written_unnamed(&self, live: &LiveObject) -> bool {
+        let name = FieldPath::fields(&["spec", "template", "metadata", "name"]);
+        let changes = self.template_changes(live);
+        let is_its_name =
+            |change: &FieldChange| change.kind == ChangeKind::Added && change.path == name;
+        !changes.is_empty() && changes.iter().all(is_its_name)
     }
 
     /// Says whether a Revision was made from Git's template, as [`template::makes_revision`] does. Where that is
@@ -270,6 +285,15 @@ impl ServiceIntent {
         }
         json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
     }
+}
+
+/// An object's annotations about probes.
+pub(super) fn probes(object: &Value) -> BTreeMap<String, String> {
+    let all = object.pointer("/metadata/annotations");
+    let all = all.and_then(Value::as_object).into_iter().flatten();
+    let ours = all.filter(|(name, _)| name.starts_with(annotations::PROBES));
+    ours.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// A Route's labels or annotations that we applied.

@@ -141,6 +141,13 @@ pub enum ReleaseReason {
     },
     /// The template: a new revision.
     Template(Vec<FieldChange>),
+    /// The name that somebody else gave the template's revision, and Git does not: it goes with the template's write.
+    RevisionName {
+        /// The name.
+        name: String,
+        /// The field manager that gave it.
+        by: Option<String>,
+    },
     /// The user's own traffic block.
     Traffic,
     /// Labels or annotations: no new revision.
@@ -332,9 +339,12 @@ impl Step {
     pub fn takes_over(&self) -> bool {
         match &self.action {
             Action::Adopt { .. } => true,
-            Action::Release { reasons } => reasons
-                .iter()
-                .any(|reason| matches!(reason, ReleaseReason::Adopted { .. })),
+            Action::Release { reasons } => reasons.iter().any(|reason| {
+                matches!(
+                    reason,
+                    ReleaseReason::Adopted { .. } | ReleaseReason::RevisionName { .. }
+                )
+            }),
             _ => false,
         }
     }
@@ -408,6 +418,14 @@ impl fmt::Display for ReleaseReason {
             Self::Template(changed) => {
                 f.write_str("template changed")?;
                 write_changes(f, changed)
+            }
+            Self::RevisionName { name, by } => {
+                write!(f, "takes over the revision's name {name}")?;
+                match by {
+                    Some(by) => write!(f, ", which {by} set")?,
+                    None => f.write_str(", which is not in Git")?,
+                }
+                f.write_str(", so that Knative names the next one")
             }
             Self::Traffic => f.write_str("traffic changed"),
             Self::Metadata(changed) => {

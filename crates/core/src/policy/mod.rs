@@ -5,15 +5,17 @@
 //! not check it again. Nothing here asks a cluster: the objects come in as arguments.
 
 mod preset;
+mod probes;
 mod validate;
 
 use std::time::Duration;
 
-use crate::api::rollout_policy::{LatencyLimit, RolloutPolicySpec};
+use crate::api::rollout_policy::{LatencyLimit, ReadinessOnly, RolloutPolicySpec};
 
 #[cfg(test)]
 pub(crate) use preset::preset;
 pub use preset::{Presets, of_last_resort};
+pub use probes::{ProbeAnnotationError, Probes};
 pub use validate::{FieldProblem, PolicyError, read};
 
 /// A service names its policy with this annotation, on top of its Delivery's `spec.policy`.
@@ -56,21 +58,6 @@ pub struct Step {
     pub approval: bool,
 }
 
-/// Requests to the candidate's tag URL.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Probes {
-    /// Path; the container's readiness path, or `/`, when absent.
-    pub path: Option<String>,
-    /// The one status that passes; anything below 500 when absent.
-    pub expected_status: Option<u16>,
-    /// How many must pass; 0 switches the gate off.
-    pub count: u32,
-    /// How many are under way at once.
-    pub concurrency: u32,
-    /// An answer later than this has failed.
-    pub timeout: Duration,
-}
-
 /// What the evidence of a step must show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Analysis {
@@ -88,6 +75,8 @@ pub struct Analysis {
     pub warm_up: Duration,
     /// How many requests of our own speak for a service with too few users; 0: none do.
     pub synthetic_probes: u32,
+    /// What becomes of a step for which only a readiness path spoke.
+    pub readiness_only: ReadinessOnly,
 }
 
 impl Policy {
@@ -129,13 +118,7 @@ impl Policy {
             step_timeout: spec.step_timeout.get(),
             progress_deadline: spec.progress_deadline.get(),
             confirm_timeout: spec.confirm_timeout.get(),
-            probes: Probes {
-                path: spec.probes.path.clone(),
-                expected_status: spec.probes.expected_status,
-                count: spec.probes.count,
-                concurrency: spec.probes.concurrency,
-                timeout: spec.probes.timeout.get(),
-            },
+            probes: Probes::from_checked(spec),
             analysis: Analysis {
                 consecutive_failures: spec.analysis.consecutive_failures,
                 max_error_rate: spec.analysis.max_error_rate,
@@ -148,6 +131,7 @@ impl Policy {
                 } else {
                     0
                 },
+                readiness_only: spec.analysis.low_traffic.readiness_only,
             },
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::api::probe::{self, ProbeMethod};
 use crate::api::rollout_policy::{
     Analysis, LatencyLimit, Probes, RolloutPolicy, RolloutPolicySpec,
 };
@@ -163,17 +164,35 @@ impl Problems {
     }
 
     fn check_probes(&mut self, probes: &Probes) {
-        if let Some(path) = probes.path.as_deref().filter(|path| !path.starts_with('/')) {
-            self.wrong("probes.path", format!("{path:?} must start with /"));
+        let paths: Vec<String> = probes.path.iter().chain(&probes.paths).cloned().collect();
+        if probes.path.is_some() && !probes.paths.is_empty() {
+            self.wrong("probes.path", "write path or paths, not both".to_owned());
+        } else if let Err(refused) = probe::check_paths(&paths) {
+            let field = if probes.path.is_some() {
+                "path"
+            } else {
+                "paths"
+            };
+            self.wrong(&format!("probes.{field}"), refused.to_string());
         }
-        if let Some(status) = probes
-            .expected_status
-            .filter(|status| !(100..=599).contains(status))
+        if let Err(refused) = probe::check_headers(&probes.headers) {
+            self.wrong("probes.headers", refused.to_string());
+        }
+        match probes
+            .expected_body
+            .as_ref()
+            .map(probe::ExpectedBody::check)
         {
-            self.wrong(
-                "probes.expectedStatus",
-                format!("{status} is no HTTP status (100 to 599)"),
-            );
+            Some(Err((field, refused))) => {
+                let dot = if field.is_empty() { "" } else { "." };
+                let field = format!("probes.expectedBody{dot}{field}");
+                self.wrong(&field, refused.to_string());
+            }
+            Some(Ok(_)) if probes.method == ProbeMethod::Head => self.wrong(
+                "probes.expectedBody",
+                "an answer to HEAD has no body; write another method".to_owned(),
+            ),
+            Some(Ok(_)) | None => {}
         }
         if probes.count > 10_000 {
             self.wrong(
@@ -278,6 +297,38 @@ mod tests {
             expect![[
                 r#"RolloutPolicy "mine": spec.interval: 1ms is too short: at least 100ms; spec.probes.path: "healthz" must start with /; spec.probes.concurrency: 0 is not between 1 and 64; spec.analysis.maxErrorRate: 101 is not between 0 and 100 (percent); spec.analysis.p50.maxRatio: 0.5 must be 1 or more (1.25 allows a quarter more than stable)"#
             ]],
+        );
+        complains(
+            "{probes: {path: /a, paths: [/b]}}",
+            expect![[r#"RolloutPolicy "mine": spec.probes.path: write path or paths, not both"#]],
+        );
+        complains(
+            "{probes: {paths: [/a, b], method: HEAD, headers: {host: x}, expectedBody: {contains: ok}}}",
+            expect![[
+                r#"RolloutPolicy "mine": spec.probes.paths: "b" must start with /; spec.probes.headers: host leads the probe to the candidate and cannot be another; spec.probes.expectedBody: an answer to HEAD has no body; write another method"#
+            ]],
+        );
+        complains(
+            "{probes: {expectedBody: {jsonPath: status, equals: up}}}",
+            expect![[
+                r#"RolloutPolicy "mine": spec.probes.expectedBody.jsonPath: "status" is no path of a field; write it like .status or .checks[0].name"#
+            ]],
+        );
+        complains(
+            "{probes: {expectedBody: {jsonPath: .status}}}",
+            expect![[
+                r#"RolloutPolicy "mine": spec.probes.expectedBody.equals: write the value that jsonPath leads to"#
+            ]],
+        );
+        complains(
+            "{probes: {expectedStatus: 99}}",
+            expect![
+                "RolloutPolicy cannot be read: spec.probes: 99 is no HTTP status (100 to 599) at line 4 column 16"
+            ],
+        );
+        complains(
+            "{probes: {paths: [/healthz, /api], method: POST, headers: {x-tenant: probe}, expectedStatus: '200-299, 404', expectedBody: {jsonPath: .status, equals: up}}}",
+            expect!["fine"],
         );
         complains(
             "{bake: 1h}",

@@ -12,6 +12,7 @@ use super::context::DecisionContext;
 use super::decision::{Decision, Gather, Write};
 use super::gates;
 use super::input::{Intent, Live};
+use super::stable_health::SERVES_NOBODY;
 use super::state::State;
 use super::traffic;
 use super::transition::Transition;
@@ -52,6 +53,7 @@ const MOST_TURNS: usize = 16;
 ///     memory_problem: None,
 ///     source_problem: None,
 ///     drift: Drift::Correct,
+///     config_changes: Vec::new(),
 /// };
 /// let policy = policy::read(
 ///     "{apiVersion: sluice.dev/v1alpha1, kind: RolloutPolicy, metadata: {name: mine}, spec: {}}",
@@ -111,6 +113,7 @@ pub fn decide(
     pass.ask_again();
     pass.lift();
     pass.requests();
+    pass.note_config_changes();
 
     let mut wake_after = None;
     for _ in 0..MOST_TURNS {
@@ -207,7 +210,10 @@ impl DecisionContext<'_> {
         let resting = matches!(phase, Phase::Stable | Phase::RolledBack | Phase::Failed);
         let ready = phase == Phase::Stable && self.service.confirmed_at.is_some();
         let ready = ready || (phase == Phase::Stable && self.service.preserve_adopted_traffic);
-        self.condition("Ready", ready, &word, message.clone());
+        match self.serves_nobody() {
+            Some(cause) => self.condition("Ready", false, SERVES_NOBODY, cause),
+            None => self.condition("Ready", ready, &word, message.clone()),
+        }
         self.condition(
             "Progressing",
             !resting && phase != Phase::Holding && phase != Phase::Pending,
@@ -219,6 +225,7 @@ impl DecisionContext<'_> {
             Some((reason, message)) => self.condition("Degraded", true, reason, message),
             None => self.condition("Degraded", false, "AsExpected", String::new()),
         }
+        self.say_stable_health();
         match self.left_drift() {
             Some(drift) => self.condition("Drifted", true, "ChangedByHand", drift),
             None if self.has_said("Drifted", "ChangedByHand") => {
@@ -240,7 +247,7 @@ impl DecisionContext<'_> {
             ));
         }
         if let Some(cause) = self.stable_trouble() {
-            return Some(("StableUnhealthy", cause));
+            return Some(("StableUnhealthy", self.with_config_change(cause)));
         }
         if status.phase == Phase::Failed {
             return Some(("Failed", status.message.clone()));
@@ -257,7 +264,12 @@ impl DecisionContext<'_> {
 
     fn decision(mut self, wake_after: Option<Duration>) -> Decision {
         let unstored = self.beginning_may_wait();
-        let times = [wake_after, unstored, self.next_opening()];
+        let times = [
+            wake_after,
+            unstored,
+            self.next_opening(),
+            self.patience_left(),
+        ];
         let wake_after = times.into_iter().flatten().min();
         // Suspended, nothing is written but the way back (and the last word of a promotion).
         let frozen =

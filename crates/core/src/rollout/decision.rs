@@ -109,10 +109,16 @@ pub enum Gather {
 pub struct ProbeTargets {
     /// The revision that is probed.
     pub revision: String,
+    /// When its release began: what an earlier one of the same name showed speaks for nothing.
+    pub release_since: Option<Timestamp>,
     /// Its tag's URL.
     pub candidate_url: String,
+    /// Whether it has no Pod that is Ready, so that the first request waits until there is one.
+    pub candidate_sleeps: bool,
     /// The tag URL of stable, where there is one.
     pub stable_url: Option<String>,
+    /// The same of stable.
+    pub stable_sleeps: bool,
     /// How many requests to each.
     pub count: u32,
 }

@@ -15,6 +15,8 @@ use super::traffic;
 
 /// Why Knative stops at a Configuration: it can make no Revision of its template.
 const REVISION_FAILED: &str = "RevisionFailed";
+/// What it says of a name that a Revision of another content has. A Revision that merely is broken has the same reason.
+const NAME_IS_TAKEN: &str = "already exists";
 
 impl DecisionContext<'_> {
     /// Whether what is decided leads to revisions that are known to be good, and so waits for nothing.
@@ -110,6 +112,13 @@ impl DecisionContext<'_> {
             Phase::RollingBack => failed,
             // Only what was rolled back: what serves and is not well is somebody's to see.
             Phase::RolledBack => self.service.confirmed_at.is_some(),
+            // Git's own template under Git's own name, which the cluster's defaults have made another since.
+            Phase::Stable => {
+                failed
+                    && ready.is_some_and(|ready| ready.message.contains(NAME_IS_TAKEN))
+                    && configuration.template_written
+                    && self.names_itself()
+            }
             _ => false,
         };
         if !due || self.intent.expand != Expand::Service || !configuration.written_observed {
@@ -224,6 +233,28 @@ mod tests {
         })
     }
 
+    fn intent(expand: Expand) -> Intent {
+        Intent {
+            namespace: "default".to_owned(),
+            name: "hello".to_owned(),
+            expand,
+            template_hash: TemplateHash("bad".to_owned()),
+            manifest: "bad".to_owned(),
+            revision_name: Some("hello-v1".to_owned()),
+            final_traffic: Vec::new(),
+            traffic_problem: None,
+            commit: None,
+            subject: None,
+            suspended: false,
+            withdrawn: false,
+            policy_problem: None,
+            memory_problem: None,
+            source_problem: None,
+            drift: Drift::Correct,
+            config_changes: vec![],
+        }
+    }
+
     /// What a rollback of `hello-v1`, used again with another content, writes; `named` is the name in the template that
     /// the Service has now.
     fn writes(expand: Expand, failed: &str, named: &str) -> Vec<Write> {
@@ -266,36 +297,52 @@ mod tests {
             }),
             ..RolloutStatus::default()
         };
-        let intent = Intent {
-            namespace: "default".to_owned(),
-            name: "hello".to_owned(),
-            expand,
-            template_hash: TemplateHash("bad".to_owned()),
-            manifest: "bad".to_owned(),
-            revision_name: Some("hello-v1".to_owned()),
-            final_traffic: Vec::new(),
-            traffic_problem: None,
-            commit: None,
-            subject: None,
-            suspended: false,
-            withdrawn: false,
-            policy_problem: None,
-            memory_problem: None,
-            source_problem: None,
-            drift: Drift::Correct,
+        let intent = intent(expand);
+        decided(&intent, &status, &live)
+    }
+
+    fn decided(intent: &Intent, status: &RolloutStatus, live: &Live) -> Vec<Write> {
+        let (policy, now) = (policy::of_last_resort(), Timestamp::UNIX_EPOCH);
+        let (spec, evidence) = Default::default();
+        decide(&policy, intent, status, &spec, live, &evidence, now).writes
+    }
+
+    /// What is written at rest where Git's manifest calls its revision `hello-v1`, and that serves.
+    fn at_rest(configuration: ConfigurationFacts) -> Vec<Write> {
+        let named = || Some("hello-v1".to_owned());
+        let all = TrafficTarget {
+            revision_name: named(),
+            latest_revision: Some(false),
+            percent: Some(100),
+            ..TrafficTarget::default()
         };
-        let policy = policy::of_last_resort();
-        let now = Timestamp::UNIX_EPOCH;
-        decide(
-            &policy,
-            &intent,
-            &status,
-            &Default::default(),
-            &live,
-            &Default::default(),
-            now,
-        )
-        .writes
+        let live = Live {
+            configuration: Some(configuration),
+            route: Some(RouteFacts {
+                spec: vec![all.clone()],
+                status: vec![all],
+                ready: condition("True", ""),
+                ..RouteFacts::default()
+            }),
+            revisions: vec![RevisionFacts {
+                name: "hello-v1".to_owned(),
+                configuration: "hello".to_owned(),
+                ready: condition("True", ""),
+                kept: true,
+                ..RevisionFacts::default()
+            }],
+            ..Live::default()
+        };
+        let status = RolloutStatus {
+            phase: Phase::Stable,
+            stable: release("hello-v1", "good"),
+            ..RolloutStatus::default()
+        };
+        let intent = Intent {
+            template_hash: TemplateHash("good".to_owned()),
+            ..intent(Expand::Service)
+        };
+        decided(&intent, &status, &live)
     }
 
     #[test]
@@ -323,5 +370,39 @@ mod tests {
     #[test]
     fn a_candidate_that_is_merely_broken_keeps_no_service_from_its_way_back() {
         assert_eq!(writes(Expand::Service, "ExitCode3", "hello-v1"), []);
+    }
+
+    #[test]
+    fn a_name_that_the_cluster_s_defaults_have_taken_is_left_to_its_revision_at_rest_as_well() {
+        let why = r#"revisions.serving.knative.dev "hello-v1" already exists."#;
+        let ready = |message: &str| {
+            condition("False", REVISION_FAILED).map(|ready| KnativeCondition {
+                message: message.to_owned(),
+                ..ready
+            })
+        };
+        let stopped = |message| ConfigurationFacts {
+            template_written: true,
+            written_observed: true,
+            template_name: Some("hello-v1".to_owned()),
+            ready: ready(message),
+            ..ConfigurationFacts::default()
+        };
+        let twin = Write::StableTemplate {
+            revision: "hello-v1".to_owned(),
+            named: false,
+        };
+        assert_eq!(at_rest(stopped(why)), [twin]);
+        // It is broken, and no twin would be any better.
+        let broken = r#"Revision "hello-v1" failed with message: crashed."#;
+        assert_eq!(at_rest(stopped(broken)), []);
+        // Git's name is not put back afterwards.
+        let healed = ConfigurationFacts {
+            written_but_for_name: true,
+            written_observed: true,
+            ready: condition("True", ""),
+            ..ConfigurationFacts::default()
+        };
+        assert_eq!(at_rest(healed), []);
     }
 }

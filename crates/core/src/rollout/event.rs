@@ -152,6 +152,16 @@ pub enum Event {
         /// What the cluster says.
         cause: String,
     },
+    /// Stable serves nobody, or no share beside it can be had: its successor goes straight up.
+    StableYields {
+        /// What decided.
+        figure: String,
+    },
+    /// A commit changed a ConfigMap or Secret that the template names.
+    ConfigChanged {
+        /// Which commit, which object, and the diff.
+        words: String,
+    },
     /// Nothing of the service is left; it is delivered anew.
     Vanished,
     /// A request was refused.
@@ -192,6 +202,8 @@ impl Event {
             Self::TemplateDrift { .. } => "TemplateDrift",
             Self::EntryLeftOut { .. } => "TrafficEntryLeftOut",
             Self::StableUnhealthy { .. } => "StableUnhealthy",
+            Self::StableYields { .. } => "StableYields",
+            Self::ConfigChanged { .. } => "ConfigChanged",
             Self::Vanished => "ServiceVanished",
             Self::RequestRefused { .. } => "RequestRefused",
             Self::Retried { .. } => "Retried",
@@ -214,6 +226,7 @@ impl Event {
             | Self::TemplateDrift { .. }
             | Self::EntryLeftOut { .. }
             | Self::StableUnhealthy { .. }
+            | Self::StableYields { .. }
             | Self::Vanished
             | Self::RequestRefused { .. } => true,
             _ => false,
@@ -343,6 +356,10 @@ impl fmt::Display for Event {
             Self::StableUnhealthy { stable, cause } => {
                 write!(f, "the stable revision {stable} is not well: {cause}")
             }
+            Self::StableYields { figure } => {
+                write!(f, "no further step is needed beside stable: {figure}")
+            }
+            Self::ConfigChanged { words } => write!(f, "{words}, which every revision reads"),
             Self::Vanished => f.write_str("nothing of the service is left; delivered anew"),
             Self::RequestRefused { action, why } => write!(f, "{action} refused: {why}"),
             Self::Retried { attempt, by } => {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
+use crate::api::rollout::ConfigChange;
 use crate::api::serving::{KnativeCondition, TrafficTarget};
 
 /// How late at most the cluster is asked again about what it refused: whose policy it was may have changed it.
@@ -48,6 +49,8 @@ pub struct Intent {
     pub source_problem: Option<String>,
     /// What is done about changes by hand while nothing is on its way.
     pub drift: Drift,
+    /// What commits have changed of the ConfigMaps and Secrets that its template names, as far as this agent has seen it.
+    pub config_changes: Vec<ConfigChange>,
 }
 
 /// What the cluster says of the service, read from the watch caches.
@@ -83,6 +86,9 @@ pub struct ConfigurationFacts {
     /// The object that we write (this one, or the Service above it) has Git's template on
     /// every field that Git sets.
     pub template_written: bool,
+    /// It has it but for the name that Git gives its revision, and none in its place: a template that was put back under
+    /// a new name, since Knative could not take the old one.
+    pub written_but_for_name: bool,
     /// Nobody but Sluice has written what that object asks for, and Sluice once: its first delivery was begun.
     pub begun_here: bool,
     /// Knative's controller has looked at that object as it is now, whatever came of it.
@@ -148,8 +154,16 @@ pub struct PodFacts {
     pub last_exit: Option<String>,
     /// `CrashLoopBackOff`, `ImagePullBackOff`, `CreateContainerError: WHY`, ...
     pub waiting_reason: Option<String>,
-    /// Pods that are Ready.
+    /// Pods that are there to serve: not told to stop, not over, not lost with their node.
+    pub running: u32,
+    /// Those of them that are Ready.
     pub ready: u32,
+    /// When the newest of those became Ready.
+    pub newest_ready: Option<Timestamp>,
+    /// Since when none is Ready, where one was that still runs.
+    pub unready_since: Option<Timestamp>,
+    /// Since when there are Pods of which none was Ready yet: a cold start.
+    pub starting_since: Option<Timestamp>,
 }
 
 impl RevisionFacts {

@@ -17,6 +17,7 @@
 
 mod allocate;
 mod checks;
+mod config_change;
 mod context;
 mod decide;
 mod decision;
@@ -31,6 +32,7 @@ mod reason;
 mod refusal;
 mod request;
 mod rollback;
+mod stable_health;
 mod staging;
 mod state;
 mod steady;
@@ -50,5 +52,6 @@ pub use input::{
 };
 pub use reason::Reason;
 pub use refusal::{asked_again, way_out};
+pub use stable_health::serves_nobody;
 pub use traffic::{LEFT_OUT, describe, traffic_without_release};
 pub use transition::phases;

@@ -135,7 +135,8 @@ impl DecisionContext<'_> {
         let unusable = self.live.revision(&stable).is_none_or(|revision| {
             revision.has_failed() || (!revision.is_ready() && self.in_phase() >= patience)
         });
-        if unusable && let Some(other) = self.best_left(&stable) {
+        let serves_nobody = unusable || self.stable_is_down().is_some();
+        if serves_nobody && let Some(other) = self.best_left(&stable) {
             let cause = self.stable_trouble().unwrap_or_default();
             self.events.push(Event::StableUnhealthy { stable, cause });
             self.service.stable = Some(other);

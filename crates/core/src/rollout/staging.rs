@@ -256,6 +256,10 @@ impl DecisionContext<'_> {
             reason: reason.clone(),
         });
         self.remember(release.clone(), outcome, reason, 100);
+        // Its Pods have read what was changed before it began, and it was judged with that.
+        let begun = release.since;
+        let changes = &mut self.service.config_changes;
+        changes.retain(|change| begun.is_none_or(|begun| change.since >= begun));
         self.service.stable = Some(release);
         self.candidate.step = None;
         self.candidate.weight = 0;
@@ -295,19 +299,6 @@ impl DecisionContext<'_> {
         if let Some(stable) = self.stable_revision() {
             let wanted = self.target_traffic(Split::alone(&stable));
             self.want(wanted);
-        }
-    }
-
-    /// What is wrong with stable, by the cluster's word.
-    pub fn stable_trouble(&self) -> Option<String> {
-        let stable = self.stable_revision()?;
-        match self.live.revision(&stable) {
-            None => Some(format!("{stable} is gone")),
-            Some(revision) if revision.has_failed() => {
-                let ready = revision.ready.as_ref()?;
-                Some(format!("{stable} is not Ready: {}", ready.cause()))
-            }
-            Some(_) => None,
         }
     }
 }

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use crate::api::condition::Condition;
 use crate::api::delivery::Expand;
 use crate::api::rollout::{
-    EvidenceLedger, HistoryEntry, Hold, MEMORY_VERSION, PendingOutcome, Phase, Quarantine, Release,
-    RequestAnswer, RolloutStatus, StepEvidence, TemplateState,
+    ConfigChange, EvidenceLedger, HistoryEntry, Hold, MEMORY_VERSION, PendingOutcome, Phase,
+    Quarantine, Release, RequestAnswer, RolloutStatus, StepEvidence, TemplateState,
 };
 
 use super::gates;
@@ -38,6 +38,7 @@ pub(super) struct ServiceState {
     pub history: Vec<HistoryEntry>,
     pub quarantine: Vec<Quarantine>,
     pub answers: Vec<RequestAnswer>,
+    pub config_changes: Vec<ConfigChange>,
     pub conditions: Vec<Condition>,
 }
 
@@ -78,6 +79,7 @@ impl State {
                 history: status.history,
                 quarantine: status.quarantine,
                 answers: status.answers,
+                config_changes: status.config_changes,
                 conditions: status.conditions,
             },
             candidates: vec![CandidateState {
@@ -128,6 +130,7 @@ impl ServiceState {
             history: service.history,
             quarantine: service.quarantine,
             answers: service.answers,
+            config_changes: service.config_changes,
             conditions: service.conditions,
         }
     }

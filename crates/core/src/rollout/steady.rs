@@ -216,10 +216,11 @@ impl DecisionContext<'_> {
             .stable
             .as_ref()
             .map_or(0, |stable| stable.attempt);
-        let mended =
-            self.live.configuration.as_ref().is_some_and(|c| {
-                c.template_written && (c.attempt == attempt || self.names_itself())
-            });
+        let mended = self.live.configuration.as_ref().is_some_and(|c| {
+            let under_a_new_name = c.written_but_for_name && self.names_itself();
+            under_a_new_name
+                || (c.template_written && (c.attempt == attempt || self.names_itself()))
+        });
         let settled = format!("{stable} serves what Git says");
         if mended {
             self.service.template = TemplateState::Written;
@@ -349,7 +350,7 @@ impl DecisionContext<'_> {
         if !self.has_said("Degraded", "StableUnhealthy") {
             self.events.push(Event::StableUnhealthy {
                 stable: stable.to_owned(),
-                cause: cause.clone(),
+                cause: self.with_config_change(cause.clone()),
             });
         }
         // One that is there and not Ready may come right, and an older one may fail in the
@@ -364,17 +365,8 @@ impl DecisionContext<'_> {
         }
         // Knative makes a Configuration's newest revision again by itself; any other stays
         // away, and then Git's template is all there is.
-        let waited = self.since(
-            self.service
-                .conditions
-                .iter()
-                .find(|c| c.type_ == "Degraded" && c.reason == "StableUnhealthy")
-                .map(|c| c.last_transition_time),
-        );
-        if self.has_said("Degraded", "StableUnhealthy")
-            && waited >= self.policy.confirm_timeout
-            && self.is_free()
-        {
+        let waited = self.stable_unwell_for();
+        if waited.is_some_and(|waited| waited >= self.policy.confirm_timeout) && self.is_free() {
             let attempt = self
                 .service
                 .stable

@@ -31,7 +31,14 @@ impl<'a> DecisionContext<'a> {
         else {
             return Transition::To(Phase::Staging);
         };
-        let wanted = self.target_traffic(Split::beside(&stable, &candidate, 0));
+        // With one target that is not Ready the Route shows no tag: beside a stable that serves nobody, it is probed as a
+        // first delivery is.
+        let alone = !self.stable_is_routable() && self.stable_yields().is_some();
+        let wanted = self.target_traffic(if alone {
+            Split::first(&candidate)
+        } else {
+            Split::beside(&stable, &candidate, 0)
+        });
         let confirmed = self.want(wanted);
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
             return turn;
@@ -67,8 +74,10 @@ impl<'a> DecisionContext<'a> {
 
     /// What the probes say: of the first delivery as well.
     pub fn probes(&mut self, candidate: &str) -> Judgement {
+        let release_since = self.release_since();
         let round = self.evidence.probes.as_ref();
-        let round = round.filter(|round| round.revision == candidate);
+        let round = round
+            .filter(|round| round.revision == candidate && round.release_since == release_since);
         let check = (self.policy.probes.count > 0).then(|| {
             let verdict = round.map(|round| judge_probes(self.policy, round));
             Check::asked(CheckId::Probes, verdict)
@@ -129,16 +138,29 @@ impl<'a> DecisionContext<'a> {
                 .clone()
                 .filter(|_| route.status.iter().any(has_all))
         };
-        let stable_url = self
-            .stable_revision()
-            .and_then(|stable| url(tags.stable.as_deref(), &stable));
+        let stable = self.stable_revision();
+        let stable_url = stable
+            .as_deref()
+            .and_then(|stable| url(tags.stable.as_deref(), stable));
         let candidate_url = url(tags.candidate.as_deref(), candidate).or_else(alone)?;
+        let sleeps = |revision: &str| {
+            let revision = self.live.revision(revision);
+            revision.is_none_or(|revision| revision.pods.ready == 0)
+        };
         Some(ProbeTargets {
             revision: candidate.to_owned(),
+            release_since: self.release_since(),
             candidate_url,
+            candidate_sleeps: sleeps(candidate),
             stable_url,
+            stable_sleeps: stable.is_some_and(|stable| sleeps(&stable)),
             count,
         })
+    }
+
+    /// When the release of the candidate began, which tells a revision that is tried again from what it was before.
+    fn release_since(&self) -> Option<Timestamp> {
+        self.candidate.release.as_ref()?.since
     }
 
     /// The candidate has its share; what users meet is judged.
@@ -163,6 +185,9 @@ impl<'a> DecisionContext<'a> {
         } = &judgement
             && let Some(turn) = self.failed_judgement(finding, *at_once)
         {
+            return turn;
+        }
+        if let Some(turn) = self.fix_forward(&judgement) {
             return turn;
         }
         if let Some(turn) = self.unwell_or_unconfirmed(confirmed) {
@@ -193,6 +218,11 @@ impl<'a> DecisionContext<'a> {
     fn wait_for(&mut self, check: CheckId, finding: Option<Finding>) {
         let candidate = self.candidate_name();
         match (check, finding) {
+            (CheckId::Requests, Some(finding @ Finding::ReadinessOnly(_))) => {
+                // Waiting alone brings nothing else.
+                let detail = format!("{finding}{}", self.way_on());
+                self.hold(HoldReason::Evidence, detail);
+            }
             (CheckId::Requests | CheckId::Probes, Some(_)) => self.no_verdict(),
             (_, None) => {
                 let weight = self.candidate.weight;
@@ -262,7 +292,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// A step passed: on, or to whoever must say so. `None` while it stands still.
-    fn passed(&mut self, finding: Option<Finding>) -> Option<Transition> {
+    pub fn passed(&mut self, finding: Option<Finding>) -> Option<Transition> {
         let approval = self
             .policy
             .step_at(self.candidate.weight)
@@ -285,12 +315,14 @@ impl<'a> DecisionContext<'a> {
         Some(self.go_up(finding))
     }
 
-    /// To the next step, or to 100 % after the last.
+    /// To the next step, or to 100 % after the last, or where stable serves nobody.
     pub fn go_up(&mut self, because: Option<Finding>) -> Transition {
         let revision = self.candidate_name();
+        let yields = self.stable_yields();
         let next = self
             .policy
             .step_after(self.candidate.weight)
+            .filter(|_| yields.is_none())
             .map(|(number, step)| (number, step.weight));
         self.candidate.failures = 0;
         let weight = match next {
@@ -301,6 +333,9 @@ impl<'a> DecisionContext<'a> {
             }
             None => 100,
         };
+        if let Some(figure) = yields.clone() {
+            self.events.push(Event::StableYields { figure });
+        }
         self.events.push(Event::Raising {
             revision,
             weight,
@@ -309,25 +344,27 @@ impl<'a> DecisionContext<'a> {
         if weight < 100 {
             return Transition::To(Phase::Stepping);
         }
+        let so_far = match &yields {
+            Some(figure) => format!("no further step was needed: {figure}"),
+            None => "every step passed".to_owned(),
+        };
         let reason = match self.candidate.evidence.last() {
             Some(last) if last.verdict == EvidenceVerdict::Pass => {
-                format!("every step passed; at {} %: {}", last.weight, last.reason)
+                format!("{so_far}; at {} %: {}", last.weight, last.reason)
             }
-            _ => "every step passed".to_owned(),
+            _ => so_far,
         };
         self.promote(Outcome::Promoted, reason)
     }
 
-    /// Nothing goes up while stable is not well, or while the cluster has not confirmed what
+    /// Nothing goes up while stable is not well, unless it serves nobody, or while the cluster has not confirmed what
     /// was asked. `None`: all is well.
     fn unwell_or_unconfirmed(&mut self, confirmed: bool) -> Option<Transition> {
-        if let Some(cause) = self.stable_trouble() {
-            self.hold(
-                HoldReason::StableUnhealthy,
-                format!(
-                    "the stable revision is not well ({cause}); nothing goes up because of that"
-                ),
-            );
+        let is_probed_alone = self.phase() == Phase::Probing;
+        let yields = self.stable_yields().is_some();
+        let is_no_hindrance = yields && (is_probed_alone || self.stable_is_routable());
+        if let Some(cause) = self.stable_trouble().filter(|_| !is_no_hindrance) {
+            self.hold(HoldReason::StableUnhealthy, self.words_on_stable(&cause));
             if let Some(reason) = self.stable_stays_away() {
                 return Some(self.roll_back(reason));
             }
@@ -349,11 +386,11 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// Knative makes a Configuration's newest revision again by itself, and stable is not the
-    /// newest any more: there is nothing to wait for but a cache that is behind.
+    /// newest any more: there is nothing to wait for but a cache that is behind. A good one before it takes its place.
     fn stable_stays_away(&self) -> Option<Reason> {
         let stable = self.stable_revision()?;
         let held = self.held_by(HoldReason::StableUnhealthy)?;
-        let gone = self.live.revision(&stable).is_none();
+        let gone = self.live.revision(&stable).is_none() && self.best_left(&stable).is_some();
         (gone && self.since(Some(held.since)) >= self.policy.confirm_timeout)
             .then_some(Reason::StableGone { stable })
     }
@@ -389,9 +426,10 @@ impl<'a> DecisionContext<'a> {
         }
         if self.in_phase() >= self.policy.step_timeout {
             let detail = format!(
-                "no verdict within {}: {}",
+                "no verdict within {}: {}{}",
                 HumanDuration(self.policy.step_timeout),
-                self.last_word()
+                self.last_word(),
+                self.way_on()
             );
             self.hold(HoldReason::Evidence, detail);
             return;
@@ -399,8 +437,19 @@ impl<'a> DecisionContext<'a> {
         self.well_again();
     }
 
+    /// The command that promotes what no evidence speaks for; of a first delivery there is none.
+    fn way_on(&self) -> String {
+        if self.phase() == Phase::Initial {
+            return String::new();
+        }
+        format!(
+            "; `sluice rollout promote {}` promotes it all the same",
+            self.intent.name
+        )
+    }
+
     /// What was seen of the present step, and of nothing before it.
-    fn window(&self, candidate: &str, weight: u8) -> Option<&'a Window> {
+    pub fn window(&self, candidate: &str, weight: u8) -> Option<&'a Window> {
         self.evidence.window.as_ref().filter(|window| {
             window.revision == candidate
                 && window.weight == weight
@@ -436,10 +485,16 @@ impl<'a> DecisionContext<'a> {
         };
     }
 
-    /// Until when answer times are those of a warm-up.
+    /// Until when answer times are those of a warm-up: of the instance that was Ready last; where no Pod is known, of the
+    /// first step.
     fn warm_until(&self) -> Option<Timestamp> {
-        let started = self.candidate.analysis_started_at?;
         let warm_up = self.policy.analysis.warm_up;
+        let name = self.candidate_revision()?;
+        let pods = self.live.revision(&name).map(|revision| &revision.pods);
+        if let Some(newest) = pods.and_then(|pods| pods.newest_ready) {
+            return Some(newest + warm_up);
+        }
+        let started = self.candidate.analysis_started_at?;
         (self.candidate.step == Some(0)).then(|| started + warm_up)
     }
 }

@@ -21,9 +21,10 @@ use super::Sample;
 /// | `BREAK_PERCENT`  | share of answers that break off in mid-body (0)                  |
 /// | `DELAY_MS`       | how late an answer is                                            |
 /// | `DELAY_PERCENT`  | share of requests that are late (100)                            |
-/// | `DELAY_FOR_MS`   | how long after the first user's request some are late (for ever) |
+/// | `DELAY_FOR_MS`   | how long after the start they are (for ever)                     |
 /// | `LISTEN_AFTER_MS`| how long the start takes before it listens                       |
 /// | `NEVER_READY`    | `1`: listens, but `/healthz` and kubelet probes get 503          |
+/// | `UNREADY_AFTER_MS`| `/healthz` and kubelet probes get 503 this long after it listens |
 /// | `NEVER_LISTEN`   | `1`: never listens                                               |
 /// | `CRASH_AT_START` | exits at once with this status                                   |
 /// | `CRASH_AFTER_MS` | exits with status 1 this long after it listens                   |
@@ -54,12 +55,14 @@ pub struct Knobs {
     pub delay: Duration,
     /// Share of requests that are late.
     pub delayed: Share,
-    /// How long after the first user's request some are late; else for ever.
-    pub delay_for: Option<Duration>,
+    /// How long after it began to listen they are; for ever when absent.
+    pub delayed_for: Option<Duration>,
     /// How long the start takes.
     pub listen_after: Duration,
     /// Probes are answered with 503.
     pub never_ready: bool,
+    /// Probes are answered with 503 this long after it listens.
+    pub unready_after: Option<Duration>,
     /// Does not listen at all.
     pub never_listen: bool,
     /// Exits at once with this status.
@@ -119,12 +122,6 @@ impl Knobs {
         }
     }
 
-    /// How late the answer to that request is.
-    pub fn delay(&self, n: u64, since_first: Duration) -> Option<Duration> {
-        let slow = self.delay_for.is_none_or(|slow| since_first < slow);
-        (!self.delay.is_zero() && slow && self.delayed.takes(n)).then_some(self.delay)
-    }
-
     /// Reads the knobs of `sample`; `env` looks a variable up.
     pub fn read(sample: &Sample, env: impl Fn(&str) -> Option<String>) -> Result<Self, KnobError> {
         let crash_is_said = ["CRASH_AT_START", "CRASH_AFTER_MS", "CRASH_ON_PATH"]
@@ -160,9 +157,10 @@ impl Knobs {
             break_off: share("BREAK_PERCENT", look_up("BREAK_PERCENT"))?.unwrap_or(Share(0.0)),
             delay: Duration::from_millis(milliseconds("DELAY_MS")?.unwrap_or(0)),
             delayed: share("DELAY_PERCENT", look_up("DELAY_PERCENT"))?.unwrap_or(Share(100.0)),
-            delay_for: milliseconds("DELAY_FOR_MS")?.map(Duration::from_millis),
+            delayed_for: milliseconds("DELAY_FOR_MS")?.map(Duration::from_millis),
             listen_after: Duration::from_millis(milliseconds("LISTEN_AFTER_MS")?.unwrap_or(0)),
             never_ready: flag(look_up("NEVER_READY")),
+            unready_after: milliseconds("UNREADY_AFTER_MS")?.map(Duration::from_millis),
             never_listen: flag(look_up("NEVER_LISTEN")),
             crash_at_start: number(
                 "CRASH_AT_START",
@@ -248,21 +246,17 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_begins_late_and_what_is_slow_ends() {
+    fn what_fails_begins_late_and_has_its_status() {
         let second = Duration::from_secs;
         let env = [
             ("FAIL_PERCENT", "100"),
             ("FAIL_STATUS", "404"),
             ("FAIL_AFTER_MS", "3000"),
-            ("DELAY_MS", "800"),
-            ("DELAY_FOR_MS", "5000"),
         ];
         let knobs = read("hello", &env).unwrap();
         assert_eq!(knobs.fate(9, second(2)), Fate::Answered);
         assert_eq!(knobs.fate(9, second(3)), Fate::Fails);
         assert_eq!(knobs.fail_status, StatusCode::NOT_FOUND);
-        assert_eq!(knobs.delay(9, second(4)), Some(Duration::from_millis(800)));
-        assert_eq!(knobs.delay(9, second(5)), None);
     }
 
     #[test]

@@ -38,6 +38,8 @@ struct App {
     revision: String,
     /// User requests so far; decides which one fails or is late.
     requests: AtomicU64,
+    /// When it began to listen.
+    listens_since: Instant,
     /// When the first of them came.
     first: OnceLock<Instant>,
 }
@@ -96,6 +98,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         revision: std::env::var("K_REVISION").unwrap_or_default(),
         requests: AtomicU64::new(0),
         first: OnceLock::new(),
+        listens_since: Instant::now(),
     };
     println!(
         "{} greets {:?} on 127.0.0.1:{} {}",
@@ -152,6 +155,12 @@ async fn crash_timer(after: Option<Duration>) {
 }
 
 impl App {
+    /// What probes are told.
+    fn is_ready(&self) -> bool {
+        let lasts = |after: Duration| self.listens_since.elapsed() < after;
+        !self.knobs.never_ready && self.knobs.unready_after.is_none_or(lasts)
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         if self.knobs.crash_on_path.as_deref() == Some(path) {
@@ -160,18 +169,19 @@ impl App {
             std::process::exit(1);
         }
         if path == grpc_health::PATH {
-            return health(!self.knobs.never_ready);
+            return health(self.is_ready());
         }
         if path == "/healthz" || is_probe(request.headers()) {
-            return match self.knobs.never_ready {
-                true => self.text(StatusCode::SERVICE_UNAVAILABLE, "never ready, as asked\n"),
-                false => self.text(StatusCode::OK, "ok\n"),
+            return match self.is_ready() {
+                false => self.text(StatusCode::SERVICE_UNAVAILABLE, "not ready, as asked\n"),
+                true => self.text(StatusCode::OK, "ok\n"),
             };
         }
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
         let since_first = self.first.get_or_init(Instant::now).elapsed();
-        if let Some(delay) = self.knobs.delay(n, since_first) {
-            tokio::time::sleep(delay).await;
+        let slow = (self.knobs.delayed_for).is_none_or(|time| self.listens_since.elapsed() < time);
+        if slow && !self.knobs.delay.is_zero() && self.knobs.delayed.takes(n) {
+            tokio::time::sleep(self.knobs.delay).await;
         }
         match self.knobs.fate(n, since_first) {
             Fate::Answered => {}

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use sluice::agent::AgentConfig;
 use sluice::api::delivery::{Delivery, Expand};
 use sluice::api::rollout::{HoldReason, Phase, RolloutStatus};
+use tokio::sync::watch;
 
 use super::halfway::{CONFIRM_TIMEOUT, Halfway, fragile};
 use super::hello;
-use crate::harness::{Harness, TrafficHistory, in_both_forms};
+use crate::harness::{Harness, REFUSED_TAG, TrafficHistory, in_both_forms};
 
 in_both_forms!(
     a_status_store_that_refuses_keeps_no_failing_candidate_up,
@@ -20,6 +21,7 @@ in_both_forms!(
     an_agent_that_begins_while_the_manifest_is_broken_takes_a_failing_candidate_down,
     a_memory_of_a_later_release_is_held_and_a_failing_candidate_goes_down_all_the_same,
     a_traffic_block_that_nobody_takes_keeps_no_failing_candidate_up,
+    a_webhook_that_does_not_answer_keeps_no_failing_candidate_up,
     a_delivery_that_is_deleted_while_a_pass_waits_is_heard_at_once,
 );
 
@@ -195,6 +197,44 @@ async fn a_traffic_block_that_nobody_takes_keeps_no_failing_candidate_up(expand:
         let sum: i64 = split.iter().filter_map(|target| target.percent).sum();
         assert_eq!(sum, 100, "{split:?}");
     }
+    halfway.harness.end().await;
+}
+
+/// A client that gets no answer to what it asks of traffic without effect, and whether it has asked.
+fn unanswered(client: kube::Client) -> (kube::Client, watch::Receiver<bool>) {
+    let (asks, asked) = watch::channel(false);
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (client, asks) = (client.clone(), asks.clone());
+        async move {
+            let query = request.uri().query().unwrap_or_default();
+            if query.contains("dryRun=All") && query.contains("sluice-traffic") {
+                asks.send_replace(true);
+                return std::future::pending().await;
+            }
+            client.send(request).await
+        }
+    });
+    (kube::Client::new(service, "default"), asked)
+}
+
+async fn a_webhook_that_does_not_answer_keeps_no_failing_candidate_up(expand: Expand) {
+    let mut halfway = Halfway::begin(expand).await;
+    halfway.harness.stop_agent().await;
+    let (client, mut asked) = unanswered(halfway.harness.client.clone());
+    let config = AgentConfig::new(client);
+    halfway.harness.start_agent_with(config).await;
+    let block = json!([{"latestRevision": true, "percent": 100, "tag": REFUSED_TAG}]);
+    halfway
+        .harness
+        .push("A tag", &[fragile("two").traffic(block)]);
+    held(&halfway.harness, HoldReason::Traffic).await;
+    // The cluster is asked again whether it takes the traffic now.
+    asked.wait_for(|asked| *asked).await.unwrap();
+    halfway.fail().await;
+    let begun = Instant::now();
+    halfway.comes_down().await;
+    let took = begun.elapsed();
+    assert!(took < CONFIRM_TIMEOUT / 2, "down after {took:?}");
     halfway.harness.end().await;
 }
 

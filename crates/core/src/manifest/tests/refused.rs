@@ -84,11 +84,64 @@ fn annotations_of_ours_are_never_ignored() {
             error: 1.yaml:6:5: Service default/a: metadata.annotations["sluice.dev/expand"]: "Sevice" is not one of its values; did you mean "Service"?
             error: 2.yaml:6:5: Service default/b: metadata.annotations["sluice.dev/prune"]: "maybe" is not one of its values; write disabled, or remove it
             error: 3.yaml:6:5: Service default/c: metadata.annotations["sluice.dev/polcy"]: unknown annotation; did you mean "sluice.dev/policy"?
-            error: 4.yaml:6:5: Service default/d: metadata.annotations["sluice.dev/speed"]: unknown annotation; known here: sluice.dev/expand, sluice.dev/force, sluice.dev/policy, sluice.dev/prune
+            error: 4.yaml:6:5: Service default/d: metadata.annotations["sluice.dev/speed"]: unknown annotation; known here: sluice.dev/expand, sluice.dev/force, sluice.dev/policy, sluice.dev/probe-expected-body, sluice.dev/probe-expected-status, sluice.dev/probe-headers, sluice.dev/probe-method, sluice.dev/probe-path, sluice.dev/prune
             error: 5.yaml:6:5: Service default/e: metadata.annotations["sluice.dev/force"]: "yes" is not one of its values; write true or false, or remove it
             error: 6.yaml:6:5: Service default/f: metadata.annotations["sluice.dev/policy"]: "very fast" is not one of its values; write the name of a RolloutPolicy or of a preset
             notice: 8.yaml:3: ConfigMap default/h: sluice.dev/policy has no effect: only a Knative Service is read for it, not a ConfigMap
             notice: 9.yaml:7: Service default/i: sluice.dev/policy has no effect in spec.template; move it to metadata.annotations
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_service_says_of_its_probes_is_checked_where_it_stands() {
+    let with = |name: &str, annotation: &str| {
+        format!(
+            "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: {name}\n  annotations:\n    sluice.dev/{annotation}\nspec: {{template: {{spec: {{containers: [{{image: x}}]}}}}}}\n"
+        )
+    };
+    let policy = |probes: &str| {
+        format!(
+            "apiVersion: sluice.dev/v1alpha1\nkind: RolloutPolicy\nmetadata: {{name: mine}}\nspec:\n  probes:\n    {probes}\n"
+        )
+    };
+    check(
+        &[
+            ("1.yaml", &with("a", "probe-path: healthz")),
+            ("2.yaml", &with("b", "probe-expected-status: 200-2999")),
+            ("3.yaml", &with("c", "probe-expected-status: 204")),
+            ("4.yaml", &with("d", "probe-method: DELETE")),
+            ("5.yaml", &with("e", "probe-headers: 'host: x'")),
+            ("6.yaml", &with("f", "probe-expected-body: .status.=up")),
+            ("7.yaml", &with("g", "probe-paths: /a")),
+            ("8.yaml", &with("h", "probe-path: /healthz, /api\n    sluice.dev/probe-expected-status: '200-299, 404'\n    sluice.dev/probe-expected-body: .status=up")),
+            ("9.yaml", &config_map("i").replace("{name: i}", "{name: i, annotations: {sluice.dev/probe-path: /a}}")),
+            ("p.yaml", &policy("expectedStatus: 200-20")),
+            ("q.yaml", &policy("expectedStatus: 600").replace("mine", "yours")),
+            ("r.yaml", &policy("expectedStatus: [200, 204]").replace("mine", "hers")),
+            ("s.yaml", &policy("method: DELETE").replace("mine", "his")),
+            ("t.yaml", &policy("expectedBody: {contians: ok}").replace("mine", "ours")),
+            ("v.yaml", &policy("paths: [/a, b]").replace("mine", "its")),
+            ("u.yaml", &policy("{path: /a, expectedStatus: '200-299, 404', expectedBody: {jsonPath: .status, equals: up}, headers: {x-a: b}, method: POST}").replace("mine", "theirs")),
+        ],
+        expect![[r#"
+            Service.serving.knative.dev default/h from 8.yaml:1
+            ConfigMap default/i from 9.yaml:1
+            RolloutPolicy.sluice.dev default/theirs from u.yaml:1
+            error: 1.yaml:6:5: Service default/a: metadata.annotations["sluice.dev/probe-path"]: "healthz" must start with /
+            error: 2.yaml:6:5: Service default/b: metadata.annotations["sluice.dev/probe-expected-status"]: 2999 is no HTTP status (100 to 599)
+            error: 3.yaml:6:39: Service default/c: metadata.annotations["sluice.dev/probe-expected-status"]: it must be a string, but it is a number; quote it: "204"
+            error: 4.yaml:6:5: Service default/d: metadata.annotations["sluice.dev/probe-method"]: "DELETE" is no method of a probe; write GET, HEAD, OPTIONS or POST
+            error: 5.yaml:6:5: Service default/e: metadata.annotations["sluice.dev/probe-headers"]: host leads the probe to the candidate and cannot be another
+            error: 6.yaml:6:5: Service default/f: metadata.annotations["sluice.dev/probe-expected-body"]: ".status." is no path of a field; write it like .status or .checks[0].name
+            error: 7.yaml:6:5: Service default/g: metadata.annotations["sluice.dev/probe-paths"]: unknown annotation; did you mean "sluice.dev/probe-path"?
+            error: p.yaml:6:21: RolloutPolicy default/mine: spec.probes.expectedStatus: 20 is no HTTP status (100 to 599)
+            error: q.yaml:6:21: RolloutPolicy default/yours: spec.probes.expectedStatus: 600 is too large, the most is 599
+            error: r.yaml:6:21: RolloutPolicy default/hers: spec.probes.expectedStatus: it must be a number or a string, but it is a list
+            error: s.yaml:6:13: RolloutPolicy default/his: spec.probes.method: "DELETE" is not one of its values; write one of: GET, HEAD, OPTIONS, POST
+            error: t.yaml:6:20: RolloutPolicy default/ours: spec.probes.expectedBody.contians: unknown field; did you mean "contains"?
+            error: v.yaml:6:17: RolloutPolicy default/its: spec.probes.paths[1]: "b" must start with /
+            notice: 9.yaml:3: ConfigMap default/i: sluice.dev/probe-path has no effect: only a Knative Service is read for it, not a ConfigMap
         "#]],
     );
 }

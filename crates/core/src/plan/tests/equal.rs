@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::scenarios::{Story, service, story};
 use crate::api::delivery::Expand;
-use crate::plan::{LiveObject, Plan, diff, digest};
+use crate::api::object::ObjectKey;
+use crate::plan::{LiveObject, Plan, diff, digest, restored_template};
 
 #[test]
 fn what_an_agent_before_this_one_wrote_is_as_it_should_be() {
@@ -92,6 +93,59 @@ fn a_revision_name_that_another_template_has_is_said() {
         "{}",
         told("b")
     );
+}
+
+#[test]
+fn a_template_that_was_put_back_without_git_s_name_is_known_by_the_rest() {
+    let mut named = service("hello", "hello:1");
+    named["spec"]["template"]["metadata"]["name"] = json!("hello-v1");
+    let story = story().with(|s| s.expand = Expand::Service);
+    let mut story = story.git([named]).delivered();
+    let plan = story.plan();
+    let intent = plan.service("default", "hello").unwrap();
+    let key = intent.template_key();
+    let is_unnamed = |story: &Story| intent.is_written_unnamed(&story.live[&key]);
+    assert!(!is_unnamed(&story), "it has its name");
+
+    let served = story.live[&key].value()["spec"]["template"].clone();
+    let revision = json!({"metadata": {"name": "hello-v1"}, "spec": served["spec"]});
+    let twin = restored_template(&revision, false);
+    story.serve(&intent.restored_object(&twin), "sluice");
+    assert!(
+        is_unnamed(&story),
+        "{:?}",
+        intent.template_changes(&story.live[&key])
+    );
+
+    let mut other = twin.clone();
+    other["spec"]["containers"][0]["image"] = json!("hello:2");
+    story.serve(&intent.restored_object(&other), "sluice");
+    assert!(!is_unnamed(&story), "another image");
+}
+
+#[test]
+fn a_name_that_somebody_else_gave_the_next_revision_is_said_to_be_taken_over() {
+    let story = story().git([service("hello", "hello:1")]).delivered();
+    let story = story.with(|s| {
+        let key = ObjectKey::namespaced("serving.knative.dev", "Configuration", "default", "hello");
+        let mut value = s.live[&key].value();
+        value["spec"]["template"]["metadata"]["name"] = json!("hello-blue");
+        let written = json!({"apiVersion": "serving.knative.dev/v1", "kind": "Configuration",
+            "metadata": {"name": "hello", "namespace": "default"}, "spec": value["spec"]});
+        s.serve(&written, "kn");
+        let kn = Arc::get_mut(s.live.get_mut(&key).unwrap())
+            .unwrap()
+            .managers
+            .last_mut();
+        let name = json!({"f:spec": {"f:template": {"f:metadata": {"f:name": {}}}}});
+        kn.unwrap().fields = name.to_string().into();
+        s.git = vec![service("hello", "hello:2")];
+    });
+    let plan = story.plan();
+    assert!(plan.steps[0].takes_over(), "{plan}");
+    let told = plan.to_string();
+    let words = "takes over the revision's name hello-blue, which kn set, so that Knative names the next one";
+    assert!(told.contains(words), "{told}");
 }
 
 #[test]

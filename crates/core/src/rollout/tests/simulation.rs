@@ -1,7 +1,7 @@
 //! How often a policy is wrong: releases of known faults by the thousand, decided by `decide` itself on simulated time.
 //!
 //! The faults are hidden from probes: what is measured is how users are judged. `SLUICE_RELEASES=1000 UPDATE_EXPECT=1 cargo
-//! test --release -p sluicegate-core how_often -- --nocapture` writes the tables of `docs/error-rates.md`.
+//! test --release -p sluicegate-core how_often -- --nocapture` writes the tables of `docs/rollout.md`.
 
 use std::fmt::Write as _;
 
@@ -166,31 +166,19 @@ const STARTS: [(&str, Start); 2] = [
 
 const POLICIES: [&str; 2] = ["fast", "standard"];
 
-fn releases() -> u32 {
-    let asked = std::env::var("SLUICE_RELEASES").ok();
-    asked.and_then(|n| n.parse().ok()).unwrap_or(30)
+fn good_releases(releases: u32) -> Vec<(&'static str, Vec<Ends>)> {
+    let rows = GOOD.into_iter();
+    rows.map(|(name, shape)| (name, by_policy(shape, releases)))
+        .collect()
 }
 
-fn good_releases(releases: u32) -> String {
-    let mut table = String::from(
-        "| good releases | rolled back, `fast` | held | rolled back, `standard` | held |\n|---|---|---|---|---|\n",
-    );
-    for (name, shape) in GOOD {
-        let _ = write!(table, "| {name} |");
-        for policy in POLICIES {
-            let ends = Ends::of(policy, shape, releases);
-            let (back, held) = (ends.percent(ends.rolled_back), ends.percent(ends.held));
-            let _ = write!(table, " {back} % | {held} % |");
-        }
-        table.push('\n');
-    }
-    table
+fn by_policy(shape: Shape, releases: u32) -> Vec<Ends> {
+    let ends = POLICIES.map(|policy| Ends::of(policy, shape, releases));
+    ends.to_vec()
 }
 
-fn bad_releases(releases: u32) -> String {
-    let mut table = String::from(
-        "| bad releases | rolled back, `fast` | harmed | rolled back, `standard` | harmed |\n|---|---|---|---|---|\n",
-    );
+fn bad_releases(releases: u32) -> Vec<(String, Vec<Ends>)> {
+    let mut rows = Vec::new();
     for (fault, errors, slow) in FAULTS {
         for (when, start) in STARTS {
             let shape = Shape {
@@ -200,20 +188,73 @@ fn bad_releases(releases: u32) -> String {
                 start,
                 ..WELL
             };
-            let _ = write!(table, "| {fault} {when} |");
-            for policy in POLICIES {
-                let ends = Ends::of(policy, shape, releases);
-                let back = ends.percent(ends.rolled_back);
-                let _ = write!(table, " {back} % | {:.1} |", ends.harmed());
-            }
-            table.push('\n');
+            rows.push((format!("{fault} {when}"), by_policy(shape, releases)));
         }
     }
-    table
+    rows
 }
 
+fn tables(releases: u32) -> String {
+    let mut text = String::from(
+        "| good releases | rolled back, `fast` | held | rolled back, `standard` | held |\n|---|---|---|---|---|\n",
+    );
+    for (name, ends) in good_releases(releases) {
+        let _ = write!(text, "| {name} |");
+        for ends in ends {
+            let (back, held) = (ends.percent(ends.rolled_back), ends.percent(ends.held));
+            let _ = write!(text, " {back} % | {held} % |");
+        }
+        text.push('\n');
+    }
+    text += "\n| bad releases (stable fails 0.1 %) | rolled back, `fast` | harmed | rolled back, `standard` | harmed |\n|---|---|---|---|---|\n";
+    for (name, ends) in bad_releases(releases) {
+        let _ = write!(text, "| {name} |");
+        for ends in ends {
+            let back = ends.percent(ends.rolled_back);
+            let _ = write!(text, " {back} % | {:.1} |", ends.harmed());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+const BEGIN: &str = "<!-- how_often: begin -->\n";
+const END: &str = "<!-- how_often: end -->";
+
+/// Writes the tables of the documentation where it is asked for so many releases, and else checks a few.
 #[test]
 fn how_often_a_policy_is_wrong() {
-    println!("{}", good_releases(releases()));
-    println!("{}", bad_releases(releases()));
+    let asked = std::env::var("SLUICE_RELEASES").ok();
+    if let Some(releases) = asked.and_then(|n| n.parse().ok()) {
+        let measured = tables(releases);
+        println!("{measured}");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rollout.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{measured}{END}{after}")).unwrap();
+        }
+        return;
+    }
+    for (name, ends) in good_releases(FEW) {
+        for (policy, ends) in POLICIES.iter().zip(ends) {
+            assert!(ends.rolled_back <= 1, "{name}, {policy}: {ends:?}");
+            assert_eq!(ends.held, 0, "{name}, {policy}");
+        }
+    }
+    for (name, ends) in bad_releases(FEW) {
+        let [fast, standard] = ends.as_slice() else {
+            panic!("one of each policy");
+        };
+        assert_eq!(standard.rolled_back, FEW, "{name}, standard");
+        // A minute is too short for a few late answers, and for one error in fifty.
+        if !name.contains("2 %") && !name.contains("late") {
+            assert_eq!(fast.rolled_back, FEW, "{name}, fast");
+            assert!(fast.harmed() < 10.0, "{name}, fast: {fast:?}");
+        }
+    }
 }
+
+/// Releases of each kind that every run of the tests goes through.
+const FEW: u32 = 8;

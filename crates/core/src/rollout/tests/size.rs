@@ -93,6 +93,14 @@ fn a_status_has_less_than_300_kb_in_the_worst_case() {
     world.run(1);
     world.git.policy_problem = Some(endless(0));
     world.run(1);
+    // As much as is shown of objects that the template names.
+    for number in 0..6 {
+        world.changes_config(&endless(number));
+        let change = world.git.config_changes.last_mut().unwrap();
+        change.commit = format!("{number:0>40}");
+        change.diff = (0..11).map(endless).collect();
+    }
+    world.run(1);
 
     let status = &world.status;
     assert_eq!(status.phase, Phase::Holding, "{}", status.message);
@@ -100,6 +108,7 @@ fn a_status_has_less_than_300_kb_in_the_worst_case() {
     assert_eq!(status.quarantine.len(), 50);
     assert_eq!(status.answers.len(), 50);
     assert_eq!(status.evidence.len(), 51);
+    assert_eq!(status.config_changes.len(), 5);
     assert_eq!(status.conditions.len(), 4);
     let bytes = serde_json::to_vec(status).unwrap().len() + LONGER_NAMES;
     assert!(bytes > LIMIT / 2, "that is not the worst: {bytes}");

@@ -6,6 +6,7 @@
 mod agent;
 mod chance;
 mod cluster;
+mod trouble;
 
 pub use chance::{Chance, Shape, Start};
 
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::analysis::{
-    Booked, Counters, Evidence, Latencies, Limits, ProbeReport, ProbeRound, Scrape, StepWindow,
-    Unmeasured,
+    Booked, Counters, Evidence, Latencies, Limits, PathReport, ProbeReport, ProbeRound, Scrape,
+    StepWindow, Unmeasured,
 };
 use crate::api::delivery::{Drift, Expand};
 use crate::api::object::TemplateHash;
@@ -40,8 +41,14 @@ pub struct Behaviour {
     pub errors: u64,
     /// Answer time.
     pub ms: f64,
+    /// What is answered where nothing fails.
+    pub status: u16,
+    /// Seconds of age up to which every probe takes 800 ms.
+    pub slow_until: Option<u64>,
     /// Only users see the errors and the slowness; probes' path is fine.
     pub hidden: bool,
+    /// Seconds of age between which its readiness probe fails, while its Revision stays Ready.
+    pub unready: Option<(u64, u64)>,
     /// The condition that it ends in at that age.
     pub fails_at: Option<(u64, &'static str)>,
 }
@@ -53,7 +60,10 @@ pub fn good() -> Behaviour {
         crashes: vec![],
         errors: 0,
         ms: 20.0,
+        status: 200,
+        slow_until: None,
         hidden: false,
+        unready: None,
         fails_at: None,
     }
 }
@@ -174,6 +184,10 @@ pub struct World {
     /// What the gateway has counted, of users and of our own requests.
     gateway: Scrape,
     started: Instant,
+    /// What was probed last, and the second of its first round.
+    first_probed: Option<((String, Option<Timestamp>), u64)>,
+    /// Nobody named a path of probes.
+    pub readiness_only: bool,
     counted: BTreeMap<String, (u64, u64)>,
     credit: BTreeMap<String, u64>,
     scripts: Vec<(u64, Script)>,
@@ -204,6 +218,7 @@ impl World {
             memory_problem: None,
             source_problem: None,
             drift: Drift::Correct,
+            config_changes: vec![],
         };
         Self {
             second: 0,
@@ -247,6 +262,8 @@ impl World {
             window: None,
             gateway: Scrape::default(),
             started: Instant::now(),
+            first_probed: None,
+            readiness_only: false,
             counted: BTreeMap::new(),
             credit: BTreeMap::new(),
             scripts: vec![],
@@ -411,6 +428,7 @@ impl World {
         self.gather = Gather::Nothing;
         self.evidence = Evidence::default();
         self.window = None;
+        self.first_probed = None;
     }
 
     pub fn delete_everything(&mut self) {
@@ -481,7 +499,12 @@ impl World {
     }
 
     pub fn now(&self) -> Timestamp {
-        let second = i64::try_from(self.second).unwrap() + self.clock_skew;
+        self.time(self.second)
+    }
+
+    /// What the clock says of a second.
+    fn time(&self, second: u64) -> Timestamp {
+        let second = i64::try_from(second).unwrap() + self.clock_skew;
         Timestamp::from_second(1_700_000_000 + second).unwrap()
     }
 

@@ -34,7 +34,7 @@ fn a_store_that_refuses_keeps_no_bad_release_up() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -75,7 +75,7 @@ fn a_rollback_that_was_never_stored_is_known_by_what_the_route_carries() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -100,7 +100,7 @@ fn a_memory_that_is_lost_forgets_no_quarantine() {
         00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
         00:01  hello-00002 staged, 0 %
         00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 50 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+        00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 50 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
         00:06  hello-00001 has all traffic, confirmed after 1s
         01:02  adopted; hello-00001 is stable
         end    RolledBack; hello-00001 100 %; 0 of 2400 requests harmed
@@ -138,7 +138,7 @@ fn a_block_of_git_s_that_is_refused_gives_way_to_stable_alone_at_once() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)

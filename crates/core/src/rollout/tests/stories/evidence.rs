@@ -14,7 +14,7 @@ fn a_release_that_answers_500_is_rolled_back_before_any_user_meets_it() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -30,7 +30,7 @@ fn half_of_the_answers_500_is_as_bad() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 50.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 50.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -46,7 +46,7 @@ fn five_percent_of_500_are_found_by_enough_probes() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 5.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 5.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
@@ -66,7 +66,7 @@ fn five_percent_that_only_users_meet_cost_a_handful_of_requests() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:41  hello-00002 rolled back from 20 % to hello-00001: at 20 %: error rate 5.7 % of 88 requests (limit 1 %), stable 0 of 352, p99 10-25 ms (stable 10-25 ms)
@@ -85,8 +85,8 @@ fn a_release_that_is_800_ms_slower_is_rolled_back_before_any_user_meets_it() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 rolled back from 0 % to hello-00001: p99 820 ms is over the limit of 500 ms (stable 20 ms)
-            00:06  hello-00001 has all traffic, confirmed after 1s
+            00:13  hello-00002 rolled back from 0 % to hello-00001: p99 820 ms is over the limit of 500 ms (stable 20 ms), probed at /
+            00:14  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
         "#]],
     );
@@ -105,7 +105,7 @@ fn what_only_users_meet_is_found_at_the_first_step() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 100.0 % of 3 requests (limit 1 %), stable 0 of 57, p99 10-25 ms (stable 10-25 ms)
             00:11  hello-00001 has all traffic, confirmed after 1s
@@ -127,12 +127,12 @@ fn slowness_that_only_users_meet_is_found_at_the_first_step() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:11  hello-00002 failed judgement 1 of 2: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 57)
-            00:12  hello-00002 rolled back from 5 % to hello-00001: at 5 %: 4 of 4 answers took over 500 ms (p99 limit; stable 0 of 76)
-            00:13  hello-00001 has all traffic, confirmed after 1s
-            end    RolledBack; hello-00001 100 %; 7 of 800 requests harmed
+            00:10  hello-00002 failed judgement 1 of 2: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 57)
+            00:11  hello-00002 rolled back from 5 % to hello-00001: at 5 %: 4 of 4 answers took over 500 ms (p99 limit; stable 0 of 76)
+            00:12  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 6 of 800 requests harmed
         "#]],
     );
 }
@@ -173,7 +173,7 @@ fn after_one_crash_of_a_pod_every_step_takes_twice_its_time() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:30  hello-00002 to 20 %: error rate 0.0 % of 23 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:55  hello-00002 to 50 %: error rate 0.0 % of 100 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -197,7 +197,7 @@ fn a_revision_that_crashes_after_it_was_ready_is_rolled_back_at_the_second_crash
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:17  hello-00002 rolled back from 5 % to hello-00001: crashed 2 times, last with exit code 3
             00:18  hello-00001 has all traffic, confirmed after 1s
@@ -258,7 +258,7 @@ fn a_revision_that_stops_being_ready_at_a_step_is_rolled_back_at_once() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:13  hello-00002 rolled back from 5 % to hello-00001: not Ready: ExitCode5
             00:14  hello-00001 has all traffic, confirmed after 1s
@@ -278,12 +278,12 @@ fn a_service_without_users_is_judged_on_synthetic_probes() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:21  hello-00002 to 20 %: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            00:37  hello-00002 to 50 %: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            00:53  hello-00002 to 100 %: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            00:54  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:21  hello-00002 to 20 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:37  hello-00002 to 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:53  hello-00002 to 100 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:54  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
             end    Stable; hello-00002 100 %; 0 of 0 requests harmed
         "#]],
     );
@@ -300,7 +300,7 @@ fn a_bad_release_without_users_is_found_by_probes() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 0 requests harmed
         "#]],
@@ -321,9 +321,9 @@ fn where_nothing_speaks_the_release_holds_and_says_so_and_goes_on_when_something
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            05:05  hello-00002 held at 5 %: no verdict within 5m: no data: metrics from http://gateway:9000: connection refused
+            05:05  hello-00002 held at 5 %: no verdict within 5m: no data: metrics from http://gateway:9000: connection refused; `sluice rollout promote hello` promotes it all the same
             06:48  hello-00002 goes on
             06:48  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             07:02  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -345,12 +345,12 @@ fn a_gateway_that_cannot_be_read_is_replaced_by_synthetic_probes() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:19  hello-00002 to 20 %: error rate 0.0 % of 1200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 1200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
-            00:47  hello-00002 to 100 %: error rate 0.0 % of 1200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 1200 synthetic probes (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
+            00:19  hello-00002 to 20 %: error rate 0.0 % of 1200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 1200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 1200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 1200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); metrics from http://gateway:9000: connection refused
             end    Stable; hello-00002 100 %; 0 of 1400 requests harmed
         "#]],
     );
@@ -377,7 +377,7 @@ fn a_stable_revision_that_is_as_bad_excuses_the_candidate_and_the_release_waits(
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:12  hello-00002 to 50 %: error rate 9.4 % of 64 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)

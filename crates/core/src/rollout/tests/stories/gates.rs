@@ -55,7 +55,7 @@ fn no_gate_hides_another_and_it_goes_on_when_the_last_opens() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
             00:20  hello-00002 held at 5 %: the policy cannot be read
@@ -83,7 +83,7 @@ fn a_pause_with_a_time_ends_by_itself() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: paused until 2023-11-14T22:15:30Z; `sluice rollout resume` goes on
             01:10  hello-00002 goes on

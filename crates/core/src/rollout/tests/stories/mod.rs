@@ -1,10 +1,14 @@
 //! The stories: what is printed is what people see as events.
 
+mod config_change;
+mod dead_stable;
 mod down;
 mod evidence;
 mod gates;
 mod named;
 mod people;
+mod pods;
+mod probes;
 mod trouble;
 mod walk;
 

@@ -69,7 +69,7 @@ fn green_is_shown_at_its_tag_before_it_has_a_share_then_half_then_all() {
             00:05  hello-00002 held at 0 %: the traffic in Git gives the newest revision no share
             00:10  shown: hello-00001 100 % #stable, hello-00002 0 % #green, hello-00002 0 % #candidate
             00:30  hello-00002 goes on
-            00:30  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:30  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:30  hello-00002 to 5 %
             00:40  shown: hello-00001 97 % #stable, hello-00002 0 % #green, hello-00002 3 % #candidate
             00:45  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -98,7 +98,7 @@ fn a_green_that_is_rolled_back_is_not_shown_at_its_tag_either() {
         00:01  hello-00002 staged, 0 %
         00:03  hello-00002 Ready after 3s
         00:04  shown: hello-00001 100 %
-        00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+        00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
         00:06  hello-00001 has all traffic, confirmed after 1s
         end    RolledBack; hello-00001 100 %; 0 of 600 requests harmed
     "#]],
@@ -205,7 +205,7 @@ fn a_name_with_no_room_for_a_tag_is_held_before_the_first_step_unless_nothing_is
             00:00  first release of commit 1111111 "v1" begins
             00:01  hello-00001 staged, 0 %
             00:03  hello-00001 Ready after 3s
-            00:05  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
+            00:05  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
             00:10  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:11  hello-00002 staged, 0 %
             00:13  hello-00002 Ready after 3s

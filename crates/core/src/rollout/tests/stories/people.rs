@@ -23,13 +23,13 @@ fn a_bad_template_stays_out_until_somebody_says_retry() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:05  hello-00002 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             00:06  hello-00001 has all traffic, confirmed after 1s
             00:40  quarantine lifted, attempt 2, by ada
             00:40  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:42  hello-00004 staged, 0 %
             00:44  hello-00004 Ready after 3s
-            00:46  hello-00004 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:46  hello-00004 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:46  hello-00004 to 5 %
             01:00  hello-00004 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:14  hello-00004 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -53,7 +53,7 @@ fn a_pause_stands_still_and_a_rollback_still_happens() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
             01:02  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 100.0 % of the last 3 requests (limit 1 %), stable 0 of 57, p99 10-25 ms (stable 10-25 ms)
@@ -76,7 +76,7 @@ fn a_pause_and_a_resume_go_on_where_it_stood() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: paused; `sluice rollout resume` goes on
             01:00  hello-00002 goes on
@@ -102,7 +102,7 @@ fn nothing_new_begins_while_paused() {
             00:30  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:31  hello-00002 staged, 0 %
             00:33  hello-00002 Ready after 3s
-            00:35  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:35  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:35  hello-00002 to 5 %
             00:49  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:03  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -132,7 +132,7 @@ fn a_policy_that_cannot_be_read_holds_a_release_and_a_rollback_still_happens() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: there is no RolloutPolicy "gone"
             00:42  hello-00002 rolled back from 5 % to hello-00001: at 5 %: error rate 100.0 % of the last 3 requests (limit 1 %), stable 0 of 57, p99 10-25 ms (stable 10-25 ms)
@@ -140,7 +140,7 @@ fn a_policy_that_cannot_be_read_holds_a_release_and_a_rollback_still_happens() {
             01:10  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
             01:11  hello-00003 staged, 0 %
             01:13  hello-00003 Ready after 3s
-            01:15  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:15  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:15  hello-00003 to 5 %
             01:29  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stepping with hello-00003; hello-00001 95 % #stable, hello-00003 5 % #candidate; 3 of 1800 requests harmed
@@ -164,7 +164,7 @@ fn a_suspended_delivery_freezes_the_release_and_a_rollback_still_happens() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: the Delivery is suspended
             01:00  hello-00002 rolled back from 5 % to hello-00001: not Ready: ExitCode3
@@ -191,14 +191,14 @@ fn a_release_whose_delivery_is_deleted_is_rolled_back_without_blame_and_none_beg
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 rolled back from 5 % to hello-00001: its Delivery was deleted
             00:11  hello-00001 has all traffic, confirmed after 1s
             00:40  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
             00:41  hello-00003 staged, 0 %
             00:43  hello-00003 Ready after 3s
-            00:45  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:45  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:45  hello-00003 to 5 %
             end    Stepping with hello-00003; hello-00001 95 % #stable, hello-00003 5 % #candidate; 0 of 1000 requests harmed
         "#]],
@@ -218,7 +218,7 @@ fn a_release_whose_delivery_is_deleted_is_rolled_back_though_it_is_suspended() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:10  hello-00002 held at 5 %: the Delivery is suspended
             00:15  hello-00002 rolled back from 5 % to hello-00001: its Delivery was deleted
@@ -240,7 +240,7 @@ fn promote_skips_the_rest_of_the_steps() {
         00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
         00:01  hello-00002 staged, 0 %
         00:03  hello-00002 Ready after 3s
-        00:05  hello-00002 probed: error rate 0.0 % of 20 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:05  hello-00002 probed: error rate 0.0 % of 20 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
         00:05  hello-00002 to 5 %
         01:01  hello-00002 is stable: promoted from 5 % by ada
         end    Stable; hello-00002 100 %; 0 of 1400 requests harmed
@@ -261,7 +261,7 @@ fn an_approval_waits_for_a_person_and_then_goes_to_the_next_step() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 held at 20 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); this step waits for `sluice rollout promote`
@@ -286,7 +286,7 @@ fn abort_takes_it_back_and_keeps_it_out() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:25  hello-00002 rolled back from 20 % to hello-00001: aborted by ada
@@ -309,7 +309,7 @@ fn undo_rolls_back_to_the_revision_before_and_keeps_the_present_one_out() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -320,7 +320,7 @@ fn undo_rolls_back_to_the_revision_before_and_keeps_the_present_one_out() {
             01:10  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             01:12  hello-00003 staged, 0 %
             01:14  hello-00003 Ready after 3s
-            01:16  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:16  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:16  hello-00003 to 5 %
             01:30  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:44  hello-00003 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -364,7 +364,7 @@ fn traffic_changed_by_hand_is_rolled_back_and_said() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:12  traffic was changed by hand to hello-00002 100 %; restored to hello-00001 95 % #stable, hello-00002 5 % #candidate
             00:26  hello-00002 to 20 %: error rate 0.0 % of 14 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -389,7 +389,7 @@ fn a_route_deleted_by_hand_is_written_again() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:12  traffic was changed by hand to no Route at all; restored to hello-00001 95 % #stable, hello-00002 5 % #candidate
             00:26  hello-00002 to 20 %: error rate 0.0 % of 14 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -413,7 +413,7 @@ fn a_candidate_deleted_by_hand_is_rolled_back() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:22  hello-00002 rolled back from 20 % to hello-00001: at 20 %: error rate 100.0 % of the last 4 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -456,7 +456,7 @@ fn a_template_that_the_cluster_refuses_changes_nothing_and_can_be_retried() {
             00:20  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:21  hello-00002 staged, 0 %
             00:23  hello-00002 Ready after 3s
-            00:25  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:25  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:25  hello-00002 to 5 %
             00:39  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stepping with hello-00002; hello-00001 95 % #stable, hello-00002 5 % #candidate; 0 of 800 requests harmed
@@ -489,7 +489,7 @@ fn a_template_that_the_cluster_refused_is_released_by_itself_once_it_is_taken() 
         00:20  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
         00:21  hello-00002 staged, 0 %
         00:23  hello-00002 Ready after 3s
-        00:25  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+        00:25  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
         00:25  hello-00002 to 5 %
         end    Stepping with hello-00002; hello-00001 95 % #stable, hello-00002 5 % #candidate; 0 of 600 requests harmed
     "#]],
@@ -511,7 +511,7 @@ fn a_first_delivery_that_the_cluster_refused_begins_again_once_it_is_taken() {
         00:10  first release of commit 1111111 "v1" begins
         00:11  hello-00001 staged, 0 %
         00:13  hello-00001 Ready after 3s
-        00:15  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
+        00:15  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
         end    Stable; hello-00001 100 %; 0 of 120 requests harmed
     "#]],
     );

@@ -19,7 +19,7 @@ fn a_route_that_says_no_counts_against_the_release_and_the_rollback_is_watched()
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:38  hello-00002 rolled back from 5 % to hello-00001: its traffic was not confirmed after 20s: CertificateMissing
             00:58  the cluster does not confirm the rollback to hello-00001: CertificateMissing
@@ -42,7 +42,7 @@ fn a_route_that_nobody_looks_at_is_no_release_s_fault() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:39  hello-00002 held at 20 %: the cluster does not confirm its traffic: the Route's controller has not looked at it yet
@@ -70,7 +70,7 @@ fn a_template_that_nobody_looks_at_is_no_release_s_fault() {
             03:20  hello-00002 staged, 0 %
             03:20  hello-00002 goes on
             03:22  hello-00002 Ready after 2s
-            03:24  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            03:24  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             03:24  hello-00002 to 5 %
             03:38  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             03:52  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -103,7 +103,7 @@ fn a_stable_revision_that_breaks_in_the_middle_never_drives_the_release_forward(
     let world = World::at_rest("fast")
         .push("v2", good())
         .at(12, |world| world.breaks("v1", Some("ExitCode9")))
-        .at(60, |world| world.breaks("v1", None));
+        .at(25, |world| world.breaks("v1", None));
     check(
         world,
         120,
@@ -111,15 +111,15 @@ fn a_stable_revision_that_breaks_in_the_middle_never_drives_the_release_forward(
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:12  hello-00002 held at 5 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9); nothing goes up because of that
-            01:00  hello-00002 goes on
-            01:00  hello-00002 to 20 %: error rate 0.0 % of 53 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:14  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:28  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:29  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            end    Stable; hello-00002 100 %; 912 of 2400 requests harmed
+            00:12  hello-00002 held at 5 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9), and nothing goes up because of that; `sluice rollout promote hello` gives all traffic to hello-00002
+            00:25  hello-00002 goes on
+            00:25  hello-00002 to 20 %: error rate 0.0 % of 18 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:39  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:53  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:54  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 247 of 2400 requests harmed
         "#]],
     );
 }
@@ -138,7 +138,7 @@ fn a_stable_revision_that_is_gone_at_rest_is_replaced_by_the_best_one_left() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -147,7 +147,7 @@ fn a_stable_revision_that_is_gone_at_rest_is_replaced_by_the_best_one_left() {
             01:00  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
             01:01  hello-00003 staged, 0 %
             01:03  hello-00003 Ready after 3s
-            01:05  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:05  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:05  hello-00003 to 5 %
             01:19  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:33  hello-00003 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -156,7 +156,7 @@ fn a_stable_revision_that_is_gone_at_rest_is_replaced_by_the_best_one_left() {
             02:00  release of commit v4ccccc "v4" begins; hello-00003 keeps all traffic
             02:01  hello-00004 staged, 0 %
             02:03  hello-00004 Ready after 3s
-            02:05  hello-00004 rolled back from 0 % to hello-00003: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            02:05  hello-00004 rolled back from 0 % to hello-00003: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             02:06  hello-00003 has all traffic, confirmed after 1s
             02:20  the stable revision hello-00003 is not well: hello-00003 is gone
             02:21  hello-00002 is stable: hello-00003 is gone
@@ -172,13 +172,13 @@ fn a_service_deleted_as_a_whole_is_delivered_anew() {
         world,
         30,
         expect![[r#"
-        00:05  nothing of the service is left; delivered anew
-        00:05  first release of commit 1111111 "v1" begins
-        00:06  hello-00001 staged, 0 %
-        00:08  hello-00001 Ready after 3s
-        00:09  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
-        end    Stable; hello-00001 100 %; 0 of 520 requests harmed
-    "#]],
+            00:05  nothing of the service is left; delivered anew
+            00:05  first release of commit 1111111 "v1" begins
+            00:06  hello-00001 staged, 0 %
+            00:08  hello-00001 Ready after 3s
+            00:10  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
+            end    Stable; hello-00001 100 %; 0 of 520 requests harmed
+        "#]],
     );
 }
 
@@ -194,11 +194,11 @@ fn a_first_delivery_that_fails_waits_for_git() {
         00:00  first release of commit 1111111 "v1" begins
         00:01  hello-00001 staged, 0 %
         00:03  hello-00001 Ready after 3s
-        00:05  hello-00001 failed, and there is no earlier revision: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms: HTTP 500
+        00:05  hello-00001 failed, and there is no earlier revision: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500
         00:30  first release of commit v2ccccc "v2" begins
         00:31  hello-00002 staged, 0 %
         00:33  hello-00002 Ready after 3s
-        00:35  hello-00002 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
+        00:35  hello-00002 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
         end    Stable; hello-00002 100 %; 600 of 1120 requests harmed
     "#]],
     );
@@ -232,7 +232,7 @@ fn a_first_delivery_that_fails_can_be_retried() {
         00:30  first release of commit 1111111 "v1" begins
         00:31  hello-00002 staged, 0 %
         00:33  hello-00002 Ready after 3s
-        00:35  hello-00002 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
+        00:35  hello-00002 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
         end    Stable; hello-00002 100 %; 0 of 520 requests harmed
     "#]],
     );
@@ -254,7 +254,7 @@ fn an_api_server_that_is_away_for_ten_minutes_blames_nobody() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             10:18  hello-00002 to 20 %: error rate 0.0 % of 611 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             10:32  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -279,7 +279,7 @@ fn a_clock_that_jumps_blames_nobody_and_stops_nothing() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 1s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:28  hello-00002 to 20 %: error rate 0.0 % of 16 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:42  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -304,7 +304,7 @@ fn a_stable_revision_deleted_in_the_middle_is_replaced_by_an_older_one_and_the_r
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -313,22 +313,22 @@ fn a_stable_revision_deleted_in_the_middle_is_replaced_by_an_older_one_and_the_r
             01:00  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
             01:01  hello-00003 staged, 0 %
             01:03  hello-00003 Ready after 3s
-            01:05  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:05  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:05  hello-00003 to 5 %
             01:19  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:20  hello-00003 held at 20 %: the stable revision is not well (hello-00002 is gone); nothing goes up because of that
+            01:20  hello-00003 held at 20 %: the stable revision is not well (hello-00002 is gone), and nothing goes up because of that; `sluice rollout promote hello` gives all traffic to hello-00003
             01:40  hello-00003 rolled back from 20 % to hello-00002: the stable revision hello-00002 was deleted, and another must take its place first
             01:40  the stable revision hello-00002 is not well: hello-00002 is gone
             01:41  hello-00001 has all traffic, confirmed after 1s
             01:41  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
             01:41  hello-00003 staged, 0 %
             01:41  hello-00003 Ready after 0s
-            01:42  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
-            01:42  hello-00003 to 5 %
-            01:56  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            02:10  hello-00003 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            02:24  hello-00003 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            02:25  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:43  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
+            01:43  hello-00003 to 5 %
+            01:57  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:11  hello-00003 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:25  hello-00003 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            02:26  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00003 100 %; 399 of 3600 requests harmed
         "#]],
     );

@@ -15,7 +15,7 @@ fn a_first_delivery_gets_its_route_when_it_is_ready_and_is_stable_when_it_is_pro
         00:00  first release of commit 1111111 "v1" begins
         00:01  hello-00001 staged, 0 %
         00:03  hello-00001 Ready after 3s
-        00:05  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
+        00:05  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
         end    Stable; hello-00001 100 %; 0 of 320 requests harmed
     "#]],
     );
@@ -30,7 +30,7 @@ fn a_good_release_walks_every_step_within_a_minute() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -50,7 +50,7 @@ fn demo_tells_its_story_in_half_a_minute() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 50 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 50 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:12  hello-00002 to 20 %: error rate 0.0 % of 5 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:19  hello-00002 to 50 %: error rate 0.0 % of 28 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -78,7 +78,7 @@ fn an_image_that_is_pushed_a_minute_late_is_waited_for() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             01:00  hello-00002 Ready after 1m
-            01:02  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:02  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:02  hello-00002 to 5 %
             01:16  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:30  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -101,7 +101,7 @@ fn a_newer_commit_never_inherits_weight() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:25  hello-00002 rolled back from 20 % to hello-00001: superseded by commit v3ccccc
@@ -109,7 +109,7 @@ fn a_newer_commit_never_inherits_weight() {
             00:26  release of commit v3ccccc "v3" begins; hello-00001 keeps all traffic
             00:27  hello-00003 staged, 0 %
             00:29  hello-00003 Ready after 3s
-            00:31  hello-00003 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:31  hello-00003 rolled back from 0 % to hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             00:32  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 1200 requests harmed
         "#]],
@@ -128,7 +128,7 @@ fn a_newer_commit_while_promoting_waits_for_the_promotion() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -137,7 +137,7 @@ fn a_newer_commit_while_promoting_waits_for_the_promotion() {
             00:48  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
             00:49  hello-00003 staged, 0 %
             00:51  hello-00003 Ready after 3s
-            00:53  hello-00003 rolled back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:53  hello-00003 rolled back from 0 % to hello-00002: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             00:54  hello-00002 has all traffic, confirmed after 1s
             end    RolledBack; hello-00002 100 %; 0 of 1400 requests harmed
         "#]],
@@ -156,7 +156,7 @@ fn a_revert_in_the_middle_puts_stable_back_and_blames_nobody() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:25  hello-00002 rolled back from 20 % to hello-00001: reverted by commit v1ccccc
@@ -178,7 +178,7 @@ fn a_revert_after_the_release_puts_the_old_revision_back_at_once() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -214,7 +214,7 @@ fn a_user_s_tags_and_splits_are_kept_throughout() {
             00:00  release of commit v2ccccc "v2" begins; hello-00001 keeps all traffic
             00:01  hello-00002 staged, 0 %
             00:03  hello-00002 Ready after 3s
-            00:05  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -223,7 +223,7 @@ fn a_user_s_tags_and_splits_are_kept_throughout() {
             01:10  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
             01:11  hello-00003 staged, 0 %
             01:13  hello-00003 Ready after 3s
-            01:15  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            01:15  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:15  hello-00003 to 5 %
             01:29  hello-00003 to 20 %: error rate 0.0 % of 10 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:43  hello-00003 to 50 %: error rate 0.0 % of 45 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -261,7 +261,7 @@ fn revisions_named_in_git_move_the_share_that_names_them() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 held at 0 %: the traffic in Git gives the newest revision no share
             00:30  hello-00002 goes on
-            00:30  hello-00002 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:30  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:30  hello-00002 to 5 %
             00:45  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:59  hello-00002 to 50 %: error rate 0.0 % of 28 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
@@ -296,7 +296,7 @@ fn a_service_whose_agent_was_killed_right_behind_its_first_write_is_delivered_an
             00:00  first release of commit 1111111 "v1" begins
             00:00  hello-00001 staged, 0 %
             00:00  hello-00001 Ready after 0s
-            00:02  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms
+            00:02  hello-00001 is stable: first delivery; error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms
             end    Stable; hello-00001 100 %; 0 of 400 requests harmed
         "#]],
     );
@@ -314,7 +314,7 @@ fn a_split_found_at_adoption_is_kept_until_the_first_release() {
             00:20  release of commit v2ccccc "v2" begins; hello-00002 keeps all traffic
             00:22  hello-00003 staged, 0 %
             00:24  hello-00003 Ready after 3s
-            00:26  hello-00003 rolled back from 0 % to hello-00002: error rate 100.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms): HTTP 500
+            00:26  hello-00003 rolled back from 0 % to hello-00002: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms): GET /: 500, expected below 500
             00:27  hello-00002 has all traffic, confirmed after 1s
             end    RolledBack; hello-00002 100 %; 0 of 1000 requests harmed
         "#]],
@@ -333,7 +333,7 @@ fn an_adopted_service_that_differs_from_git_begins_a_release_from_what_serves() 
             00:00  release of commit v9ccccc "v9" begins; hello-00002 keeps all traffic
             00:02  hello-00003 staged, 0 %
             00:04  hello-00003 Ready after 3s
-            00:06  hello-00003 probed: error rate 0.0 % of 200 probes (limit 1 %), p99 20 ms (stable 20 ms)
+            00:06  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:06  hello-00003 to 5 %
             00:20  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:34  hello-00003 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)

@@ -4,7 +4,7 @@
 use super::*;
 
 impl World {
-    pub(super) fn report(&self, name: &str, count: u64) -> ProbeReport {
+    pub(super) fn report(&self, name: &str, count: u64, early: bool) -> ProbeReport {
         let behaviour = self
             .revisions
             .get(name)
@@ -12,44 +12,70 @@ impl World {
             .unwrap_or_else(good);
         let behaviour = if behaviour.hidden { good() } else { behaviour };
         let failed = (count * behaviour.errors).div_ceil(100);
+        let path = PathReport {
+            passed: [(behaviour.status, count - failed)].into(),
+            failed,
+        };
+        let mut times = vec![behaviour.ms; usize::try_from(count).unwrap()];
+        let age = self.revisions.get(name).map_or(0, |r| self.second - r.born);
+        if behaviour.slow_until.is_some_and(|until| age < until) {
+            times.fill(800.0);
+        }
+        let times = Latencies::exact(times);
+        let (early, latencies) = if early {
+            (times, Latencies::default())
+        } else {
+            (Latencies::default(), times)
+        };
         ProbeReport {
             sent: count,
             booked: Booked {
-                statuses: [(200, count - failed), (500, failed)].into(),
+                statuses: [(behaviour.status, count - failed), (500, failed)].into(),
                 times: vec![behaviour.ms; usize::try_from(count).unwrap()],
             },
             failed,
-            unanswered: 0,
-            statuses: [(200, count - failed), (500, failed)]
+            statuses: [(behaviour.status, count - failed), (500, failed)]
                 .into_iter()
                 .filter(|(_, n)| *n > 0)
                 .collect(),
-            latencies: Latencies::exact(vec![behaviour.ms; usize::try_from(count).unwrap()]),
+            paths: [("/".to_owned(), path)].into(),
+            latencies,
+            early,
             first: Some(Duration::from_millis(900)),
             errors: if failed > 0 {
-                vec!["HTTP 500".to_owned()]
+                vec!["GET /: 500, expected below 500".to_owned()]
             } else {
                 vec![]
             },
+            ..ProbeReport::default()
         }
     }
 
     pub(super) fn round(&mut self, targets: &ProbeTargets) -> ProbeRound {
         let count = u64::from(targets.count);
+        let about = (targets.revision.clone(), targets.release_since);
+        let first = match &self.first_probed {
+            Some((known, second)) if *known == about => *second,
+            _ => self.second,
+        };
+        self.first_probed = Some((about, first));
+        let early = self.second - first < self.policy.probes.slow_start.as_secs();
         let stable = self.status.stable.as_ref();
         let stable = stable.and_then(|stable| stable.revision.clone());
-        let candidate = self.report(&targets.revision, count);
+        let candidate = self.report(&targets.revision, count, early);
         self.gateway_counts(&targets.revision, &candidate.booked);
         let stable = stable.map(|name| {
-            let report = self.report(&name, count.min(50));
+            let report = self.report(&name, count.min(50), early);
             self.gateway_counts(&name, &report.booked);
             report
         });
         ProbeRound {
             revision: targets.revision.clone(),
+            release_since: targets.release_since,
             at: self.now(),
             candidate,
             stable,
+            readiness_only: self.readiness_only,
         }
     }
 
@@ -76,7 +102,7 @@ impl World {
             Gather::Probes(targets) => {
                 let round = self.round(&targets);
                 match &mut self.evidence.probes {
-                    Some(old) if old.revision == round.revision => old.add(round),
+                    Some(old) if round.continues(old) => old.add(round),
                     slot => *slot = Some(round),
                 }
             }
@@ -200,6 +226,7 @@ impl World {
             ));
         }
         self.expect_to_be_woken(decision.wake_after);
+        self.expect_patience_to_end(&live, decision.wake_after);
         self.gather = decision.gather;
     }
 
@@ -211,6 +238,27 @@ impl World {
         if wake_after.is_none_or(|wait| self.now() + wait > until) {
             let broken = format!("{}: nobody wakes it at {until}", self.clock());
             self.broken.push(broken);
+        }
+    }
+
+    /// No event says that Pods have been without readiness for too long.
+    fn expect_patience_to_end(&mut self, live: &Live, wake_after: Option<Duration>) {
+        let status = &self.status;
+        let names = [&status.stable, &status.candidate];
+        let names = names
+            .into_iter()
+            .flatten()
+            .filter_map(|r| r.revision.as_ref());
+        for revision in names.filter_map(|name| live.revision(name)) {
+            let Some(since) = revision.pods.unready_since.max(live.watching_since) else {
+                continue;
+            };
+            let end = since + self.policy.confirm_timeout;
+            let is_due = revision.pods.unready_since.is_some() && end > self.now();
+            if is_due && wake_after.is_none_or(|wait| self.now() + wait > end) {
+                let broken = format!("{}: nobody looks at its Pods at {end}", self.clock());
+                self.broken.push(broken);
+            }
         }
     }
 
@@ -340,13 +388,27 @@ impl World {
                 ));
             }
             let unasked = self.asks_for_no_probes();
-            if candidate && percent > 0 && !first && !judged && !known && !unasked {
+            let exempt = first || judged || known || unasked || self.stable_is_dead();
+            if candidate && percent > 0 && !exempt {
                 self.broken.push(format!(
                     "{}: {name} gets {percent} % unanalysed",
                     self.clock()
                 ));
             }
         }
+    }
+
+    /// No Route can name it, so nothing can be probed beside it.
+    fn stable_is_dead(&self) -> bool {
+        let stable = self
+            .status
+            .stable
+            .as_ref()
+            .and_then(|s| s.revision.as_ref());
+        stable.is_some_and(|name| {
+            let revision = self.revisions.get(name);
+            revision.is_none_or(|revision| !self.facts(name, revision).is_ready())
+        })
     }
 
     /// The first step of a policy with `probes.count: 0` has nothing to be judged by.

@@ -13,6 +13,11 @@ impl World {
         let crashes = behaviour.crashes.iter().filter(|at| **at <= age).count();
         let failed = behaviour.fails_at.filter(|(at, _)| *at <= age);
         let up = behaviour.ready_after.is_some_and(|after| after <= age);
+        let unready = behaviour
+            .unready
+            .filter(|(from, to)| (*from..*to).contains(&age));
+        let has_ready_pod = up && unready.is_none() && failed.is_none();
+        let since = |age: u64| self.time(revision.born + age);
         let (status, reason) = match (failed, up) {
             (Some((_, reason)), _) => ("False", reason),
             (None, true) => ("True", ""),
@@ -35,7 +40,11 @@ impl World {
                 crashes: u32::try_from(crashes).unwrap(),
                 last_exit: (crashes > 0).then(|| "exit code 3".to_owned()),
                 waiting_reason: (crashes > 1).then(|| "CrashLoopBackOff".to_owned()),
-                ready: u32::from(up),
+                running: 1,
+                ready: u32::from(has_ready_pod),
+                newest_ready: behaviour.ready_after.filter(|_| has_ready_pod).map(since),
+                unready_since: unready.map(|(from, _)| since(from)),
+                starting_since: (!up).then(|| since(0)),
             },
         }
     }
@@ -51,9 +60,8 @@ impl World {
 
     /// What objects say, by what Git wants now.
     pub(super) fn live_of(&self, objects: Objects) -> Live {
-        let second = i64::try_from(self.watching_since).unwrap() + self.clock_skew;
         Live {
-            watching_since: Timestamp::from_second(1_700_000_000 + second).ok(),
+            watching_since: Some(self.time(self.watching_since)),
             configuration: objects.configuration.as_ref().map(|c| {
                 let written = c.template == self.git.template_hash.0;
                 ConfigurationFacts {
@@ -62,6 +70,7 @@ impl World {
                     latest_created: (c.observed > 0).then(|| format!("hello-{:05}", c.observed)),
                     latest_ready: None,
                     template_written: written,
+                    written_but_for_name: false,
                     begun_here: c.generation == 1,
                     written_observed: c.observed == c.generation,
                     template_taken_up: written && !self.foreign,
@@ -199,6 +208,14 @@ impl World {
                 .revisions
                 .get(&name)
                 .map(|r| (self.behaviour(r), self.facts(&name, r)));
+            // Who finds no Pod that is Ready waits, and is counted once there is an answer.
+            let waits =
+                |(_, facts): &(Behaviour, RevisionFacts)| facts.is_ready() && facts.pods.ready == 0;
+            if behaviour.as_ref().is_some_and(waits) {
+                self.requests += requests;
+                self.harmed += requests;
+                continue;
+            }
             let (total, bad) = self.counted.entry(name.clone()).or_default();
             *total += requests;
             let failed = match &behaviour {
