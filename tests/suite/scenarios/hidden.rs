@@ -142,9 +142,9 @@ async fn errors_that_begin_in_the_middle_of_a_step_are_rolled_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_release_that_is_slow_for_its_first_seconds_is_promoted() {
-    let harness = open(Expand::Service, Duration::from_secs(6)).await;
+    let harness = open(Expand::Service, Duration::from_secs(10)).await;
     let users = harness.users_who_wait("hello", RATE, PATIENT);
-    let good = bad(&[("DELAY_MS", "800"), ("DELAY_FOR_MS", "3000")]);
+    let good = bad(&[("DELAY_MS", "800"), ("DELAY_FOR_MS", "8000")]);
     let commit = harness.push("Greet two", &[good]);
     harness.promoted("hello", &commit).await;
     let answers = users.stop().await;
