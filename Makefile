@@ -45,7 +45,7 @@ bed-down:
 	tests/bed/bed down
 
 # The stories of every cluster, and those of real ones, told on a bed of their own.
-STORIES ?= $(addprefix scenarios::,adoption deleted drift faults::down faults::stopped first lifted newer people quiet refusals releases several traffic watch) \
+STORIES ?= $(addprefix scenarios::,adoption deleted drift faults::down faults::stopped first hidden lifted newer people quiet refusals releases several traffic watch) \
 	an_api_server_that_is_lost_in time_without_the_api_server of_two_agents_the_other an_agent_process_that \
 	real:: --skip a_refused_template_is_tried_again
 test-real: bed

@@ -39,19 +39,28 @@ impl Answer {
 /// A user who waits longer than this is harmed.
 const HARM: Duration = Duration::from_millis(500);
 
+/// After this a user leaves, unless a story says otherwise.
+pub const USUAL_PATIENCE: Duration = Duration::from_secs(30);
+
 /// One request.
 pub async fn ask(gateway: SocketAddr, host: &str, path: &str) -> Answer {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
-    request(&client, gateway, host, path).await
+    request(&client, gateway, host, path, USUAL_PATIENCE).await
 }
 
-async fn request(client: &Http, gateway: SocketAddr, host: &str, path: &str) -> Answer {
+async fn request(
+    client: &Http,
+    gateway: SocketAddr,
+    host: &str,
+    path: &str,
+    patience: Duration,
+) -> Answer {
     let at = Instant::now();
     let request = http::Request::get(format!("http://{gateway}{path}"))
         .header("host", host)
         .body(Empty::new())
         .unwrap();
-    let answer = tokio::time::timeout(Duration::from_secs(30), async {
+    let answer = tokio::time::timeout(patience, async {
         let answer = client
             .request(request)
             .await
@@ -70,7 +79,7 @@ async fn request(client: &Http, gateway: SocketAddr, host: &str, path: &str) -> 
         Ok::<_, String>((status, revision, body))
     })
     .await
-    .unwrap_or_else(|_| Err("no answer within 30 s".to_owned()));
+    .unwrap_or_else(|_| Err(format!("no answer within {patience:?}")));
     let (status, revision, body) = answer.unwrap_or_else(|error| (0, String::new(), error));
     Answer {
         at,
@@ -89,11 +98,16 @@ pub struct Users {
 }
 
 impl Users {
-    /// Starts sending `rate` requests a second.
-    pub fn start(gateway: SocketAddr, host: String, rate: u32) -> Self {
+    /// Starts sending `rate` requests a second, each of which is given up after `patience`.
+    pub fn start(gateway: SocketAddr, host: String, rate: u32, patience: Duration) -> Self {
         let answers = Arc::new(Mutex::new(Vec::new()));
         let stop = CancellationToken::new();
-        let task = tokio::spawn(send(gateway, host, rate, answers.clone(), stop.clone()));
+        let task = tokio::spawn(send(
+            (gateway, host),
+            (rate, patience),
+            answers.clone(),
+            stop.clone(),
+        ));
         Self {
             answers,
             stop,
@@ -110,9 +124,8 @@ impl Users {
 }
 
 async fn send(
-    gateway: SocketAddr,
-    host: String,
-    rate: u32,
+    (gateway, host): (SocketAddr, String),
+    (rate, patience): (u32, Duration),
     answers: Arc<Mutex<Vec<Answer>>>,
     stop: CancellationToken,
 ) {
@@ -124,7 +137,7 @@ async fn send(
             _ = tick.tick() => {
                 let (client, host, answers) = (client.clone(), host.clone(), answers.clone());
                 pending.spawn(async move {
-                    let answer = request(&client, gateway, &host, "/").await;
+                    let answer = request(&client, gateway, &host, "/", patience).await;
                     answers.lock().unwrap().push(answer);
                 });
             }

@@ -11,6 +11,7 @@ mod deleted;
 mod drift;
 mod faults;
 mod first;
+mod hidden;
 mod house_rules;
 mod injected;
 mod interval;

@@ -43,7 +43,7 @@ pub enum Finding {
     Class {
         /// What was seen.
         figures: Figures,
-        /// `3xx`, `4xx`.
+        /// `3xx`, `4xx`, or what else became of them.
         class: &'static str,
         /// So many of so many.
         count: (u64, u64),

@@ -48,6 +48,8 @@ pub struct Ledger {
     untimed: Pair<Counters>,
     /// Times count once the gateway has told those of so many of the candidate's requests.
     catch_up: Option<u64>,
+    /// Of so many it had by the last look.
+    told: u64,
     /// The last look was within a warm-up.
     warm: bool,
     in_flight: InFlight,
@@ -79,6 +81,7 @@ impl Ledger {
             fed: Pair::default(),
             untimed: Pair::default(),
             catch_up: None,
+            told: 0,
             warm: false,
             in_flight: InFlight::default(),
             opened: None,
@@ -165,7 +168,7 @@ impl Ledger {
         let timed = earlier.is_some_and(|earlier| earlier.timed);
         if let Some(earlier) = earlier {
             let since = |now: &Counters, then: &Counters| {
-                let mut since = now.since(then);
+                let mut since = now.since(then).settled(now);
                 if !timed {
                     since.up_to.clear();
                 }
@@ -182,12 +185,15 @@ impl Ledger {
         self.ours.stable.book(&own.stable, &seen.stable);
         if !timed {
             // What is counted by now and not told yet is told later, and is none of what begins here.
-            self.tests.before(&seen.stable.tally([None, None]));
+            let settled = |seen: &Counters| seen.clone().settled(seen);
+            self.tests
+                .before(&settled(&seen.stable).tally([None, None]));
             for (ours, seen) in [
                 (&mut self.ours.candidate, &seen.candidate),
                 (&mut self.ours.stable, &seen.stable),
             ] {
-                ours.book_quick(seen.requests().saturating_sub(seen.timed()), seen);
+                let untold = settled(seen).to_be_timed().saturating_sub(seen.timed());
+                ours.book_quick(untold, seen);
             }
         }
         let timed = true;
@@ -248,14 +254,16 @@ impl Ledger {
     /// Whether times that are told now count: they are of requests after the warm-up, however late they are told.
     fn times_count(&mut self, past_warm_up: bool) -> bool {
         let (counted, ours) = (&self.counted.candidate, &self.ours.candidate);
+        let told = counted.timed().max(ours.timed());
+        let told_before = std::mem::replace(&mut self.told, told);
         if !past_warm_up || self.warm {
             // What is counted by a first look after it was asked before.
             self.warm = !past_warm_up;
-            self.catch_up = Some(counted.requests());
+            self.catch_up = Some(counted.to_be_timed());
             return false;
         }
-        let told = counted.timed().max(ours.timed());
-        if self.catch_up.is_some_and(|all| told < all) {
+        // One flush may tell the warm-up's last times and others: it cannot be told which of them were late.
+        if self.catch_up.is_some_and(|all| told_before < all) {
             return false;
         }
         self.catch_up = None;
@@ -275,7 +283,7 @@ impl Ledger {
                     ..users.tally(limits_ms)
                 },
                 latencies: timed.latencies(),
-                due: timed.requests(),
+                due: timed.to_be_timed(),
                 open,
             }
         };

@@ -15,6 +15,17 @@ const REQUESTS: &str = "envoy_cluster_external_upstream_rq";
 const TIMES: &str = "envoy_cluster_external_upstream_rq_time_bucket";
 /// Requests by revision that are not answered yet.
 const OPEN: &str = "envoy_cluster_upstream_rq_active";
+/// Requests under which the revision's side closed: an HTTP/1.1 connection, or a stream of HTTP/2. Envoy answers 503 where
+/// that was before the head of an answer; after it, it has charged the head's status, and nothing else tells of it.
+const CUT_OFF: [&str; 2] = [
+    "envoy_cluster_upstream_cx_destroy_remote_with_active_rq",
+    "envoy_cluster_upstream_rq_rx_reset",
+];
+/// The same closed by Envoy, whose client left. Where that was before the head of an answer, no status is charged.
+const LEFT: [&str; 2] = [
+    "envoy_cluster_upstream_cx_destroy_local_with_active_rq",
+    "envoy_cluster_upstream_rq_tx_reset",
+];
 
 /// A queue-proxy's requests, and their times in seconds; the page is about one revision, which
 /// [`TARGET`] names.
@@ -32,7 +43,7 @@ pub struct Scrape {
 /// What was counted of one revision since its gateway started.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counters {
-    /// Requests by status; 0 is Envoy's word for an answer that never came.
+    /// Requests by status. [`NO_WHOLE_ANSWER`] and [`CLIENT_LEFT`] are no statuses that a gateway sends.
     pub by_status: BTreeMap<u16, u64>,
     /// Upper edge in microseconds (so that it has an order) and the count up to it.
     pub up_to: BTreeMap<u64, u64>,
@@ -49,8 +60,10 @@ pub struct Tally {
     pub errors: u64,
     /// Answered with a status of 300 to 399.
     pub redirects: u64,
-    /// Answered with a status of 400 to 499.
+    /// Answered with a status of 400 to 499, or left by their client.
     pub client_errors: u64,
+    /// Those of them that their client left.
+    pub left: u64,
     /// Those whose time is told.
     pub timed: u64,
     /// Those of them that took longer than the limit on the 99th percentile, and than that on the median.
@@ -65,6 +78,7 @@ impl Tally {
             errors: both(self.errors, other.errors),
             redirects: both(self.redirects, other.redirects),
             client_errors: both(self.client_errors, other.client_errors),
+            left: both(self.left, other.left),
             timed: both(self.timed, other.timed),
             late: [both(p99, other_p99), both(p50, other_p50)],
         }
@@ -76,6 +90,7 @@ impl Tally {
         self.errors += more.errors;
         self.redirects += more.redirects;
         self.client_errors += more.client_errors;
+        self.left += more.left;
     }
 
     /// What came since an earlier one; what went back counts for nothing.
@@ -89,8 +104,17 @@ impl Tally {
     }
 }
 
+/// Stands for an answer that broke off, or never came.
+const NO_WHOLE_ANSWER: u16 = 0;
+/// Stands for a client that did not wait, as in nginx's log.
+const CLIENT_LEFT: u16 = 499;
+/// With this Envoy answers where the revision's side closed before the head.
+const CLOSED_BEFORE_THE_HEAD: u16 = 503;
+/// The status of a connection that was made a WebSocket: whoever ends it closes it.
+const UPGRADED: u16 = 101;
+
 /// By which a gateway ends what has no answer.
-const ENDED_BY_A_GATEWAY: [u16; 6] = [0, 504, 503, 502, 499, 408];
+const ENDED_BY_A_GATEWAY: [u16; 6] = [NO_WHOLE_ANSWER, 504, 503, 502, CLIENT_LEFT, 408];
 
 /// The edge of the last bucket.
 const ENDLESS: u64 = u64::MAX;
@@ -99,7 +123,10 @@ impl Scrape {
     /// Reads a gateway's Prometheus page.
     pub fn read(page: &str) -> Self {
         let mut scrape = Self::default();
-        for sample in samples(page, &[REQUESTS, TIMES, OPEN]) {
+        let [cut_off, reset] = CUT_OFF;
+        let [left, left_stream] = LEFT;
+        let names = [REQUESTS, TIMES, OPEN, cut_off, reset, left, left_stream];
+        for sample in samples(page, &names) {
             let Some(cluster) = sample.label("envoy_cluster_name") else {
                 continue;
             };
@@ -113,6 +140,11 @@ impl Scrape {
                         .map(Key::Status)
                 }
                 OPEN => Some(Key::Open),
+                // What never happened is no status of this revision's.
+                name if CUT_OFF.contains(&name) => {
+                    (count > 0).then_some(Key::Status(NO_WHOLE_ANSWER))
+                }
+                name if LEFT.contains(&name) => (count > 0).then_some(Key::Status(CLIENT_LEFT)),
                 _ => {
                     let edge = sample.label("le").and_then(number);
                     edge.map(|edge| Key::UpTo(micros(edge)))
@@ -213,6 +245,39 @@ impl Counters {
         }
     }
 
+    /// Books each request once, of those that came between two looks, the later of which was `now`.
+    ///
+    /// What was cut off is a 503 already, or was charged as a good answer by its head. Of a revision that upgrades connections
+    /// it cannot be told: there the end of a connection is nobody's failure.
+    pub fn settled(mut self, now: &Self) -> Self {
+        let cut_off = self
+            .by_status
+            .remove(&NO_WHOLE_ANSWER)
+            .unwrap_or_default()
+            .saturating_sub(self.of_status(CLOSED_BEFORE_THE_HEAD));
+        if cut_off == 0 || now.of_status(UPGRADED) > 0 {
+            return self;
+        }
+        let mut charged = cut_off;
+        for (_, good) in self.by_status.range_mut(200..300) {
+            let taken = charged.min(*good);
+            *good -= taken;
+            charged -= taken;
+        }
+        self.by_status.insert(NO_WHOLE_ANSWER, cut_off);
+        self
+    }
+
+    fn of_status(&self, status: u16) -> u64 {
+        self.by_status.get(&status).copied().unwrap_or_default()
+    }
+
+    /// Those whose times a gateway tells sooner or later: Envoy tells none of what did not end well.
+    pub fn to_be_timed(&self) -> u64 {
+        let untold = [NO_WHOLE_ANSWER, CLIENT_LEFT].map(|status| self.of_status(status));
+        self.requests() - untold.iter().sum::<u64>()
+    }
+
     /// Adds what another time, or another gateway, counted. (What is open is no count.)
     pub fn add(&mut self, other: &Self) {
         for (status, count) in &other.by_status {
@@ -245,9 +310,10 @@ impl Counters {
         let of = |from: u16, to: u16| self.by_status.range(from..=to).map(|(_, n)| n).sum::<u64>();
         Tally {
             requests: self.requests(),
-            errors: of(0, 0) + of(500, u16::MAX),
+            errors: self.of_status(NO_WHOLE_ANSWER) + of(500, u16::MAX),
             redirects: of(300, 399),
             client_errors: of(400, 499),
+            left: of(CLIENT_LEFT, CLIENT_LEFT),
             timed: self.timed(),
             late: limits.map(|limit| limit.map_or(0, |limit| self.over(limit))),
         }

@@ -117,3 +117,88 @@ fn requests_that_are_open_are_read_as_they_are_now() {
     let line = |n| format!("{OPEN}{{envoy_cluster_name=\"default/hello-00002\"}} {n}\n");
     assert_eq!(between(&line(7), &line(3)).open, 3);
 }
+
+/// What Envoy 1.40 wrote of a revision, behind Kourier and queue-proxy, before and after six requests, of which every other
+/// body broke off.
+const BROKEN_OFF: [&str; 2] = [
+    r#"envoy_cluster_external_upstream_rq{envoy_response_code="200",envoy_cluster_name="default/hello-00002"} 4
+envoy_cluster_upstream_cx_destroy_local_with_active_rq{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_upstream_cx_destroy_remote_with_active_rq{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_upstream_rq_rx_reset{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_upstream_rq_tx_reset{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_upstream_rq_active{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_external_upstream_rq_time_bucket{envoy_cluster_name="default/hello-00002",le="10"} 4
+envoy_cluster_external_upstream_rq_time_bucket{envoy_cluster_name="default/hello-00002",le="+Inf"} 4
+"#,
+    r#"envoy_cluster_external_upstream_rq{envoy_response_code="200",envoy_cluster_name="default/hello-00002"} 10
+envoy_cluster_upstream_cx_destroy_local_with_active_rq{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_upstream_cx_destroy_remote_with_active_rq{envoy_cluster_name="default/hello-00002"} 3
+envoy_cluster_upstream_rq_rx_reset{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_upstream_rq_tx_reset{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_upstream_rq_active{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_external_upstream_rq_time_bucket{envoy_cluster_name="default/hello-00002",le="10"} 7
+envoy_cluster_external_upstream_rq_time_bucket{envoy_cluster_name="default/hello-00002",le="+Inf"} 7
+"#,
+];
+
+/// The same before and after four requests whose clients left before the answer.
+const LEFT_ALONE: [&str; 2] = [
+    r#"envoy_cluster_external_upstream_rq{envoy_response_code="200",envoy_cluster_name="default/hello-00002"} 4
+envoy_cluster_upstream_cx_destroy_local_with_active_rq{envoy_cluster_name="default/hello-00002"} 0
+envoy_cluster_upstream_cx_destroy_remote_with_active_rq{envoy_cluster_name="default/hello-00002"} 0
+"#,
+    r#"envoy_cluster_external_upstream_rq{envoy_response_code="200",envoy_cluster_name="default/hello-00002"} 4
+envoy_cluster_upstream_cx_destroy_local_with_active_rq{envoy_cluster_name="default/hello-00002"} 4
+envoy_cluster_upstream_cx_destroy_remote_with_active_rq{envoy_cluster_name="default/hello-00002"} 0
+"#,
+];
+
+fn settled(earlier: &str, later: &str) -> Counters {
+    let of = |page| Scrape::read(page).of("default", "hello-00002");
+    of(later).since(&of(earlier)).settled(&of(later))
+}
+
+#[test]
+fn a_body_that_breaks_off_after_a_good_head_is_a_failure_and_one_request() {
+    let [earlier, later] = BROKEN_OFF;
+    let counters = settled(earlier, later);
+    assert_eq!(counters.by_status, [(0, 3), (200, 3)].into());
+    let tally = counters.tally([None, None]);
+    assert_eq!((tally.requests, tally.errors), (6, 3));
+    assert_eq!((counters.timed(), counters.to_be_timed()), (3, 3));
+}
+
+#[test]
+fn what_breaks_off_before_its_head_is_the_503_that_envoy_answers_and_no_second_failure() {
+    let line = |n| {
+        format!(
+            "{}{{envoy_cluster_name=\"default/hello-00002\"}} {n}\n",
+            CUT_OFF[0]
+        )
+    };
+    let counters = settled(&page(100, 1, 101, 0), &(page(110, 4, 114, 0) + &line(3)));
+    let tally = counters.tally([None, None]);
+    assert_eq!((tally.requests, tally.errors), (13, 3));
+    // Two more broke off after it.
+    let counters = settled(&page(100, 1, 101, 0), &(page(110, 4, 114, 0) + &line(5)));
+    let tally = counters.tally([None, None]);
+    assert_eq!((tally.requests, tally.errors), (13, 5));
+}
+
+#[test]
+fn a_client_that_left_while_it_waited_is_told_though_no_status_is_charged() {
+    let [earlier, later] = LEFT_ALONE;
+    let tally = settled(earlier, later).tally([None, None]);
+    assert_eq!((tally.requests, tally.client_errors, tally.left), (4, 4, 4));
+    assert_eq!(tally.errors, 0);
+}
+
+#[test]
+fn the_end_of_an_upgraded_connection_is_nobodys_failure() {
+    let [earlier, later] = BROKEN_OFF;
+    let upgraded = format!(
+        "{REQUESTS}{{envoy_response_code=\"101\",envoy_cluster_name=\"default/hello-00002\"}} 1\n"
+    );
+    let counters = settled(&(upgraded.clone() + earlier), &(upgraded + later));
+    assert_eq!(counters.tally([None, None]).errors, 0);
+}

@@ -271,9 +271,15 @@ impl<'a> Users<'a> {
         let (mine, theirs) = (&tests.seen.candidate, &tests.seen.stable);
         let classes: [(&'static str, f64, Of); 2] = [
             ("3xx", tests.redirects.value(), |tally| tally.redirects),
-            ("4xx", tests.client_errors.value(), |tally| {
-                tally.client_errors
-            }),
+            (
+                if mine.left * 2 > mine.client_errors {
+                    "left by their client before they were whole"
+                } else {
+                    "4xx"
+                },
+                tests.client_errors.value(),
+                |tally| tally.client_errors,
+            ),
         ];
         let share = |of: Of, tally: &Tally| of(tally) as f64 / tally.requests.max(1) as f64;
         let found = classes.into_iter().find(|(_, value, of)| {

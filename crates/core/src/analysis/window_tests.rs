@@ -87,10 +87,11 @@ fn the_times_of_a_warm_up_that_are_told_late_do_not_count_either() {
     looks.at(0, &envoy(0, 0, 0));
     looks.at(1, &envoy(2, 0, 0));
     assert_eq!(looks.at(2, &envoy(4, 0, 0)), (4, 0, 0));
-    // The flush tells the warm-up's four, and one more; from then on times count.
-    assert_eq!(looks.at(5, &envoy(7, 0, 5)).1, 5);
+    // The flush tells the warm-up's four, and one more; from the next look on times count.
+    assert_eq!(looks.at(5, &envoy(7, 0, 5)), (7, 0, 0));
+    assert_eq!(looks.at(8, &envoy(9, 3, 5)), (9, 3, 0));
     let candidate = looks.window.window().metrics.unwrap().candidate;
-    assert_eq!(candidate.due, 3, "those after the warm-up");
+    assert_eq!(candidate.due, 2, "those after that flush");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::Sample;
 
 /// The knobs of a sample, read from its environment.
@@ -12,7 +14,11 @@ use super::Sample;
 /// | `PORT`           | where to listen, on 127.0.0.1 (8080)                             |
 /// | `TARGET`         | whom to greet (`World`)                                          |
 /// | `MAX`            | the highest random number (100)                                  |
-/// | `FAIL_PERCENT`   | share of requests answered with status 500 (0; fractions work)   |
+/// | `FAIL_PERCENT`   | share of requests that fail (0; fractions work)                  |
+/// | `FAIL_STATUS`    | the status of those (500)                                        |
+/// | `FAIL_AFTER_MS`  | how long after the first user's request they begin (0)           |
+/// | `HANG_PERCENT`   | share of requests that are never answered (0)                    |
+/// | `BREAK_PERCENT`  | share of answers that break off in mid-body (0)                  |
 /// | `DELAY_MS`       | how late an answer is                                            |
 /// | `DELAY_PERCENT`  | share of requests that are late (100)                            |
 /// | `DELAY_FOR_MS`   | how long after the start they are (for ever)                     |
@@ -39,6 +45,14 @@ pub struct Knobs {
     pub fail: Share,
     /// All of them fail from when this path is asked for.
     pub fail_from_path: Option<String>,
+    /// What these are answered with.
+    pub fail_status: StatusCode,
+    /// How long after the first user's request they begin.
+    pub fail_after: Duration,
+    /// Share of requests that are never answered.
+    pub hang: Share,
+    /// Share of answers that break off in mid-body.
+    pub break_off: Share,
     /// How late an answer is.
     pub delay: Duration,
     /// Share of requests that are late.
@@ -83,7 +97,33 @@ impl Share {
     }
 }
 
+/// What becomes of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is answered.
+    Answered,
+    /// It is answered with [`Knobs::fail_status`].
+    Fails,
+    /// It is never answered.
+    Hangs,
+    /// Its answer breaks off in mid-body.
+    BreaksOff,
+}
+
 impl Knobs {
+    /// What becomes of the `n`th request of users (from 0), which comes so long after their first one.
+    pub fn fate(&self, n: u64, since_first: Duration) -> Fate {
+        if self.hang.takes(n) {
+            Fate::Hangs
+        } else if self.fail.takes(n) && since_first >= self.fail_after {
+            Fate::Fails
+        } else if self.break_off.takes(n) {
+            Fate::BreaksOff
+        } else {
+            Fate::Answered
+        }
+    }
+
     /// Reads the knobs of `sample`; `env` looks a variable up.
     pub fn read(sample: &Sample, env: impl Fn(&str) -> Option<String>) -> Result<Self, KnobError> {
         let crash_is_said = ["CRASH_AT_START", "CRASH_AFTER_MS", "CRASH_ON_PATH"]
@@ -109,6 +149,15 @@ impl Knobs {
                 .max(1),
             fail: share("FAIL_PERCENT", look_up("FAIL_PERCENT"))?.unwrap_or(Share(0.0)),
             fail_from_path: look_up("FAIL_FROM_PATH"),
+            fail_status: number(
+                "FAIL_STATUS",
+                look_up("FAIL_STATUS"),
+                "a status (100 to 999)",
+            )?
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            fail_after: Duration::from_millis(milliseconds("FAIL_AFTER_MS")?.unwrap_or(0)),
+            hang: share("HANG_PERCENT", look_up("HANG_PERCENT"))?.unwrap_or(Share(0.0)),
+            break_off: share("BREAK_PERCENT", look_up("BREAK_PERCENT"))?.unwrap_or(Share(0.0)),
             delay: Duration::from_millis(milliseconds("DELAY_MS")?.unwrap_or(0)),
             delayed: share("DELAY_PERCENT", look_up("DELAY_PERCENT"))?.unwrap_or(Share(100.0)),
             delayed_for: milliseconds("DELAY_FOR_MS")?.map(Duration::from_millis),
@@ -200,6 +249,28 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_begins_late_and_has_its_status() {
+        let second = Duration::from_secs;
+        let env = [
+            ("FAIL_PERCENT", "100"),
+            ("FAIL_STATUS", "404"),
+            ("FAIL_AFTER_MS", "3000"),
+        ];
+        let knobs = read("hello", &env).unwrap();
+        assert_eq!(knobs.fate(9, second(2)), Fate::Answered);
+        assert_eq!(knobs.fate(9, second(3)), Fate::Fails);
+        assert_eq!(knobs.fail_status, StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn one_in_ten_hangs_and_one_in_four_breaks_off() {
+        let knobs = read("hello", &[("HANG_PERCENT", "10"), ("BREAK_PERCENT", "25")]).unwrap();
+        let fates: Vec<Fate> = (0..20).map(|n| knobs.fate(n, Duration::ZERO)).collect();
+        let count = |fate| fates.iter().filter(|one| **one == fate).count();
+        assert_eq!((count(Fate::Hangs), count(Fate::BreaksOff)), (2, 4));
+    }
+
+    #[test]
     fn crash_crashes_only_in_the_way_that_was_asked_for() {
         let knobs = read("crash", &[("CRASH_AFTER_MS", "300")]).unwrap();
         assert_eq!(knobs.crash_at_start, None);
@@ -212,6 +283,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             r#"FAIL_PERCENT="many" is not a percentage (0 to 100)"#
+        );
+        let error = read("hello", &[("FAIL_STATUS", "teapot")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"FAIL_STATUS="teapot" is not a status (100 to 999)"#
         );
         let error = read("hello", &[("DELAY_PERCENT", "120")]).unwrap_err();
         assert_eq!(

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,11 +21,15 @@ use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::knobs::Knobs;
+use super::knobs::{Fate, Knobs};
 use super::{Answer, Sample};
 use crate::node::grpc_health;
 
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Body = UnsyncBoxBody<Bytes, BodyError>;
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// So long after its head an answer breaks off: whoever passes it on has passed its beginning on.
+const BREAKS_OFF_AFTER: Duration = Duration::from_millis(20);
 
 /// One sample at work.
 struct App {
@@ -38,6 +42,8 @@ struct App {
     listens_since: Instant,
     /// It was asked to fail from now on.
     fails: AtomicBool,
+    /// When the first of them came.
+    first: OnceLock<Instant>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -93,6 +99,7 @@ async fn serve(sample: &'static Sample, knobs: Knobs) -> std::io::Result<ExitCod
         knobs,
         revision: std::env::var("K_REVISION").unwrap_or_default(),
         requests: AtomicU64::new(0),
+        first: OnceLock::new(),
         listens_since: Instant::now(),
         fails: AtomicBool::new(false),
     };
@@ -174,6 +181,7 @@ impl App {
             };
         }
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
+        let since_first = self.first.get_or_init(Instant::now).elapsed();
         let slow = (self.knobs.delayed_for).is_none_or(|time| self.listens_since.elapsed() < time);
         if slow && !self.knobs.delay.is_zero() && self.knobs.delayed.takes(n) {
             tokio::time::sleep(self.knobs.delay).await;
@@ -181,8 +189,16 @@ impl App {
         if self.knobs.fail_from_path.as_deref() == Some(path) {
             self.fails.store(true, Ordering::Relaxed);
         }
-        if self.knobs.fail.takes(n) || self.fails.load(Ordering::Relaxed) {
-            return self.text(StatusCode::INTERNAL_SERVER_ERROR, "failing, as asked\n");
+        let fate = if self.fails.load(Ordering::Relaxed) {
+            Fate::Fails
+        } else {
+            self.knobs.fate(n, since_first)
+        };
+        match fate {
+            Fate::Answered => {}
+            Fate::Fails => return self.text(self.knobs.fail_status, "failing, as asked\n"),
+            Fate::Hangs => std::future::pending().await,
+            Fate::BreaksOff => return self.broken_off(),
         }
         match path {
             "/echo" => echo(request),
@@ -207,7 +223,23 @@ impl App {
 
     fn text(&self, status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
         let body = Full::new(text.into()).map_err(|never: Infallible| match never {});
-        let mut response = Response::new(body.boxed_unsync());
+        self.response(status, body.boxed_unsync())
+    }
+
+    /// An answer whose connection is closed after the head and a piece of the body.
+    fn broken_off(&self) -> Response<Body> {
+        let beginning =
+            futures::stream::once(async { Ok(Frame::data(Bytes::from_static(b"Hel"))) });
+        let end = futures::stream::once(async {
+            tokio::time::sleep(BREAKS_OFF_AFTER).await;
+            Err("breaking off, as asked".into())
+        });
+        let body = StreamBody::new(beginning.chain(end));
+        self.response(StatusCode::OK, body.boxed_unsync())
+    }
+
+    fn response(&self, status: StatusCode, body: Body) -> Response<Body> {
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(
@@ -251,7 +283,7 @@ fn health(is_serving: bool) -> Response<Body> {
 /// Sends the request's body back as it comes.
 fn echo(request: Request<Incoming>) -> Response<Body> {
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-    let mut response = Response::new(request.into_body().boxed_unsync());
+    let mut response = Response::new(request.into_body().map_err(Into::into).boxed_unsync());
     if let Some(kind) = kind {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
