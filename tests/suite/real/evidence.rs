@@ -109,6 +109,11 @@ async fn where_the_gateway_keeps_no_counters_the_queue_proxies_are_asked() {
     let second = harness.push("Greet two", &[Hello::new("hello", "two")]);
     let status = harness.promoted("hello", &second).await;
     assert_eq!(sources(&status), BY_USERS, "{:#?}", status.evidence);
+    let last = &status.evidence[status.evidence.len() - 1].reason;
+    assert!(
+        last.contains("by queue-proxies, which tell neither hangs"),
+        "{last}"
+    );
     let bad = harness.push(
         "Half of the answers fail",
         &[Hello::new("hello", "three").env("FAIL_PERCENT", "50")],

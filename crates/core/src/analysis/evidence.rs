@@ -118,6 +118,8 @@ pub struct Metrics {
     pub tests: Tests,
     /// The limits on the 99th percentile and the median that they were fed by last, in milliseconds.
     pub limits_ms: [Option<f64>; 2],
+    /// Queue-proxies counted, and no gateway.
+    pub by_pods: bool,
 }
 
 /// Requests to one revision in one window.

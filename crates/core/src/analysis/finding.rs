@@ -154,6 +154,8 @@ pub struct Figures {
     pub of_the_last: bool,
     /// Requests that have been open for longer than the limit on the 99th percentile.
     pub open: u64,
+    /// Queue-proxies counted, which do not see all that a gateway sees.
+    pub by_pods: bool,
     /// Stable's failed answers in the same seconds, of so many, where they decided.
     pub stable_errors: Option<(u64, u64)>,
     /// The cold start, of probes.
@@ -258,6 +260,9 @@ impl fmt::Display for Figures {
         }
         if self.open > 0 {
             write!(f, ", {} open for longer than the limit", self.open)?;
+        }
+        if self.by_pods {
+            f.write_str("; by queue-proxies, which tell neither hangs nor bodies that break off nor users who leave")?;
         }
         if let Some(why) = &self.instead_of {
             write!(f, "; {why}")?;

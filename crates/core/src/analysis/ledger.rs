@@ -53,6 +53,8 @@ pub struct Ledger {
     /// The last look was within a warm-up.
     warm: bool,
     in_flight: InFlight,
+    /// By the last look, queue-proxies count.
+    by_pods: bool,
     /// The first look.
     opened: Option<Instant>,
     /// The limits on times by stable's figures, as they were last.
@@ -84,6 +86,7 @@ impl Ledger {
             told: 0,
             warm: false,
             in_flight: InFlight::default(),
+            by_pods: false,
             opened: None,
             limits_ms: [None; 2],
             tests: Tests::default(),
@@ -164,6 +167,7 @@ impl Ledger {
             candidate: scrape.of(&self.namespace, &self.names.candidate),
             stable: scrape.of(&self.namespace, &self.names.stable),
         };
+        self.by_pods = scrape.is_by_a_pod();
         let earlier = self.gateways.get(page);
         let timed = earlier.is_some_and(|earlier| earlier.timed);
         if let Some(earlier) = earlier {
@@ -293,6 +297,7 @@ impl Ledger {
             stable: of(&users.stable, &self.untimed.stable, stable_open),
             tests: self.tests.clone(),
             limits_ms,
+            by_pods: self.by_pods,
         }
     }
 }

@@ -38,6 +38,8 @@ const TARGET: &str = "target_info";
 pub struct Scrape {
     /// By `NAMESPACE/REVISION`.
     revisions: HashMap<String, Counters>,
+    /// A queue-proxy's page.
+    by_a_pod: bool,
 }
 
 /// What was counted of one revision since its gateway started.
@@ -177,6 +179,7 @@ impl Scrape {
         }) else {
             return;
         };
+        self.by_a_pod = true;
         let counters = self.revisions.entry(name).or_default();
         for sample in samples(page, &[POD_REQUESTS, POD_TIMES]) {
             let count = sample.value.max(0.0) as u64;
@@ -190,6 +193,11 @@ impl Scrape {
                 *counters.up_to.entry(micros(edge * 1000.0)).or_default() += count;
             }
         }
+    }
+
+    /// Whether a queue-proxy counted this: it tells nothing of requests that have no whole answer.
+    pub fn is_by_a_pod(&self) -> bool {
+        self.by_a_pod
     }
 
     /// The counters of a revision, to count on.

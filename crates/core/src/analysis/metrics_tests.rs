@@ -75,6 +75,8 @@ fn a_queue_proxy_tells_of_its_own_revision() {
     let counters = between(&pod_page(10, 0), &pod_page(16, 3));
     assert_eq!(told(&counters), (9, 3, "5-10 ms".to_owned()));
     assert_eq!(counters.timed(), 9);
+    assert!(Scrape::read(&pod_page(1, 0)).is_by_a_pod());
+    assert!(!Scrape::read(&page(1, 0, 1, 0)).is_by_a_pod());
 }
 
 #[test]

@@ -217,6 +217,7 @@ impl<'a> Sides<'a> {
             stable_errors: None,
             of_the_last: false,
             open: 0,
+            by_pods: false,
             cold_start: self.candidate.first,
             paths: paths_of(self.candidate),
             error: self.error.clone(),

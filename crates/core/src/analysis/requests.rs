@@ -166,6 +166,7 @@ impl<'a> Users<'a> {
                 stable_errors: None,
                 of_the_last: false,
                 open: candidate.open,
+                by_pods: metrics.by_pods,
                 cold_start: None,
                 paths: Vec::new(),
                 error: None,
