@@ -145,8 +145,8 @@ fn what_both_suffer_costs_no_time() {
     // Three in a hundred for good.
     let three = |second: u64| {
         [
-            bad(1, u64::from(second % 33 == 0)),
-            bad(18, u64::from(second % 2 == 0)),
+            bad(1, u64::from(second.is_multiple_of(33))),
+            bad(18, u64::from(second.is_multiple_of(2))),
         ]
     };
     says(
