@@ -30,8 +30,6 @@ mod limit {
     pub const CLASS: f64 = 2500.0;
     /// Late answers that speak so much against a release let no step pass: chance does so in one release of twenty.
     pub const LEAN: f64 = 20.0;
-    /// Late answers so many times over need no second look.
-    pub const GROSS: f64 = 10.0;
 }
 
 /// The share of who has been promoted.
@@ -248,7 +246,8 @@ impl<'a> Users<'a> {
                 limit_ms,
                 percentile,
             },
-            at_once: value >= least * limit::GROSS,
+            // The first seconds of an instance are its warm-up: what is left needs no second look.
+            at_once: true,
         })
     }
 
