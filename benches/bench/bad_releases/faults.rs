@@ -11,8 +11,8 @@ pub struct Fault {
     pub env: &'static [(&'static str, &'static str)],
     /// When it comes.
     pub course: Course,
-    /// What Flagger did, where it was measured.
-    pub flagger: Flagger,
+    /// What Flagger did, where it was measured. What it was not is tried hidden from probes only.
+    pub flagger: Option<Flagger>,
     /// The share of Flagger's figures that Sluice may have.
     pub bar: f64,
     /// Whether answers on a path of its own for health tell nothing of it.
@@ -68,7 +68,7 @@ pub const FAULTS: &[Fault] = &[
         words: "good",
         env: &[],
         course: Course::Quiet,
-        flagger: Flagger::new((0.0, 0.0), (72.0, 85.0), "100 % at 72–85 s"),
+        flagger: Some(Flagger::new((0.0, 0.0), (72.0, 85.0), "100 % at 72–85 s")),
         // A good release is to be through within a minute.
         bar: 60.0 / 78.5,
         can_hide: false,
@@ -78,7 +78,7 @@ pub const FAULTS: &[Fault] = &[
         words: "every answer 500",
         env: ALL_FAIL,
         course: Course::Quiet,
-        flagger: Flagger::new((108.0, 118.0), (73.0, 76.0), "rolled back"),
+        flagger: Some(Flagger::new((108.0, 118.0), (73.0, 76.0), "rolled back")),
         bar: 0.25,
         can_hide: true,
     },
@@ -87,7 +87,7 @@ pub const FAULTS: &[Fault] = &[
         words: "half of them 500",
         env: &[("FAIL_PERCENT", "50")],
         course: Course::Quiet,
-        flagger: Flagger::new((53.0, 126.0), (75.0, 90.0), "rolled back"),
+        flagger: Some(Flagger::new((53.0, 126.0), (75.0, 90.0), "rolled back")),
         bar: 0.25,
         can_hide: true,
     },
@@ -96,7 +96,7 @@ pub const FAULTS: &[Fault] = &[
         words: "5 % of them 500",
         env: &[("FAIL_PERCENT", "5")],
         course: Course::Quiet,
-        flagger: Flagger::new((10.0, 10.0), (80.0, 80.0), "rolled back"),
+        flagger: Some(Flagger::new((10.0, 10.0), (80.0, 80.0), "rolled back")),
         bar: 0.5,
         can_hide: true,
     },
@@ -105,7 +105,7 @@ pub const FAULTS: &[Fault] = &[
         words: "800 ms slower",
         env: &[("DELAY_MS", "800")],
         course: Course::Quiet,
-        flagger: Flagger::new((106.0, 125.0), (75.0, 80.0), "rolled back"),
+        flagger: Some(Flagger::new((106.0, 125.0), (75.0, 80.0), "rolled back")),
         bar: 0.25,
         can_hide: true,
     },
@@ -114,7 +114,7 @@ pub const FAULTS: &[Fault] = &[
         words: "crashes before it listens",
         env: &[("CRASH_AT_START", "1")],
         course: Course::Quiet,
-        flagger: Flagger::stuck((0.0, 0.0), "Progressing for ever"),
+        flagger: Some(Flagger::stuck((0.0, 0.0), "Progressing for ever")),
         bar: 0.25,
         can_hide: false,
     },
@@ -123,7 +123,7 @@ pub const FAULTS: &[Fault] = &[
         words: "crashes 5 s after it listens",
         env: &[("CRASH_AFTER_MS", "5000")],
         course: Course::Quiet,
-        flagger: Flagger::stuck((195.0, 467.0), "stuck at 10 %"),
+        flagger: Some(Flagger::stuck((195.0, 467.0), "stuck at 10 %")),
         bar: 0.25,
         can_hide: false,
     },
@@ -132,12 +132,12 @@ pub const FAULTS: &[Fault] = &[
         words: "every answer 500, over a good canary at 40 %",
         env: ALL_FAIL,
         course: Course::OverFortyPercent,
-        flagger: Flagger {
+        flagger: Some(Flagger {
             harmed: Some((158.0, 188.0)),
             // "1,500 requests in the window" at 20 a second.
             end: Some((75.0, 75.0)),
             words: "rolled back",
-        },
+        }),
         bar: 0.25,
         can_hide: true,
     },
@@ -146,11 +146,61 @@ pub const FAULTS: &[Fault] = &[
         words: "every answer 500, while a good one is promoted",
         env: ALL_FAIL,
         course: Course::WhilePromoting,
-        flagger: Flagger::stuck((1038.0, 1240.0), "stuck at 50 %"),
+        flagger: Some(Flagger::stuck((1038.0, 1240.0), "stuck at 50 %")),
         bar: 0.25,
         can_hide: true,
     },
+    Fault::hidden("hang", "1 in 10 never answers", &[("HANG_PERCENT", "10")]),
+    Fault::hidden(
+        "break",
+        "1 body in 10 breaks off",
+        &[("BREAK_PERCENT", "10")],
+    ),
+    Fault::hidden(
+        "tail",
+        "1 in 10 takes 1.2 s",
+        &[("DELAY_MS", "1200"), ("DELAY_PERCENT", "10")],
+    ),
+    Fault::hidden(
+        "missing",
+        "half of them 404",
+        &[("FAIL_PERCENT", "50"), ("FAIL_STATUS", "404")],
+    ),
+    Fault::hidden(
+        "midway",
+        "half of them 500, from 10 s after the first on",
+        &[("FAIL_PERCENT", "50"), ("FAIL_AFTER_MS", "10000")],
+    ),
+    Fault::hidden(
+        "good-later",
+        "good, and 800 ms slower for its first 5 s",
+        &[("DELAY_MS", "800"), ("DELAY_FOR_MS", "5000")],
+    ),
 ];
+
+impl Fault {
+    /// One that Flagger was not measured with.
+    const fn hidden(
+        name: &'static str,
+        words: &'static str,
+        env: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self {
+            name,
+            words,
+            env,
+            course: Course::Quiet,
+            flagger: None,
+            bar: 1.0,
+            can_hide: true,
+        }
+    }
+
+    /// Whether it is to be promoted.
+    pub fn is_good(&self) -> bool {
+        self.name.starts_with("good")
+    }
+}
 
 /// What Flagger made of releases without users, where it was measured.
 pub fn flagger_without_users(fault: &Fault) -> &'static str {

@@ -64,7 +64,10 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     ]
     .into_iter()
     .flat_map(|watched| asked.iter().map(move |fault| (*fault, watched)))
-    .filter(|(fault, watched)| *watched != Watched::HiddenFromProbes || fault.can_hide)
+    .filter(|(fault, watched)| match watched {
+        Watched::HiddenFromProbes => fault.can_hide,
+        Watched::ByUsers | Watched::WithoutUsers => fault.flagger.is_some(),
+    })
     .collect();
 
     let mut ended: Vec<Vec<Ended>> = kinds.iter().map(|_| Vec::new()).collect();
@@ -147,12 +150,15 @@ fn under_users(rows: &[(&Fault, &[Ended])]) -> String {
             .map(|time| time.as_secs_f64())
             .collect();
         let middle = |(least, most): (f64, f64)| f64::midpoint(least, most);
-        let flagger = &fault.flagger;
+        let flagger = fault.flagger.as_ref();
         let ratio = |ours: &[f64], theirs: Option<(f64, f64)>| {
             let theirs = middle(theirs?);
             (theirs > 0.0).then(|| table::mean(ours) / theirs)
         };
-        let (harmed_ratio, time_ratio) = (ratio(&harmed, flagger.harmed), ratio(&end, flagger.end));
+        let (harmed_ratio, time_ratio) = (
+            ratio(&harmed, flagger.and_then(|flagger| flagger.harmed)),
+            ratio(&end, flagger.and_then(|flagger| flagger.end)),
+        );
         let holds = |ratio: Option<f64>| ratio.is_none_or(|ratio| ratio <= fault.bar);
         let stuck = ended.iter().any(|one| one.end.is_none());
         let as_told = ended.iter().all(|one| one.as_it_should_be);
@@ -174,11 +180,14 @@ fn under_users(rows: &[(&Fault, &[Ended])]) -> String {
             table::range(&end, " s"),
             how(ended),
             flagger
-                .harmed
+                .and_then(|flagger| flagger.harmed)
                 .map_or("-".to_owned(), |(a, b)| table::range(&[a, b], "")),
-            match flagger.end {
-                Some((a, b)) => format!("{}, {}", table::range(&[a, b], " s"), flagger.words),
-                None => format!("**{}**", flagger.words),
+            match flagger.map(|flagger| (flagger.end, flagger.words)) {
+                Some((Some((a, b)), words)) => {
+                    format!("{}, {words}", table::range(&[a, b], " s"))
+                }
+                Some((None, words)) => format!("**{words}**"),
+                None => "not measured".to_owned(),
             },
             say(harmed_ratio),
             say(time_ratio),
@@ -186,6 +195,8 @@ fn under_users(rows: &[(&Fault, &[Ended])]) -> String {
                 "**stuck**".to_owned()
             } else if !as_told {
                 "**wrong end**".to_owned()
+            } else if flagger.is_none() {
+                "-".to_owned()
             } else if holds(harmed_ratio) && holds(time_ratio) {
                 format!("{:.2}: held", fault.bar)
             } else {

@@ -232,7 +232,7 @@ impl Trial {
         times.sort();
         let entry = end.and_then(|moment| ended(&moment.status, generation));
         let outcome = entry.map(|entry| entry.outcome);
-        let good = self.fault.name == "good";
+        let good = self.fault.is_good();
         let mut one = Ended {
             exposed,
             harmed: since.iter().filter(harmed).count(),

@@ -562,13 +562,13 @@ impl Harness {
 
     /// Users who send `rate` requests a second to a service until they are told to stop.
     pub fn users(&self, service: &str, rate: u32) -> Users {
-        self.users_who_wait(service, rate, users::USUAL_PATIENCE)
+        Users::start(self.gateway(), self.host(service, self.namespace()), rate)
     }
 
     /// The same of users who leave when they have waited for so long.
     pub fn users_who_wait(&self, service: &str, rate: u32, patience: Duration) -> Users {
         let host = self.host(service, self.namespace());
-        Users::start(self.gateway(), host, rate, patience)
+        Users::who_wait(self.gateway(), host, rate, patience)
     }
 
     /// Ends everything in good order.

@@ -40,7 +40,7 @@ impl Answer {
 const HARM: Duration = Duration::from_millis(500);
 
 /// After this a user leaves, unless a story says otherwise.
-pub const USUAL_PATIENCE: Duration = Duration::from_secs(30);
+const USUAL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// One request.
 pub async fn ask(gateway: SocketAddr, host: &str, path: &str) -> Answer {
@@ -98,8 +98,13 @@ pub struct Users {
 }
 
 impl Users {
-    /// Starts sending `rate` requests a second, each of which is given up after `patience`.
-    pub fn start(gateway: SocketAddr, host: String, rate: u32, patience: Duration) -> Self {
+    /// Starts sending `rate` requests a second.
+    pub fn start(gateway: SocketAddr, host: String, rate: u32) -> Self {
+        Self::who_wait(gateway, host, rate, USUAL_PATIENCE)
+    }
+
+    /// The same, each of which is given up after `patience`.
+    pub fn who_wait(gateway: SocketAddr, host: String, rate: u32, patience: Duration) -> Self {
         let answers = Arc::new(Mutex::new(Vec::new()));
         let stop = CancellationToken::new();
         let task = tokio::spawn(send(
