@@ -19,6 +19,9 @@ pub struct EvidenceLedger {
     pub gateways: BTreeMap<String, GatewayCounts>,
     /// Requests of our own that it had not counted by then.
     pub ours: GatewayCounts,
+    /// The candidate has all users: it is watched after its promotion.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// After so many milliseconds an answer is late, by the limit on the 99th percentile and stable's figure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_after_ms: Option<f64>,

@@ -67,6 +67,7 @@ impl Ledger {
     pub fn open(
         namespace: &str,
         (candidate, stable): (&str, &str),
+        alone: bool,
         remembered: Option<&EvidenceLedger>,
     ) -> Self {
         let names = Pair {
@@ -113,6 +114,11 @@ impl Ledger {
             ledger.tests = Tests::read(&known.tests);
             ledger.limits_ms = [known.late_after_ms, known.median_late_after_ms];
         }
+        if alone {
+            ledger
+                .tests
+                .gets_everybody(remembered.is_some_and(|known| known.alone));
+        }
         ledger
     }
 
@@ -135,6 +141,7 @@ impl Ledger {
                 stable: self.ours_since.stable.statuses.clone(),
             },
             tests: self.tests.stored(),
+            alone: self.tests.has_everybody(),
             late_after_ms: self.limits_ms[0],
             median_late_after_ms: self.limits_ms[1],
         }

@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::metrics::Tally;
 use super::probes::{alone, judge_round};
 use super::seen::LEAST_TO_COMPARE;
+use super::stable::stable_is_worse;
 use super::statistics::{Sprt, SprtVerdict, binomial_tail};
 
 /// What each test must reach. The chance that a good release is rolled back by any of them, at whatever look, is the sum
@@ -331,11 +332,12 @@ impl<'a> Users<'a> {
         if self.lean_sick() {
             return Verdict::Inconclusive(Finding::Undecided(self.figures));
         }
-        // In the middle of an outage of both, nobody goes up.
+        // In the middle of an outage of both, nobody goes up, unless users fare better with the candidate.
+        let (stable, candidate) = (&self.metrics.stable.tally, &mine.tally);
         let most = self.limits.errors * OUTAGE;
         let fails = mine.tally.errors as f64 > most * mine.tally.requests as f64;
-        if fails && self.metrics.tests.stable_fails_now() > most {
-            let stable = &self.metrics.stable.tally;
+        let both = fails && self.metrics.tests.stable_fails_now() > most;
+        if both && !stable_is_worse(stable, candidate) {
             return Verdict::Inconclusive(Finding::StableAsBad {
                 figures: self.figures,
                 stable_errors: stable.errors,

@@ -362,7 +362,7 @@ fn the_few_answers_that_users_got_are_not_overruled_by_our_own() {
     let slow = |second| [if second < 3 { late(0, 1) } else { good(0) }, good(19)];
     says(
         fast().seconds(12, slow).probed(200, 0),
-        expect!["fail: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 228)"],
+        expect!["fail at once: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 228)"],
     );
 }
 

@@ -15,6 +15,8 @@ const LATELY: f64 = 300.0;
 const NOW: f64 = 20.0;
 /// What stable had is estimated, and may be somewhat more.
 const USUAL: f64 = 1.25;
+/// And with nobody beside it that shows what both suffer now, more.
+const USUAL_ALONE: f64 = 2.0;
 
 /// So many answers from before the release say how stable is at any time.
 const BEFORE: f64 = 2000.0;
@@ -27,8 +29,9 @@ struct Recent {
 }
 
 /// A share that is nothing to speak of where a revision had so many bad answers among these; few of them say little.
-fn usual(bad: f64, of: f64) -> f64 {
-    USUAL * (bad + 1.0) / (of + 200.0)
+fn usual(bad: f64, of: f64, alone: bool) -> f64 {
+    let times = if alone { USUAL_ALONE } else { USUAL };
+    times * (bad + 1.0) / (of + 200.0)
 }
 
 impl Recent {
@@ -61,6 +64,8 @@ pub struct Tests {
     pub lately: Pair<Tally>,
     /// How far errors speak against the candidate since then.
     score: f64,
+    /// The candidate has everybody.
+    alone: bool,
     /// Stable's latest answers.
     stable_now: Recent,
     stable_lately: Recent,
@@ -72,6 +77,20 @@ impl Tests {
     /// The share of errors among stable's latest answers, of 1.
     pub fn stable_fails_now(&self) -> f64 {
         self.stable_now.errors / self.stable_now.requests.max(1.0)
+    }
+
+    /// The candidate has everybody from now on: what is over a limit is asked anew, and stable's figures are of before.
+    pub(super) fn gets_everybody(&mut self, known: bool) {
+        if !self.alone && !known {
+            self.ceiling = Ceiling::default();
+            self.late_ceiling = Default::default();
+        }
+        self.alone = true;
+    }
+
+    /// Whether the candidate has everybody.
+    pub(super) fn has_everybody(&self) -> bool {
+        self.alone
     }
 
     /// Takes what a gateway had counted of stable before anything was judged.
@@ -88,8 +107,13 @@ impl Tests {
         let at_any_time = usual(
             before.errors + all.errors as f64,
             before.requests + all.requests as f64,
+            self.alone,
         );
-        let lately = usual(self.stable_lately.errors, self.stable_lately.requests);
+        let lately = usual(
+            self.stable_lately.errors,
+            self.stable_lately.requests,
+            self.alone,
+        );
         let at_once = if now.errors >= 2 {
             now.errors as f64 / now.requests.max(1) as f64
         } else {
@@ -150,7 +174,11 @@ impl Tests {
             }
             if let (Some(two), Some(one)) = (self.late.get_mut(i), self.late_ceiling.get_mut(i)) {
                 two.look(late, timed);
-                let usual = usual(of(&self.seen.stable) as f64, self.seen.stable.timed as f64);
+                let usual = usual(
+                    of(&self.seen.stable) as f64,
+                    self.seen.stable.timed as f64,
+                    self.alone,
+                );
                 let expected = usual.max(healthy(share)).min(0.9);
                 one.look(late.0, new.candidate.timed + stuck.0, expected);
             }

@@ -51,7 +51,7 @@ impl StepWindow {
             weight,
             opened,
             since,
-            ledger: Ledger::open(namespace, (candidate, stable), remembered),
+            ledger: Ledger::open(namespace, (candidate, stable), weight == 100, remembered),
             limits,
             blind: Some(Unmeasured::NotYet),
             synthetic: None,

@@ -202,7 +202,11 @@ fn a_candidate_that_fails_as_well_never_goes_up_beside_a_dead_stable() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:08  hello-00002 held at 5 %: the stable revision is not well (hello-00001 is not Ready: ExitCode9), and nothing goes up because of that; `sluice rollout promote hello` gives all traffic to hello-00002
-            end    Holding with hello-00002; hello-00001 95 % #stable, hello-00002 5 % #candidate; 1015 of 1200 requests harmed
+            00:28  hello-00002 goes on
+            00:28  no further step is needed beside stable: hello-00001 is not Ready: ExitCode9
+            00:28  hello-00002 to 100 %: error rate 47.6 % of 21 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:29  hello-00002 is stable: no further step was needed: hello-00001 is not Ready: ExitCode9; at 5 %: error rate 47.6 % of 21 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 720 of 1200 requests harmed
         "#]],
     );
 }

@@ -129,10 +129,9 @@ fn slowness_that_only_users_meet_is_found_at_the_first_step() {
             00:03  hello-00002 Ready after 3s
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
-            00:10  hello-00002 failed judgement 1 of 2: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 57)
-            00:11  hello-00002 rolled back from 5 % to hello-00001: at 5 %: 4 of 4 answers took over 500 ms (p99 limit; stable 0 of 76)
-            00:12  hello-00001 has all traffic, confirmed after 1s
-            end    RolledBack; hello-00001 100 %; 6 of 800 requests harmed
+            00:12  hello-00002 rolled back from 5 % to hello-00001: at 5 %: 3 of 3 answers took over 500 ms (p99 limit; stable 0 of 57)
+            00:13  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 7 of 800 requests harmed
         "#]],
     );
 }
@@ -380,10 +379,11 @@ fn a_stable_revision_that_is_as_bad_excuses_the_candidate_and_the_release_waits(
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:12  hello-00002 to 50 %: error rate 9.4 % of 64 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:26  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:27  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            end    Stable; hello-00002 100 %; 695 of 6600 requests harmed
+            00:33  hello-00002 to 50 %: error rate 62.5 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  no further step is needed beside stable: hello-00001 failed 140 of 140 requests, and hello-00002 70 of 140
+            00:47  hello-00002 to 100 %: error rate 50.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: no further step was needed: hello-00001 failed 140 of 140 requests, and hello-00002 70 of 140; at 50 %: error rate 50.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 557 of 6600 requests harmed
         "#]],
     );
 }

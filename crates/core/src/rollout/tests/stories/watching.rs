@@ -130,9 +130,8 @@ fn what_the_previous_revision_fails_at_as_well_is_nobody_s_fault() {
         expect![[r#"
             00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 100.0 % of the last 20 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500)
-            01:21  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 50.0 % of 40 requests (limit 1 %)
-            01:22  hello-00001 has all traffic, confirmed after 1s
-            end    RolledBack; hello-00001 100 %; 400 of 3400 requests harmed
+            01:48  hello-00002 was watched for 1m; from here on only `sluice rollout undo hello` rolls it back
+            end    Stable; hello-00002 100 %; 400 of 3400 requests harmed
         "#]],
     );
 }
