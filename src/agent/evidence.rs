@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -15,6 +16,7 @@ use super::context::Context;
 use super::gateway::{Gateway, NoWay};
 use super::queue_proxies;
 use crate::analysis::{Evidence, Limits, ProbeReport, ProbeRound, StepWindow, Unmeasured, Window};
+use crate::api::rollout::{EvidenceLedger, GatewayCounts};
 use crate::evidence::{self, ProbePlan, ProbeTarget, SlowStart, probe};
 use crate::policy::Policy;
 use crate::rollout::{Gather, ProbeTargets};
@@ -28,13 +30,42 @@ pub struct Gatherer {
     namespace: String,
     service: String,
     evidence: Evidence,
-    /// Rounds of probes since the last window was opened, which gateways have counted.
-    unbooked: Vec<ProbeRound>,
+    account: Arc<Mutex<Account>>,
     /// The slow start of what was probed last.
     starting: Option<(Probed, Starts)>,
     job: Option<Job>,
     news: mpsc::Receiver<News>,
     tell: mpsc::Sender<News>,
+}
+
+/// How the account of requests stands, whether or not a decision has seen it yet.
+#[derive(Default)]
+struct Account {
+    /// As the last window left it.
+    ledger: Option<EvidenceLedger>,
+    /// Rounds of probes since then, which gateways have counted.
+    unbooked: Vec<ProbeRound>,
+    /// A round is under way, or was broken off: a gateway has counted requests of ours that nobody booked.
+    broken_off: bool,
+}
+
+impl Account {
+    /// What a window goes on from, where `remembered` is the status's. After a round that was broken off it is only what
+    /// the tests know: counting starts anew.
+    fn carried(&mut self, remembered: Option<EvidenceLedger>) -> Option<EvidenceLedger> {
+        let is_about = |ledger: &EvidenceLedger| {
+            let names = |of: &EvidenceLedger| (of.candidate.clone(), of.stable.clone());
+            remembered.as_ref().map(names) == Some(names(ledger))
+        };
+        let own = self.ledger.take().filter(is_about);
+        let mut ledger = own.or(remembered)?;
+        if self.broken_off {
+            ledger.gateways.clear();
+            ledger.ours = GatewayCounts::default();
+            self.unbooked.clear();
+        }
+        Some(ledger)
+    }
 }
 
 /// A revision, and when the release began that it is probed for: a revision that is tried again has the same name.
@@ -85,7 +116,7 @@ impl Gatherer {
             namespace: namespace.to_owned(),
             service: service.to_owned(),
             evidence: Evidence::default(),
-            unbooked: Vec::new(),
+            account: Arc::default(),
             starting: None,
             job: None,
             news,
@@ -102,13 +133,10 @@ impl Gatherer {
     pub async fn news(&mut self) {
         // The sender lives in `self`, so there is always an answer.
         match self.news.recv().await {
-            Some(News::Round(round)) => {
-                self.unbooked.push((*round).clone());
-                match &mut self.evidence.probes {
-                    Some(known) if round.continues(known) => known.add(*round),
-                    probes => *probes = Some(*round),
-                }
-            }
+            Some(News::Round(round)) => match &mut self.evidence.probes {
+                Some(known) if round.continues(known) => known.add(*round),
+                probes => *probes = Some(*round),
+            },
             Some(News::Window(window)) => self.evidence.window = Some(*window),
             None => {}
         }
@@ -157,19 +185,25 @@ impl Gatherer {
                     template: template.clone(),
                     asked,
                     tell: self.tell.clone(),
+                    account: self.account.clone(),
+                };
+                let (carried, ours, broken_off) = {
+                    let mut account = self.account.lock();
+                    let carried = account.carried(remembered);
+                    let ours = std::mem::take(&mut account.unbooked);
+                    (carried, ours, std::mem::take(&mut account.broken_off))
                 };
                 let mut window = StepWindow::open(
                     &self.namespace,
                     (&candidate, &stable),
                     weight,
                     since,
-                    remembered.as_ref(),
+                    carried.as_ref(),
                     Limits::of(policy),
                     (Instant::now(), Timestamp::now()),
                 );
                 // What is not gone on with is counted from now on, after all of these.
-                let ours = std::mem::take(&mut self.unbooked);
-                for round in ours.iter().filter(|_| remembered.is_some()) {
+                for round in ours.iter().filter(|_| carried.is_some()) {
                     window.book(round);
                 }
                 self.start(
@@ -180,7 +214,7 @@ impl Gatherer {
                         since,
                         asked: ask,
                     },
-                    watcher.run(window),
+                    watcher.run(window, broken_off),
                 );
             }
         }
@@ -207,11 +241,17 @@ impl Gatherer {
         };
         self.starting = Some((about.clone(), starts.clone()));
         let round = Round::new(policy, targets, template, starts);
-        let tell = self.tell.clone();
+        let (tell, account) = (self.tell.clone(), self.account.clone());
         let (context, namespace, service) = self.names();
         self.start(Subject::Probes(about), async move {
             tokio::time::sleep(wait).await;
+            account.lock().broken_off = true;
             let round = round.run(&context.gateway, &namespace, &service).await;
+            {
+                let mut account = account.lock();
+                account.broken_off = false;
+                account.unbooked.push(round.clone());
+            }
             let _ = tell.send(News::Round(Box::new(round))).await;
         });
     }
@@ -395,12 +435,17 @@ struct WindowWatcher {
     template: Value,
     asked: watch::Receiver<Asked>,
     tell: mpsc::Sender<News>,
+    account: Arc<Mutex<Account>>,
 }
 
 impl WindowWatcher {
     /// Looks once an interval, and when it is asked otherwise, until it is dropped.
-    async fn run(mut self, mut window: StepWindow) {
+    async fn run(mut self, mut window: StepWindow, broken_off: bool) {
         let mut tick = ticking(self.asked.borrow().policy.interval);
+        if broken_off {
+            // What was given up just now is counted in a moment, and is none of what begins here.
+            tick.reset();
+        }
         // Our own requests are no users': no reading from before their end is taken, neither of
         // the probes that led here nor of those that are sent meanwhile.
         let mut ours_ended = Instant::now();
@@ -433,13 +478,17 @@ impl WindowWatcher {
             self.look(&mut window, interval, warm_until, ours_ended)
                 .await;
             if let Some(round) = round {
+                self.account.lock().broken_off = true;
                 let round = round
                     .run(&self.context.gateway, &self.namespace, &self.service)
                     .await;
                 window.add_synthetic(round);
+                self.account.lock().broken_off = false;
                 ours_ended = Instant::now();
             }
-            let news = News::Window(Box::new(window.window()));
+            let seen = window.window();
+            self.account.lock().ledger = Some(seen.ledger.clone());
+            let news = News::Window(Box::new(seen));
             if self.tell.send(news).await.is_err() {
                 return;
             }

@@ -3,6 +3,7 @@
 //! The status is the agent's only memory: killed between any two calls, it goes
 //! on from here. `spec` is what people ask for (`sluice rollout pause`, ...).
 
+mod config_change;
 mod ledger;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use super::delivery::Expand;
 use super::object::TemplateHash;
 pub use super::rollout_watch::{Watch, WatchHold, WatchHoldReason};
 
+pub use config_change::ConfigChange;
 pub use ledger::{EvidenceLedger, GatewayCounts, SequentialTest};
 
 /// What people ask of a service's rollout. The object has the service's name and namespace.
@@ -247,27 +249,6 @@ pub struct RolloutStatus {
     /// `Ready`, `Progressing`, `Degraded`, `Drifted`, `StableHealthy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-}
-
-/// A commit that changed a ConfigMap or Secret which the template names. Every revision of the service reads it, the good
-/// ones of before as well.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConfigChange {
-    /// `ConfigMap` or `Secret`.
-    pub kind: String,
-    /// Its name, in the service's namespace.
-    pub name: String,
-    /// The commit.
-    pub commit: String,
-    /// The commit's first line.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub subject: String,
-    /// What changed, line by line; of a Secret only which keys.
-    pub diff: Vec<String>,
-    /// When it was applied.
-    #[schemars(with = "String")]
-    pub since: Timestamp,
 }
 
 impl RolloutStatus {

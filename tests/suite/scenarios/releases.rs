@@ -8,7 +8,7 @@ use serde_json::json;
 use sluice::api::delivery::Expand;
 use sluice::api::duration::HumanDuration;
 use sluice::api::rollout::{Outcome, Phase, RolloutStatus, ServiceRollout};
-use sluice::api::rollout_policy::{RolloutPolicySpec, Step};
+use sluice::api::rollout_policy::{LatencyLimit, RolloutPolicySpec, Step};
 
 use crate::harness::{Answer, DELIVERY, Harness, Hello, Setting, brisk, in_both_forms};
 
@@ -222,11 +222,14 @@ async fn what_is_not_ready_any_more_is_rolled_back(expand: Expand) {
     })
     .await;
     // A step takes longer than the candidate stays Ready.
-    let attentive = RolloutPolicySpec {
+    let mut attentive = RolloutPolicySpec {
         bake: HumanDuration::from_secs(10),
         confirm_timeout: HumanDuration::from_secs(4),
         ..brisk()
     };
+    // Users who wait would tell of it as well; here the Pods are to.
+    attentive.analysis.p99 = LatencyLimit::default();
+    attentive.analysis.p50 = LatencyLimit::default();
     harness.policy("attentive", attentive).await;
     let first = harness.push("Open the shop", &[Hello::new("hello", "one")]);
     harness.promoted("hello", &first).await;

@@ -124,6 +124,7 @@ impl World {
                     || {
                         self.evidence.window = None;
                         self.evidence.probes = None;
+                        self.counted.clear();
                         let mut window = StepWindow::open(
                             "default",
                             (&candidate, &stable),
