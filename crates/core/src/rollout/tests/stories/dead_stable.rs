@@ -128,7 +128,7 @@ fn a_stable_revision_that_fails_some_requests_leaves_no_step_out() {
             00:43  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:57  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:58  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            end    Stable; hello-00002 100 %; 621 of 1600 requests harmed
+            end    Stable; hello-00002 100 %; 535 of 1600 requests harmed
         "#]],
     );
 }

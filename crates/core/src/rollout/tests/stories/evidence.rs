@@ -379,11 +379,10 @@ fn a_stable_revision_that_is_as_bad_excuses_the_candidate_and_the_release_waits(
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:33  hello-00002 to 50 %: error rate 62.5 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:47  no further step is needed beside stable: hello-00001 failed 140 of 140 requests, and hello-00002 70 of 140
-            00:47  hello-00002 to 100 %: error rate 50.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:48  hello-00002 is stable: no further step was needed: hello-00001 failed 140 of 140 requests, and hello-00002 70 of 140; at 50 %: error rate 50.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            end    Stable; hello-00002 100 %; 557 of 6600 requests harmed
+            01:12  hello-00002 to 50 %: error rate 9.4 % of 64 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:26  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:27  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            end    Stable; hello-00002 100 %; 380 of 6600 requests harmed
         "#]],
     );
 }
