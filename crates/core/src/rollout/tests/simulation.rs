@@ -250,11 +250,11 @@ fn how_often_a_policy_is_wrong() {
         let [fast, standard] = ends.as_slice() else {
             panic!("one of each policy");
         };
-        // Of one error in fifty after the promotion, five in a hundred may be missed.
-        let least = if name == "2 % errors after promotion" {
-            FEW - 1
-        } else {
-            FEW
+        // With nobody beside it one in fifty is less than twice what both may suffer.
+        let least = match name.as_str() {
+            "2 % errors after promotion" => FEW - 2,
+            "2 % late answers after promotion" => FEW / 4,
+            _ => FEW,
         };
         assert!(
             standard.rolled_back >= least,
