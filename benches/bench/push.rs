@@ -22,7 +22,7 @@ use crate::fixture::{Fixture, NAMESPACE};
 use crate::process::Process;
 use crate::releases::Releases;
 use crate::table;
-use crate::users::{USUAL_PATIENCE, Users};
+use crate::users::Users;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const RATE: u32 = 20;
@@ -66,7 +66,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         let commit = stage.repository.push(&format!("{service}: one"));
         releases.promoted(&service, &commit, PATIENCE).await?;
         let host = format!("{service}.{NAMESPACE}.localhost");
-        let users = Users::start(stage.gateway()?, host, RATE, USUAL_PATIENCE);
+        let users = Users::start(stage.gateway()?, host, RATE);
         tokio::time::sleep(Duration::from_secs(2)).await;
 
         write(&stage, &service, "two");

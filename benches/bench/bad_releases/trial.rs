@@ -13,7 +13,7 @@ use super::Watched;
 use super::faults::{Course, Fault};
 use crate::fixture::{Fixture, NAMESPACE};
 use crate::releases::{Moment, Releases};
-use crate::users::{Answer, USUAL_PATIENCE, Users};
+use crate::users::{Answer, Users};
 
 /// The preset `fast`, with a step at 40 % in the place of the one at 50 %.
 const FORTY: &str = "fast-40";
@@ -105,8 +105,8 @@ impl Trial {
         tokio::time::sleep(wait).await;
         let host = format!("{}.{NAMESPACE}.localhost", self.service);
         let gateway = stage.gateway()?;
-        let users = (self.watched != Watched::WithoutUsers)
-            .then(|| Users::start(gateway, host, RATE, USUAL_PATIENCE));
+        let users =
+            (self.watched != Watched::WithoutUsers).then(|| Users::start(gateway, host, RATE));
         tokio::time::sleep(BEFORE).await;
         self.good_before_it(stage, releases).await?;
         self.write(stage, "two", self.fault.env);
