@@ -17,7 +17,7 @@ use super::object::TemplateHash;
 pub use super::rollout_watch::{Watch, WatchHold, WatchHoldReason};
 
 pub use config_change::ConfigChange;
-pub use ledger::{EvidenceLedger, GatewayCounts, SequentialTest};
+pub use ledger::{Answered, EvidenceLedger, GatewayCounts, SequentialTest};
 
 /// What people ask of a service's rollout. The object has the service's name and namespace.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

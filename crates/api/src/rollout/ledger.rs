@@ -19,6 +19,12 @@ pub struct EvidenceLedger {
     pub gateways: BTreeMap<String, GatewayCounts>,
     /// Requests of our own that it had not counted by then.
     pub ours: GatewayCounts,
+    /// What users of the candidate were answered, in the whole release.
+    #[serde(rename = "candidateSeen")]
+    pub seen_of_candidate: Answered,
+    /// What users of stable were answered meanwhile.
+    #[serde(rename = "stableSeen")]
+    pub seen_of_stable: Answered,
     /// The candidate has all users: it is watched after its promotion.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
@@ -45,6 +51,28 @@ pub struct GatewayCounts {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, u64>")]
     pub stable: BTreeMap<u16, u64>,
+}
+
+/// What users were answered, by what is judged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Answered {
+    /// All.
+    pub requests: u64,
+    /// Failed.
+    pub errors: u64,
+    /// 3xx.
+    pub redirects: u64,
+    /// 4xx.
+    pub client_errors: u64,
+    /// Left by their client before they were whole.
+    pub left: u64,
+    /// Those whose time is known.
+    pub timed: u64,
+    /// Late by the limit on the 99th percentile.
+    pub late: u64,
+    /// Late by the limit on the median.
+    pub median_late: u64,
 }
 
 /// A test that is valid at any look: what it has won against "nothing is wrong".

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::api::rollout::{EvidenceLedger, GatewayCounts};
+use crate::api::rollout::{Answered, EvidenceLedger, GatewayCounts};
 
 use super::evidence::{Booked, Counts, Metrics, ProbeRound};
 use super::in_flight::{InFlight, Open};
@@ -112,6 +112,10 @@ impl Ledger {
             ledger.ours.candidate = counters(&known.ours.candidate);
             ledger.ours.stable = counters(&known.ours.stable);
             ledger.tests = Tests::read(&known.tests);
+            ledger.tests.seen = Pair {
+                candidate: tally(&known.seen_of_candidate),
+                stable: tally(&known.seen_of_stable),
+            };
             ledger.limits_ms = [known.late_after_ms, known.median_late_after_ms];
         }
         if alone {
@@ -141,6 +145,8 @@ impl Ledger {
                 stable: self.ours_since.stable.statuses.clone(),
             },
             tests: self.tests.stored(),
+            seen_of_candidate: answered(&self.tests.seen.candidate),
+            seen_of_stable: answered(&self.tests.seen.stable),
             alone: self.tests.has_everybody(),
             late_after_ms: self.limits_ms[0],
             median_late_after_ms: self.limits_ms[1],
@@ -306,5 +312,33 @@ impl Ledger {
             limits_ms,
             by_pods: self.by_pods,
         }
+    }
+}
+
+/// As it is remembered.
+fn answered(tally: &Tally) -> Answered {
+    let [late, median_late] = tally.late;
+    Answered {
+        requests: tally.requests,
+        errors: tally.errors,
+        redirects: tally.redirects,
+        client_errors: tally.client_errors,
+        left: tally.left,
+        timed: tally.timed,
+        late,
+        median_late,
+    }
+}
+
+/// As it is counted on.
+fn tally(known: &Answered) -> Tally {
+    Tally {
+        requests: known.requests,
+        errors: known.errors,
+        redirects: known.redirects,
+        client_errors: known.client_errors,
+        left: known.left,
+        timed: known.timed,
+        late: [known.late, known.median_late],
     }
 }

@@ -437,7 +437,7 @@ fn what_users_met_while_no_agent_ran_is_not_forgotten() {
     let watched = watched.dies(&[[bad(0, 10), good(190)]]);
     says(
         watched,
-        expect!["fail at once: error rate 100.0 % of 10 requests (limit 1 %), stable 0 of 190"],
+        expect!["fail at once: error rate 100.0 % of the last 10 requests (limit 1 %), stable 0 of 190"],
     );
     // And an account that is of another release is none of this one's.
     let other = fast().seconds(5, |_| [bad(0, 1), good(19)]).seen().ledger;
@@ -457,6 +457,7 @@ proptest! {
         let before = watched.seen().metrics.unwrap().tests;
         let after = watched.dies(&[]).seen().metrics.unwrap().tests;
         prop_assert_eq!(before.errors, after.errors);
+        prop_assert_eq!(before.seen, after.seen);
         prop_assert_eq!(before.ceiling, after.ceiling);
         prop_assert_eq!(before.late, after.late);
         prop_assert_eq!(before.client_errors, after.client_errors);

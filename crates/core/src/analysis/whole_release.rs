@@ -109,10 +109,14 @@ impl Tests {
             before.requests + all.requests as f64,
             self.alone,
         );
+        if self.alone {
+            // Of how it is now nobody tells.
+            return at_any_time.min(0.9);
+        }
         let lately = usual(
             self.stable_lately.errors,
             self.stable_lately.requests,
-            self.alone,
+            false,
         );
         let at_once = if now.errors >= 2 {
             now.errors as f64 / now.requests.max(1) as f64

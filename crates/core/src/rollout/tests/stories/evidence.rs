@@ -69,7 +69,7 @@ fn five_percent_that_only_users_meet_cost_a_handful_of_requests() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:41  hello-00002 rolled back from 20 % to hello-00001: at 20 %: error rate 5.7 % of 88 requests (limit 1 %), stable 0 of 352, p99 10-25 ms (stable 10-25 ms)
+            00:41  hello-00002 rolled back from 20 % to hello-00001: at 20 %: error rate 5.7 % of the last 88 requests (limit 1 %), stable 0 of 352, p99 10-25 ms (stable 10-25 ms)
             00:42  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 5 of 2400 requests harmed
         "#]],

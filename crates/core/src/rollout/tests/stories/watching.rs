@@ -105,9 +105,9 @@ fn late_answers_after_the_promotion_are_rolled_back() {
         90,
         expect![[r#"
             00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
-            01:02  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 0.0 % of 280 requests (limit 1 %), p99 500-1000 ms; over the absolute limit, and stable was asked too little to compare with
-            01:03  hello-00001 has all traffic, confirmed after 1s
-            end    RolledBack; hello-00001 100 %; 60 of 1800 requests harmed
+            01:01  hello-00002 rolled back from 100 % to hello-00001: at 100 %: 20 of 398 answers took over 500 ms (p99 limit; stable 0 of 502)
+            01:02  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 40 of 1800 requests harmed
         "#]],
     );
 }
@@ -130,8 +130,9 @@ fn what_the_previous_revision_fails_at_as_well_is_nobody_s_fault() {
         expect![[r#"
             00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 100.0 % of the last 20 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500)
-            01:48  hello-00002 was watched for 1m; from here on only `sluice rollout undo hello` rolls it back
-            end    Stable; hello-00002 100 %; 400 of 3400 requests harmed
+            01:21  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 50.0 % of the last 40 requests (limit 1 %)
+            01:22  hello-00001 has all traffic, confirmed after 1s
+            end    RolledBack; hello-00001 100 %; 400 of 3400 requests harmed
         "#]],
     );
 }
@@ -148,7 +149,7 @@ fn what_both_fail_at_for_good_ends_the_watch_in_twice_its_time() {
         expect![[r#"
             00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 100.0 % of the last 20 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500)
-            02:49  hello-00002 was watched for 2m1s and has a fault (at 100 %: error rate 100.0 % of 40 requests (limit 1 %); shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500)); from here on only `sluice rollout undo hello` rolls it back
+            02:49  hello-00002 was watched for 2m1s and has a fault (at 100 %: error rate 100.0 % of the last 40 requests (limit 1 %); shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500)); from here on only `sluice rollout undo hello` rolls it back
             end    Stable; hello-00002 100 %; 2800 of 4000 requests harmed
         "#]],
     );
