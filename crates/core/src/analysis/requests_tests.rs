@@ -437,7 +437,9 @@ fn what_users_met_while_no_agent_ran_is_not_forgotten() {
     let watched = watched.dies(&[[bad(0, 10), good(190)]]);
     says(
         watched,
-        expect!["fail at once: error rate 100.0 % of the last 10 requests (limit 1 %), stable 0 of 190"],
+        expect![
+            "fail at once: error rate 100.0 % of the last 10 requests (limit 1 %), stable 0 of 190"
+        ],
     );
     // And an account that is of another release is none of this one's.
     let other = fast().seconds(5, |_| [bad(0, 1), good(19)]).seen().ledger;
