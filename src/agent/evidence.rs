@@ -189,7 +189,7 @@ impl Gatherer {
                 };
                 let (carried, ours, broken_off) = {
                     let mut account = self.account.lock();
-                    let carried = account.carried(remembered);
+                    let carried = account.carried(remembered.map(|known| *known));
                     let ours = std::mem::take(&mut account.unbooked);
                     (carried, ours, std::mem::take(&mut account.broken_off))
                 };

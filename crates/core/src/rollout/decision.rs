@@ -108,7 +108,7 @@ pub enum Gather {
         /// Answer times count from then on.
         warm_until: Option<Timestamp>,
         /// The account of the release up to now.
-        remembered: Option<EvidenceLedger>,
+        remembered: Option<Box<EvidenceLedger>>,
         /// Requests of our own as well, for want of users.
         synthetic: Option<Box<ProbeTargets>>,
     },

@@ -482,7 +482,7 @@ impl<'a> DecisionContext<'a> {
             weight,
             since: self.candidate.analysis_started_at.unwrap_or(self.now),
             warm_until: self.warm_until(),
-            remembered: self.candidate.ledger.clone(),
+            remembered: self.candidate.ledger.clone().map(Box::new),
             synthetic,
         };
     }

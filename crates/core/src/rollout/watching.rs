@@ -107,7 +107,7 @@ impl DecisionContext<'_> {
             weight: ALL,
             since: self.candidate.analysis_started_at.unwrap_or(self.now),
             warm_until: self.warm_until_of(stable),
-            remembered: self.candidate.ledger.clone(),
+            remembered: self.candidate.ledger.clone().map(Box::new),
             synthetic: None,
         };
         if let Some(reason) = self.watched_fault(stable, &previous)

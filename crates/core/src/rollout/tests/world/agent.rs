@@ -130,7 +130,7 @@ impl World {
                             (&candidate, &stable),
                             weight,
                             since,
-                            remembered.as_ref(),
+                            remembered.as_deref(),
                             Limits::of(&self.policy),
                             now,
                         );
