@@ -194,8 +194,12 @@ impl Ledger {
             let earlier = &earlier.counters;
             let candidate = since(&seen.candidate, &earlier.candidate);
             let stable = since(&seen.stable, &earlier.stable);
-            self.counted.candidate.add(&candidate);
-            self.counted.stable.add(&stable);
+            if timed {
+                self.counted.candidate.add(&candidate);
+                self.counted.stable.add(&stable);
+            } else {
+                self.catch_up_on(candidate, stable, limits);
+            }
         }
         let own = std::mem::take(&mut self.ours_since);
         self.ours.candidate.book(&own.candidate, &seen.candidate);
@@ -218,6 +222,22 @@ impl Ledger {
         self.gateways
             .insert(page.to_owned(), Look { counters, timed });
         self.feed(limits, times_count, now);
+    }
+
+    /// What was counted between what is remembered and the first look: it goes into the tests, so that no failure is
+    /// forgotten, and stands for no user of this window. Whether requests of an agent that was killed are among it nobody knows.
+    fn catch_up_on(&mut self, candidate: Counters, stable: Counters, limits: &Limits) {
+        let own = std::mem::take(&mut self.ours_since);
+        let users = |counted: Counters, own: &Booked| {
+            let mut ours = Counters::default();
+            ours.book(own, &counted);
+            counted.without(&ours).tally([None, None])
+        };
+        let new = Pair {
+            candidate: users(candidate, &own.candidate),
+            stable: users(stable, &own.stable),
+        };
+        self.tests.feed_answers(&new, limits);
     }
 
     /// Users' requests of both sides.

@@ -37,7 +37,7 @@ fn a_store_that_refuses_keeps_no_bad_release_up() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:40  hello-00002 rolled back from 50 % to hello-00001: at 50 %: error rate 100.0 % of the last 10 requests (limit 1 %), stable 0 of 10, p99 10-25 ms (stable 10-25 ms)
             00:41  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 10 of 2400 requests harmed
@@ -78,7 +78,7 @@ fn a_rollback_that_was_never_stored_is_known_by_what_the_route_carries() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:40  hello-00002 rolled back from 50 % to hello-00001: at 50 %: error rate 100.0 % of the last 10 requests (limit 1 %), stable 0 of 10, p99 10-25 ms (stable 10-25 ms)
             00:41  hello-00001 has all traffic, confirmed after 1s
             01:02  hello-00002 rolled back from 50 % to hello-00001: its rollback was found on the Route; the agent that began it ended before it could write why
@@ -141,7 +141,7 @@ fn a_block_of_git_s_that_is_refused_gives_way_to_stable_alone_at_once() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:40  hello-00002 rolled back from 50 % to hello-00001: at 50 %: error rate 100.0 % of the last 10 requests (limit 1 %), stable 0 of 10, p99 10-25 ms (stable 10-25 ms)
             00:42  hello-00001 has all traffic, confirmed after 2s
             end    RolledBack; hello-00001 100 %; 10 of 1200 requests harmed

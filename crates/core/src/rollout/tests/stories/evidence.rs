@@ -175,9 +175,9 @@ fn after_one_crash_of_a_pod_every_step_takes_twice_its_time() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:30  hello-00002 to 20 %: error rate 0.0 % of 23 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:55  hello-00002 to 50 %: error rate 0.0 % of 100 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:20  hello-00002 to 100 %: error rate 0.0 % of 250 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:21  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 250 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:55  hello-00002 to 50 %: error rate 0.0 % of 92 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:20  hello-00002 to 100 %: error rate 0.0 % of 230 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:21  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 230 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 3200 requests harmed
         "#]],
     );
@@ -325,9 +325,9 @@ fn where_nothing_speaks_the_release_holds_and_says_so_and_goes_on_when_something
             05:05  hello-00002 held at 5 %: no verdict within 5m: no data: metrics from http://gateway:9000: connection refused; `sluice rollout promote hello` promotes it all the same
             06:48  hello-00002 goes on
             06:48  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            07:02  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            07:16  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            07:17  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            07:02  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            07:16  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            07:17  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 9200 requests harmed
         "#]],
     );
@@ -379,9 +379,9 @@ fn a_stable_revision_that_is_as_bad_excuses_the_candidate_and_the_release_waits(
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:12  hello-00002 to 50 %: error rate 9.4 % of 64 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:26  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:27  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:12  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:26  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:27  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 380 of 6600 requests harmed
         "#]],
     );

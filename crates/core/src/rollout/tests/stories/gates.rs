@@ -62,9 +62,9 @@ fn no_gate_hides_another_and_it_goes_on_when_the_last_opens() {
             00:30  hello-00002 held at 5 %: the Delivery is suspended
             01:00  hello-00002 goes on
             01:00  hello-00002 to 20 %: error rate 0.0 % of 53 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:14  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:28  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:29  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:14  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:28  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:29  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 2400 requests harmed
         "#]],
     );
@@ -88,9 +88,9 @@ fn a_pause_with_a_time_ends_by_itself() {
             00:10  hello-00002 held at 5 %: paused until 2023-11-14T22:15:30Z; `sluice rollout resume` goes on
             01:10  hello-00002 goes on
             01:10  hello-00002 to 20 %: error rate 0.0 % of 63 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:24  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:38  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:39  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:24  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:38  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:39  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 2800 requests harmed
         "#]],
     );

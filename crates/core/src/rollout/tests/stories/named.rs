@@ -73,9 +73,9 @@ fn green_is_shown_at_its_tag_before_it_has_a_share_then_half_then_all() {
             00:30  hello-00002 to 5 %
             00:40  shown: hello-00001 97 % #stable, hello-00002 0 % #green, hello-00002 3 % #candidate
             00:45  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:59  hello-00002 to 50 %: error rate 0.0 % of 28 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:13  hello-00002 to 100 %: error rate 0.0 % of 70 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:14  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 70 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:01  hello-00002 to 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            01:17  hello-00002 to 100 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            01:18  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
             01:40  shown: hello-00001 50 %, hello-00002 50 % #green
             end    Stable; hello-00001 0 % #blue, hello-00002 100 % #green; 0 of 2200 requests harmed
         "#]],
@@ -213,9 +213,9 @@ fn a_name_with_no_room_for_a_tag_is_held_before_the_first_step_unless_nothing_is
             00:30  hello-00002 goes on
             00:30  hello-00002 to 5 %
             00:44  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:58  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:12  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:13  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:58  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:12  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:13  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 1520 requests harmed
         "#]],
     );

@@ -33,9 +33,9 @@ fn a_good_release_walks_every_step_within_a_minute() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:47  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 1200 requests harmed
         "#]],
     );
@@ -53,9 +53,9 @@ fn demo_tells_its_story_in_half_a_minute() {
             00:05  hello-00002 probed: error rate 0.0 % of 50 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:12  hello-00002 to 20 %: error rate 0.0 % of 5 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:19  hello-00002 to 50 %: error rate 0.0 % of 28 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:26  hello-00002 to 100 %: error rate 0.0 % of 70 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:27  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 70 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:19  hello-00002 to 50 %: error rate 0.0 % of 20 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:26  hello-00002 to 100 %: error rate 0.0 % of 50 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:27  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 50 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 800 requests harmed
         "#]],
     );
@@ -81,9 +81,9 @@ fn an_image_that_is_pushed_a_minute_late_is_waited_for() {
             01:02  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:02  hello-00002 to 5 %
             01:16  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:30  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:44  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:45  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:30  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:44  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:45  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00002 100 %; 0 of 2400 requests harmed
         "#]],
     );
@@ -131,9 +131,9 @@ fn a_newer_commit_while_promoting_waits_for_the_promotion() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:47  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             00:48  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
             00:49  hello-00003 staged, 0 %
             00:51  hello-00003 Ready after 3s
@@ -181,9 +181,9 @@ fn a_revert_after_the_release_puts_the_old_revision_back_at_once() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:47  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:01  hello-00001 is stable: commit v1ccccc goes back to its template
             end    Stable; hello-00001 100 %; 0 of 1600 requests harmed
         "#]],
@@ -217,18 +217,18 @@ fn a_user_s_tags_and_splits_are_kept_throughout() {
             00:05  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:05  hello-00002 to 5 %
             00:19  hello-00002 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:33  hello-00002 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:47  hello-00002 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:33  hello-00002 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:47  hello-00002 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:10  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
             01:11  hello-00003 staged, 0 %
             01:13  hello-00003 Ready after 3s
             01:15  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             01:15  hello-00003 to 5 %
             01:29  hello-00003 to 20 %: error rate 0.0 % of 10 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:43  hello-00003 to 50 %: error rate 0.0 % of 45 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:57  hello-00003 to 100 %: error rate 0.0 % of 112 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:58  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 112 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:43  hello-00003 to 50 %: error rate 0.0 % of 39 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:57  hello-00003 to 100 %: error rate 0.0 % of 96 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:58  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 96 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00003 80 % #current, hello-00001 20 % #old; 0 of 2800 requests harmed
         "#]],
     );
@@ -264,9 +264,9 @@ fn revisions_named_in_git_move_the_share_that_names_them() {
             00:30  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:30  hello-00002 to 5 %
             00:45  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:59  hello-00002 to 50 %: error rate 0.0 % of 28 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:13  hello-00002 to 100 %: error rate 0.0 % of 70 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:14  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 70 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:01  hello-00002 to 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            01:17  hello-00002 to 100 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            01:18  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
             end    Stable; hello-00001 50 %, hello-00002 50 %; 0 of 2000 requests harmed
         "#]],
     );
@@ -336,9 +336,9 @@ fn an_adopted_service_that_differs_from_git_begins_a_release_from_what_serves() 
             00:06  hello-00003 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:06  hello-00003 to 5 %
             00:20  hello-00003 to 20 %: error rate 0.0 % of 12 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:34  hello-00003 to 50 %: error rate 0.0 % of 56 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:48  hello-00003 to 100 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            00:49  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:34  hello-00003 to 50 %: error rate 0.0 % of 48 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:48  hello-00003 to 100 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            00:49  hello-00003 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00003 100 %; 0 of 1400 requests harmed
         "#]],
     );

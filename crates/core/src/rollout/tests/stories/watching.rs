@@ -54,7 +54,7 @@ fn a_good_release_is_done_at_100_percent_and_watched_from_there() {
         world,
         80,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             01:48  hello-00002 was watched for 1m; from here on only `sluice rollout undo hello` rolls it back
             end    Stable; hello-00002 100 %; 0 of 2600 requests harmed
         "#]],
@@ -68,7 +68,7 @@ fn errors_that_begin_a_minute_after_the_promotion_are_rolled_back() {
         world,
         130,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
             01:49  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 100.0 % of the last 20 requests (limit 1 %), p99 10-25 ms
             01:50  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 40 of 2600 requests harmed
@@ -83,7 +83,7 @@ fn crashes_that_begin_forty_seconds_after_the_promotion_are_rolled_back() {
         world,
         100,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             01:28  hello-00002 rolled back from 100 % to hello-00001: crashed 2 times, last with exit code 3
             01:29  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 0 of 2000 requests harmed
@@ -104,7 +104,7 @@ fn late_answers_after_the_promotion_are_rolled_back() {
         world,
         90,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
             01:01  hello-00002 rolled back from 100 % to hello-00001: at 100 %: 20 of 398 answers took over 500 ms (p99 limit; stable 0 of 502)
             01:02  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 40 of 1800 requests harmed
@@ -128,7 +128,7 @@ fn what_the_previous_revision_fails_at_as_well_is_nobody_s_fault() {
         world,
         100,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 100.0 % of the last 20 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500)
             01:21  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 50.0 % of the last 40 requests (limit 1 %)
             01:22  hello-00001 has all traffic, confirmed after 1s
@@ -147,7 +147,7 @@ fn what_both_fail_at_for_good_ends_the_watch_in_twice_its_time() {
         world,
         200,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             01:01  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 100.0 % of the last 20 requests (limit 1 %), p99 10-25 ms; shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500)
             02:49  hello-00002 was watched for 2m1s and has a fault (at 100 %: error rate 100.0 % of the last 40 requests (limit 1 %); shared: the previous revision fails as well (hello-00001: error rate 100.0 % of 200 probes at / (limit 1 %), p99 20 ms: GET /: 500, expected below 500)); from here on only `sluice rollout undo hello` rolls it back
             end    Stable; hello-00002 100 %; 2800 of 4000 requests harmed
@@ -165,7 +165,7 @@ fn nothing_is_rolled_back_onto_a_revision_that_cannot_take_requests() {
         world,
         120,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             01:00  hello-00002 has a fault and keeps its traffic: at 100 %: error rate 100.0 % of the last 20 requests (limit 1 %), p99 10-25 ms; not rolled back: hello-00001 is not Ready: NodeLost
             01:30  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 100.0 % of the last 620 requests (limit 1 %), p99 10-25 ms
             01:31  hello-00001 has all traffic, confirmed after 1s
@@ -195,7 +195,7 @@ fn after_the_watch_only_a_person_moves_traffic_and_what_is_wrong_is_said() {
         world,
         30,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 30s, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 30s, a fault rolls back to hello-00001
             01:18  hello-00002 was watched for 30s; from here on only `sluice rollout undo hello` rolls it back
             01:40  the stable revision hello-00002 is not well: the Pods of hello-00002 crash again and again, last with exit code 3; `sluice rollout undo hello` rolls back to hello-00001
             02:01  hello-00001 is stable: undone by ada
@@ -211,7 +211,7 @@ fn a_commit_in_mid_watch_ends_it_and_begins_from_what_was_promoted() {
         world,
         70,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
             01:00  hello-00002 is watched no more: commit v3ccccc begins
             01:00  release of commit v3ccccc "v3" begins; hello-00002 keeps all traffic
             01:02  hello-00003 staged, 0 %
@@ -277,7 +277,7 @@ fn a_delivery_that_is_deleted_in_mid_watch_leaves_what_was_promoted() {
         world,
         80,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
             01:01  hello-00002 is watched no more: its Delivery was deleted
             end    Stable; hello-00002 100 %; 0 of 1600 requests harmed
         "#]],
@@ -293,7 +293,7 @@ fn an_agent_that_begins_anew_in_mid_watch_watches_on() {
         world,
         160,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 1m, a fault rolls back to hello-00001
             02:01  hello-00002 rolled back from 100 % to hello-00001: at 100 %: error rate 100.0 % of the last 20 requests (limit 1 %), p99 10-25 ms
             02:02  hello-00001 has all traffic, confirmed after 1s
             end    RolledBack; hello-00001 100 %; 40 of 3200 requests harmed
@@ -316,7 +316,7 @@ fn a_rollback_of_the_watch_that_was_not_remembered_is_finished() {
         world,
         60,
         expect![[r#"
-            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 140 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
+            00:48  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 120 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms); watched for 5m, a fault rolls back to hello-00001
             01:00  hello-00002 rolled back from 100 % to hello-00001: crashed 2 times, last with exit code 3
             01:01  hello-00001 has all traffic, confirmed after 1s
             01:04  hello-00002 rolled back from 100 % to hello-00001: its rollback was found on the Route; the agent that began it ended before it could write why
