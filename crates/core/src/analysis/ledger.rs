@@ -109,8 +109,9 @@ impl Ledger {
                 (page.clone(), Look { counters, timed })
             });
             ledger.gateways = looks.collect();
-            ledger.ours.candidate = counters(&known.ours.candidate);
-            ledger.ours.stable = counters(&known.ours.stable);
+            // As at the end of the last window, the next look will have counted them.
+            ledger.ours_since.candidate.statuses = known.ours.candidate.clone();
+            ledger.ours_since.stable.statuses = known.ours.stable.clone();
             ledger.tests = Tests::read(&known.tests);
             ledger.tests.seen = Pair {
                 candidate: tally(&known.seen_of_candidate),
@@ -198,7 +199,7 @@ impl Ledger {
                 self.counted.candidate.add(&candidate);
                 self.counted.stable.add(&stable);
             } else {
-                self.catch_up_on(candidate, stable, limits);
+                self.feed_meanwhile(candidate, stable, limits);
             }
         }
         let own = std::mem::take(&mut self.ours_since);
@@ -226,7 +227,7 @@ impl Ledger {
 
     /// What was counted between what is remembered and the first look: it goes into the tests, so that no failure is
     /// forgotten, and stands for no user of this window. Whether requests of an agent that was killed are among it nobody knows.
-    fn catch_up_on(&mut self, candidate: Counters, stable: Counters, limits: &Limits) {
+    fn feed_meanwhile(&mut self, candidate: Counters, stable: Counters, limits: &Limits) {
         let own = std::mem::take(&mut self.ours_since);
         let users = |counted: Counters, own: &Booked| {
             let mut ours = Counters::default();

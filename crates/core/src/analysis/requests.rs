@@ -16,8 +16,8 @@ use super::seen::LEAST_TO_COMPARE;
 use super::stable::stable_is_worse;
 use super::statistics::{Sprt, SprtVerdict, binomial_tail};
 
-/// What each test must reach. The chance that a good release is rolled back by any of them, at whatever look, is the sum
-/// of their inverses: 1 %.
+/// What each test must reach. The chance that a good release is rolled back by any of them on its way up, at whatever look,
+/// is the sum of their inverses: 1 %. Once it has everybody, those against a limit are asked anew.
 mod limit {
     /// Errors against stable's: wrong in 0.4 % of good releases.
     pub const ERRORS: f64 = 250.0;
@@ -65,8 +65,7 @@ pub fn judge_window(policy: &Policy, step: &Step, window: &Window) -> Verdict {
         }
     };
 
-    let everybody = window.weight == EVERYBODY;
-    let users = Users::of(policy, metrics, everybody);
+    let users = Users::of(policy, metrics, window.weight == EVERYBODY);
     let sent = metrics.candidate.tally.requests;
     let too_few = || format!("users sent {sent} of {}", step.min_requests);
     // Failing needs neither a bake nor a minimum: bad is bad.
@@ -142,18 +141,18 @@ struct Users<'a> {
     metrics: &'a Metrics,
     limits: Limits,
     figures: Figures,
-    /// It has all users, and stable is what the revision before it was.
-    alone: bool,
+    /// It has all users, and stable is the revision before it.
+    has_everybody: bool,
 }
 
 impl<'a> Users<'a> {
-    fn of(policy: &'a Policy, metrics: &'a Metrics, alone: bool) -> Self {
+    fn of(policy: &'a Policy, metrics: &'a Metrics, has_everybody: bool) -> Self {
         let (candidate, stable) = (&metrics.candidate, &metrics.stable);
         Self {
             policy,
             metrics,
             limits: Limits::of(policy),
-            alone,
+            has_everybody,
             figures: Figures {
                 source: EvidenceSource::Metrics,
                 errors: candidate.tally.errors,
@@ -258,7 +257,7 @@ impl<'a> Users<'a> {
         let limits = [&self.limits.p99, &self.limits.p50];
         let ceiling = tests.late_ceiling.get(which)?.value();
         // Without anybody beside it, what the revision before it had is in the ceiling.
-        Some(if limits.get(which)?.compares() && !self.alone {
+        Some(if limits.get(which)?.compares() && !self.has_everybody {
             tests.late.get(which)?.value().min(ceiling)
         } else {
             ceiling

@@ -447,6 +447,18 @@ fn what_users_met_while_no_agent_ran_is_not_forgotten() {
     assert!(other.tests["errors"].won.iter().sum::<f64>() > 1.0);
 }
 
+#[test]
+fn our_own_requests_of_a_window_that_ended_are_taken_off_once_and_hide_no_user_of_the_next() {
+    let mut watched = fast().seconds(5, both(good));
+    // A round that the window booked, and no look has seen in the counters yet.
+    watched.probe(100, 0);
+    let watched = watched.dies(&[[bad(2, 1), good(57)]]);
+    let seen = watched.seen().metrics.unwrap().tests.seen.candidate;
+    assert_eq!((seen.requests, seen.errors), (5 + 3, 1));
+    let next = watched.seconds(12, both(good));
+    assert_eq!(next.seen().metrics.unwrap().candidate.tally.requests, 12);
+}
+
 proptest! {
     /// No data never passes or fails, and what is remembered says what was said.
     #[test]

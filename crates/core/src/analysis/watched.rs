@@ -154,8 +154,15 @@ impl Watched {
         self
     }
 
-    /// A round of our own requests, which the gateway counts too: so many, of which so many fail, after a warm-up that fails.
+    /// A round of our own requests, and a look that has them.
     pub fn probed(mut self, sent: u64, failed: u64) -> Self {
+        self.probe(sent, failed);
+        self.look();
+        self
+    }
+
+    /// A round of our own requests, which the gateway counts too: so many, of which so many fail, after a warm-up that fails.
+    pub fn probe(&mut self, sent: u64, failed: u64) {
         let report = |failed| ProbeReport {
             sent,
             failed,
@@ -178,8 +185,6 @@ impl Watched {
             stable: Some(stable),
             ..ProbeRound::default()
         });
-        self.look();
-        self
     }
 
     /// What was seen.

@@ -48,7 +48,7 @@ impl Recent {
 pub struct Tests {
     /// Errors, against stable's in the same seconds.
     pub errors: TwoSample,
-    /// Errors, against the limit; while stable itself is over it, they say nothing.
+    /// Errors, against the limit, beyond what stable has and had.
     pub ceiling: Ceiling,
     /// Late answers, by the limit on the 99th percentile and by that on the median: against stable's in the same seconds.
     pub late: [TwoSample; 2],

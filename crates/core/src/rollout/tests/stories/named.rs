@@ -73,9 +73,9 @@ fn green_is_shown_at_its_tag_before_it_has_a_share_then_half_then_all() {
             00:30  hello-00002 to 5 %
             00:40  shown: hello-00001 97 % #stable, hello-00002 0 % #green, hello-00002 3 % #candidate
             00:45  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:01  hello-00002 to 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            01:17  hello-00002 to 100 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            01:18  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:59  hello-00002 to 50 %: error rate 0.0 % of 24 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:13  hello-00002 to 100 %: error rate 0.0 % of 60 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:14  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 60 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             01:40  shown: hello-00001 50 %, hello-00002 50 % #green
             end    Stable; hello-00001 0 % #blue, hello-00002 100 % #green; 0 of 2200 requests harmed
         "#]],

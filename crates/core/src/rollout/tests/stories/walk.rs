@@ -264,9 +264,9 @@ fn revisions_named_in_git_move_the_share_that_names_them() {
             00:30  hello-00002 probed: error rate 0.0 % of 200 probes at / (limit 1 %), p99 20 ms (stable 20 ms)
             00:30  hello-00002 to 5 %
             00:45  hello-00002 to 20 %: error rate 0.0 % of 8 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
-            01:01  hello-00002 to 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            01:17  hello-00002 to 100 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
-            01:18  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 200 synthetic probes at / (limit 1 %), p99 20 ms (stable 20 ms); users sent 0 of 8
+            00:59  hello-00002 to 50 %: error rate 0.0 % of 24 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:13  hello-00002 to 100 %: error rate 0.0 % of 60 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
+            01:14  hello-00002 is stable: every step passed; at 50 %: error rate 0.0 % of 60 requests (limit 1 %), p99 10-25 ms (stable 10-25 ms)
             end    Stable; hello-00001 50 %, hello-00002 50 %; 0 of 2000 requests harmed
         "#]],
     );
