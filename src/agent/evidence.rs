@@ -12,11 +12,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::account::Account;
 use super::context::Context;
 use super::gateway::{Gateway, NoWay};
 use super::queue_proxies;
 use crate::analysis::{Evidence, Limits, ProbeReport, ProbeRound, StepWindow, Unmeasured, Window};
-use crate::api::rollout::{EvidenceLedger, GatewayCounts};
 use crate::evidence::{self, ProbePlan, ProbeTarget, SlowStart, probe};
 use crate::policy::Policy;
 use crate::rollout::{Gather, ProbeTargets};
@@ -36,36 +36,6 @@ pub struct Gatherer {
     job: Option<Job>,
     news: mpsc::Receiver<News>,
     tell: mpsc::Sender<News>,
-}
-
-/// How the account of requests stands, whether or not a decision has seen it yet.
-#[derive(Default)]
-struct Account {
-    /// As the last window left it.
-    ledger: Option<EvidenceLedger>,
-    /// Rounds of probes since then, which gateways have counted.
-    unbooked: Vec<ProbeRound>,
-    /// A round is under way, or was broken off: a gateway has counted requests of ours that nobody booked.
-    broken_off: bool,
-}
-
-impl Account {
-    /// What a window goes on from, where `remembered` is the status's. After a round that was broken off it is only what
-    /// the tests know: counting starts anew.
-    fn carried(&mut self, remembered: Option<EvidenceLedger>) -> Option<EvidenceLedger> {
-        let is_about = |ledger: &EvidenceLedger| {
-            let names = |of: &EvidenceLedger| (of.candidate.clone(), of.stable.clone());
-            remembered.as_ref().map(names) == Some(names(ledger))
-        };
-        let own = self.ledger.take().filter(is_about);
-        let mut ledger = own.or(remembered)?;
-        if self.broken_off {
-            ledger.gateways.clear();
-            ledger.ours = GatewayCounts::default();
-            self.unbooked.clear();
-        }
-        Some(ledger)
-    }
 }
 
 /// A revision, and when the release began that it is probed for: a revision that is tried again has the same name.

@@ -5,6 +5,7 @@
 //! Nothing is decided here: `plan` makes the plans, `rollout` decides about releases, `analysis` judges
 //! the evidence.
 
+mod account;
 mod config_changes;
 mod context;
 mod delivery;

@@ -8,6 +8,7 @@ mod crash;
 pub mod etcd;
 mod forms;
 mod hello;
+mod policies;
 pub mod real;
 mod repository;
 pub mod still;
@@ -34,7 +35,7 @@ use sluice::api::delivery::{
 };
 use sluice::api::duration::HumanDuration;
 use sluice::api::rollout::{Phase, RolloutStatus, ServiceRollout};
-use sluice::api::rollout_policy::{ReadinessOnly, RolloutPolicy, RolloutPolicySpec};
+use sluice::api::rollout_policy::{RolloutPolicy, RolloutPolicySpec};
 use sluice::local::apiserver::Admission;
 use sluice::local::cluster::LocalCluster;
 use tokio::task::JoinHandle;
@@ -43,6 +44,8 @@ use tokio_util::sync::CancellationToken;
 pub use cluster::{Cluster, GUARD, REFUSE, REFUSED_TAG};
 pub(crate) use forms::in_both_forms;
 pub use hello::Hello;
+pub use policies::brisk;
+use policies::unwatched_demo;
 pub use repository::TestRepository;
 pub use traffic::{TrafficHistory, in_force, share, split_of};
 pub use users::{Answer, Users};
@@ -577,35 +580,6 @@ impl Harness {
             self.stop_agent().await;
         }
         self.cluster.end().await;
-    }
-}
-
-/// Three steps like everybody's, and hardly any waiting: a good release takes five seconds.
-pub fn brisk() -> RolloutPolicySpec {
-    let mut policy = RolloutPolicySpec {
-        bake: HumanDuration::from_millis(1000),
-        interval: HumanDuration::from_millis(250),
-        step_timeout: HumanDuration::from_secs(60),
-        progress_deadline: HumanDuration::from_secs(30),
-        confirm_timeout: HumanDuration::from_secs(20),
-        watch: HumanDuration::from_secs(0),
-        ..RolloutPolicySpec::default()
-    };
-    policy.analysis.min_requests = 2;
-    policy.analysis.warm_up.requests = 3;
-    policy.analysis.warm_up.duration = HumanDuration::from_millis(0);
-    policy.analysis.low_traffic.requests = 10;
-    policy.analysis.low_traffic.readiness_only = ReadinessOnly::Promote;
-    policy
-}
-
-/// The preset `demo` without its watch: a story that is not about that does not wait for its end.
-fn unwatched_demo() -> RolloutPolicySpec {
-    let preset = include_str!("../../../policies/demo.yaml");
-    let preset: RolloutPolicy = serde_yaml::from_str(preset).unwrap();
-    RolloutPolicySpec {
-        watch: HumanDuration::from_secs(0),
-        ..preset.spec
     }
 }
 
